@@ -1,0 +1,141 @@
+/* file.c: see file.h. */
+#include "core/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+rd_status rd_file_read(const char *path, size_t max_size, char **bytes, size_t *size, rd_error *err)
+{
+    rd_status status = RD_OK;
+    char *buffer = NULL;
+    struct stat info;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
+    if (fstat(fd, &info) != 0) {
+        status = rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
+        goto cleanup;
+    }
+    if (!S_ISREG(info.st_mode)) {
+        status = rd_fail(err, RD_ERR_IO, "%s: not a regular file", path);
+        goto cleanup;
+    }
+    if ((uint64_t)info.st_size > max_size) {
+        status = rd_fail(err, RD_ERR_IO, "%s: %lld bytes, more than the %zu expected here", path,
+                         (long long)info.st_size, max_size);
+        goto cleanup;
+    }
+    buffer = malloc((size_t)info.st_size + 1);
+    if (buffer == NULL) {
+        status = rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its %lld bytes", path, (long long)info.st_size);
+        goto cleanup;
+    }
+    RD_TRY(rd_fd_pread_all(fd, buffer, (size_t)info.st_size, 0, path, err));
+    buffer[info.st_size] = '\0';
+    *bytes = buffer;
+    *size = (size_t)info.st_size;
+    buffer = NULL;
+cleanup:
+    free(buffer);
+    close(fd);
+    return status;
+}
+
+rd_status rd_fd_write_all(int fd, const void *bytes, size_t count, const char *path, rd_error *err)
+{
+    const char *p = bytes;
+    while (count > 0) {
+        ssize_t n = write(fd, p, count);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return rd_fail(err, RD_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+        p += n;
+        count -= (size_t)n;
+    }
+    return RD_OK;
+}
+
+rd_status rd_fd_pwrite_all(int fd, const void *bytes, size_t count, off_t offset, const char *path, rd_error *err)
+{
+    const char *p = bytes;
+    while (count > 0) {
+        ssize_t n = pwrite(fd, p, count, offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return rd_fail(err, RD_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+        p += n;
+        offset += n;
+        count -= (size_t)n;
+    }
+    return RD_OK;
+}
+
+rd_status rd_fd_pread_all(int fd, void *bytes, size_t count, off_t offset, const char *path, rd_error *err)
+{
+    char *p = bytes;
+    while (count > 0) {
+        ssize_t n = pread(fd, p, count, offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return rd_fail(err, RD_ERR_IO, "%s: cannot read: %s", path, strerror(errno));
+        if (n == 0)
+            return rd_fail(err, RD_ERR_IO, "%s: ends %zu bytes too early", path, count);
+        p += n;
+        offset += n;
+        count -= (size_t)n;
+    }
+    return RD_OK;
+}
+
+rd_status rd_file_write(const char *path, const void *bytes, size_t count, rd_error *err)
+{
+    rd_status status = RD_OK;
+    char temporary[4096];
+    if (snprintf(temporary, sizeof temporary, "%s.tmp", path) >= (int)sizeof temporary)
+        return rd_fail(err, RD_ERR_IO, "%s: path too long", path);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return rd_fail(err, RD_ERR_IO, "%s: %s", temporary, strerror(errno));
+    RD_TRY(rd_fd_write_all(fd, bytes, count, temporary, err));
+    if (fsync(fd) != 0) {
+        status = rd_fail(err, RD_ERR_IO, "%s: cannot reach the disk: %s", temporary, strerror(errno));
+        goto cleanup;
+    }
+    if (rename(temporary, path) != 0)
+        status = rd_fail(err, RD_ERR_IO, "%s: cannot take its place: %s", path, strerror(errno));
+cleanup:
+    close(fd);
+    if (status != RD_OK)
+        unlink(temporary);
+    return status;
+}
+
+rd_status rd_make_directory(const char *path, rd_error *err)
+{
+    char part[4096];
+    size_t length = strlen(path);
+    if (length == 0 || length >= sizeof part)
+        return rd_fail(err, RD_ERR_IO, "'%s': not a usable folder name", path);
+    memcpy(part, path, length + 1);
+    for (size_t i = 1; i <= length; i++) {
+        if (part[i] != '/' && part[i] != '\0')
+            continue;
+        char kept = part[i];
+        part[i] = '\0';
+        if (mkdir(part, 0777) != 0 && errno != EEXIST)
+            return rd_fail(err, RD_ERR_IO, "%s: cannot make the folder: %s", part, strerror(errno));
+        part[i] = kept;
+    }
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
+        return rd_fail(err, RD_ERR_IO, "%s: exists, but is not a folder", path);
+    return RD_OK;
+}

@@ -1,0 +1,52 @@
+/* options.h: command lines. One table per program gives the parsing, the --help text and the README's list,
+ * so an option is written down once.
+ *
+ * Long options only ("--name VALUE" or "--name=VALUE"; flags take no value); -h and --help, --version are
+ * always there. */
+#ifndef RONDO_CORE_OPTIONS_H
+#define RONDO_CORE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/error.h"
+
+typedef enum rd_option_kind {
+    RD_OPTION_FLAG,   /* bool *      : set to true */
+    RD_OPTION_TEXT,   /* const char **: points into argv */
+    RD_OPTION_COUNT,  /* uint64_t *  : a whole number, min <= n <= max */
+    RD_OPTION_NUMBER, /* double *    : a finite number, min <= x <= max */
+    RD_OPTION_END,    /* closes the table */
+} rd_option_kind;
+
+typedef struct rd_option {
+    rd_option_kind kind;
+    const char *name;        /* "aggregator", without the dashes */
+    const char *placeholder; /* "URL"; NULL for flags */
+    const char *help;        /* one sentence, lower case, with the default in words */
+    void *value;             /* where the value goes; holds the default before parsing */
+    bool required;
+    double min, max;         /* for COUNT and NUMBER */
+} rd_option;
+
+typedef struct rd_command {
+    const char *program;     /* "rondo-client" */
+    const char *usage;       /* what follows the program's name in the usage line */
+    const char *summary;     /* a paragraph: what the program is for */
+    const rd_option *options;
+    const char *footer;      /* examples and exit codes; may be NULL */
+} rd_command;
+
+typedef enum rd_parse_result { RD_PARSE_RUN, RD_PARSE_EXIT, RD_PARSE_ERROR } rd_parse_result;
+
+/* Parses argv[1..]. Operands (words without dashes) are collected in operands[0..*operand_count), at most
+ * max_operands of them. RD_PARSE_EXIT: --help or --version was answered on stdout. RD_PARSE_ERROR: err says
+ * which option and what it expects (unknown options name the nearest known one). */
+rd_parse_result rd_options_parse(const rd_command *command, int argc, char **argv, const char **operands,
+                                 size_t max_operands, size_t *operand_count, rd_error *err);
+
+/* "1.0.0": the version of this build. */
+const char *rd_version(void);
+
+#endif

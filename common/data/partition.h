@@ -1,0 +1,47 @@
+/* partition.h: who owns which rows, when one data set stands in for many clients.
+ *
+ *   iid        rows are shuffled and dealt out evenly (sizes differ by at most one)
+ *   shards     rows are sorted by label, cut into clients * shards_per_client shards, and each client gets
+ *              shards_per_client of them at random (McMahan et al. 2017, section 3)
+ *   dirichlet  for each class, the proportions over clients are drawn from Dirichlet(alpha) (Hsu, Qi, Brown
+ *              2019); every client gets at least min_rows rows (draws are repeated until it holds)
+ *   group      natural owners: LEAF users, or the values of a CSV column; client i is group i
+ *
+ * Memory: 4 bytes a row and 8 a client. The result depends on (seed, scheme, dataset, clients) alone. */
+#ifndef RONDO_DATA_PARTITION_H
+#define RONDO_DATA_PARTITION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/error.h"
+#include "data/dataset.h"
+
+typedef enum rd_partition_scheme {
+    RD_PARTITION_IID = 0,
+    RD_PARTITION_SHARDS,
+    RD_PARTITION_DIRICHLET,
+    RD_PARTITION_GROUP,
+} rd_partition_scheme;
+
+typedef struct rd_partition_config {
+    rd_partition_scheme scheme;
+    uint32_t shards_per_client; /* shards */
+    double alpha;               /* dirichlet, > 0 */
+    uint32_t min_rows;          /* dirichlet, at least 1 */
+} rd_partition_config;
+
+typedef struct rd_partition {
+    size_t clients;
+    uint32_t *rows;  /* (number of rows dealt) row numbers, client after client */
+    size_t *start;   /* (clients + 1) client c owns rows[start[c] .. start[c + 1]) */
+} rd_partition;
+
+/* clients > 0; for RD_PARTITION_GROUP, clients 0 means "as many as there are groups". Fails with
+ * RD_ERR_DATA where there are fewer rows (or shards, or groups) than clients. */
+rd_status rd_partition_create(const rd_partition_config *config, const rd_dataset *d, size_t clients,
+                              uint64_t seed, rd_partition *out, rd_error *err) RD_MUST_CHECK;
+rd_rows rd_partition_rows(const rd_partition *p, size_t client);
+void rd_partition_free(rd_partition *p);
+
+#endif
