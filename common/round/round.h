@@ -28,32 +28,33 @@ typedef enum rd_selection {
 
 /* run.json "cohort" */
 typedef struct rd_cohort_config {
-    rd_selection select;      /* "select": "all" | "fraction" | "count"; default all */
-    double fraction;          /* (0, 1] */
-    uint64_t count;           /* >= 1 */
-    double over_selection;    /* "over_selection" >= 1: this many times as many are asked, and the round closes when the
-                                 wanted number has delivered; default 1 */
-    uint64_t min_clients;     /* rounds start only while at least so many clients are available; default 1 */
-    uint64_t min_updates;     /* a round with fewer updates at its deadline is abandoned: the model stays; default 1 */
-    double deadline_seconds;  /* of a round, from its publication; default 600 */
+    rd_selection select;   /* "select": "all" | "fraction" | "count"; default all */
+    double fraction;       /* (0, 1] */
+    uint64_t count;        /* >= 1 */
+    double over_selection; /* "over_selection" >= 1: this many times as many are asked, and the round closes
+                              when the wanted number has delivered; default 1 */
+    uint64_t min_clients;  /* rounds start only while at least so many clients are available; default 1 */
+    uint64_t
+        min_updates; /* a round with fewer updates at its deadline is abandoned: the model stays; default 1 */
+    double deadline_seconds; /* of a round, from its publication; default 600 */
 } rd_cohort_config;
 
 typedef struct rd_rounds rd_rounds;
 
 /* What became of one client in one round. */
 typedef enum rd_participation {
-    RD_PART_NONE = 0,  /* not in the cohort */
-    RD_PART_ASKED,     /* selected, nothing heard yet */
-    RD_PART_DELIVERING,/* a valid update is being folded in: it counts, and the round waits for it */
-    RD_PART_COUNTED,   /* its update is in the sum */
-    RD_PART_LATE,      /* had not delivered when the round closed */
-    RD_PART_FAILED,    /* said, or was found, to be unable: refused update, client error */
+    RD_PART_NONE = 0,   /* not in the cohort */
+    RD_PART_ASKED,      /* selected, nothing heard yet */
+    RD_PART_DELIVERING, /* a valid update is being folded in: it counts, and the round waits for it */
+    RD_PART_COUNTED,    /* its update is in the sum */
+    RD_PART_LATE,       /* had not delivered when the round closed */
+    RD_PART_FAILED,     /* said, or was found, to be unable: refused update, client error */
 } rd_participation;
 const char *rd_participation_name(rd_participation p); /* "counted" ... */
 
 /* rounds: how many there are in all. first_round: 1, or the one after the last committed one on resuming. */
-rd_status rd_rounds_create(const rd_cohort_config *config, uint64_t seed, uint64_t rounds, uint64_t first_round,
-                           rd_rounds **out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_rounds_create(const rd_cohort_config *config, uint64_t seed, uint64_t rounds,
+                           uint64_t first_round, rd_rounds **out, rd_error *err) RD_MUST_CHECK;
 void rd_rounds_free(rd_rounds *r);
 
 /* ---- events ---- */
@@ -91,17 +92,19 @@ void rd_rounds_committed(rd_rounds *r, uint64_t round, bool stop);
 /* ---- actions ---- */
 
 typedef enum rd_action_kind {
-    RD_ACTION_NONE,   /* nothing to do until the next event */
-    RD_ACTION_OPEN,   /* a round begins: ask the clients of the cohort to train; start the deadline */
-    RD_ACTION_CLOSE,  /* the round ends: average (aggregate) or leave the model alone; then rd_rounds_committed */
+    RD_ACTION_NONE,  /* nothing to do until the next event */
+    RD_ACTION_OPEN,  /* a round begins: ask the clients of the cohort to train; start the deadline */
+    RD_ACTION_CLOSE, /* the round ends: average (aggregate) or leave the model alone; then rd_rounds_committed
+                      */
     RD_ACTION_FINISH, /* no more rounds */
 } rd_action_kind;
 
 typedef struct rd_action {
     rd_action_kind kind;
     uint64_t round;
-    bool aggregate;        /* CLOSE: false = too few updates, the round is abandoned */
-    const size_t *cohort;  /* OPEN and CLOSE: client numbers, rising by key; valid until the next round opens */
+    bool aggregate; /* CLOSE: false = too few updates, the round is abandoned */
+    const size_t
+        *cohort; /* OPEN and CLOSE: client numbers, rising by key; valid until the next round opens */
     size_t cohort_size;
 } rd_action;
 

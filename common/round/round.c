@@ -1,0 +1,292 @@
+/* round.c: the round core, see round.h. Events change the roster and a few counters; rd_rounds_next looks at
+ * them and says what follows. That is the whole of it: whatever drives a run, the decisions are made here. */
+#include "round/round.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "round/roster.h"
+#include "round/selection.h"
+
+typedef enum phase {
+    PHASE_WAITING,    /* for enough clients, or for nothing */
+    PHASE_COLLECTING, /* a round is open */
+    PHASE_CLOSING,    /* CLOSE was handed out, rd_rounds_committed is awaited */
+    PHASE_FINISHING,  /* FINISH is the next action */
+    PHASE_FINISHED,
+} phase;
+
+struct rd_rounds {
+    rd_cohort_config config;
+    uint64_t seed;
+    uint64_t rounds; /* how many in all */
+    uint64_t round;  /* being collected or closed, or next */
+    phase phase;
+    bool deadline_passed;
+
+    rd_roster roster;
+    size_t *cohort; /* (cohort_size) of the current round */
+    size_t cohort_size;
+    size_t wanted;     /* updates that complete the round */
+    size_t asked;      /* cohort members not heard from */
+    size_t delivering; /* updates being folded in */
+    size_t counted;    /* updates in the sum */
+};
+
+const char *rd_participation_name(rd_participation p)
+{
+    switch (p) {
+    case RD_PART_NONE:
+        return "none";
+    case RD_PART_ASKED:
+        return "asked";
+    case RD_PART_DELIVERING:
+        return "delivering";
+    case RD_PART_COUNTED:
+        return "counted";
+    case RD_PART_LATE:
+        return "late";
+    case RD_PART_FAILED:
+        return "failed";
+    }
+    return "unknown";
+}
+
+rd_status rd_rounds_create(const rd_cohort_config *config, uint64_t seed, uint64_t rounds,
+                           uint64_t first_round, rd_rounds **out, rd_error *err)
+{
+    rd_rounds *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the round core");
+    r->config = *config;
+    r->seed = seed;
+    r->rounds = rounds;
+    r->round = first_round;
+    r->phase = first_round > rounds ? PHASE_FINISHING : PHASE_WAITING;
+    *out = r;
+    return RD_OK;
+}
+
+void rd_rounds_free(rd_rounds *r)
+{
+    if (r == NULL)
+        return;
+    rd_roster_free(&r->roster);
+    free(r->cohort);
+    free(r);
+}
+
+/* ---- events ---- */
+
+rd_status rd_rounds_join(rd_rounds *r, const char *name, size_t *client, rd_error *err)
+{
+    rd_status status = rd_roster_add(&r->roster, name, client, err);
+    if (status == RD_OK)
+        rd_roster_set_available(&r->roster, *client, true);
+    return status;
+}
+
+void rd_rounds_seen(rd_rounds *r, size_t client)
+{
+    rd_roster_set_available(&r->roster, client, true);
+}
+
+void rd_rounds_leave(rd_rounds *r, size_t client)
+{
+    rd_rounds_fail(r, client, r->round);
+    rd_roster_set_available(&r->roster, client, false);
+}
+
+rd_verdict rd_rounds_may_deliver(const rd_rounds *r, size_t client, uint64_t round)
+{
+    const rd_roster_client *c = &r->roster.clients[client];
+    if (round != 0 && round == c->last_counted)
+        return RD_VERDICT_DUPLICATE;
+    if (round > r->round || (round == r->round && r->phase == PHASE_WAITING))
+        return RD_VERDICT_FUTURE;
+    if (round < r->round || r->phase != PHASE_COLLECTING)
+        return RD_VERDICT_STALE;
+    switch (c->part) {
+    case RD_PART_ASKED:
+    case RD_PART_FAILED: /* a client that sent something unusable may still send something better */
+        return RD_VERDICT_ACCEPT;
+    case RD_PART_DELIVERING:
+        return RD_VERDICT_BUSY;
+    default:
+        return RD_VERDICT_NOT_SELECTED;
+    }
+}
+
+rd_verdict rd_rounds_deliver(rd_rounds *r, size_t client, uint64_t round)
+{
+    rd_verdict verdict = rd_rounds_may_deliver(r, client, round);
+    if (verdict == RD_VERDICT_ACCEPT) {
+        rd_roster_client *c = &r->roster.clients[client];
+        if (c->part == RD_PART_ASKED)
+            r->asked--;
+        c->part = RD_PART_DELIVERING;
+        r->delivering++;
+    }
+    return verdict;
+}
+
+void rd_rounds_folded(rd_rounds *r, size_t client)
+{
+    rd_roster_client *c = &r->roster.clients[client];
+    c->part = RD_PART_COUNTED;
+    c->last_counted = r->round;
+    r->delivering--;
+    r->counted++;
+}
+
+void rd_rounds_fail(rd_rounds *r, size_t client, uint64_t round)
+{
+    rd_roster_client *c = &r->roster.clients[client];
+    if (r->phase == PHASE_COLLECTING && round == r->round && c->part == RD_PART_ASKED) {
+        c->part = RD_PART_FAILED;
+        r->asked--;
+    }
+}
+
+void rd_rounds_deadline(rd_rounds *r, uint64_t round)
+{
+    if (r->phase == PHASE_COLLECTING && round == r->round)
+        r->deadline_passed = true;
+}
+
+void rd_rounds_committed(rd_rounds *r, uint64_t round, bool stop)
+{
+    if (r->phase != PHASE_CLOSING || round != r->round)
+        return;
+    r->round++;
+    r->phase = stop || r->round > r->rounds ? PHASE_FINISHING : PHASE_WAITING;
+}
+
+/* ---- actions ---- */
+
+/* Chooses the cohort of the current round among the available clients. False: no memory, so no round now. */
+static bool choose_cohort(rd_rounds *r)
+{
+    rd_roster *roster = &r->roster;
+    size_t count = 0;
+    rd_candidate *candidates = malloc(roster->available * sizeof *candidates);
+    if (candidates == NULL)
+        return false;
+    for (size_t i = 0; i < roster->count; i++)
+        if (roster->clients[i].available)
+            candidates[count++] = (rd_candidate){.key = roster->clients[i].key, .client = i};
+
+    size_t wanted = rd_selection_wanted(&r->config, count);
+    size_t asked = rd_selection_asked(&r->config, wanted, count);
+    for (size_t i = 0; i < r->cohort_size; i++)
+        roster->clients[r->cohort[i]].part = RD_PART_NONE; /* of the round before */
+    r->cohort_size = 0;
+    size_t *cohort = realloc(r->cohort, asked * sizeof *cohort);
+    if (cohort != NULL) {
+        rd_selection_pick(candidates, count, asked, r->seed, r->round);
+        for (size_t i = 0; i < asked; i++)
+            cohort[i] = candidates[i].client;
+        r->cohort = cohort;
+        r->cohort_size = r->asked = asked;
+        r->wanted = wanted;
+    }
+    free(candidates);
+    return cohort != NULL;
+}
+
+static rd_action open_round(rd_rounds *r)
+{
+    size_t needed = r->config.min_clients > 0 ? (size_t)r->config.min_clients : 1;
+    if (r->roster.available < needed || !choose_cohort(r))
+        return (rd_action){.kind = RD_ACTION_NONE};
+    for (size_t i = 0; i < r->cohort_size; i++)
+        r->roster.clients[r->cohort[i]].part = RD_PART_ASKED;
+    r->delivering = r->counted = 0;
+    r->deadline_passed = false;
+    r->phase = PHASE_COLLECTING;
+    return (rd_action){
+        .kind = RD_ACTION_OPEN, .round = r->round, .cohort = r->cohort, .cohort_size = r->cohort_size};
+}
+
+static rd_action close_round(rd_rounds *r)
+{
+    bool complete = r->counted >= r->wanted || r->asked == 0;
+    if (r->delivering > 0 || !(complete || r->deadline_passed))
+        return (rd_action){.kind = RD_ACTION_NONE};
+    for (size_t i = 0; i < r->cohort_size; i++) {
+        size_t client = r->cohort[i];
+        if (r->roster.clients[client].part != RD_PART_ASKED)
+            continue;
+        r->roster.clients[client].part = RD_PART_LATE;
+        /* Whoever lets a deadline pass may be gone for good: it is asked again when it has been seen again.
+         */
+        if (!complete)
+            rd_roster_set_available(&r->roster, client, false);
+    }
+    r->asked = 0;
+    r->phase = PHASE_CLOSING;
+    return (rd_action){.kind = RD_ACTION_CLOSE,
+                       .round = r->round,
+                       .aggregate = r->counted > 0 && r->counted >= r->config.min_updates,
+                       .cohort = r->cohort,
+                       .cohort_size = r->cohort_size};
+}
+
+rd_action rd_rounds_next(rd_rounds *r)
+{
+    switch (r->phase) {
+    case PHASE_WAITING:
+        return open_round(r);
+    case PHASE_COLLECTING:
+        return close_round(r);
+    case PHASE_FINISHING:
+        r->phase = PHASE_FINISHED;
+        return (rd_action){.kind = RD_ACTION_FINISH, .round = r->round - 1};
+    case PHASE_CLOSING:
+    case PHASE_FINISHED:
+        break;
+    }
+    return (rd_action){.kind = RD_ACTION_NONE};
+}
+
+/* ---- questions ---- */
+
+size_t rd_rounds_client_count(const rd_rounds *r)
+{
+    return r->roster.count;
+}
+
+const char *rd_rounds_client_name(const rd_rounds *r, size_t client)
+{
+    return r->roster.clients[client].name;
+}
+
+uint64_t rd_rounds_client_key(const rd_rounds *r, size_t client)
+{
+    return r->roster.clients[client].key;
+}
+
+size_t rd_rounds_find(const rd_rounds *r, const char *name)
+{
+    return rd_roster_find(&r->roster, name);
+}
+
+uint64_t rd_rounds_current(const rd_rounds *r)
+{
+    return r->round;
+}
+
+bool rd_rounds_finished(const rd_rounds *r)
+{
+    return r->phase == PHASE_FINISHING || r->phase == PHASE_FINISHED;
+}
+
+rd_participation rd_rounds_participation(const rd_rounds *r, size_t client)
+{
+    return r->roster.clients[client].part;
+}
+
+bool rd_rounds_has_task(const rd_rounds *r, size_t client)
+{
+    return r->phase == PHASE_COLLECTING && r->roster.clients[client].part == RD_PART_ASKED;
+}

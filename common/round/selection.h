@@ -1,0 +1,30 @@
+/* selection.h: who is asked in a round. Every candidate draws a number from its own random stream and the
+ * smallest numbers win, so a choice depends on the candidates and the round, not on the order in which they
+ * came. */
+#ifndef RONDO_ROUND_SELECTION_H
+#define RONDO_ROUND_SELECTION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "round/round.h"
+
+typedef struct rd_candidate {
+    uint64_t draw;
+    uint64_t key;  /* rd_client_key of its name */
+    size_t client; /* its number in the round core */
+} rd_candidate;
+
+/* How many updates a round wants from so many available clients: all, max(1, round(fraction * available)),
+ * or count (at most available). */
+size_t rd_selection_wanted(const rd_cohort_config *config, size_t available);
+
+/* How many clients are asked in order to get `wanted` updates: ceil(wanted * over_selection), at most
+ * available. */
+size_t rd_selection_asked(const rd_cohort_config *config, size_t wanted, size_t available);
+
+/* Fills in draw for candidates[0..count), and moves the `asked` of them with the smallest draws to the front,
+ * these in rising order of key. */
+void rd_selection_pick(rd_candidate *candidates, size_t count, size_t asked, uint64_t seed, uint64_t round);
+
+#endif

@@ -1,0 +1,428 @@
+/* run.c: see run.h. The sum of a round is shared by all threads that fold updates in: parameters are cut into
+ * stripes with a lock each, so two updates are folded in side by side, one a stripe behind the other. */
+#include "run/run.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/exact_sum.h"
+#include "data/source.h"
+#include "round/fedavg.h"
+#include "run/model_file.h"
+#include "run/parallel.h"
+
+#define STRIPE 16384 /* parameters under one lock: 256 KB of the sum, a tenth of a millisecond of folding */
+
+/* What the clients of a round have reported, weighted by samples. */
+typedef struct client_sums {
+    uint64_t samples;
+    rd_exact_scalar running_loss;
+    rd_exact_scalar train_loss, train_accuracy;
+    rd_exact_scalar holdout_loss, holdout_accuracy;
+} client_sums;
+
+struct rd_run {
+    const rd_config *config;
+    rd_model *model;
+    rd_store *store;
+    rd_dataset test; /* rows = 0: none */
+    unsigned threads;
+    rd_trainer **trainers; /* (threads) for evaluation; NULL without a test set */
+
+    float *parameters;
+    rd_exact_vector sum;
+    pthread_mutex_t *stripes; /* (stripe_count) */
+    size_t stripe_count;
+    pthread_mutex_t clients_lock;
+    client_sums clients;
+
+    uint64_t version;
+    rd_round_record last;
+};
+
+const rd_config *rd_run_config(const rd_run *run)
+{
+    return run->config;
+}
+
+const rd_model *rd_run_model(const rd_run *run)
+{
+    return run->model;
+}
+
+rd_store *rd_run_store(rd_run *run)
+{
+    return run->store;
+}
+
+const float *rd_run_parameters(const rd_run *run)
+{
+    return run->parameters;
+}
+
+uint64_t rd_run_model_version(const rd_run *run)
+{
+    return run->version;
+}
+
+uint64_t rd_run_next_round(const rd_run *run)
+{
+    return run->last.round + 1;
+}
+
+const rd_round_record *rd_run_last_record(const rd_run *run)
+{
+    return &run->last;
+}
+
+static double now_unix(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- the sum ---- */
+
+/* Adds one set of metrics; accuracy is NaN where the model has none. */
+static rd_status add_metrics(rd_exact_scalar *loss, rd_exact_scalar *accuracy, const rd_metrics *m,
+                             rd_error *err)
+{
+    if (m->samples == 0)
+        return RD_OK;
+    rd_status status = rd_exact_scalar_add(loss, m->loss, m->samples, err);
+    if (status == RD_OK && !isnan(m->accuracy))
+        status = rd_exact_scalar_add(accuracy, m->accuracy, m->samples, err);
+    return status;
+}
+
+rd_status rd_run_admit(rd_run *run, const rd_report *report, rd_error *err)
+{
+    rd_status status = RD_OK;
+    pthread_mutex_lock(&run->clients_lock);
+    client_sums sums = run->clients;
+    sums.samples += report->samples;
+    if (sums.samples > RD_EXACT_MAX_WEIGHT) {
+        status = rd_fail(err, RD_ERR_RANGE, "%llu samples would bring the round beyond 2^40 samples in all",
+                         (unsigned long long)report->samples);
+        goto cleanup;
+    }
+    if (!isnan(report->running_loss))
+        RD_TRY(rd_exact_scalar_add(&sums.running_loss, report->running_loss, report->samples, err));
+    RD_TRY(add_metrics(&sums.train_loss, &sums.train_accuracy, &report->before, err));
+    RD_TRY(add_metrics(&sums.holdout_loss, &sums.holdout_accuracy, &report->holdout, err));
+    run->clients = sums;
+cleanup:
+    pthread_mutex_unlock(&run->clients_lock);
+    return status;
+}
+
+void rd_run_fold(rd_run *run, size_t first, const float *values, size_t count, uint32_t weight)
+{
+    while (count > 0) {
+        size_t stripe = first / STRIPE;
+        size_t room = (stripe + 1) * STRIPE - first;
+        size_t n = count < room ? count : room;
+        pthread_mutex_lock(&run->stripes[stripe]);
+        rd_exact_vector_add(&run->sum, first, values, n, weight);
+        pthread_mutex_unlock(&run->stripes[stripe]);
+        first += n;
+        values += n;
+        count -= n;
+    }
+}
+
+static rd_metrics mean_metrics(const rd_exact_scalar *loss, const rd_exact_scalar *accuracy)
+{
+    return (rd_metrics){.samples = loss->weight,
+                        .loss = rd_exact_scalar_mean(loss),
+                        .accuracy = rd_exact_scalar_mean(accuracy)};
+}
+
+void rd_run_average(rd_run *run, uint64_t round, bool aggregate, rd_round_record *record)
+{
+    const client_sums *c = &run->clients;
+    record->round = round;
+    record->aggregated = aggregate;
+    record->samples = c->samples;
+    record->running_loss = rd_exact_scalar_mean(&c->running_loss);
+    record->train = mean_metrics(&c->train_loss, &c->train_accuracy);
+    record->holdout = mean_metrics(&c->holdout_loss, &c->holdout_accuracy);
+    record->update_norm = 0.0;
+    if (aggregate)
+        record->update_norm = sqrt(
+            rd_fedavg_apply(&run->sum, c->samples, 0, rd_model_parameter_count(run->model), run->parameters));
+    rd_exact_vector_clear(&run->sum);
+    memset(&run->clients, 0, sizeof run->clients);
+}
+
+rd_status rd_run_save_model(rd_run *run, uint64_t round, rd_error *err)
+{
+    if (run->store != NULL) {
+        char path[RD_SOURCE_PATH_MAX];
+        rd_store_model_path(run->store, round, path, sizeof path);
+        rd_status status = rd_model_file_write(run->model, run->parameters, round, path, err);
+        if (status != RD_OK)
+            return status;
+    }
+    run->version = round;
+    return RD_OK;
+}
+
+/* ---- evaluation ---- */
+
+typedef struct evaluation_job {
+    rd_run *run;
+    atomic_size_t next; /* first row nobody has taken */
+    pthread_mutex_t lock;
+    rd_evaluation sums;
+    rd_status status;
+    rd_error *err;
+} evaluation_job;
+
+static void evaluate_some(void *user, unsigned thread)
+{
+    enum { ROWS_AT_A_TIME = 2 * RD_EVALUATION_BATCH };
+    evaluation_job *job = user;
+    rd_rows rows = rd_dataset_all_rows(&job->run->test);
+    rd_evaluation sums = {0};
+    rd_error error;
+    rd_status status = RD_OK;
+    for (;;) {
+        size_t first = atomic_fetch_add(&job->next, ROWS_AT_A_TIME);
+        if (first >= rows.count || status != RD_OK)
+            break;
+        size_t count = rows.count - first < ROWS_AT_A_TIME ? rows.count - first : ROWS_AT_A_TIME;
+        status = rd_evaluate(job->run->trainers[thread], job->run->parameters, &job->run->test, rows, first,
+                             count, &sums, &error);
+    }
+    pthread_mutex_lock(&job->lock);
+    rd_evaluation_merge(&job->sums, &sums);
+    if (status != RD_OK && job->status == RD_OK) {
+        job->status = status;
+        *job->err = error;
+    }
+    pthread_mutex_unlock(&job->lock);
+}
+
+static rd_status evaluate_test_set(rd_run *run, rd_metrics *out, rd_error *err)
+{
+    evaluation_job job = {.run = run, .lock = PTHREAD_MUTEX_INITIALIZER, .err = err};
+    rd_parallel(run->threads, evaluate_some, &job);
+    pthread_mutex_destroy(&job.lock);
+    if (job.status == RD_OK)
+        *out = rd_evaluation_metrics(&job.sums, run->model);
+    return job.status;
+}
+
+static bool evaluation_is_due(const rd_run *run, uint64_t round)
+{
+    uint64_t every = run->config->evaluation_every;
+    return run->test.rows > 0 && (round % every == 0 || round == run->config->rounds);
+}
+
+bool rd_run_target_reached(const rd_run *run, const rd_round_record *record)
+{
+    double target = run->config->target_accuracy;
+    return target > 0.0 && record->test.samples > 0 && record->test.accuracy >= target;
+}
+
+/* ---- committing ---- */
+
+rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participation_record *parts,
+                        size_t part_count, rd_error *err)
+{
+    rd_sha256 digest;
+    rd_sha256_start(&digest);
+    rd_sha256_add(&digest, run->parameters, rd_model_parameter_count(run->model) * sizeof *run->parameters);
+    rd_sha256_finish_hex(&digest, record->model_sha256);
+
+    record->test = (rd_metrics){.loss = NAN, .accuracy = NAN};
+    if (evaluation_is_due(run, record->round)) {
+        rd_status status = evaluate_test_set(run, &record->test, err);
+        if (status != RD_OK)
+            return rd_fail_context(err, "round %llu: the global model on data.test",
+                                   (unsigned long long)record->round);
+    }
+    record->finished_at = now_unix();
+    if (run->store != NULL) {
+        char path[RD_SOURCE_PATH_MAX];
+        rd_store_model_path(run->store, run->version, path, sizeof path);
+        rd_status status = rd_model_file_sync(path, err);
+        if (status == RD_OK)
+            status =
+                rd_store_commit_round(run->store, record, parts, part_count, run->config->keep_every, err);
+        if (status != RD_OK)
+            return status;
+    }
+    run->last = *record;
+    return RD_OK;
+}
+
+static size_t print(char *text, size_t size, size_t at, const char *format, double value)
+{
+    if (at >= size)
+        return at;
+    int written = snprintf(text + at, size - at, format, value);
+    return written < 0 ? at : at + (size_t)written;
+}
+
+void rd_round_record_line(const rd_round_record *record, uint64_t rounds, char *text, size_t size)
+{
+    int written = snprintf(text, size, "round %llu/%llu", (unsigned long long)record->round,
+                           (unsigned long long)rounds);
+    size_t at = written < 0 ? 0 : (size_t)written;
+    if (record->test.samples > 0) {
+        at = print(text, size, at, "  test loss %.4f", record->test.loss);
+        if (!isnan(record->test.accuracy))
+            at = print(text, size, at, "  accuracy %.2f %%", 100.0 * record->test.accuracy);
+    }
+    if (record->train.samples > 0)
+        at = print(text, size, at, "  train loss %.4f", record->train.loss);
+    if (record->holdout.samples > 0)
+        at = print(text, size, at, "  hold-out loss %.4f", record->holdout.loss);
+    if (!isnan(record->running_loss) && record->round > 0)
+        at = print(text, size, at, "  clients' loss %.4f", record->running_loss);
+    if (record->round > 0 && at < size)
+        (void)snprintf(text + at, size - at, "  %llu/%llu clients%s  %.3g s",
+                       (unsigned long long)record->counted, (unsigned long long)record->selected,
+                       record->aggregated ? "" : " (too few: model kept)", record->seconds);
+}
+
+/* ---- opening ---- */
+
+typedef struct history {
+    rd_round_record last;
+    uint64_t version; /* last round that changed the model */
+    bool any;
+} history;
+
+static bool remember(const rd_round_record *record, void *user)
+{
+    history *h = user;
+    h->last = *record;
+    if (record->aggregated || record->round == 0)
+        h->version = record->round;
+    h->any = true;
+    return true;
+}
+
+/* Loads the model of the last committed round and compares it with the digest in the record. */
+static rd_status resume(rd_run *run, const history *h, rd_error *err)
+{
+    char path[RD_SOURCE_PATH_MAX], hex[RD_SHA256_HEX];
+    rd_store_model_path(run->store, h->version, path, sizeof path);
+    rd_status status = rd_model_file_read(run->model, path, run->parameters, err);
+    if (status != RD_OK)
+        return status;
+    rd_sha256 digest;
+    rd_sha256_start(&digest);
+    rd_sha256_add(&digest, run->parameters, rd_model_parameter_count(run->model) * sizeof *run->parameters);
+    rd_sha256_finish_hex(&digest, hex);
+    if (strcmp(hex, h->last.model_sha256) != 0)
+        return rd_fail(err, RD_ERR_FORMAT,
+                       "%s: the parameters are not those that round %llu committed (SHA-256 %.12s..., "
+                       "expected %.12s...)",
+                       path, (unsigned long long)h->last.round, hex, h->last.model_sha256);
+    run->version = h->version;
+    run->last = h->last;
+    return RD_OK;
+}
+
+static rd_status begin(rd_run *run, rd_error *err)
+{
+    rd_round_record record = {.aggregated = true, .running_loss = NAN};
+    record.train = record.holdout = (rd_metrics){.loss = NAN, .accuracy = NAN};
+    rd_model_init(run->model, run->config->seed, run->parameters);
+    rd_status status = rd_run_save_model(run, 0, err);
+    return status == RD_OK ? rd_run_commit(run, &record, NULL, 0, err) : status;
+}
+
+static rd_status load_test_set(rd_run *run, rd_error *err)
+{
+    rd_training evaluation_only = {.batch_size = RD_EVALUATION_BATCH};
+    if (run->config->test.format == RD_SOURCE_NONE)
+        return RD_OK;
+    rd_status status = rd_source_load(&run->config->test, &run->test, err);
+    if (status == RD_OK)
+        status = rd_data_check(run->model, &run->test, "data.test", err);
+    if (status != RD_OK)
+        return status;
+    run->trainers = calloc(run->threads, sizeof(rd_trainer *));
+    if (run->trainers == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for %u evaluation threads", run->threads);
+    for (unsigned i = 0; i < run->threads && status == RD_OK; i++)
+        status = rd_trainer_create(run->model, &evaluation_only, RD_EVALUATION_BATCH, &run->trainers[i], err);
+    return status;
+}
+
+static rd_status allocate(rd_run *run, rd_error *err)
+{
+    size_t n = rd_model_parameter_count(run->model);
+    run->stripe_count = n / STRIPE + 1;
+    run->parameters = malloc(n * sizeof *run->parameters);
+    run->stripes = calloc(run->stripe_count, sizeof *run->stripes);
+    if (run->parameters == NULL || run->stripes == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for a model of %zu parameters", n);
+    for (size_t i = 0; i < run->stripe_count; i++)
+        pthread_mutex_init(&run->stripes[i], NULL);
+    return rd_exact_vector_create(n, &run->sum, err);
+}
+
+rd_status rd_run_open(const rd_config *config, const char *directory, unsigned threads, rd_run **out,
+                      rd_error *err)
+{
+    rd_status status = RD_OK;
+    history past = {0};
+    bool resumed = false;
+    rd_run *run = calloc(1, sizeof *run);
+    if (run == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the run");
+    run->config = config;
+    run->threads = threads > 0 ? threads : 1;
+    pthread_mutex_init(&run->clients_lock, NULL);
+    RD_TRY(rd_model_create(config->model, &run->model, err));
+    RD_TRY(allocate(run, err));
+    RD_TRY(load_test_set(run, err));
+    if (config->target_accuracy > 0.0 && run->test.rows == 0) {
+        status = rd_fail(err, RD_ERR_CONFIG, "evaluation.target_accuracy needs data.test to be measured on");
+        goto cleanup;
+    }
+    if (directory != NULL) {
+        RD_TRY(rd_store_open(directory, config, &run->store, &resumed, err));
+        RD_TRY(rd_store_rounds(run->store, 0, remember, &past, err));
+    }
+    if (past.any)
+        RD_TRY(resume(run, &past, err));
+    else
+        RD_TRY(begin(run, err));
+    *out = run;
+    run = NULL;
+cleanup:
+    rd_run_free(run);
+    return status;
+}
+
+void rd_run_free(rd_run *run)
+{
+    if (run == NULL)
+        return;
+    for (unsigned i = 0; run->trainers != NULL && i < run->threads; i++)
+        rd_trainer_free(run->trainers[i]);
+    free(run->trainers);
+    for (size_t i = 0; run->stripes != NULL && i < run->stripe_count; i++)
+        pthread_mutex_destroy(&run->stripes[i]);
+    free(run->stripes);
+    pthread_mutex_destroy(&run->clients_lock);
+    rd_exact_vector_free(&run->sum);
+    rd_dataset_free(&run->test);
+    free(run->parameters);
+    rd_store_close(run->store);
+    rd_model_free(run->model);
+    free(run);
+}

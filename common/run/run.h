@@ -1,0 +1,68 @@
+/* run.h: one run of federated learning: its model, its parameters, the sum of the round in progress, and its
+ * state directory. The aggregator and the simulator both hold an rd_run and an rd_rounds (the round core):
+ * the core decides, the run computes and keeps.
+ *
+ * In a round:  admit + fold for each update  ->  average  ->  save_model  ->  commit
+ *
+ * Memory: 5 vectors of the model's size (16 bytes an element for the exact sum, 4 for the parameters), the
+ * test set, and per thread the activations of one batch. */
+#ifndef RONDO_RUN_RUN_H
+#define RONDO_RUN_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "core/error.h"
+#include "model/model.h"
+#include "store/store.h"
+
+typedef struct rd_run rd_run;
+
+/* Plans the model, loads data.test where the configuration has it, opens the state directory (NULL: nothing
+ * is kept) and the model of its last round, or makes the initial model and commits it as round 0. threads are
+ * used for evaluation. config stays the caller's and must outlive the run. */
+rd_status rd_run_open(const rd_config *config, const char *directory, unsigned threads, rd_run **out,
+                      rd_error *err) RD_MUST_CHECK;
+void rd_run_free(rd_run *run);
+
+const rd_config *rd_run_config(const rd_run *run);
+const rd_model *rd_run_model(const rd_run *run);
+rd_store *rd_run_store(rd_run *run); /* NULL: nothing is kept */
+const float *rd_run_parameters(const rd_run *run);
+/* Version of the current global model: the round that made it, 0 for the initial one. */
+uint64_t rd_run_model_version(const rd_run *run);
+/* The round after the last committed one. */
+uint64_t rd_run_next_round(const rd_run *run);
+/* What is known of the last committed round. */
+const rd_round_record *rd_run_last_record(const rd_run *run);
+
+/* ---- from any thread ---- */
+
+/* Reserves the update's weight in the sum and takes its metrics into the round's record. RD_ERR_RANGE where
+ * the total weight of a round would pass RD_EXACT_MAX_WEIGHT, or a metric cannot be; then nothing has
+ * changed. */
+rd_status rd_run_admit(rd_run *run, const rd_report *report, rd_error *err) RD_MUST_CHECK;
+/* Adds weight * values to the sum of parameters [first, first + count). */
+void rd_run_fold(rd_run *run, size_t first, const float *values, size_t count, uint32_t weight);
+
+/* ---- from one thread, while nothing is folded ---- */
+
+/* Ends the sum: with aggregate, applies the strategy to the parameters; without, leaves them. Fills in what
+ * this decides of the record (round, aggregated, samples, clients' metrics, norm) and empties the sum. */
+void rd_run_average(rd_run *run, uint64_t round, bool aggregate, rd_round_record *record);
+/* Writes the model file of this round and makes it the current version. May be repeated when it failed (disk
+ * full). */
+rd_status rd_run_save_model(rd_run *run, uint64_t round, rd_error *err) RD_MUST_CHECK;
+/* Digests and evaluates the new model where it is due (record->test), and commits the round. May be repeated
+ * when it failed. Needs nothing of the sum: the next round's updates may be folded in meanwhile. */
+rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participation_record *parts,
+                        size_t part_count, rd_error *err) RD_MUST_CHECK;
+/* Has the record reached evaluation.target_accuracy? */
+bool rd_run_target_reached(const rd_run *run, const rd_round_record *record);
+
+/* One line for people: "round 3/10  test loss 0.5123  accuracy 81.20 %  5/5 clients  1.3 s". */
+void rd_round_record_line(const rd_round_record *record, uint64_t rounds, char *text, size_t size);
+
+#endif
