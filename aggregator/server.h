@@ -1,16 +1,15 @@
 /* server.h: HTTPS for many clients on a few threads, and nothing that is Rondo's own.
  *
- * Each worker thread runs its own libuv loop; a connection lives on one worker from accept to close, so nothing
- * about it needs a lock. mbedTLS reads and writes the socket directly when uv_poll says it is ready. Mutual
- * TLS is the only way in: TLS 1.2 or newer, AEAD suites, ChaCha20-Poly1305 preferred.
+ * Each worker thread runs its own libuv loop; a connection lives on one worker from accept to close, so
+ * nothing about it needs a lock. mbedTLS reads and writes the socket directly when uv_poll says it is ready.
+ * Mutual TLS is the only way in: TLS 1.2 or newer, AEAD suites, ChaCha20-Poly1305 preferred.
  *
  * A request is shown to the application as an rd_exchange, in calls on the connection's own worker thread:
- *     on_request   headers are complete: answer at once (the body, if any, is then skipped or the connection closed),
- *                  or park (long poll), or return without either to be given the body
- *     on_body      the next bytes of the body, as they arrive
- *     on_complete  the body is complete: answer now
- *     on_wake      rd_server_wake was called, or the parking time is over (timed_out): answer or stay parked
- *     on_close     the exchange is over (answered, failed, or the client went away): free what user points to
+ *     on_request   headers are complete: answer at once (the body, if any, is then skipped or the connection
+ * closed), or park (long poll), or return without either to be given the body on_body      the next bytes of
+ * the body, as they arrive on_complete  the body is complete: answer now on_wake      rd_server_wake was
+ * called, or the parking time is over (timed_out): answer or stay parked on_close     the exchange is over
+ * (answered, failed, or the client went away): free what user points to
  *
  * Memory per connection: the TLS context (about 40 KB with Debian's mbedTLS) plus one 16 KB buffer. */
 #ifndef RONDO_AGGREGATOR_SERVER_H
@@ -31,43 +30,48 @@ typedef struct rd_server_app {
     void (*on_complete)(rd_exchange *x, void *app);
     void (*on_wake)(rd_exchange *x, bool timed_out, void *app);
     void (*on_close)(rd_exchange *x, void *app);
-    /* A line for the log about a connection that never became a request: failed handshake, plain HTTP, slow sender. */
+    /* A line for the log about a connection that never became a request: failed handshake, plain HTTP, slow
+     * sender. */
     void (*on_trouble)(const char *peer_address, const char *what, void *app);
     void *app;
 } rd_server_app;
 
 typedef struct rd_server_options {
-    const char *listen;      /* "127.0.0.1:8443", "[::]:8443", "0.0.0.0:0" (any free port) */
+    const char *listen; /* "127.0.0.1:8443", "[::]:8443", "0.0.0.0:0" (any free port) */
     const char *ca_path, *cert_path, *key_path; /* PEM */
-    unsigned workers;        /* threads; 0 = number of cores */
-    unsigned max_connections;/* beyond it new ones are closed at accept; 0 = 10,000 */
-    unsigned idle_seconds;   /* a connection that sends nothing inside a request, or a handshake, for so long is closed; 0 = 30 */
-    unsigned keep_seconds;   /* a connection without a request for so long is closed; 0 = 300 */
+    unsigned workers;                           /* threads; 0 = number of cores */
+    unsigned max_connections;                   /* beyond it new ones are closed at accept; 0 = 10,000 */
+    unsigned idle_seconds; /* a connection that sends nothing inside a request, or a handshake, for so long is
+                              closed; 0 = 30 */
+    unsigned keep_seconds; /* a connection without a request for so long is closed; 0 = 300 */
 } rd_server_options;
 
-/* Binds and starts the workers. RD_ERR_IO: "0.0.0.0:8443: address already in use"; RD_ERR_CONFIG for certificates. */
-rd_status rd_server_start(const rd_server_options *options, const rd_server_app *app, rd_server **out, rd_error *err)
-    RD_MUST_CHECK;
+/* Binds and starts the workers. RD_ERR_IO: "0.0.0.0:8443: address already in use"; RD_ERR_CONFIG for
+ * certificates. */
+rd_status rd_server_start(const rd_server_options *options, const rd_server_app *app, rd_server **out,
+                          rd_error *err) RD_MUST_CHECK;
 unsigned rd_server_port(const rd_server *s);
 /* From any thread: every parked exchange gets on_wake soon. */
 void rd_server_wake(rd_server *s);
-/* From any thread but a worker: no new connections; answers under way are finished for at most grace_seconds; joins the workers, frees. */
+/* From any thread but a worker: no new connections; answers under way are finished for at most grace_seconds;
+ * joins the workers, frees. */
 void rd_server_stop(rd_server *s, double grace_seconds);
 
 /* ---- an exchange; all calls on its own worker thread, inside the callbacks ---- */
-const char *rd_exchange_client(const rd_exchange *x);   /* common name of the verified client certificate */
-const char *rd_exchange_method(const rd_exchange *x);   /* "GET" */
-const char *rd_exchange_path(const rd_exchange *x);     /* "/v1/task", without the query */
-const char *rd_exchange_query(const rd_exchange *x);    /* "wait=30", or "" */
-const char *rd_exchange_header(const rd_exchange *x, const char *name); /* NULL: not sent; names in any case */
+const char *rd_exchange_client(const rd_exchange *x); /* common name of the verified client certificate */
+const char *rd_exchange_method(const rd_exchange *x); /* "GET" */
+const char *rd_exchange_path(const rd_exchange *x);   /* "/v1/task", without the query */
+const char *rd_exchange_query(const rd_exchange *x);  /* "wait=30", or "" */
+const char *rd_exchange_header(const rd_exchange *x,
+                               const char *name);         /* NULL: not sent; names in any case */
 int64_t rd_exchange_content_length(const rd_exchange *x); /* -1: none given (chunked) or no body */
-unsigned rd_exchange_worker(const rd_exchange *x);      /* 0 .. workers - 1 */
+unsigned rd_exchange_worker(const rd_exchange *x);        /* 0 .. workers - 1 */
 void rd_exchange_set_user(rd_exchange *x, void *user);
 void *rd_exchange_user(const rd_exchange *x);
 
 /* Answers. headers: more lines, each "Name: value\r\n", or "". body is copied. */
-void rd_exchange_reply(rd_exchange *x, int status, const char *content_type, const char *headers, const void *body,
-                       size_t count);
+void rd_exchange_reply(rd_exchange *x, int status, const char *content_type, const char *headers,
+                       const void *body, size_t count);
 /* Answers with bytes [offset, offset + count) of an open file, read piece by piece; dup()s fd. */
 void rd_exchange_reply_file(rd_exchange *x, int status, const char *content_type, const char *headers, int fd,
                             uint64_t offset, uint64_t count);

@@ -1,24 +1,27 @@
-/* messages.h: the JSON bodies of the wire (aggregator/PROTOCOL.md), built and parsed in one place for both ends.
+/* messages.h: the JSON bodies of the wire (aggregator/PROTOCOL.md), built and parsed in one place for both
+ * ends.
  *
- * Builders return a malloc'ed string, or NULL when memory is short. Parsers check types and ranges and name the field. */
+ * Builders return a malloc'ed string, or NULL when memory is short. Parsers check types and ranges and name
+ * the field. */
 #ifndef RONDO_CODEC_MESSAGES_H
 #define RONDO_CODEC_MESSAGES_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/error.h"
 #include "config/config.h"
+#include "core/error.h"
 #include "train/local_round.h"
 
 #define RD_PROTOCOL_VERSION 1
 #define RD_RUN_ID_MAX 33 /* 32 hexadecimal digits */
 
-/* POST /v1/join, request: {"protocol": 1, "samples": 600, "features": 784, "software": "rondo-client 1.0.0"} */
+/* POST /v1/join, request: {"protocol": 1, "samples": 600, "features": 784, "software": "rondo-client 1.0.0"}
+ */
 typedef struct rd_join {
     uint64_t protocol;
-    uint64_t samples;      /* rows that the client would train on; >= 1 */
-    char software[64];     /* free text, for the record; may be empty */
+    uint64_t samples;  /* rows that the client would train on; >= 1 */
+    char software[64]; /* free text, for the record; may be empty */
 } rd_join;
 char *rd_join_write(const rd_join *j);
 rd_status rd_join_parse(const char *json, size_t size, rd_join *out, rd_error *err) RD_MUST_CHECK;
@@ -26,8 +29,8 @@ rd_status rd_join_parse(const char *json, size_t size, rd_join *out, rd_error *e
 /* Its response: {"protocol": 1, "run": "<id>", "client": "alice", "config": { run.json without "data" }} */
 typedef struct rd_welcome {
     char run_id[RD_RUN_ID_MAX];
-    char client[128];    /* the name in the certificate, under which the client's random streams are keyed */
-    rd_config config;    /* owned */
+    char client[128]; /* the name in the certificate, under which the client's random streams are keyed */
+    rd_config config; /* owned */
 } rd_welcome;
 char *rd_welcome_write(const char *run_id, const char *client, const rd_config *config);
 rd_status rd_welcome_parse(const char *json, size_t size, rd_welcome *out, rd_error *err) RD_MUST_CHECK;
@@ -44,9 +47,11 @@ typedef struct rd_task {
 char *rd_task_write(const rd_task *t);
 rd_status rd_task_parse(const char *json, size_t size, rd_task *out, rd_error *err) RD_MUST_CHECK;
 
-/* POST /v1/update/{round}, response 200: {"round": 3, "counted": true}; counted is false for a second delivery. */
+/* POST /v1/update/{round}, response 200: {"round": 3, "counted": true}; counted is false for a second
+ * delivery. */
 char *rd_receipt_write(uint64_t round, int counted);
-rd_status rd_receipt_parse(const char *json, size_t size, uint64_t *round, int *counted, rd_error *err) RD_MUST_CHECK;
+rd_status rd_receipt_parse(const char *json, size_t size, uint64_t *round, int *counted,
+                           rd_error *err) RD_MUST_CHECK;
 
 /* Every 4xx and 5xx: {"error": "range", "message": "tensor 'fc1.bias': element 17 is NaN"} */
 char *rd_refusal_write(const char *kind, const char *message);

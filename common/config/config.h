@@ -1,9 +1,8 @@
 /* config.h: run.json, the one description of a run, read by the aggregator and the simulator.
  *
- * The JSON Schema is config.schema.json beside this file. An unknown key, a wrong type or an impossible value is
- * RD_ERR_CONFIG and names the key and what was expected:
- *     run.json: training.learning_rate: expected a number above 0, found "0.1" (a string)
- * Paths in "data" are taken relative to the folder of run.json. */
+ * The JSON Schema is config.schema.json beside this file. An unknown key, a wrong type or an impossible value
+ * is RD_ERR_CONFIG and names the key and what was expected: run.json: training.learning_rate: expected a
+ * number above 0, found "0.1" (a string) Paths in "data" are taken relative to the folder of run.json. */
 #ifndef RONDO_CONFIG_CONFIG_H
 #define RONDO_CONFIG_CONFIG_H
 
@@ -22,25 +21,30 @@ typedef struct rd_config {
     char name[RD_RUN_NAME_MAX]; /* "name"; default "run" */
     uint64_t seed;              /* "seed"; default 1 */
     uint64_t rounds;            /* "rounds", 1 to 10^9; required */
-    rd_training training;       /* "training"; learning_rate required; epochs 1, batch_size 32, decay 1, momentum 0, weight_decay 0 */
-    rd_cohort_config cohort;    /* "cohort" */
+    rd_training training; /* "training"; learning_rate required; epochs 1, batch_size 32, decay 1, momentum 0,
+                             weight_decay 0 */
+    rd_cohort_config cohort;                /* "cohort" */
     rd_client_evaluation client_evaluation; /* "evaluation.train_loss", "evaluation.holdout" */
-    uint64_t evaluation_every;  /* "evaluation.every": rounds between evaluations on data.test (1); the last round always is evaluated */
-    double target_accuracy;     /* "evaluation.target_accuracy": the run ends when the test set reaches it; 0 = never */
-    uint64_t keep_every;        /* "keep_every": model files of rounds that are multiples of it stay on disk (0: only the latest ones) */
-    rd_source train, test;      /* "data.train", "data.test"; format RD_SOURCE_NONE when absent */
+    uint64_t evaluation_every; /* "evaluation.every": rounds between evaluations on data.test (1); the last
+                                  round always is evaluated */
+    double target_accuracy;    /* "evaluation.target_accuracy": the run ends when the test set reaches it; 0 =
+                                  never */
+    uint64_t keep_every; /* "keep_every": model files of rounds that are multiples of it stay on disk (0: only
+                            the latest ones) */
+    rd_source train, test;         /* "data.train", "data.test"; format RD_SOURCE_NONE when absent */
     rd_partition_config partition; /* "data.partition"; default iid */
-    char strategy[32];          /* "strategy.name"; "fedavg" */
-    cJSON *model;               /* "model", owned by the config */
-    cJSON *shared;              /* the whole of run.json but "data": what clients are told at join; owned by the config */
+    char strategy[32];             /* "strategy.name"; "fedavg" */
+    cJSON *model;                  /* "model", owned by the config */
+    cJSON *shared; /* the whole of run.json but "data": what clients are told at join; owned by the config */
 } rd_config;
 
 /* Reads and checks run.json. The "model" object is checked by rd_model_create, not here. */
 rd_status rd_config_load(const char *path, rd_config *out, rd_error *err) RD_MUST_CHECK;
 
-/* The same from text; whose ("run.json") starts messages, folder resolves relative paths (NULL: leave them). */
-rd_status rd_config_parse(const char *json, size_t size, const char *whose, const char *folder, rd_config *out,
-                          rd_error *err) RD_MUST_CHECK;
+/* The same from text; whose ("run.json") starts messages, folder resolves relative paths (NULL: leave them).
+ */
+rd_status rd_config_parse(const char *json, size_t size, const char *whose, const char *folder,
+                          rd_config *out, rd_error *err) RD_MUST_CHECK;
 
 void rd_config_free(rd_config *c);
 

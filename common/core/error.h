@@ -45,11 +45,11 @@ rd_status rd_fail_context(rd_error *err, const char *format, ...) __attribute__(
 const char *rd_status_name(rd_status status);
 
 /* The one guard: leaves for the single exit of a function that has `rd_status status` and `cleanup:`. */
-#define RD_TRY(expression)                                                                                   \
-    do {                                                                                                     \
-        status = (expression);                                                                               \
-        if (status != RD_OK)                                                                                 \
-            goto cleanup;                                                                                    \
+#define RD_TRY(expression)     \
+    do {                       \
+        status = (expression); \
+        if (status != RD_OK)   \
+            goto cleanup;      \
     } while (0)
 
 #endif

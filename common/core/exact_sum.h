@@ -20,15 +20,15 @@
 
 #include "core/error.h"
 
-#define RD_EXACT_MAX_VALUE 8388608.0f             /* 2^23 */
-#define RD_EXACT_MAX_WEIGHT (UINT64_C(1) << 40)   /* of all terms together: about 10^12 samples a round */
+#define RD_EXACT_MAX_VALUE 8388608.0f           /* 2^23 */
+#define RD_EXACT_MAX_WEIGHT (UINT64_C(1) << 40) /* of all terms together: about 10^12 samples a round */
 #define RD_EXACT_MAX_TERM_WEIGHT (UINT32_C(1) << 31)
 
 /* n sums side by side, one per parameter. */
 typedef struct rd_exact_vector {
     size_t count;
-    int64_t *high;          /* (count) upper halves of the 128-bit sums */
-    uint64_t *low;          /* (count) lower halves */
+    int64_t *high; /* (count) upper halves of the 128-bit sums */
+    uint64_t *low; /* (count) lower halves */
 } rd_exact_vector;
 
 rd_status rd_exact_vector_create(size_t count, rd_exact_vector *out, rd_error *err) RD_MUST_CHECK;

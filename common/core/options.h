@@ -27,15 +27,15 @@ typedef struct rd_option {
     const char *help;        /* one sentence, lower case, with the default in words */
     void *value;             /* where the value goes; holds the default before parsing */
     bool required;
-    double min, max;         /* for COUNT and NUMBER */
+    double min, max; /* for COUNT and NUMBER */
 } rd_option;
 
 typedef struct rd_command {
-    const char *program;     /* "rondo-client" */
-    const char *usage;       /* what follows the program's name in the usage line */
-    const char *summary;     /* a paragraph: what the program is for */
+    const char *program; /* "rondo-client" */
+    const char *usage;   /* what follows the program's name in the usage line */
+    const char *summary; /* a paragraph: what the program is for */
     const rd_option *options;
-    const char *footer;      /* examples and exit codes; may be NULL */
+    const char *footer; /* examples and exit codes; may be NULL */
 } rd_command;
 
 typedef enum rd_parse_result { RD_PARSE_RUN, RD_PARSE_EXIT, RD_PARSE_ERROR } rd_parse_result;

@@ -38,7 +38,8 @@ rd_random rd_random_stream(uint64_t seed, rd_purpose purpose, uint64_t round, ui
 uint32_t rd_random_u32(rd_random *r);
 uint64_t rd_random_u64(rd_random *r);
 
-/* Uniform in [0, bound), without bias (Lemire, "Fast random integer generation in an interval", 2019). bound > 0. */
+/* Uniform in [0, bound), without bias (Lemire, "Fast random integer generation in an interval", 2019). bound
+ * > 0. */
 uint32_t rd_random_below(rd_random *r, uint32_t bound);
 
 /* Uniform in [0, 1) with 53 random bits. */

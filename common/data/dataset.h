@@ -22,9 +22,9 @@ typedef struct rd_dataset {
     uint8_t *x_u8; /* a byte b stands for the feature b / 255 */
 
     /* Exactly one of the two holds what is to be predicted. */
-    int32_t *labels;  /* (N) classes in [0, classes) */
-    float *targets;   /* (N,T) */
-    size_t classes;   /* 1 + the largest label, or as the file declares; 0 for regression */
+    int32_t *labels;     /* (N) classes in [0, classes) */
+    float *targets;      /* (N,T) */
+    size_t classes;      /* 1 + the largest label, or as the file declares; 0 for regression */
     size_t target_count; /* T; 0 for classification */
 
     /* Natural owners of the rows (LEAF users, values of a CSV column); NULL where the file knows none. */
@@ -33,7 +33,8 @@ typedef struct rd_dataset {
     size_t group_count;
 } rd_dataset;
 
-/* Some rows of a dataset, in the order in which their owner keeps them. index NULL stands for rows 0..count-1. */
+/* Some rows of a dataset, in the order in which their owner keeps them. index NULL stands for rows
+ * 0..count-1. */
 typedef struct rd_rows {
     const uint32_t *index;
     size_t count;

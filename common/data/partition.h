@@ -33,8 +33,8 @@ typedef struct rd_partition_config {
 
 typedef struct rd_partition {
     size_t clients;
-    uint32_t *rows;  /* (number of rows dealt) row numbers, client after client */
-    size_t *start;   /* (clients + 1) client c owns rows[start[c] .. start[c + 1]) */
+    uint32_t *rows; /* (number of rows dealt) row numbers, client after client */
+    size_t *start;  /* (clients + 1) client c owns rows[start[c] .. start[c + 1]) */
 } rd_partition;
 
 /* clients > 0; for RD_PARTITION_GROUP, clients 0 means "as many as there are groups". Fails with

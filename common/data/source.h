@@ -27,22 +27,25 @@ typedef enum rd_source_format {
 
 typedef struct rd_source {
     rd_source_format format;
-    char path[RD_SOURCE_PATH_MAX];        /* idx: the images; leaf: a file or a folder of *.json */
-    char labels_path[RD_SOURCE_PATH_MAX]; /* idx: the labels */
-    char label_column[RD_SOURCE_COLUMN_MAX]; /* csv: a header name, or a position: "0" first, "-1" last (default) */
-    char group_column[RD_SOURCE_COLUMN_MAX]; /* csv: the column that says whose row it is; empty = none. It is no feature. */
-    bool header;       /* csv: the first line holds names */
-    char separator;    /* csv: ',' unless told otherwise */
-    bool standardise;  /* csv: features to mean 0 and standard deviation 1 over this file */
-    bool regression;   /* csv: labels are real targets, not classes */
+    char path[RD_SOURCE_PATH_MAX];           /* idx: the images; leaf: a file or a folder of *.json */
+    char labels_path[RD_SOURCE_PATH_MAX];    /* idx: the labels */
+    char label_column[RD_SOURCE_COLUMN_MAX]; /* csv: a header name, or a position: "0" first, "-1" last
+                                                (default) */
+    char group_column[RD_SOURCE_COLUMN_MAX]; /* csv: the column that says whose row it is; empty = none. It is
+                                                no feature. */
+    bool header;                             /* csv: the first line holds names */
+    char separator;                          /* csv: ',' unless told otherwise */
+    bool standardise; /* csv: features to mean 0 and standard deviation 1 over this file */
+    bool regression;  /* csv: labels are real targets, not classes */
 } rd_source;
 
-/* Guesses the format from the path's ending: .csv/.tsv/.data, .json or a folder (leaf), .safetensors, else idx.
- * For idx, labels_path is derived from the images' name when it is empty ("images-idx3" -> "labels-idx1"). */
+/* Guesses the format from the path's ending: .csv/.tsv/.data, .json or a folder (leaf), .safetensors, else
+ * idx. For idx, labels_path is derived from the images' name when it is empty ("images-idx3" ->
+ * "labels-idx1"). */
 rd_status rd_source_from_path(const char *path, rd_source *out, rd_error *err) RD_MUST_CHECK;
 
-/* Reads it all. err names the file, and for text the line: "wine.csv: line 17: column 4 ('abc') is not a number".
- * max_bytes bounds the memory of the dataset (0 = no bound). */
+/* Reads it all. err names the file, and for text the line: "wine.csv: line 17: column 4 ('abc') is not a
+ * number". max_bytes bounds the memory of the dataset (0 = no bound). */
 rd_status rd_source_load(const rd_source *source, rd_dataset *out, rd_error *err) RD_MUST_CHECK;
 
 /* The readers behind rd_source_load, one file each (idx.c, csv.c, leaf.c, dataset_file.c). */
@@ -51,7 +54,9 @@ rd_status rd_csv_load(const rd_source *source, rd_dataset *out, rd_error *err) R
 rd_status rd_leaf_load(const rd_source *source, rd_dataset *out, rd_error *err) RD_MUST_CHECK;
 rd_status rd_dataset_file_load(const rd_source *source, rd_dataset *out, rd_error *err) RD_MUST_CHECK;
 
-/* Writes some rows as one safetensors file ("x", "y"; metadata "classes"), which rd_dataset_file_load reads back bit for bit. */
-rd_status rd_dataset_file_save(const rd_dataset *d, rd_rows rows, const char *path, rd_error *err) RD_MUST_CHECK;
+/* Writes some rows as one safetensors file ("x", "y"; metadata "classes"), which rd_dataset_file_load reads
+ * back bit for bit. */
+rd_status rd_dataset_file_save(const rd_dataset *d, rd_rows rows, const char *path,
+                               rd_error *err) RD_MUST_CHECK;
 
 #endif

@@ -19,8 +19,18 @@
 #define RD_SAFETENSORS_MAX_RANK 8
 #define RD_SAFETENSORS_NAME_MAX 128
 
-typedef enum rd_dtype { RD_DTYPE_F64, RD_DTYPE_F32, RD_DTYPE_F16, RD_DTYPE_BF16, RD_DTYPE_I64, RD_DTYPE_I32, RD_DTYPE_I16,
-                        RD_DTYPE_I8, RD_DTYPE_U8, RD_DTYPE_BOOL } rd_dtype;
+typedef enum rd_dtype {
+    RD_DTYPE_F64,
+    RD_DTYPE_F32,
+    RD_DTYPE_F16,
+    RD_DTYPE_BF16,
+    RD_DTYPE_I64,
+    RD_DTYPE_I32,
+    RD_DTYPE_I16,
+    RD_DTYPE_I8,
+    RD_DTYPE_U8,
+    RD_DTYPE_BOOL
+} rd_dtype;
 const char *rd_dtype_name(rd_dtype d); /* "F32" */
 size_t rd_dtype_size(rd_dtype d);      /* 4 */
 
@@ -40,26 +50,29 @@ typedef struct rd_st_pair {
 typedef struct rd_safetensors {
     rd_st_tensor *tensors; /* (tensor_count), by rising begin */
     size_t tensor_count;
-    rd_st_pair *metadata;  /* (metadata_count) */
+    rd_st_pair *metadata; /* (metadata_count) */
     size_t metadata_count;
-    uint64_t data_start;   /* file offset of the data: 8 + N */
-    uint64_t data_size;    /* bytes of data that the tensors cover */
+    uint64_t data_start; /* file offset of the data: 8 + N */
+    uint64_t data_size;  /* bytes of data that the tensors cover */
 } rd_safetensors;
 
 /* Parses a header of `size` JSON bytes (without the 8-byte length). Checks everything that can be checked:
  * dtypes, shapes against offsets, overlaps, gaps, duplicate names, overflow in products. `whose` names
- * the file in err: "model.safetensors: tensor 'fc1.weight' ends at byte 812, but its shape [10, 20] needs 800". */
-rd_status rd_safetensors_parse(const char *json, size_t size, const char *whose, rd_safetensors *out, rd_error *err)
-    RD_MUST_CHECK;
+ * the file in err: "model.safetensors: tensor 'fc1.weight' ends at byte 812, but its shape [10, 20] needs
+ * 800". */
+rd_status rd_safetensors_parse(const char *json, size_t size, const char *whose, rd_safetensors *out,
+                               rd_error *err) RD_MUST_CHECK;
 
-/* Opens a file, parses its header, compares data_size with the file's length. *fd is the caller's to close. */
+/* Opens a file, parses its header, compares data_size with the file's length. *fd is the caller's to close.
+ */
 rd_status rd_safetensors_open(const char *path, rd_safetensors *out, int *fd, rd_error *err) RD_MUST_CHECK;
 
 /* Writes the 8-byte length and the JSON header for these tensors, whose data follow in the order given
- * (begin and end are ignored and computed here). The header is padded with spaces to a multiple of 8, so that the data are
- * aligned. *bytes is the caller's to free. */
+ * (begin and end are ignored and computed here). The header is padded with spaces to a multiple of 8, so that
+ * the data are aligned. *bytes is the caller's to free. */
 rd_status rd_safetensors_header(const rd_st_tensor *tensors, size_t tensor_count, const rd_st_pair *metadata,
-                                size_t metadata_count, char **bytes, size_t *size, rd_error *err) RD_MUST_CHECK;
+                                size_t metadata_count, char **bytes, size_t *size,
+                                rd_error *err) RD_MUST_CHECK;
 
 const rd_st_tensor *rd_safetensors_find(const rd_safetensors *s, const char *name); /* NULL: none */
 const char *rd_safetensors_metadata(const rd_safetensors *s, const char *key);      /* NULL: none */

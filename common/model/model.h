@@ -40,14 +40,14 @@ typedef struct rd_model rd_model;
  *     {"preset": "softmax-regression", "input": 784, "classes": 10}
  * or layers
  *     {"input": 784, "loss": "softmax_cross_entropy",
- *      "layers": [{"type": "dense", "units": 200, "activation": "relu"}, ..., {"type": "dense", "units": 10}]}
- * RD_ERR_CONFIG names the layer and the key: "model.layers[1].units: expected a whole number from 1 to
+ *      "layers": [{"type": "dense", "units": 200, "activation": "relu"}, ..., {"type": "dense", "units":
+ * 10}]} RD_ERR_CONFIG names the layer and the key: "model.layers[1].units: expected a whole number from 1 to
  * 16777216, found -3". */
 rd_status rd_model_create(const cJSON *section, rd_model **out, rd_error *err) RD_MUST_CHECK;
 void rd_model_free(rd_model *m);
 
-size_t rd_model_input_size(const rd_model *m);   /* D: features per sample */
-size_t rd_model_output_size(const rd_model *m);  /* C or T */
+size_t rd_model_input_size(const rd_model *m);  /* D: features per sample */
+size_t rd_model_output_size(const rd_model *m); /* C or T */
 rd_loss_kind rd_model_loss(const rd_model *m);
 size_t rd_model_parameter_count(const rd_model *m);
 const rd_tensor *rd_model_tensors(const rd_model *m, size_t *count);
@@ -60,7 +60,8 @@ void rd_model_init(const rd_model *m, uint64_t seed, float *parameters);
 
 /* What one batch of up to max_batch samples needs besides the parameters; one per thread. */
 typedef struct rd_workspace rd_workspace;
-rd_status rd_workspace_create(const rd_model *m, size_t max_batch, rd_workspace **out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_workspace_create(const rd_model *m, size_t max_batch, rd_workspace **out,
+                              rd_error *err) RD_MUST_CHECK;
 void rd_workspace_free(rd_workspace *w);
 /* Where the caller puts the batch before a forward pass: features (B,D), and labels (B) or targets (B,T);
  * the one that the loss does not use is NULL. */
@@ -69,8 +70,8 @@ int32_t *rd_workspace_labels(rd_workspace *w);
 float *rd_workspace_targets(rd_workspace *w);
 
 typedef struct rd_batch_result {
-    double loss_sum;  /* sum over the batch of each sample's loss */
-    size_t correct;   /* classification: samples whose largest logit is the label's */
+    double loss_sum; /* sum over the batch of each sample's loss */
+    size_t correct;  /* classification: samples whose largest logit is the label's */
 } rd_batch_result;
 
 /* Forward pass and loss over B samples in the workspace. Returns the outputs (B,C) or (B,T), which stay valid
@@ -78,9 +79,9 @@ typedef struct rd_batch_result {
 const float *rd_model_forward(const rd_model *m, const float *parameters, rd_workspace *w, size_t B,
                               rd_batch_result *result);
 
-/* Forward and backward pass; for every parameter p:  into[p] = scale * into[p] + rate * dL/dp, with L the mean
- * loss over the batch. `into` may be the parameters themselves, which makes plain SGD with weight decay one
- * matrix product per layer and spares the gradient vector: rate = -lr, scale = 1 - lr * decay. */
+/* Forward and backward pass; for every parameter p:  into[p] = scale * into[p] + rate * dL/dp, with L the
+ * mean loss over the batch. `into` may be the parameters themselves, which makes plain SGD with weight decay
+ * one matrix product per layer and spares the gradient vector: rate = -lr, scale = 1 - lr * decay. */
 void rd_model_backward(const rd_model *m, const float *parameters, rd_workspace *w, size_t B, float *into,
                        float scale, float rate, rd_batch_result *result);
 

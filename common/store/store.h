@@ -11,9 +11,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "codec/messages.h"
 #include "core/digest.h"
 #include "core/error.h"
-#include "codec/messages.h"
 #include "round/round.h"
 #include "train/local_round.h"
 
@@ -22,18 +22,19 @@ typedef struct rd_store rd_store;
 /* One row of the table "rounds". Round 0 is the initial model, before any training. */
 typedef struct rd_round_record {
     uint64_t round;
-    bool aggregated;          /* false: abandoned, the model is that of the round before */
-    rd_metrics test;          /* new global model on the aggregator's test set */
-    rd_metrics train;         /* participants' training rows, model before the round, weighted by samples */
-    rd_metrics holdout;       /* participants' hold-out rows, model before the round, weighted by samples */
-    double running_loss;      /* participants' loss while training, weighted by samples; NaN: nobody told */
+    bool aggregated;     /* false: abandoned, the model is that of the round before */
+    rd_metrics test;     /* new global model on the aggregator's test set */
+    rd_metrics train;    /* participants' training rows, model before the round, weighted by samples */
+    rd_metrics holdout;  /* participants' hold-out rows, model before the round, weighted by samples */
+    double running_loss; /* participants' loss while training, weighted by samples; NaN: nobody told */
     uint64_t selected, counted, late, failed; /* clients */
-    uint64_t samples;         /* of the counted clients */
-    double update_norm;       /* Euclidean norm of (new model - old model) */
-    uint64_t bytes_in, bytes_out; /* over the network, bodies only; 0 in simulation */
-    double seconds;           /* from publication to the new model */
-    double finished_at;       /* Unix time */
-    char model_sha256[RD_SHA256_HEX]; /* of the parameters as little-endian float32, i.e. of the data part of the model file */
+    uint64_t samples;                         /* of the counted clients */
+    double update_norm;                       /* Euclidean norm of (new model - old model) */
+    uint64_t bytes_in, bytes_out;             /* over the network, bodies only; 0 in simulation */
+    double seconds;                           /* from publication to the new model */
+    double finished_at;                       /* Unix time */
+    char model_sha256[RD_SHA256_HEX]; /* of the parameters as little-endian float32, i.e. of the data part of
+                                         the model file */
 } rd_round_record;
 
 /* One row of the table "participation". */
@@ -41,10 +42,10 @@ typedef struct rd_participation_record {
     uint64_t round;
     char client[128];
     rd_participation status;
-    char reason[160];        /* why it failed; else empty */
-    rd_report report;        /* zero where nothing was delivered */
+    char reason[160]; /* why it failed; else empty */
+    rd_report report; /* zero where nothing was delivered */
     uint64_t bytes_in;
-    double seconds;          /* from publication to delivery */
+    double seconds; /* from publication to delivery */
 } rd_participation_record;
 
 /* One row of the table "clients", with its counts over all rounds. */
@@ -52,7 +53,7 @@ typedef struct rd_client_record {
     char client[128];
     uint64_t samples;
     char software[64];
-    double joined_at, seen_at;    /* Unix time */
+    double joined_at, seen_at;                /* Unix time */
     uint64_t selected, counted, late, failed; /* rounds */
 } rd_client_record;
 
@@ -65,11 +66,11 @@ typedef struct rd_run_record {
     char *config_json; /* the shared part of run.json, as committed; freed by rd_run_record_free */
 } rd_run_record;
 
-/* Opens for writing. Creates the directory and the run where there is none (*resumed = false). Where there is one,
- * its run.json must say the same in everything that decides the result, or RD_ERR_STATE names the first key that differs ("rounds" may grow).
- * A second writer is refused with RD_ERR_STATE. */
-rd_status rd_store_open(const char *directory, const rd_config *config, rd_store **out, bool *resumed, rd_error *err)
-    RD_MUST_CHECK;
+/* Opens for writing. Creates the directory and the run where there is none (*resumed = false). Where there is
+ * one, its run.json must say the same in everything that decides the result, or RD_ERR_STATE names the first
+ * key that differs ("rounds" may grow). A second writer is refused with RD_ERR_STATE. */
+rd_status rd_store_open(const char *directory, const rd_config *config, rd_store **out, bool *resumed,
+                        rd_error *err) RD_MUST_CHECK;
 /* Opens for reading; fails with RD_ERR_IO where there is no run. */
 rd_status rd_store_open_reader(const char *directory, rd_store **out, rd_error *err) RD_MUST_CHECK;
 void rd_store_close(rd_store *s);
@@ -80,23 +81,26 @@ const char *rd_store_run_id(const rd_store *s);
 void rd_store_model_path(const rd_store *s, uint64_t round, char *path, size_t size);
 
 /* ---- writing ---- */
-rd_status rd_store_client(rd_store *s, const char *client, const rd_join *join, double now, rd_error *err) RD_MUST_CHECK;
-/* Commits a round with its participants in one transaction, then deletes model files that are not needed any more: kept are the
- * newest two and those of rounds that are multiples of keep_every (0: none). */
-rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round, const rd_participation_record *parts,
-                                size_t part_count, uint64_t keep_every, rd_error *err) RD_MUST_CHECK;
+rd_status rd_store_client(rd_store *s, const char *client, const rd_join *join, double now,
+                          rd_error *err) RD_MUST_CHECK;
+/* Commits a round with its participants in one transaction, then deletes model files that are not needed any
+ * more: kept are the newest two and those of rounds that are multiples of keep_every (0: none). */
+rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round,
+                                const rd_participation_record *parts, size_t part_count, uint64_t keep_every,
+                                rd_error *err) RD_MUST_CHECK;
 rd_status rd_store_finish(rd_store *s, rd_error *err) RD_MUST_CHECK;
 
 /* ---- reading ---- */
 rd_status rd_store_run(rd_store *s, rd_run_record *out, rd_error *err) RD_MUST_CHECK;
 void rd_run_record_free(rd_run_record *r);
 /* Calls visit for each row with round >= from, in order, until it returns false. */
-rd_status rd_store_rounds(rd_store *s, uint64_t from, bool (*visit)(const rd_round_record *, void *), void *user,
-                          rd_error *err) RD_MUST_CHECK;
-rd_status rd_store_clients(rd_store *s, bool (*visit)(const rd_client_record *, void *), void *user, rd_error *err)
-    RD_MUST_CHECK;
-rd_status rd_store_participations(rd_store *s, uint64_t round, bool (*visit)(const rd_participation_record *, void *),
-                                  void *user, rd_error *err) RD_MUST_CHECK;
+rd_status rd_store_rounds(rd_store *s, uint64_t from, bool (*visit)(const rd_round_record *, void *),
+                          void *user, rd_error *err) RD_MUST_CHECK;
+rd_status rd_store_clients(rd_store *s, bool (*visit)(const rd_client_record *, void *), void *user,
+                           rd_error *err) RD_MUST_CHECK;
+rd_status rd_store_participations(rd_store *s, uint64_t round,
+                                  bool (*visit)(const rd_participation_record *, void *), void *user,
+                                  rd_error *err) RD_MUST_CHECK;
 /* *round = the last committed one. *found = false: none, not even round 0. */
 rd_status rd_store_last_round(rd_store *s, uint64_t *round, bool *found, rd_error *err) RD_MUST_CHECK;
 

@@ -15,18 +15,20 @@
 
 /* run.json "training" */
 typedef struct rd_training {
-    uint32_t epochs;       /* E, local epochs */
-    uint32_t batch_size;   /* B; 0 = the client's whole data as one batch */
-    float learning_rate;   /* at round 1 */
+    uint32_t epochs;           /* E, local epochs */
+    uint32_t batch_size;       /* B; 0 = the client's whole data as one batch */
+    float learning_rate;       /* at round 1 */
     float learning_rate_decay; /* the rate of round r is learning_rate * decay^(r-1); 1 = constant */
-    float momentum;        /* SGD with (heavy-ball) momentum as in PyTorch: v = mu v + g; w -= lr v; v starts at 0 each round */
-    float weight_decay;    /* L2: g += decay * w */
+    float momentum; /* SGD with (heavy-ball) momentum as in PyTorch: v = mu v + g; w -= lr v; v starts at 0
+                       each round */
+    float weight_decay; /* L2: g += decay * w */
 } rd_training;
 
 /* run.json "evaluation", the part that clients carry out */
 typedef struct rd_client_evaluation {
-    bool train_loss;  /* loss of the global model on the client's training rows, before it trains */
-    double holdout;   /* share of the client's rows kept out of training and used to evaluate the global model; 0 = none */
+    bool train_loss; /* loss of the global model on the client's training rows, before it trains */
+    double holdout;  /* share of the client's rows kept out of training and used to evaluate the global model;
+                        0 = none */
 } rd_client_evaluation;
 
 /* Loss and accuracy over some samples. */
@@ -38,12 +40,13 @@ typedef struct rd_metrics {
 
 /* What travels beside the delta. */
 typedef struct rd_report {
-    uint64_t samples;     /* rows trained on: the weight in FedAvg */
-    double running_loss;  /* mean loss over the mini-batches of the last local epoch, while the model changes */
-    rd_metrics before;    /* global model on the training rows */
-    rd_metrics holdout;   /* global model on the hold-out rows */
-    double delta_norm;    /* Euclidean norm of the delta */
-    double seconds;       /* of computing; informative only, filled in by the caller */
+    uint64_t samples; /* rows trained on: the weight in FedAvg */
+    double
+        running_loss;   /* mean loss over the mini-batches of the last local epoch, while the model changes */
+    rd_metrics before;  /* global model on the training rows */
+    rd_metrics holdout; /* global model on the hold-out rows */
+    double delta_norm;  /* Euclidean norm of the delta */
+    double seconds;     /* of computing; informative only, filled in by the caller */
 } rd_report;
 
 /* Buffers for training and evaluation with one model; one per thread, made once. Holds activations for
@@ -56,7 +59,8 @@ void rd_trainer_free(rd_trainer *t);
 
 /* RD_ERR_DATA where the data do not fit the model: feature count, label out of range, classes against
  * targets. `whose` ("data.test", "--data mine.csv") starts the message. */
-rd_status rd_data_check(const rd_model *m, const rd_dataset *d, const char *whose, rd_error *err) RD_MUST_CHECK;
+rd_status rd_data_check(const rd_model *m, const rd_dataset *d, const char *whose,
+                        rd_error *err) RD_MUST_CHECK;
 
 typedef struct rd_local_task {
     const rd_training *training;
@@ -70,7 +74,8 @@ typedef struct rd_local_task {
  * Fails with RD_ERR_RANGE where training diverges (a loss or parameter that is not finite), RD_ERR_DATA where
  * no row is left to train on. delta must not overlap global. */
 rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, rd_rows rows,
-                             const float *global, float *delta, rd_report *report, rd_error *err) RD_MUST_CHECK;
+                             const float *global, float *delta, rd_report *report,
+                             rd_error *err) RD_MUST_CHECK;
 
 /* Sums for an evaluation that several threads share: any split into ranges gives the same bits as long as
  * each range starts at a multiple of RD_EVALUATION_BATCH. */
