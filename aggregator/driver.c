@@ -1,0 +1,588 @@
+/* driver.c: see driver.h. One lock guards the round core and what is known of the current round; it is held
+ * for microseconds. Everything slow happens outside of it, on this thread or on the workers. */
+#include "driver.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+#define RETRY_MILLISECONDS 2000 /* between attempts to write when the disk is full */
+#define NO_PART UINT32_MAX
+
+/* A client that joined and is yet to be written to the store, which only the driver's thread touches. */
+typedef struct newcomer {
+    struct newcomer *next;
+    rd_join join;
+    double at;
+    char name[];
+} newcomer;
+
+struct rd_driver {
+    rd_run *run;
+    rd_driver_callbacks callbacks;
+    uv_loop_t loop;
+    uv_async_t poke;
+    uv_timer_t deadline, linger;
+    int signal_fd; /* SIGINT and SIGTERM arrive here: the loop polls it, and so does a step that waits for the
+                      disk */
+    uv_poll_t signals;
+    double linger_seconds;
+    bool interrupted, finished;
+    rd_error failure; /* status RD_OK: none */
+
+    pthread_mutex_t lock; /* guards what follows */
+    rd_rounds *rounds;
+    uint64_t version;               /* published model */
+    rd_participation_record *parts; /* (part_count) the cohort of the current round */
+    size_t part_count;
+    uint32_t *part_of; /* (client_capacity) index into parts, or NO_PART */
+    bool *told;        /* (client_capacity) knows that the run is finished */
+    size_t client_capacity;
+    uint64_t opened_at; /* nanoseconds, uv_hrtime */
+    uint64_t bytes_in_before, bytes_out_before;
+    newcomer *newcomers;
+    rd_error fatal;
+
+    pthread_mutex_t log_lock;
+
+    /* The round that is published and not yet committed; the driver's thread only. */
+    bool uncommitted;
+    rd_round_record record;
+    rd_participation_record *record_parts;
+    size_t record_part_count;
+};
+
+static double now_unix(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void rd_driver_log(rd_driver *d, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    pthread_mutex_lock(&d->log_lock);
+    d->callbacks.line(d->callbacks.user, text);
+    pthread_mutex_unlock(&d->log_lock);
+}
+
+rd_run *rd_driver_run(rd_driver *d)
+{
+    return d->run;
+}
+
+uint64_t rd_driver_model_version(rd_driver *d)
+{
+    pthread_mutex_lock(&d->lock);
+    uint64_t version = d->version;
+    pthread_mutex_unlock(&d->lock);
+    return version;
+}
+
+/* ---- what workers tell ---- */
+
+size_t rd_driver_client(rd_driver *d, const char *name)
+{
+    pthread_mutex_lock(&d->lock);
+    size_t client = rd_rounds_find(d->rounds, name);
+    if (client != SIZE_MAX)
+        rd_rounds_seen(d->rounds, client);
+    pthread_mutex_unlock(&d->lock);
+    return client;
+}
+
+/* Makes room for one more client in the arrays that run beside the core's numbers. */
+static rd_status reserve_client(rd_driver *d, rd_error *err)
+{
+    size_t count = rd_rounds_client_count(d->rounds);
+    if (count < d->client_capacity)
+        return RD_OK;
+    size_t capacity = d->client_capacity == 0 ? 64 : 2 * d->client_capacity;
+    uint32_t *part_of = realloc(d->part_of, capacity * sizeof *part_of);
+    if (part_of != NULL)
+        d->part_of = part_of;
+    bool *told = realloc(d->told, capacity * sizeof *told);
+    if (told != NULL)
+        d->told = told;
+    if (part_of == NULL || told == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for more than %zu clients", count);
+    for (size_t i = d->client_capacity; i < capacity; i++) {
+        part_of[i] = NO_PART;
+        told[i] = false;
+    }
+    d->client_capacity = capacity;
+    return RD_OK;
+}
+
+rd_status rd_driver_join(rd_driver *d, const char *name, const rd_join *join, rd_error *err)
+{
+    size_t client, length = strlen(name) + 1;
+    newcomer *n = malloc(sizeof *n + length);
+    if (n == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for client '%s'", name);
+    n->join = *join;
+    n->at = now_unix();
+    memcpy(n->name, name, length);
+
+    pthread_mutex_lock(&d->lock);
+    rd_status status = reserve_client(d, err);
+    if (status == RD_OK)
+        status = rd_rounds_join(d->rounds, name, &client, err);
+    if (status == RD_OK) {
+        n->next = d->newcomers;
+        d->newcomers = n;
+    }
+    pthread_mutex_unlock(&d->lock);
+    if (status != RD_OK)
+        free(n);
+    else
+        uv_async_send(&d->poke);
+    return status;
+}
+
+void rd_driver_leave(rd_driver *d, size_t client)
+{
+    pthread_mutex_lock(&d->lock);
+    if (rd_rounds_has_task(d->rounds, client))
+        (void)snprintf(d->parts[d->part_of[client]].reason, sizeof d->parts->reason, "left");
+    rd_rounds_leave(d->rounds, client);
+    d->told[client] = true; /* nobody to wait for */
+    pthread_mutex_unlock(&d->lock);
+    uv_async_send(&d->poke);
+}
+
+bool rd_driver_task(rd_driver *d, size_t client, rd_task *task)
+{
+    bool something = true, last_word = false;
+    pthread_mutex_lock(&d->lock);
+    if (rd_rounds_finished(d->rounds)) {
+        *task = (rd_task){RD_TASK_FINISHED, rd_rounds_current(d->rounds) - 1, d->version};
+        last_word = !d->told[client];
+        d->told[client] = true;
+    } else if (rd_rounds_has_task(d->rounds, client)) {
+        *task = (rd_task){RD_TASK_TRAIN, rd_rounds_current(d->rounds), d->version};
+    } else {
+        something = false;
+    }
+    pthread_mutex_unlock(&d->lock);
+    if (last_word || !something)
+        uv_async_send(&d->poke); /* a client that is back may be the one that a round waits for */
+    return something;
+}
+
+rd_verdict rd_driver_may_deliver(rd_driver *d, size_t client, uint64_t round)
+{
+    pthread_mutex_lock(&d->lock);
+    rd_verdict verdict = rd_rounds_may_deliver(d->rounds, client, round);
+    pthread_mutex_unlock(&d->lock);
+    return verdict;
+}
+
+rd_status rd_driver_deliver(rd_driver *d, size_t client, uint64_t round, const rd_report *report,
+                            uint64_t bytes, rd_verdict *verdict, rd_error *err)
+{
+    rd_status status = RD_OK;
+    pthread_mutex_lock(&d->lock);
+    *verdict = rd_rounds_may_deliver(d->rounds, client, round);
+    if (*verdict == RD_VERDICT_ACCEPT)
+        status = rd_run_admit(d->run, report, err);
+    if (*verdict == RD_VERDICT_ACCEPT && status == RD_OK) {
+        (void)rd_rounds_deliver(d->rounds, client, round); /* ACCEPT again: the lock is held */
+        rd_participation_record *part = &d->parts[d->part_of[client]];
+        part->report = *report;
+        part->bytes_in = bytes;
+        part->seconds = 1e-9 * (double)(uv_hrtime() - d->opened_at);
+        part->reason[0] = '\0';
+    }
+    pthread_mutex_unlock(&d->lock);
+    return status;
+}
+
+void rd_driver_folded(rd_driver *d, size_t client)
+{
+    pthread_mutex_lock(&d->lock);
+    rd_rounds_folded(d->rounds, client);
+    pthread_mutex_unlock(&d->lock);
+    uv_async_send(&d->poke);
+}
+
+void rd_driver_refused(rd_driver *d, size_t client, uint64_t round, const char *reason)
+{
+    pthread_mutex_lock(&d->lock);
+    if (rd_rounds_current(d->rounds) == round && d->part_of[client] != NO_PART)
+        (void)snprintf(d->parts[d->part_of[client]].reason, sizeof d->parts->reason, "%s", reason);
+    rd_rounds_fail(d->rounds, client, round);
+    pthread_mutex_unlock(&d->lock);
+    uv_async_send(&d->poke);
+}
+
+void rd_driver_fatal(rd_driver *d, const rd_error *err)
+{
+    pthread_mutex_lock(&d->lock);
+    if (d->fatal.status == RD_OK)
+        d->fatal = *err;
+    pthread_mutex_unlock(&d->lock);
+    uv_async_send(&d->poke);
+}
+
+/* ---- what the core decides; the driver's thread ---- */
+
+static void stop_with(rd_driver *d, const rd_error *err)
+{
+    d->failure = *err;
+    uv_stop(&d->loop);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    rd_driver *d = timer->data;
+    pthread_mutex_lock(&d->lock);
+    rd_rounds_deadline(d->rounds, rd_rounds_current(d->rounds));
+    pthread_mutex_unlock(&d->lock);
+    uv_async_send(&d->poke);
+}
+
+/* With the lock held: between the core's decision and this no update may come in. */
+static rd_status open_round(rd_driver *d, const rd_action *action, rd_error *err)
+{
+    rd_participation_record *parts = realloc(d->parts, action->cohort_size * sizeof *parts);
+    if (parts == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients", action->cohort_size);
+    for (size_t i = 0; i < d->client_capacity; i++)
+        d->part_of[i] = NO_PART;
+    memset(parts, 0, action->cohort_size * sizeof *parts);
+    for (size_t i = 0; i < action->cohort_size; i++) {
+        size_t client = action->cohort[i];
+        parts[i].round = action->round;
+        (void)snprintf(parts[i].client, sizeof parts[i].client, "%s",
+                       rd_rounds_client_name(d->rounds, client));
+        d->part_of[client] = (uint32_t)i;
+    }
+    d->parts = parts;
+    d->part_count = action->cohort_size;
+    d->opened_at = uv_hrtime();
+    d->callbacks.traffic(d->callbacks.user, &d->bytes_in_before, &d->bytes_out_before);
+    return RD_OK;
+}
+
+static void publish_round(rd_driver *d)
+{
+    double seconds = rd_run_config(d->run)->cohort.deadline_seconds;
+    uv_timer_start(&d->deadline, on_deadline, (uint64_t)(1000.0 * seconds), 0);
+    d->callbacks.wake(d->callbacks.user);
+}
+
+/* Copies what is known of the round that closes into d->record and d->record_parts. */
+static rd_status collect_record(rd_driver *d, const rd_action *action, rd_error *err)
+{
+    rd_round_record *record = &d->record;
+    uint64_t bytes_in, bytes_out;
+    memset(record, 0, sizeof *record);
+    rd_participation_record *parts = realloc(d->record_parts, d->part_count * sizeof *parts);
+    if (parts == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients", d->part_count);
+    d->callbacks.traffic(d->callbacks.user, &bytes_in, &bytes_out);
+    pthread_mutex_lock(&d->lock);
+    memcpy(parts, d->parts, d->part_count * sizeof *parts);
+    for (size_t i = 0; i < d->part_count; i++) {
+        parts[i].status = rd_rounds_participation(d->rounds, action->cohort[i]);
+        record->counted += parts[i].status == RD_PART_COUNTED;
+        record->late += parts[i].status == RD_PART_LATE;
+        record->failed += parts[i].status == RD_PART_FAILED;
+    }
+    record->bytes_in = bytes_in - d->bytes_in_before;
+    record->bytes_out = bytes_out - d->bytes_out_before;
+    pthread_mutex_unlock(&d->lock);
+    record->selected = d->part_count;
+    d->record_parts = parts;
+    d->record_part_count = d->part_count;
+    return RD_OK;
+}
+
+/* Waits for a signal, at most for so long. */
+static bool signal_within(rd_driver *d, int milliseconds)
+{
+    struct pollfd waiting = {.fd = d->signal_fd, .events = POLLIN};
+    if (poll(&waiting, 1, milliseconds) > 0)
+        d->interrupted = true;
+    return d->interrupted;
+}
+
+/* Repeats a step that needs the disk until it works or the run is interrupted: what is in memory is worth
+ * waiting for. */
+static rd_status insist(rd_driver *d, rd_status (*attempt)(rd_driver *d, rd_error *err), rd_error *err)
+{
+    for (;;) {
+        rd_status status = attempt(d, err);
+        if (status != RD_ERR_IO)
+            return status;
+        rd_driver_log(d, "%s; trying again every %d s (the round is kept in memory)", err->message,
+                      RETRY_MILLISECONDS / 1000);
+        if (signal_within(d, RETRY_MILLISECONDS))
+            return status;
+    }
+}
+
+static rd_status save_step(rd_driver *d, rd_error *err)
+{
+    return rd_run_save_model(d->run, d->record.round, err);
+}
+
+static rd_status commit_step(rd_driver *d, rd_error *err)
+{
+    return rd_run_commit(d->run, &d->record, d->record_parts, d->record_part_count, err);
+}
+
+/* Names the clients of the committed round that did not deliver: "; late: bob, eve; failed: mallory
+ * (reason)". */
+static void name_missing(rd_driver *d, rd_participation kind, const char *title, char *text, size_t size)
+{
+    enum { MOST_NAMED = 8 };
+    size_t at = strlen(text), named = 0, all = 0;
+    for (size_t i = 0; i < d->record_part_count; i++) {
+        const rd_participation_record *p = &d->record_parts[i];
+        if (p->status != kind || all++ >= MOST_NAMED || at >= size)
+            continue;
+        int written = snprintf(text + at, size - at, "%s%s%s%s%s", named++ == 0 ? title : ", ", p->client,
+                               p->reason[0] ? " (" : "", p->reason, p->reason[0] ? ")" : "");
+        at += written > 0 ? (size_t)written : 0;
+    }
+    if (all > named && at < size)
+        (void)snprintf(text + at, size - at, " and %zu more", all - named);
+}
+
+static rd_status commit_round(rd_driver *d, rd_error *err)
+{
+    char line[1024];
+    rd_status status = insist(d, commit_step, err);
+    if (status != RD_OK)
+        return status;
+    d->uncommitted = false;
+    rd_round_record_line(&d->record, rd_run_config(d->run)->rounds, line, sizeof line);
+    name_missing(d, RD_PART_LATE, "; late: ", line, sizeof line);
+    name_missing(d, RD_PART_FAILED, "; failed: ", line, sizeof line);
+    rd_driver_log(d, "%s", line);
+    return RD_OK;
+}
+
+static rd_status close_round(rd_driver *d, const rd_action *action, rd_error *err)
+{
+    bool stop = false;
+    uv_timer_stop(&d->deadline);
+    rd_status status = collect_record(d, action, err);
+    if (status != RD_OK)
+        return status;
+    rd_run_average(d->run, action->round, action->aggregate, &d->record);
+    if (action->aggregate) {
+        status = insist(d, save_step, err);
+        if (status != RD_OK)
+            return status;
+    }
+    d->record.seconds = 1e-9 * (double)(uv_hrtime() - d->opened_at);
+    d->uncommitted = true;
+    if (rd_run_config(d->run)->target_accuracy > 0.0) {
+        status = commit_round(d, err);
+        if (status != RD_OK)
+            return status;
+        stop = rd_run_target_reached(d->run, &d->record);
+        if (stop)
+            rd_driver_log(d, "accuracy %.4f has reached the target of %.4f", d->record.test.accuracy,
+                          rd_run_config(d->run)->target_accuracy);
+    }
+    pthread_mutex_lock(&d->lock);
+    rd_rounds_committed(d->rounds, action->round, stop);
+    d->version = rd_run_model_version(d->run);
+    pthread_mutex_unlock(&d->lock);
+    return RD_OK;
+}
+
+static void on_linger_over(uv_timer_t *timer)
+{
+    rd_driver *d = timer->data;
+    uv_stop(&d->loop);
+}
+
+static rd_status finish_run(rd_driver *d, rd_error *err)
+{
+    rd_status status = rd_store_finish(rd_run_store(d->run), err);
+    if (status != RD_OK)
+        return status;
+    d->finished = true;
+    rd_driver_log(d, "run finished after round %llu", (unsigned long long)rd_run_last_record(d->run)->round);
+    d->callbacks.wake(d->callbacks.user);
+    uv_timer_start(&d->linger, on_linger_over, (uint64_t)(1000.0 * d->linger_seconds), 0);
+    return RD_OK;
+}
+
+static rd_status store_newcomers(rd_driver *d, rd_error *err)
+{
+    rd_status status = RD_OK;
+    pthread_mutex_lock(&d->lock);
+    newcomer *n = d->newcomers;
+    d->newcomers = NULL;
+    pthread_mutex_unlock(&d->lock);
+    while (n != NULL) {
+        newcomer *next = n->next;
+        if (status == RD_OK) {
+            status = rd_store_client(rd_run_store(d->run), n->name, &n->join, n->at, err);
+            rd_driver_log(d, "%s joined with %llu samples (%s)", n->name, (unsigned long long)n->join.samples,
+                          n->join.software[0] ? n->join.software : "software not told");
+        }
+        free(n);
+        n = next;
+    }
+    return status;
+}
+
+/* Has every client that may still listen been told that the run is over? */
+static bool all_told(rd_driver *d)
+{
+    pthread_mutex_lock(&d->lock);
+    bool all = rd_rounds_client_count(d->rounds) > 0; /* none yet: they may be about to come back */
+    for (size_t i = 0; i < rd_rounds_client_count(d->rounds); i++)
+        all = all && d->told[i];
+    pthread_mutex_unlock(&d->lock);
+    return all;
+}
+
+/* Carries out one decision of the core. *more is false when there is none left. */
+static rd_status step(rd_driver *d, bool *more, rd_error *err)
+{
+    rd_status status = store_newcomers(d, err);
+    if (status != RD_OK)
+        return status;
+    pthread_mutex_lock(&d->lock);
+    if (d->fatal.status != RD_OK)
+        status = rd_fail(err, d->fatal.status, "%s", d->fatal.message);
+    rd_action action = status == RD_OK ? rd_rounds_next(d->rounds) : (rd_action){.kind = RD_ACTION_NONE};
+    if (action.kind == RD_ACTION_OPEN)
+        status = open_round(d, &action, err);
+    pthread_mutex_unlock(&d->lock);
+    *more = action.kind != RD_ACTION_NONE;
+    if (status == RD_OK && action.kind == RD_ACTION_OPEN) {
+        publish_round(d); /* before the round before is committed: see driver.h */
+        return RD_OK;
+    }
+    if (status == RD_OK && d->uncommitted)
+        status = commit_round(d, err);
+    if (status == RD_OK && action.kind == RD_ACTION_CLOSE)
+        status = close_round(d, &action, err);
+    if (status == RD_OK && action.kind == RD_ACTION_FINISH)
+        status = finish_run(d, err);
+    return status;
+}
+
+static void on_poke(uv_async_t *async)
+{
+    rd_driver *d = async->data;
+    rd_error err;
+    bool more = true;
+    while (more && !d->interrupted && d->failure.status == RD_OK)
+        if (step(d, &more, &err) != RD_OK)
+            stop_with(d, &err);
+    if (d->finished && all_told(d))
+        uv_timer_start(&d->linger, on_linger_over, 50, 0); /* the last answers are on their way */
+}
+
+static void on_signal(uv_poll_t *handle, int status, int events)
+{
+    rd_driver *d = handle->data;
+    (void)status;
+    (void)events;
+    d->interrupted = true;
+    uv_stop(&d->loop);
+}
+
+rd_status rd_driver_loop(rd_driver *d, double linger_seconds, bool *interrupted, rd_error *err)
+{
+    d->linger_seconds = linger_seconds;
+    uv_poll_start(&d->signals, UV_READABLE, on_signal);
+    uv_async_send(&d->poke);
+    uv_run(&d->loop, UV_RUN_DEFAULT);
+    /* A round that was published but not committed still can be: nothing of it is lost. */
+    rd_status status = RD_OK;
+    if (d->failure.status != RD_OK)
+        status = rd_fail(err, d->failure.status, "%s", d->failure.message);
+    else if (d->uncommitted)
+        status = commit_round(d, err);
+    *interrupted = d->interrupted && !d->finished;
+    return status;
+}
+
+/* ---- life ---- */
+
+rd_status rd_driver_create(rd_run *run, rd_driver **out, rd_error *err)
+{
+    rd_driver *d = calloc(1, sizeof *d);
+    if (d == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the driver");
+    const rd_config *config = rd_run_config(run);
+    rd_status status = rd_rounds_create(&config->cohort, config->seed, config->rounds, rd_run_next_round(run),
+                                        &d->rounds, err);
+    if (status != RD_OK) {
+        free(d);
+        return status;
+    }
+    d->run = run;
+    d->version = rd_run_model_version(run);
+    pthread_mutex_init(&d->lock, NULL);
+    pthread_mutex_init(&d->log_lock, NULL);
+    sigset_t ending;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &ending, NULL); /* inherited by all threads started from now on */
+    d->signal_fd = signalfd(-1, &ending, SFD_NONBLOCK | SFD_CLOEXEC);
+    uv_loop_init(&d->loop);
+    uv_async_init(&d->loop, &d->poke, on_poke);
+    uv_timer_init(&d->loop, &d->deadline);
+    uv_timer_init(&d->loop, &d->linger);
+    uv_poll_init(&d->loop, &d->signals, d->signal_fd);
+    d->poke.data = d->deadline.data = d->linger.data = d->signals.data = d;
+    *out = d;
+    return RD_OK;
+}
+
+void rd_driver_set_callbacks(rd_driver *d, const rd_driver_callbacks *callbacks)
+{
+    d->callbacks = *callbacks;
+}
+
+void rd_driver_free(rd_driver *d)
+{
+    if (d == NULL)
+        return;
+    uv_close((uv_handle_t *)&d->poke, NULL);
+    uv_close((uv_handle_t *)&d->deadline, NULL);
+    uv_close((uv_handle_t *)&d->linger, NULL);
+    uv_close((uv_handle_t *)&d->signals, NULL);
+    uv_run(&d->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&d->loop);
+    close(d->signal_fd);
+    while (d->newcomers != NULL) {
+        newcomer *n = d->newcomers;
+        d->newcomers = n->next;
+        free(n);
+    }
+    rd_rounds_free(d->rounds);
+    pthread_mutex_destroy(&d->lock);
+    pthread_mutex_destroy(&d->log_lock);
+    free(d->parts);
+    free(d->record_parts);
+    free(d->part_of);
+    free(d->told);
+    free(d);
+}

@@ -1,0 +1,63 @@
+/* driver.h: the round core, driven by the network.
+ *
+ * Worker threads tell the driver what clients do; the driver's own thread (rd_driver_loop, on main) carries
+ * out what the core decides: opens and closes rounds, averages, saves, commits, and wakes the clients that
+ * wait. Every function but rd_driver_create, _loop and _free may be called from any thread. rd_driver_create
+ * blocks SIGINT and SIGTERM for the calling thread and those it starts: call it first.
+ *
+ * When a round closes, its model is published first and committed second: the clients of the next round fetch
+ * and train while the digest, the evaluation and the disk are busy. A crash in between repeats the round. */
+#ifndef RONDO_AGGREGATOR_DRIVER_H
+#define RONDO_AGGREGATOR_DRIVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "codec/messages.h"
+#include "core/error.h"
+#include "round/round.h"
+#include "run/run.h"
+
+typedef struct rd_driver rd_driver;
+
+typedef struct rd_driver_callbacks {
+    void (*wake)(void *user); /* waiting clients should ask again */
+    void (*traffic)(void *user, uint64_t *bytes_in, uint64_t *bytes_out); /* of bodies, so far */
+    void (*line)(void *user, const char *text);                           /* a line for the log */
+    void *user;
+} rd_driver_callbacks;
+
+rd_status rd_driver_create(rd_run *run, rd_driver **out, rd_error *err) RD_MUST_CHECK;
+/* Where the events go; before rd_driver_loop. */
+void rd_driver_set_callbacks(rd_driver *d, const rd_driver_callbacks *callbacks);
+/* Runs until the run is finished (and its clients have been told, or linger_seconds are over), SIGINT or
+ * SIGTERM arrives (the round in progress is abandoned, *interrupted is set), or the state cannot be kept. */
+rd_status rd_driver_loop(rd_driver *d, double linger_seconds, bool *interrupted, rd_error *err) RD_MUST_CHECK;
+void rd_driver_free(rd_driver *d);
+
+/* Client number for a name that has joined, else SIZE_MAX. Counts as a sign of life. */
+size_t rd_driver_client(rd_driver *d, const char *name);
+rd_status rd_driver_join(rd_driver *d, const char *name, const rd_join *join, rd_error *err) RD_MUST_CHECK;
+void rd_driver_leave(rd_driver *d, size_t client);
+/* Is there something to do for this client? Fills in task. */
+bool rd_driver_task(rd_driver *d, size_t client, rd_task *task);
+
+/* May an upload begin? */
+rd_verdict rd_driver_may_deliver(rd_driver *d, size_t client, uint64_t round);
+/* The upload is complete and valid. On ACCEPT its weight is reserved, and the caller must fold it in and then
+ * call rd_driver_folded. RD_ERR_RANGE: the report cannot be taken. */
+rd_status rd_driver_deliver(rd_driver *d, size_t client, uint64_t round, const rd_report *report,
+                            uint64_t bytes, rd_verdict *verdict, rd_error *err) RD_MUST_CHECK;
+void rd_driver_folded(rd_driver *d, size_t client);
+/* The update was refused for what is in it. */
+void rd_driver_refused(rd_driver *d, size_t client, uint64_t round, const char *reason);
+/* The sum or the state is no longer to be trusted: ends rd_driver_loop with this error. */
+void rd_driver_fatal(rd_driver *d, const rd_error *err);
+/* Sends a line to the log, one at a time. */
+void rd_driver_log(rd_driver *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+rd_run *rd_driver_run(rd_driver *d);
+uint64_t rd_driver_model_version(rd_driver *d);
+
+#endif

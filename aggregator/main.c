@@ -1,0 +1,191 @@
+/* rondo-aggregator: serves one run of federated learning to its clients.
+ *
+ *   main.c     the command line, and the order in which things start and stop
+ *   server.c   HTTPS: connections, threads                    (knows nothing of Rondo)
+ *   routes.c   what a request means                           (PROTOCOL.md)
+ *   upload.c   an update on its way in
+ *   driver.c   what clients do -> round core -> what follows
+ *   ../common  the round core, the exact sum, the model, the state directory */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "allow.h"
+#include "config/config.h"
+#include "core/options.h"
+#include "driver.h"
+#include "routes.h"
+#include "run/parallel.h"
+#include "run/run.h"
+#include "server.h"
+
+typedef struct serve_options {
+    const char *config, *state, *listen, *ca, *cert, *key, *allow;
+    uint64_t workers, max_connections, idle_seconds, linger_seconds;
+    bool quiet;
+} serve_options;
+
+enum { EXIT_INTERRUPTED = 3 };
+
+static const char footer[] =
+    "Example:\n"
+    "  rondo-aggregator serve --config run.json --state state --listen 0.0.0.0:8443 \\\n"
+    "      --ca certs/ca.crt --cert certs/aggregator.crt --key certs/aggregator.key\n"
+    "\n"
+    "The same command continues a run that was stopped or killed. Exit codes: 0 run finished, 1 failure,\n"
+    "2 command line, 3 stopped by SIGINT or SIGTERM with rounds left to do.\n";
+
+static rd_parse_result parse(int argc, char **argv, serve_options *o, rd_error *err)
+{
+    const rd_option options[] = {
+        {RD_OPTION_TEXT, "config", "FILE", "the run: model, training, cohort (run.json)", &o->config, true, 0,
+         0},
+        {RD_OPTION_TEXT, "state", "DIR", "where rounds and models are kept; made where it is missing",
+         &o->state, true, 0, 0},
+        {RD_OPTION_TEXT, "listen", "ADDR:PORT", "where clients connect; default 127.0.0.1:8443", &o->listen,
+         false, 0, 0},
+        {RD_OPTION_TEXT, "ca", "FILE", "certificate of the authority that signed the clients' certificates",
+         &o->ca, true, 0, 0},
+        {RD_OPTION_TEXT, "cert", "FILE", "certificate of this aggregator", &o->cert, true, 0, 0},
+        {RD_OPTION_TEXT, "key", "FILE", "private key of this aggregator", &o->key, true, 0, 0},
+        {RD_OPTION_TEXT, "allow", "FILE",
+         "names of the clients that may take part, one a line; default: every client of the CA", &o->allow,
+         false, 0, 0},
+        {RD_OPTION_COUNT, "workers", "N", "threads that serve connections; default: one a core", &o->workers,
+         false, 1, 256},
+        {RD_OPTION_COUNT, "max-connections", "N", "connections at a time; default 10000", &o->max_connections,
+         false, 1, 1000000},
+        {RD_OPTION_COUNT, "idle-seconds", "N", "a sender that is silent for so long is dropped; default 30",
+         &o->idle_seconds, false, 1, 86400},
+        {RD_OPTION_COUNT, "linger-seconds", "N",
+         "how long to wait after the last round for clients that have not been told; default 10",
+         &o->linger_seconds, false, 0, 86400},
+        {RD_OPTION_FLAG, "quiet", NULL, "print nothing but errors", &o->quiet, false, 0, 0},
+        {RD_OPTION_END, NULL, NULL, NULL, NULL, false, 0, 0},
+    };
+    const rd_command command = {
+        "rondo-aggregator", "serve --config FILE --state DIR --ca FILE --cert FILE --key FILE",
+        "Serves a run of federated learning: clients join over mutual TLS, train, and deliver "
+        "updates that are averaged round by round.",
+        options, footer};
+    const char *operands[1];
+    size_t operand_count = 0;
+    rd_parse_result result = rd_options_parse(&command, argc, argv, operands, 1, &operand_count, err);
+    if (result == RD_PARSE_RUN && (operand_count != 1 || strcmp(operands[0], "serve") != 0)) {
+        (void)rd_fail(err, RD_ERR_USAGE, "expected the command 'serve'; see rondo-aggregator --help");
+        return RD_PARSE_ERROR;
+    }
+    return result;
+}
+
+static void wake_clients(void *user)
+{
+    rd_server **server = user;
+    rd_server_wake(*server);
+}
+
+static void read_traffic(void *user, uint64_t *bytes_in, uint64_t *bytes_out)
+{
+    rd_server **server = user;
+    rd_server_traffic(*server, bytes_in, bytes_out);
+}
+
+static void print_line(void *user, const char *text)
+{
+    (void)user;
+    printf("%s\n", text);
+    fflush(stdout);
+}
+
+static void print_nothing(void *user, const char *text)
+{
+    (void)user;
+    (void)text;
+}
+
+static void announce(rd_driver *driver, const rd_config *config, const serve_options *o, unsigned port)
+{
+    rd_run *run = rd_driver_run(driver);
+    uint64_t next = rd_run_next_round(run);
+    rd_driver_log(driver, "run '%s' (%s): %llu rounds, %zu parameters, seed %llu", config->name,
+                  rd_store_run_id(rd_run_store(run)), (unsigned long long)config->rounds,
+                  rd_model_parameter_count(rd_run_model(run)), (unsigned long long)config->seed);
+    if (next > 1)
+        rd_driver_log(driver, "continuing after round %llu of %s", (unsigned long long)(next - 1), o->state);
+    rd_driver_log(driver, "listening on %s (port %u); rounds begin when %llu client%s joined", o->listen,
+                  port, (unsigned long long)config->cohort.min_clients,
+                  config->cohort.min_clients == 1 ? " has" : "s have");
+}
+
+/* Starts the server on top of the driver, runs until the end, stops it. */
+static rd_status serve_run(const serve_options *o, const rd_config *config, const rd_allow *allow,
+                           rd_driver *driver, bool *interrupted, rd_error *err)
+{
+    rd_server *server = NULL;
+    rd_routes routes = {.driver = driver, .state_directory = o->state, .allow = allow};
+    rd_server_app app = rd_routes_app(&routes);
+    rd_server_options options = {.listen = o->listen,
+                                 .ca_path = o->ca,
+                                 .cert_path = o->cert,
+                                 .key_path = o->key,
+                                 .workers = (unsigned)o->workers,
+                                 .max_connections = (unsigned)o->max_connections,
+                                 .idle_seconds = (unsigned)o->idle_seconds};
+    rd_driver_callbacks callbacks = {.wake = wake_clients,
+                                     .traffic = read_traffic,
+                                     .line = o->quiet ? print_nothing : print_line,
+                                     .user = &server};
+    rd_driver_set_callbacks(driver, &callbacks);
+    rd_status status = rd_server_start(&options, &app, &server, err);
+    if (status != RD_OK)
+        return status;
+    announce(driver, config, o, rd_server_port(server));
+    status = rd_driver_loop(driver, (double)o->linger_seconds, interrupted, err);
+    rd_server_stop(server, 1.0);
+    if (*interrupted)
+        rd_driver_log(driver, "stopped after round %llu; the same command continues",
+                      (unsigned long long)rd_run_last_record(rd_driver_run(driver))->round);
+    return status;
+}
+
+static rd_status serve(const serve_options *o, bool *interrupted, rd_error *err)
+{
+    rd_status status = RD_OK;
+    rd_config config = {0};
+    rd_allow allow = {0};
+    rd_run *run = NULL;
+    rd_driver *driver = NULL;
+    signal(SIGPIPE, SIG_IGN);
+    RD_TRY(rd_config_load(o->config, &config, err));
+    if (o->allow != NULL)
+        RD_TRY(rd_allow_load(o->allow, &allow, err));
+    RD_TRY(rd_run_open(&config, o->state, rd_processor_count(), &run, err));
+    RD_TRY(rd_driver_create(run, &driver, err));
+    status = serve_run(o, &config, o->allow != NULL ? &allow : NULL, driver, interrupted, err);
+cleanup:
+    rd_driver_free(driver);
+    rd_run_free(run);
+    rd_allow_free(&allow);
+    rd_config_free(&config);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    rd_error err = {0};
+    bool interrupted = false;
+    serve_options options = {.listen = "127.0.0.1:8443", .linger_seconds = 10};
+    rd_parse_result parsed = parse(argc, argv, &options, &err);
+    if (parsed == RD_PARSE_EXIT)
+        return 0;
+    if (parsed == RD_PARSE_ERROR) {
+        fprintf(stderr, "rondo-aggregator: %s\n", err.message);
+        return 2;
+    }
+    if (serve(&options, &interrupted, &err) != RD_OK) {
+        fprintf(stderr, "rondo-aggregator: %s\n", err.message);
+        return 1;
+    }
+    return interrupted ? EXIT_INTERRUPTED : 0;
+}

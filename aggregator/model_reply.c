@@ -1,0 +1,84 @@
+/* model_reply.c: see model_reply.h. */
+#include "model_reply.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "data/source.h"
+
+#define TYPE "application/octet-stream"
+
+/* Reads "bytes=A-B", "bytes=A-" and "bytes=-N" (RFC 9110, 14.1.2) into [*first, *last]. Anything else,
+ * several ranges included, is to be ignored: *given stays false. */
+static rd_status parse_range(const char *field, uint64_t size, bool *given, uint64_t *first, uint64_t *last,
+                             rd_error *err)
+{
+    *given = false;
+    if (field == NULL || strncmp(field, "bytes=", 6) != 0 || strchr(field, ',') != NULL)
+        return RD_OK;
+    const char *dash = strchr(field, '-');
+    if (dash == NULL)
+        return RD_OK;
+    bool has_first = dash > field + 6, has_last = dash[1] != '\0';
+    if (!has_first && !has_last)
+        return RD_OK;
+    uint64_t a = has_first ? strtoull(field + 6, NULL, 10) : 0;
+    uint64_t b = has_last ? strtoull(dash + 1, NULL, 10) : size - 1;
+    if (!has_first) { /* the last b bytes */
+        a = b < size ? size - b : 0;
+        b = size - 1;
+    }
+    if (b >= size)
+        b = size - 1;
+    if (a > b)
+        return rd_fail(err, RD_ERR_RANGE, "Range '%s' does not meet the %" PRIu64 " bytes of the model",
+                       field, size);
+    *given = true;
+    *first = a;
+    *last = b;
+    return RD_OK;
+}
+
+rd_status rd_model_reply(rd_exchange *x, const rd_store *store, uint64_t version, rd_error *err)
+{
+    rd_status status = RD_OK;
+    char path[RD_SOURCE_PATH_MAX], headers[256];
+    char tag[64];
+    struct stat info;
+    uint64_t first = 0, last = 0;
+    bool partial = false;
+    rd_store_model_path(store, version, path, sizeof path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &info) != 0) {
+        status = rd_fail(err, RD_ERR_STATE, "model version %" PRIu64 " is not kept here", version);
+        goto cleanup;
+    }
+    uint64_t size = (uint64_t)info.st_size;
+    (void)snprintf(tag, sizeof tag, "\"%s-%" PRIu64 "\"", rd_store_run_id(store), version);
+    const char *known = rd_exchange_header(x, "If-None-Match");
+    if (known != NULL && strcmp(known, tag) == 0) {
+        (void)snprintf(headers, sizeof headers, "ETag: %s\r\n", tag);
+        rd_exchange_reply(x, 304, NULL, headers, NULL, 0);
+        goto cleanup;
+    }
+    RD_TRY(parse_range(rd_exchange_header(x, "Range"), size, &partial, &first, &last, err));
+    if (partial) {
+        (void)snprintf(headers, sizeof headers,
+                       "ETag: %s\r\nContent-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\n", tag, first,
+                       last, size);
+        rd_exchange_reply_file(x, 206, TYPE, headers, fd, first, last - first + 1);
+    } else {
+        (void)snprintf(headers, sizeof headers, "ETag: %s\r\nAccept-Ranges: bytes\r\n", tag);
+        rd_exchange_reply_file(x, 200, TYPE, headers, fd, 0, size);
+    }
+cleanup:
+    if (fd >= 0)
+        close(fd);
+    return status;
+}

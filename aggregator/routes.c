@@ -1,0 +1,424 @@
+/* routes.c: see routes.h. A request is looked up in the table at the end of this file, the client is
+ * identified by its certificate, and the answer is made from the driver, the state directory, or the update
+ * that follows. */
+#include "routes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "codec/messages.h"
+#include "codec/update.h"
+#include "model_reply.h"
+#include "store/record_json.h"
+#include "upload.h"
+
+#define JSON_TYPE "application/json"
+#define MAX_SMALL_BODY 65536u /* bytes of a JSON body */
+#define MAX_WAIT_SECONDS 300u
+#define DEFAULT_WAIT_SECONDS 30u
+#define MAX_ROUNDS_LISTED 1000u /* records in one answer of /v1/rounds */
+
+typedef struct request request;
+
+typedef struct route {
+    const char *method, *path;
+    bool numbered;                                                   /* the path ends with a number */
+    bool joined;                                                     /* only for clients that have joined */
+    void (*begin)(rd_routes *routes, rd_exchange *x, request *r);    /* headers are there */
+    void (*complete)(rd_routes *routes, rd_exchange *x, request *r); /* the body is, too */
+} route;
+
+/* One request under way. */
+struct request {
+    const route *route;
+    size_t client;
+    uint64_t number; /* of the round or version in the path */
+    bool answered;
+    char *body; /* (body_size) of small requests */
+    size_t body_size;
+    rd_upload *upload;
+};
+
+/* ---- answers ---- */
+
+static void answer_json(rd_exchange *x, request *r, int status, const char *headers, char *json)
+{
+    static const char no_memory[] =
+        "{\"error\": \"memory\", \"message\": \"the aggregator is short of memory\"}";
+    r->answered = true;
+    if (json == NULL)
+        rd_exchange_reply(x, 503, JSON_TYPE, "Retry-After: 5\r\n", no_memory, sizeof no_memory - 1);
+    else
+        rd_exchange_reply(x, status, JSON_TYPE, headers, json, strlen(json));
+    free(json);
+}
+
+static void refuse(rd_exchange *x, request *r, int status, const char *kind, const char *message)
+{
+    bool passing = status == 503 || status == 507;
+    answer_json(x, r, status, passing ? "Retry-After: 2\r\n" : "", rd_refusal_write(kind, message));
+}
+
+static void refuse_error(rd_exchange *x, request *r, const rd_error *err)
+{
+    int status = 400;
+    if (err->status == RD_ERR_RANGE)
+        status = 422;
+    else if (err->status == RD_ERR_STATE)
+        status = 409;
+    else if (err->status == RD_ERR_IO)
+        status = 507;
+    else if (err->status == RD_ERR_MEMORY)
+        status = 503;
+    refuse(x, r, status, rd_status_name(err->status), err->message);
+}
+
+/* ---- join, leave, task ---- */
+
+static void join_complete(rd_routes *routes, rd_exchange *x, request *r)
+{
+    rd_join join;
+    rd_error err;
+    const char *name = rd_exchange_client(x);
+    rd_status status = rd_join_parse(r->body != NULL ? r->body : "", r->body_size, &join, &err);
+    if (status == RD_OK && join.protocol != RD_PROTOCOL_VERSION)
+        status = rd_fail(&err, RD_ERR_FORMAT,
+                         "protocol: this aggregator speaks version %d, the client version %llu",
+                         RD_PROTOCOL_VERSION, (unsigned long long)join.protocol);
+    if (status == RD_OK)
+        status = rd_driver_join(routes->driver, name, &join, &err);
+    if (status != RD_OK) {
+        refuse_error(x, r, &err);
+        return;
+    }
+    rd_run *run = rd_driver_run(routes->driver);
+    answer_json(x, r, 200, "",
+                rd_welcome_write(rd_store_run_id(rd_run_store(run)), name, rd_run_config(run)));
+}
+
+static void leave_begin(rd_routes *routes, rd_exchange *x, request *r)
+{
+    rd_driver_leave(routes->driver, r->client);
+    r->answered = true;
+    rd_exchange_reply(x, 204, NULL, "", NULL, 0);
+}
+
+/* Seconds from "wait=SECONDS" in the query. */
+static unsigned wait_seconds(const char *query)
+{
+    const char *value = strstr(query, "wait=");
+    if (value == NULL || (value != query && value[-1] != '&'))
+        return DEFAULT_WAIT_SECONDS;
+    unsigned long seconds = strtoul(value + 5, NULL, 10);
+    return seconds > MAX_WAIT_SECONDS ? MAX_WAIT_SECONDS : (unsigned)seconds;
+}
+
+/* Answers with a task where there is one. */
+static bool answer_task(rd_routes *routes, rd_exchange *x, request *r)
+{
+    rd_task task;
+    if (!rd_driver_task(routes->driver, r->client, &task))
+        return false;
+    answer_json(x, r, 200, "", rd_task_write(&task));
+    return true;
+}
+
+static void answer_no_task(rd_exchange *x, request *r)
+{
+    r->answered = true;
+    rd_exchange_reply(x, 204, NULL, "Retry-After: 0\r\n", NULL, 0);
+}
+
+static void task_begin(rd_routes *routes, rd_exchange *x, request *r)
+{
+    unsigned seconds = wait_seconds(rd_exchange_query(x));
+    if (answer_task(routes, x, r))
+        return;
+    if (seconds > 0)
+        rd_exchange_park(x, 1000 * seconds);
+    else
+        answer_no_task(x, r);
+}
+
+/* ---- model, rounds ---- */
+
+static void model_begin(rd_routes *routes, rd_exchange *x, request *r)
+{
+    rd_error err;
+    rd_run *run = rd_driver_run(routes->driver);
+    rd_status status = rd_model_reply(x, rd_run_store(run), r->number, &err);
+    if (status == RD_OK)
+        r->answered = true;
+    else if (status == RD_ERR_RANGE)
+        refuse(x, r, 416, "range", err.message);
+    else
+        refuse(x, r, 404, "state", err.message);
+}
+
+typedef struct round_list {
+    cJSON *array;
+    size_t count;
+} round_list;
+
+static bool add_round(const rd_round_record *record, void *user)
+{
+    round_list *list = user;
+    cJSON_AddItemToArray(list->array, rd_round_record_json(record));
+    return ++list->count < MAX_ROUNDS_LISTED;
+}
+
+static void rounds_begin(rd_routes *routes, rd_exchange *x, request *r)
+{
+    rd_error err;
+    rd_store *reader = NULL;
+    round_list list = {.array = cJSON_CreateArray()};
+    const char *from = strstr(rd_exchange_query(x), "from=");
+    rd_status status = rd_store_open_reader(routes->state_directory, &reader, &err);
+    if (status == RD_OK)
+        status =
+            rd_store_rounds(reader, from == NULL ? 0 : strtoull(from + 5, NULL, 10), add_round, &list, &err);
+    if (status == RD_OK)
+        answer_json(x, r, 200, "", cJSON_PrintUnformatted(list.array));
+    else
+        refuse_error(x, r, &err);
+    rd_store_close(reader);
+    cJSON_Delete(list.array);
+}
+
+/* ---- update ---- */
+
+/* Answers whatever is not RD_VERDICT_ACCEPT. */
+static void answer_verdict(rd_routes *routes, rd_exchange *x, request *r, rd_verdict verdict)
+{
+    char message[160];
+    unsigned long long round = (unsigned long long)r->number;
+    (void)routes;
+    switch (verdict) {
+    case RD_VERDICT_ACCEPT:
+        break;
+    case RD_VERDICT_DUPLICATE:
+        answer_json(x, r, 200, "", rd_receipt_write(r->number, false));
+        break;
+    case RD_VERDICT_STALE:
+        (void)snprintf(message, sizeof message, "round %llu is over", round);
+        refuse(x, r, 409, "stale", message);
+        break;
+    case RD_VERDICT_FUTURE:
+        (void)snprintf(message, sizeof message, "round %llu has not begun", round);
+        refuse(x, r, 409, "future", message);
+        break;
+    case RD_VERDICT_NOT_SELECTED:
+        (void)snprintf(message, sizeof message, "this client is not in the cohort of round %llu", round);
+        refuse(x, r, 409, "not-selected", message);
+        break;
+    case RD_VERDICT_BUSY:
+        refuse(x, r, 503, "busy", "another update of this client for this round is being added");
+        break;
+    }
+}
+
+/* Tells the client and the round what was wrong with the update. A full disk is not the client's fault: it
+ * may try again. */
+static void refuse_update(rd_routes *routes, rd_exchange *x, request *r, const rd_error *err)
+{
+    refuse_error(x, r, err);
+    rd_driver_log(routes->driver, "update of %s for round %" PRIu64 " refused: %s", rd_exchange_client(x),
+                  r->number, err->message);
+    if (err->status != RD_ERR_IO && err->status != RD_ERR_MEMORY)
+        rd_driver_refused(routes->driver, r->client, r->number, err->message);
+    rd_upload_free(r->upload);
+    r->upload = NULL;
+}
+
+static void update_begin(rd_routes *routes, rd_exchange *x, request *r)
+{
+    rd_error err;
+    const rd_model *model = rd_run_model(rd_driver_run(routes->driver));
+    rd_verdict verdict = rd_driver_may_deliver(routes->driver, r->client, r->number);
+    if (verdict != RD_VERDICT_ACCEPT) {
+        answer_verdict(routes, x, r, verdict);
+        return;
+    }
+    int64_t length = rd_exchange_content_length(x);
+    if (length > 0 && (uint64_t)length > rd_update_max_size(model)) {
+        (void)rd_fail(&err, RD_ERR_RANGE, "the body has %lld bytes, an update of this model at most %llu",
+                      (long long)length, (unsigned long long)rd_update_max_size(model));
+        refuse(x, r, 413, "range", err.message);
+        rd_driver_refused(routes->driver, r->client, r->number, err.message);
+        return;
+    }
+    if (rd_upload_create(model, routes->state_directory, r->number, rd_exchange_header(x, "Content-Digest"),
+                         &r->upload, &err) != RD_OK)
+        refuse_update(routes, x, r, &err);
+}
+
+static void update_complete(rd_routes *routes, rd_exchange *x, request *r)
+{
+    rd_error err;
+    rd_report report;
+    rd_verdict verdict;
+    if (rd_upload_finish(r->upload, &report, &err) != RD_OK ||
+        rd_driver_deliver(routes->driver, r->client, r->number, &report, rd_upload_size(r->upload), &verdict,
+                          &err) != RD_OK) {
+        refuse_update(routes, x, r, &err);
+        return;
+    }
+    if (verdict != RD_VERDICT_ACCEPT) {
+        answer_verdict(routes, x, r, verdict);
+        return;
+    }
+    if (rd_upload_fold(r->upload, rd_driver_run(routes->driver), (uint32_t)report.samples, &err) != RD_OK) {
+        (void)rd_fail_context(&err, "round %" PRIu64 " cannot be completed", r->number);
+        rd_driver_fatal(routes->driver, &err);
+        refuse(x, r, 503, "io", err.message);
+        return;
+    }
+    answer_json(x, r, 200, "", rd_receipt_write(r->number, true));
+    rd_driver_folded(routes->driver, r->client);
+}
+
+/* ---- the table ---- */
+
+static const route table[] = {
+    {"POST", "/v1/join", false, false, NULL, join_complete},
+    {"POST", "/v1/leave", false, true, leave_begin, NULL},
+    {"GET", "/v1/task", false, true, task_begin, NULL},
+    {"GET", "/v1/model/", true, false, model_begin, NULL},
+    {"POST", "/v1/update/", true, true, update_begin, update_complete},
+    {"GET", "/v1/rounds", false, false, rounds_begin, NULL},
+};
+
+/* Does the path fit the route? Takes the number off its end. */
+static bool path_fits(const route *route, const char *path, uint64_t *number)
+{
+    size_t length = strlen(route->path);
+    if (!route->numbered)
+        return strcmp(path, route->path) == 0;
+    if (strncmp(path, route->path, length) != 0)
+        return false;
+    const char *digits = path + length;
+    size_t digit_count = strspn(digits, "0123456789");
+    if (digit_count == 0 || digit_count > 18 || digits[digit_count] != '\0')
+        return false;
+    *number = strtoull(digits, NULL, 10);
+    return true;
+}
+
+static const route *find_route(const char *method, const char *path, uint64_t *number, bool *other_method)
+{
+    *other_method = false;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (!path_fits(&table[i], path, number))
+            continue;
+        if (strcmp(table[i].method, method) == 0)
+            return &table[i];
+        *other_method = true;
+    }
+    return NULL;
+}
+
+static void on_request(rd_exchange *x, void *app)
+{
+    rd_routes *routes = app;
+    bool other_method;
+    request *r = calloc(1, sizeof *r);
+    if (r == NULL) {
+        rd_exchange_reply(x, 503, NULL, "Retry-After: 5\r\n", NULL, 0);
+        return;
+    }
+    rd_exchange_set_user(x, r);
+    r->route = find_route(rd_exchange_method(x), rd_exchange_path(x), &r->number, &other_method);
+    if (r->route == NULL) {
+        refuse(x, r, other_method ? 405 : 404, "unknown",
+               other_method ? "this path is not for this method" : "no such path; see PROTOCOL.md");
+        return;
+    }
+    if (routes->allow != NULL && !rd_allow_has(routes->allow, rd_exchange_client(x))) {
+        rd_driver_log(routes->driver, "%s refused: not in the list of allowed clients",
+                      rd_exchange_client(x));
+        refuse(x, r, 403, "refused", "this client is not in the aggregator's list of allowed clients");
+        return;
+    }
+    r->client = rd_driver_client(routes->driver, rd_exchange_client(x));
+    if (r->route->joined && r->client == SIZE_MAX) {
+        refuse(x, r, 403, "join", "join first: POST /v1/join");
+        return;
+    }
+    if (r->route->begin != NULL)
+        r->route->begin(routes, x, r);
+}
+
+static void on_body(rd_exchange *x, const uint8_t *bytes, size_t count, void *app)
+{
+    rd_routes *routes = app;
+    request *r = rd_exchange_user(x);
+    rd_error err;
+    if (r == NULL || r->answered)
+        return;
+    if (r->upload != NULL) {
+        if (rd_upload_feed(r->upload, bytes, count, &err) != RD_OK)
+            refuse_update(routes, x, r, &err);
+        return;
+    }
+    if (count > MAX_SMALL_BODY - r->body_size) {
+        refuse(x, r, 413, "range", "the body is larger than 65536 bytes");
+        return;
+    }
+    char *body = realloc(r->body, r->body_size + count);
+    if (body == NULL) {
+        answer_json(x, r, 503, "", NULL);
+        return;
+    }
+    memcpy(body + r->body_size, bytes, count);
+    r->body = body;
+    r->body_size += count;
+}
+
+static void on_complete(rd_exchange *x, void *app)
+{
+    request *r = rd_exchange_user(x);
+    if (r != NULL && !r->answered && r->route->complete != NULL)
+        r->route->complete(app, x, r);
+}
+
+static void on_wake(rd_exchange *x, bool timed_out, void *app)
+{
+    request *r = rd_exchange_user(x);
+    if (!answer_task(app, x, r) && timed_out)
+        answer_no_task(x, r);
+}
+
+static void on_close(rd_exchange *x, void *app)
+{
+    request *r = rd_exchange_user(x);
+    (void)app;
+    if (r == NULL)
+        return;
+    rd_upload_free(r->upload);
+    free(r->body);
+    free(r);
+}
+
+static void on_trouble(const char *peer_address, const char *what, void *app)
+{
+    rd_routes *routes = app;
+    rd_driver_log(routes->driver, "%s: %s", peer_address, what);
+}
+
+rd_server_app rd_routes_app(rd_routes *routes)
+{
+    return (rd_server_app){.on_request = on_request,
+                           .on_body = on_body,
+                           .on_complete = on_complete,
+                           .on_wake = on_wake,
+                           .on_close = on_close,
+                           .on_trouble = on_trouble,
+                           .app = routes};
+}

@@ -1,0 +1,18 @@
+/* routes.h: what each request means; the other side of PROTOCOL.md. */
+#ifndef RONDO_AGGREGATOR_ROUTES_H
+#define RONDO_AGGREGATOR_ROUTES_H
+
+#include "allow.h"
+#include "driver.h"
+#include "server.h"
+
+typedef struct rd_routes {
+    rd_driver *driver;
+    const char *state_directory;
+    const rd_allow *allow; /* NULL: every client with a certificate of the CA */
+} rd_routes;
+
+/* The callbacks for rd_server_start; routes must outlive the server. */
+rd_server_app rd_routes_app(rd_routes *routes);
+
+#endif

@@ -1,0 +1,139 @@
+/* upload.c: see upload.h. */
+#include "upload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <mbedtls/base64.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "codec/update.h"
+#include "core/digest.h"
+#include "core/file.h"
+
+#define PIECE 16384 /* floats read back at a time: one stripe of the sum */
+
+struct rd_upload {
+    rd_update_decoder *decoder;
+    int fd;
+    size_t parameters;
+    uint64_t size;
+    bool digest_given;
+    uint8_t digest_told[RD_SHA256_BYTES];
+    rd_sha256 digest;
+};
+
+/* A file without a name: it is gone when it is closed, however the process ends. */
+static rd_status open_nameless(const char *folder, int *fd, rd_error *err)
+{
+    *fd = open(folder, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
+    if (*fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) { /* file systems without O_TMPFILE */
+        char path[4096];
+        (void)snprintf(path, sizeof path, "%s/upload-XXXXXX", folder);
+        *fd = mkostemp(path, O_CLOEXEC);
+        if (*fd >= 0)
+            unlink(path);
+    }
+    return *fd < 0 ? rd_fail(err, RD_ERR_IO, "%s: no room for an upload: %s", folder, strerror(errno))
+                   : RD_OK;
+}
+
+/* RFC 9530: `sha-256=:BASE64:`, possibly among other algorithms. */
+static rd_status parse_digest(rd_upload *u, const char *field, rd_error *err)
+{
+    static const char start[] = "sha-256=:";
+    const char *value = strstr(field, start), *end = NULL;
+    size_t size = 0;
+    if (value != NULL) {
+        value += sizeof start - 1;
+        end = strchr(value, ':');
+    }
+    if (end == NULL ||
+        mbedtls_base64_decode(u->digest_told, sizeof u->digest_told, &size, (const uint8_t *)value,
+                              (size_t)(end - value)) != 0 ||
+        size != sizeof u->digest_told)
+        return rd_fail(err, RD_ERR_FORMAT,
+                       "Content-Digest: expected sha-256=:BASE64 of 32 bytes:, found '%.80s'", field);
+    u->digest_given = true;
+    rd_sha256_start(&u->digest);
+    return RD_OK;
+}
+
+static rd_status lay_down(void *user, size_t first, const float *values, size_t count, rd_error *err)
+{
+    rd_upload *u = user;
+    return rd_fd_pwrite_all(u->fd, values, count * sizeof *values, (off_t)(first * sizeof *values), "upload",
+                            err);
+}
+
+rd_status rd_upload_create(const rd_model *m, const char *folder, uint64_t round, const char *digest,
+                           rd_upload **out, rd_error *err)
+{
+    rd_status status = RD_OK;
+    rd_upload *u = calloc(1, sizeof *u);
+    if (u == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for an upload");
+    u->fd = -1;
+    u->parameters = rd_model_parameter_count(m);
+    if (digest != NULL)
+        RD_TRY(parse_digest(u, digest, err));
+    RD_TRY(open_nameless(folder, &u->fd, err));
+    RD_TRY(rd_update_decoder_create(m, round, lay_down, u, &u->decoder, err));
+    *out = u;
+    u = NULL;
+cleanup:
+    rd_upload_free(u);
+    return status;
+}
+
+rd_status rd_upload_feed(rd_upload *u, const void *bytes, size_t count, rd_error *err)
+{
+    u->size += count;
+    if (u->digest_given)
+        rd_sha256_add(&u->digest, bytes, count);
+    return rd_update_decoder_feed(u->decoder, bytes, count, err);
+}
+
+rd_status rd_upload_finish(rd_upload *u, rd_report *report, rd_error *err)
+{
+    rd_status status = rd_update_decoder_finish(u->decoder, report, err);
+    if (status == RD_OK && u->digest_given) {
+        uint8_t found[RD_SHA256_BYTES];
+        rd_sha256_finish(&u->digest, found);
+        if (memcmp(found, u->digest_told, sizeof found) != 0)
+            status = rd_fail(err, RD_ERR_FORMAT, "the body's SHA-256 is not the one in Content-Digest");
+    }
+    return status;
+}
+
+rd_status rd_upload_fold(rd_upload *u, rd_run *run, uint32_t weight, rd_error *err)
+{
+    float piece[PIECE];
+    for (size_t first = 0; first < u->parameters; first += PIECE) {
+        size_t count = u->parameters - first < PIECE ? u->parameters - first : PIECE;
+        rd_status status = rd_fd_pread_all(u->fd, piece, count * sizeof *piece,
+                                           (off_t)(first * sizeof *piece), "upload", err);
+        if (status != RD_OK)
+            return status;
+        rd_run_fold(run, first, piece, count, weight);
+    }
+    return RD_OK;
+}
+
+uint64_t rd_upload_size(const rd_upload *u)
+{
+    return u->size;
+}
+
+void rd_upload_free(rd_upload *u)
+{
+    if (u == NULL)
+        return;
+    rd_update_decoder_free(u->decoder);
+    if (u->fd >= 0)
+        close(u->fd);
+    free(u);
+}

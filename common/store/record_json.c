@@ -1,0 +1,47 @@
+/* record_json.c: see record_json.h. */
+#include "store/record_json.h"
+
+#include <math.h>
+
+static void add_number(cJSON *object, const char *key, double value)
+{
+    if (isfinite(value))
+        cJSON_AddNumberToObject(object, key, value);
+    else
+        cJSON_AddNullToObject(object, key);
+}
+
+static void add_metrics(cJSON *object, const char *key, const rd_metrics *m)
+{
+    if (m->samples == 0) {
+        cJSON_AddNullToObject(object, key);
+        return;
+    }
+    cJSON *inner = cJSON_AddObjectToObject(object, key);
+    add_number(inner, "loss", m->loss);
+    add_number(inner, "accuracy", m->accuracy);
+    cJSON_AddNumberToObject(inner, "samples", (double)m->samples);
+}
+
+cJSON *rd_round_record_json(const rd_round_record *r)
+{
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddNumberToObject(object, "round", (double)r->round);
+    cJSON_AddBoolToObject(object, "aggregated", r->aggregated);
+    add_metrics(object, "test", &r->test);
+    add_metrics(object, "train", &r->train);
+    add_metrics(object, "holdout", &r->holdout);
+    add_number(object, "running_loss", r->running_loss);
+    cJSON_AddNumberToObject(object, "selected", (double)r->selected);
+    cJSON_AddNumberToObject(object, "counted", (double)r->counted);
+    cJSON_AddNumberToObject(object, "late", (double)r->late);
+    cJSON_AddNumberToObject(object, "failed", (double)r->failed);
+    cJSON_AddNumberToObject(object, "samples", (double)r->samples);
+    add_number(object, "update_norm", r->update_norm);
+    cJSON_AddNumberToObject(object, "bytes_in", (double)r->bytes_in);
+    cJSON_AddNumberToObject(object, "bytes_out", (double)r->bytes_out);
+    add_number(object, "seconds", r->seconds);
+    add_number(object, "finished_at", r->finished_at);
+    cJSON_AddStringToObject(object, "model_sha256", r->model_sha256);
+    return object;
+}
