@@ -4,7 +4,9 @@
  *   DIR/models/NNNNNN.safetensors   the global model after round NNNNNN; 000000 is the initial one
  *
  * A round is one transaction, made after its model file is in place: whatever happens, the directory
- * holds a run whose last committed round has its model. One process writes; any number read meanwhile. */
+ * holds a run whose last committed round has its model. One process writes; any number read meanwhile. A
+ * handle belongs to one thread at a time; NaN is kept as NULL. The tables explain themselves:
+ * `sqlite3 DIR/rondo.db .schema`. */
 #ifndef RONDO_STORE_STORE_H
 #define RONDO_STORE_STORE_H
 
@@ -68,7 +70,8 @@ typedef struct rd_run_record {
 
 /* Opens for writing. Creates the directory and the run where there is none (*resumed = false). Where there is
  * one, its run.json must say the same in everything that decides the result, or RD_ERR_STATE names the first
- * key that differs ("rounds" may grow). A second writer is refused with RD_ERR_STATE. */
+ * key that differs. "rounds" may grow; "name", "keep_every", "evaluation.target_accuracy" and
+ * "cohort.deadline_seconds" may change. A second writer is refused with RD_ERR_STATE. */
 rd_status rd_store_open(const char *directory, const rd_config *config, rd_store **out, bool *resumed,
                         rd_error *err) RD_MUST_CHECK;
 /* Opens for reading; fails with RD_ERR_IO where there is no run. */
@@ -81,21 +84,37 @@ const char *rd_store_run_id(const rd_store *s);
 void rd_store_model_path(const rd_store *s, uint64_t round, char *path, size_t size);
 
 /* ---- writing ---- */
+
+/* A client has joined, perhaps again. Does not wait for the disk (a client that is forgotten in a power loss
+ * joins again). */
 rd_status rd_store_client(rd_store *s, const char *client, const rd_join *join, double now,
                           rd_error *err) RD_MUST_CHECK;
+/* Between these two, clients are kept in one transaction: for joining thousands of them at once. Readers see
+ * them after the end. No round is committed in between. */
+rd_status rd_store_batch_begin(rd_store *s, rd_error *err) RD_MUST_CHECK;
+rd_status rd_store_batch_end(rd_store *s, rd_error *err) RD_MUST_CHECK;
 /* Commits a round with its participants in one transaction, then deletes model files that are not needed any
- * more: kept are the newest two and those of rounds that are multiples of keep_every (0: none). */
+ * more: kept are the newest two and those of rounds that are multiples of keep_every (0: none). An abandoned
+ * round has no model file of its own and does not push an older one out. The caller has put the model file on
+ * the disk (rd_model_file_sync). When this returns, round and model outlive a power loss. On failure nothing
+ * has changed, and the call may be repeated; RD_ERR_STATE: the round is there already. Participants that
+ * never joined are entered as clients. */
 rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round,
                                 const rd_participation_record *parts, size_t part_count, uint64_t keep_every,
                                 rd_error *err) RD_MUST_CHECK;
+/* No more rounds will come. A round committed after it, or a resume that adds rounds or changes
+ * evaluation.target_accuracy, takes it back. */
 rd_status rd_store_finish(rd_store *s, rd_error *err) RD_MUST_CHECK;
 
 /* ---- reading ---- */
+
+/* Each walk visits rows in order until visit returns false. visit must not start the same walk again. */
 rd_status rd_store_run(rd_store *s, rd_run_record *out, rd_error *err) RD_MUST_CHECK;
 void rd_run_record_free(rd_run_record *r);
 /* Calls visit for each row with round >= from, in order, until it returns false. */
 rd_status rd_store_rounds(rd_store *s, uint64_t from, bool (*visit)(const rd_round_record *, void *),
                           void *user, rd_error *err) RD_MUST_CHECK;
+/* In the order in which they came. */
 rd_status rd_store_clients(rd_store *s, bool (*visit)(const rd_client_record *, void *), void *user,
                            rd_error *err) RD_MUST_CHECK;
 rd_status rd_store_participations(rd_store *s, uint64_t round,

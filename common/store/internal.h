@@ -1,0 +1,65 @@
+/* internal.h: what the files of the store share. Nothing here is for other modules. */
+#ifndef RONDO_STORE_INTERNAL_H
+#define RONDO_STORE_INTERNAL_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+
+#include "store/store.h"
+
+#define RD_STORE_SCHEMA_VERSION 1
+#define RD_STORE_APPLICATION_ID 0x524e444f /* "RNDO": how `file` and we recognise a database of ours */
+
+/* Each statement is prepared at its first use and kept until the store is closed. */
+typedef enum rd_sql {
+    RD_SQL_BEGIN,
+    RD_SQL_COMMIT,
+    RD_SQL_ROLLBACK,
+    RD_SQL_ADD_CLIENT,
+    RD_SQL_ADD_ROUND,
+    RD_SQL_TALLY_CLIENT,
+    RD_SQL_ADD_PARTICIPATION,
+    RD_SQL_OUTDATED_MODELS,
+    RD_SQL_FINISH,
+    RD_SQL_RESUME,
+    RD_SQL_RUN,
+    RD_SQL_LAST_ROUND,
+    RD_SQL_ROUNDS,
+    RD_SQL_CLIENTS,
+    RD_SQL_PARTICIPATIONS,
+    RD_SQL_KINDS
+} rd_sql;
+
+struct rd_store {
+    sqlite3 *db;
+    char *directory;
+    char run_id[RD_RUN_ID_MAX];
+    int lock_fd;   /* holds the lock of the one writer; -1 in a reader */
+    int models_fd; /* the folder of model files, to be fsynced; -1 in a reader */
+    bool durable;  /* commits wait for the disk (see rd_store_set_durable) */
+    bool batch;    /* between rd_store_batch_begin and rd_store_batch_end */
+    sqlite3_stmt *statements[RD_SQL_KINDS];
+};
+
+/* Tables of a new database, with user_version and application_id; to be run inside a transaction. */
+const char *rd_store_schema(void);
+const char *rd_store_sql(rd_sql which);
+
+/* The statement, ready to be bound. */
+rd_status rd_store_statement(rd_store *s, rd_sql which, sqlite3_stmt **out, rd_error *err) RD_MUST_CHECK;
+/* Steps a statement that gives no rows, and resets it. doing ends "cannot ...". */
+rd_status rd_store_run_statement(rd_store *s, sqlite3_stmt *statement, const char *doing,
+                                 rd_error *err) RD_MUST_CHECK;
+/* The same for one that needs nothing bound. */
+rd_status rd_store_simple(rd_store *s, rd_sql which, const char *doing, rd_error *err) RD_MUST_CHECK;
+/* Turns SQLite's complaint into ours: "DIR/rondo.db: cannot commit round 3: database or disk is full". */
+rd_status rd_store_fail(rd_store *s, int code, const char *doing, rd_error *err);
+/* Says whether the commits that follow wait for the disk. */
+rd_status rd_store_set_durable(rd_store *s, bool durable, rd_error *err) RD_MUST_CHECK;
+
+/* RD_ERR_STATE unless a run with the stored configuration may be continued with the given one. *reopened is
+ * set where the difference gives a finished run something to do again. */
+rd_status rd_store_compare_configs(const char *directory, const cJSON *stored, const cJSON *given,
+                                   bool *reopened, rd_error *err) RD_MUST_CHECK;
+
+#endif

@@ -1,0 +1,211 @@
+/* read.c: what is in the database, row by row. Rows are visited as SQLite finds them, so a million of them
+ * take no more memory than one; a visitor sees the state of one moment even while a round is committed. */
+#include "store/internal.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- columns, taken from left to right ---- */
+
+typedef struct row {
+    sqlite3_stmt *statement;
+    int next;
+} row;
+
+static uint64_t take_count(row *r)
+{
+    return (uint64_t)sqlite3_column_int64(r->statement, r->next++);
+}
+
+static double take_number(row *r)
+{
+    int column = r->next++;
+    if (sqlite3_column_type(r->statement, column) == SQLITE_NULL)
+        return NAN;
+    return sqlite3_column_double(r->statement, column);
+}
+
+static void take_text(row *r, char *text, size_t size)
+{
+    const unsigned char *value = sqlite3_column_text(r->statement, r->next++);
+    (void)snprintf(text, size, "%s", value != NULL ? (const char *)value : "");
+}
+
+static rd_metrics take_metrics(row *r)
+{
+    rd_metrics m;
+    m.samples = take_count(r);
+    m.loss = take_number(r);
+    m.accuracy = take_number(r);
+    return m;
+}
+
+static rd_participation take_participation(row *r)
+{
+    char name[32];
+    take_text(r, name, sizeof name);
+    for (int p = RD_PART_NONE; p <= RD_PART_FAILED; p++)
+        if (strcmp(name, rd_participation_name((rd_participation)p)) == 0)
+            return (rd_participation)p;
+    return RD_PART_NONE;
+}
+
+/* ---- the run ---- */
+
+rd_status rd_store_run(rd_store *s, rd_run_record *out, rd_error *err)
+{
+    sqlite3_stmt *statement;
+    rd_status status = rd_store_statement(s, RD_SQL_RUN, &statement, err);
+    if (status != RD_OK)
+        return status;
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        row r = {statement, 0};
+        take_text(&r, out->run_id, sizeof out->run_id);
+        take_text(&r, out->name, sizeof out->name);
+        out->rounds_planned = take_count(&r);
+        out->rounds_done = take_count(&r);
+        out->finished = take_count(&r) != 0;
+        out->created_at = take_number(&r);
+        const unsigned char *config = sqlite3_column_text(statement, r.next);
+        out->config_json = strdup(config != NULL ? (const char *)config : "");
+        if (out->config_json == NULL)
+            status = rd_fail(err, RD_ERR_MEMORY, "no memory for the configuration of the run");
+    } else if (code == SQLITE_DONE) {
+        status = rd_fail(err, RD_ERR_FORMAT, "%s/rondo.db: its table 'run' is empty", s->directory);
+    } else {
+        status = rd_store_fail(s, code, "read the run", err);
+    }
+    sqlite3_reset(statement);
+    return status;
+}
+
+void rd_run_record_free(rd_run_record *r)
+{
+    free(r->config_json);
+    r->config_json = NULL;
+}
+
+rd_status rd_store_last_round(rd_store *s, uint64_t *round, bool *found, rd_error *err)
+{
+    sqlite3_stmt *statement;
+    rd_status status = rd_store_statement(s, RD_SQL_LAST_ROUND, &statement, err);
+    if (status != RD_OK)
+        return status;
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        *found = sqlite3_column_type(statement, 0) != SQLITE_NULL;
+        *round = (uint64_t)sqlite3_column_int64(statement, 0);
+    } else {
+        status = rd_store_fail(s, code, "read the last round", err);
+    }
+    sqlite3_reset(statement);
+    return status;
+}
+
+/* ---- rows ---- */
+
+/* Ends a walk over rows: code is what sqlite3_step said last. */
+static rd_status end_walk(rd_store *s, sqlite3_stmt *statement, int code, const char *doing, rd_error *err)
+{
+    rd_status status = code == SQLITE_DONE || code == SQLITE_ROW ? RD_OK : rd_store_fail(s, code, doing, err);
+    sqlite3_reset(statement);
+    return status;
+}
+
+rd_status rd_store_rounds(rd_store *s, uint64_t from, bool (*visit)(const rd_round_record *, void *),
+                          void *user, rd_error *err)
+{
+    sqlite3_stmt *statement;
+    int code;
+    rd_status status = rd_store_statement(s, RD_SQL_ROUNDS, &statement, err);
+    if (status != RD_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, from > INT64_MAX ? INT64_MAX : (sqlite3_int64)from);
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        row r = {statement, 0};
+        rd_round_record record = {0};
+        record.round = take_count(&r);
+        record.aggregated = take_count(&r) != 0;
+        record.test = take_metrics(&r);
+        record.train = take_metrics(&r);
+        record.holdout = take_metrics(&r);
+        record.running_loss = take_number(&r);
+        record.selected = take_count(&r);
+        record.counted = take_count(&r);
+        record.late = take_count(&r);
+        record.failed = take_count(&r);
+        record.samples = take_count(&r);
+        record.update_norm = take_number(&r);
+        record.bytes_in = take_count(&r);
+        record.bytes_out = take_count(&r);
+        record.seconds = take_number(&r);
+        record.finished_at = take_number(&r);
+        take_text(&r, record.model_sha256, sizeof record.model_sha256);
+        if (!visit(&record, user))
+            break;
+    }
+    return end_walk(s, statement, code, "read the rounds", err);
+}
+
+rd_status rd_store_clients(rd_store *s, bool (*visit)(const rd_client_record *, void *), void *user,
+                           rd_error *err)
+{
+    sqlite3_stmt *statement;
+    int code;
+    rd_status status = rd_store_statement(s, RD_SQL_CLIENTS, &statement, err);
+    if (status != RD_OK)
+        return status;
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        row r = {statement, 0};
+        rd_client_record record = {0};
+        take_text(&r, record.client, sizeof record.client);
+        record.samples = take_count(&r);
+        take_text(&r, record.software, sizeof record.software);
+        record.joined_at = take_number(&r);
+        record.seen_at = take_number(&r);
+        record.selected = take_count(&r);
+        record.counted = take_count(&r);
+        record.late = take_count(&r);
+        record.failed = take_count(&r);
+        if (!visit(&record, user))
+            break;
+    }
+    return end_walk(s, statement, code, "read the clients", err);
+}
+
+rd_status rd_store_participations(rd_store *s, uint64_t round,
+                                  bool (*visit)(const rd_participation_record *, void *), void *user,
+                                  rd_error *err)
+{
+    sqlite3_stmt *statement;
+    int code;
+    rd_status status = rd_store_statement(s, RD_SQL_PARTICIPATIONS, &statement, err);
+    if (status != RD_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, (sqlite3_int64)round);
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        row r = {statement, 0};
+        rd_participation_record record = {0};
+        record.round = take_count(&r);
+        take_text(&r, record.client, sizeof record.client);
+        record.status = take_participation(&r);
+        take_text(&r, record.reason, sizeof record.reason);
+        rd_report report = {0};
+        report.samples = take_count(&r);
+        report.running_loss = take_number(&r);
+        report.before = take_metrics(&r);
+        report.holdout = take_metrics(&r);
+        report.delta_norm = take_number(&r);
+        report.seconds = take_number(&r);
+        if (report.samples > 0)
+            record.report = report;
+        record.bytes_in = take_count(&r);
+        record.seconds = take_number(&r);
+        if (!visit(&record, user))
+            break;
+    }
+    return end_walk(s, statement, code, "read the participations", err);
+}

@@ -1,0 +1,203 @@
+/* schema.c: the tables of a state directory, and every statement that works on them.
+ *
+ * SQLite keeps the text of CREATE TABLE with its comments, so `sqlite3 DIR/rondo.db .schema` explains the
+ * database to whoever opens it without this file.
+ *
+ * Clients have numbers inside the database: a participation takes a few dozen bytes whatever the length of
+ * the name. What `rondo-inspect clients` shows is counted up as rounds are committed, so that it takes one
+ * walk over the clients and not one over all participations. */
+#include "store/internal.h"
+
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
+
+const char *rd_store_schema(void)
+{
+    return "PRAGMA user_version = " TEXT(
+        RD_STORE_SCHEMA_VERSION) ";\n"
+                                 "PRAGMA application_id = " TEXT(
+                                     RD_STORE_APPLICATION_ID) ";\n"
+                                                              "CREATE TABLE run (\n"
+                                                              "    id         INTEGER PRIMARY KEY CHECK (id "
+                                                              "= 1), -- there is one run in a directory\n"
+                                                              "    run_id     TEXT NOT NULL,    -- 32 "
+                                                              "hexadecimal digits, drawn when the run was "
+                                                              "made\n"
+                                                              "    name       TEXT NOT NULL,    -- run.json: "
+                                                              "name\n"
+                                                              "    rounds     INTEGER NOT NULL, -- run.json: "
+                                                              "rounds, how many are planned\n"
+                                                              "    finished   INTEGER NOT NULL DEFAULT 0, -- "
+                                                              "1: no more rounds will come\n"
+                                                              "    created_at REAL NOT NULL,    -- Unix "
+                                                              "time\n"
+                                                              "    config     TEXT NOT NULL     -- run.json "
+                                                              "without data, as the clients are told\n"
+                                                              ") STRICT;\n"
+                                                              "CREATE TABLE rounds (\n"
+                                                              "    round            INTEGER PRIMARY KEY, -- "
+                                                              "0: the initial model, before any training\n"
+                                                              "    aggregated       INTEGER NOT NULL, -- 0: "
+                                                              "abandoned, the model is that of the round "
+                                                              "before\n"
+                                                              "    -- the new global model on the "
+                                                              "aggregator's own test set; 0 samples: not "
+                                                              "measured\n"
+                                                              "    test_samples     INTEGER NOT NULL CHECK "
+                                                              "(test_samples >= 0),\n"
+                                                              "    test_loss        REAL,             -- "
+                                                              "mean per sample\n"
+                                                              "    test_accuracy    REAL,             -- "
+                                                              "share of right classes, 0 to 1; NULL for "
+                                                              "regression\n"
+                                                              "    -- the model before the round on the "
+                                                              "participants' training rows, weighted by "
+                                                              "samples\n"
+                                                              "    train_samples    INTEGER NOT NULL CHECK "
+                                                              "(train_samples >= 0),\n"
+                                                              "    train_loss       REAL,\n"
+                                                              "    train_accuracy   REAL,\n"
+                                                              "    -- the same on the rows that the "
+                                                              "participants keep out of training\n"
+                                                              "    holdout_samples  INTEGER NOT NULL CHECK "
+                                                              "(holdout_samples >= 0),\n"
+                                                              "    holdout_loss     REAL,\n"
+                                                              "    holdout_accuracy REAL,\n"
+                                                              "    running_loss     REAL,             -- the "
+                                                              "participants' loss while they train; NULL: "
+                                                              "untold\n"
+                                                              "    selected         INTEGER NOT NULL CHECK "
+                                                              "(selected >= 0), -- clients asked\n"
+                                                              "    counted          INTEGER NOT NULL CHECK "
+                                                              "(counted >= 0),  -- clients in the average\n"
+                                                              "    late             INTEGER NOT NULL CHECK "
+                                                              "(late >= 0),\n"
+                                                              "    failed           INTEGER NOT NULL CHECK "
+                                                              "(failed >= 0),\n"
+                                                              "    samples          INTEGER NOT NULL CHECK "
+                                                              "(samples >= 0),  -- of the counted clients\n"
+                                                              "    update_norm      REAL,             -- "
+                                                              "Euclidean norm of new model - old model\n"
+                                                              "    bytes_in         INTEGER NOT NULL CHECK "
+                                                              "(bytes_in >= 0),  -- bodies; 0 in simulation\n"
+                                                              "    bytes_out        INTEGER NOT NULL CHECK "
+                                                              "(bytes_out >= 0),\n"
+                                                              "    seconds          REAL,             -- "
+                                                              "from publication to the new model\n"
+                                                              "    finished_at      REAL,             -- "
+                                                              "Unix time\n"
+                                                              "    model_sha256     TEXT NOT NULL     -- of "
+                                                              "the parameters as little-endian float32\n"
+                                                              ") STRICT;\n"
+                                                              "CREATE TABLE clients (\n"
+                                                              "    id        INTEGER PRIMARY KEY,  -- in "
+                                                              "order of arrival\n"
+                                                              "    name      TEXT NOT NULL UNIQUE, -- the "
+                                                              "common name in its certificate\n"
+                                                              "    samples   INTEGER NOT NULL CHECK (samples "
+                                                              ">= 0), -- rows that it would train on\n"
+                                                              "    software  TEXT NOT NULL,\n"
+                                                              "    joined_at REAL,                 -- Unix "
+                                                              "time\n"
+                                                              "    seen_at   REAL,                 -- Unix "
+                                                              "time of the last join or counted update\n"
+                                                              "    -- rounds, counted up as they are "
+                                                              "committed\n"
+                                                              "    selected  INTEGER NOT NULL DEFAULT 0,\n"
+                                                              "    counted   INTEGER NOT NULL DEFAULT 0,\n"
+                                                              "    late      INTEGER NOT NULL DEFAULT 0,\n"
+                                                              "    failed    INTEGER NOT NULL DEFAULT 0\n"
+                                                              ") STRICT;\n"
+                                                              "CREATE TABLE participation (\n"
+                                                              "    round            INTEGER NOT NULL "
+                                                              "REFERENCES rounds (round),\n"
+                                                              "    client           INTEGER NOT NULL "
+                                                              "REFERENCES clients (id),\n"
+                                                              "    status           TEXT NOT NULL,    -- "
+                                                              "counted, late, failed\n"
+                                                              "    reason           TEXT NOT NULL,    -- why "
+                                                              "it failed; else empty\n"
+                                                              "    samples          INTEGER NOT NULL CHECK "
+                                                              "(samples >= 0), -- 0: nothing was delivered\n"
+                                                              "    running_loss     REAL,             -- "
+                                                              "while it trained\n"
+                                                              "    train_samples    INTEGER,          -- the "
+                                                              "model before the round on its training rows\n"
+                                                              "    train_loss       REAL,\n"
+                                                              "    train_accuracy   REAL,\n"
+                                                              "    holdout_samples  INTEGER,          -- the "
+                                                              "same on the rows it keeps out of training\n"
+                                                              "    holdout_loss     REAL,\n"
+                                                              "    holdout_accuracy REAL,\n"
+                                                              "    delta_norm       REAL,             -- "
+                                                              "Euclidean norm of its delta\n"
+                                                              "    compute_seconds  REAL,             -- by "
+                                                              "the client's own clock\n"
+                                                              "    bytes_in         INTEGER NOT NULL CHECK "
+                                                              "(bytes_in >= 0),\n"
+                                                              "    seconds          REAL,             -- "
+                                                              "from publication to delivery\n"
+                                                              "    PRIMARY KEY (round, client)\n"
+                                                              ") STRICT, WITHOUT ROWID;\n"
+                                                              "-- participation with the clients' names, for "
+                                                              "people\n"
+                                                              "CREATE VIEW participation_by_name AS\n"
+                                                              "    SELECT clients.name AS client_name, "
+                                                              "participation.*\n"
+                                                              "    FROM participation JOIN clients ON "
+                                                              "clients.id = participation.client;\n";
+}
+
+#define ROUND_COLUMNS                                                                                        \
+    "round, aggregated, test_samples, test_loss, test_accuracy, train_samples, train_loss, train_accuracy, " \
+    "holdout_samples, holdout_loss, holdout_accuracy, running_loss, selected, counted, late, failed, "       \
+    "samples, update_norm, bytes_in, bytes_out, seconds, finished_at, model_sha256"
+
+#define PARTICIPATION_COLUMNS                                                                             \
+    "status, reason, samples, running_loss, train_samples, train_loss, train_accuracy, holdout_samples, " \
+    "holdout_loss, holdout_accuracy, delta_norm, compute_seconds, bytes_in, seconds"
+
+const char *rd_store_sql(rd_sql which)
+{
+    static const char *const statements[RD_SQL_KINDS] = {
+        /* The only writer takes its lock at once and never has to upgrade one. */
+        [RD_SQL_BEGIN] = "BEGIN IMMEDIATE",
+        [RD_SQL_COMMIT] = "COMMIT",
+        [RD_SQL_ROLLBACK] = "ROLLBACK",
+        [RD_SQL_ADD_CLIENT] =
+            "INSERT INTO clients (name, samples, software, joined_at, seen_at) VALUES (?1, ?2, ?3, ?4, ?4) "
+            "ON CONFLICT (name) DO UPDATE SET samples = ?2, software = ?3, seen_at = ?4",
+        [RD_SQL_ADD_ROUND] =
+            "INSERT INTO rounds (" ROUND_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+            "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
+        /* Someone who takes part without having joined (in a simulation) gets a row now. */
+        [RD_SQL_TALLY_CLIENT] =
+            "INSERT INTO clients (name, samples, software, joined_at, seen_at, selected, counted, late, "
+            "failed) "
+            "VALUES (?1, ?2, '', ?3, ?3, 1, ?4, ?5, ?6) ON CONFLICT (name) DO UPDATE SET "
+            "samples = iif(samples = 0, ?2, samples), seen_at = iif(?4, max(seen_at, ?3), seen_at), "
+            "selected = selected + 1, counted = counted + ?4, late = late + ?5, failed = failed + ?6 "
+            "RETURNING id",
+        [RD_SQL_ADD_PARTICIPATION] = "INSERT INTO participation (round, client, " PARTICIPATION_COLUMNS
+                                     ") VALUES (?1, ?2, ?3, ?4, ?5, "
+                                     "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        /* Rounds with a model file of their own, without the newest two. One would do; the second is for the
+         * file that a crash kept from being deleted a round ago. */
+        [RD_SQL_OUTDATED_MODELS] =
+            "SELECT round FROM rounds WHERE aggregated OR round = 0 ORDER BY round DESC LIMIT 2 OFFSET 2",
+        [RD_SQL_FINISH] = "UPDATE run SET finished = ?1",
+        [RD_SQL_RESUME] =
+            "UPDATE run SET name = ?1, rounds = ?2, config = ?3, finished = finished AND NOT ?4",
+        [RD_SQL_RUN] = "SELECT run_id, name, rounds, (SELECT coalesce(max(round), 0) FROM rounds), finished, "
+                       "created_at, config FROM run",
+        [RD_SQL_LAST_ROUND] = "SELECT max(round) FROM rounds",
+        [RD_SQL_ROUNDS] = "SELECT " ROUND_COLUMNS " FROM rounds WHERE round >= ?1 ORDER BY round",
+        [RD_SQL_CLIENTS] =
+            "SELECT name, samples, software, joined_at, seen_at, selected, counted, late, failed "
+            "FROM clients ORDER BY id",
+        [RD_SQL_PARTICIPATIONS] = "SELECT round, client_name, " PARTICIPATION_COLUMNS
+                                  " FROM participation_by_name WHERE round = ?1 "
+                                  "ORDER BY client",
+    };
+    return statements[which];
+}

@@ -1,0 +1,430 @@
+/* store.c: the state directory as a whole: making it, opening it, the lock, and talking to SQLite.
+ *
+ * What survives what:
+ *   kill -9      everything committed. SQLite appends to its write-ahead log with plain writes, which outlive
+ *                the process; a transaction cut short is ignored at the next opening.
+ *   power loss   every round committed. Model files of older rounds are deleted right after a commit, so a
+ *                commit that the disk forgot would leave a run whose last round has no model. Therefore a
+ *                round's commit waits for the disk (synchronous = FULL), after its model file and the folder
+ *                that names it. Clients joining do not wait (NORMAL): one that is forgotten joins again, and
+ *                ten thousand of them would be ten thousand waits.
+ *
+ * The lock is flock() on DIR/lock: the kernel drops it with the process, however that ends. The process
+ * number inside is for the message only. */
+#include "store/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/file.h"
+#include "data/source.h"
+
+#define BUSY_MILLISECONDS 5000 /* how long to wait for another connection's lock; held for moments only */
+#define PATH_MAX_HERE (RD_SOURCE_PATH_MAX + 64)
+
+/* ---- SQLite ---- */
+
+rd_status rd_store_fail(rd_store *s, int code, const char *doing, rd_error *err)
+{
+    rd_status status;
+    switch (code & 0xff) {
+    case SQLITE_NOMEM:
+        status = RD_ERR_MEMORY;
+        break;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        status = RD_ERR_STATE;
+        break;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        status = RD_ERR_FORMAT;
+        break;
+    case SQLITE_MISUSE:
+    case SQLITE_CONSTRAINT:
+    case SQLITE_ERROR:
+        status = RD_ERR_INTERNAL;
+        break;
+    default:
+        status = RD_ERR_IO;
+    }
+    const char *why = s->db != NULL ? sqlite3_errmsg(s->db) : sqlite3_errstr(code);
+    return rd_fail(err, status, "%s/rondo.db: cannot %s: %s", s->directory, doing, why);
+}
+
+rd_status rd_store_statement(rd_store *s, rd_sql which, sqlite3_stmt **out, rd_error *err)
+{
+    if (s->statements[which] == NULL) {
+        int code = sqlite3_prepare_v3(s->db, rd_store_sql(which), -1, SQLITE_PREPARE_PERSISTENT,
+                                      &s->statements[which], NULL);
+        if (code != SQLITE_OK)
+            return rd_store_fail(s, code, "use its tables", err);
+    }
+    *out = s->statements[which];
+    return RD_OK;
+}
+
+rd_status rd_store_run_statement(rd_store *s, sqlite3_stmt *statement, const char *doing, rd_error *err)
+{
+    int code = sqlite3_step(statement);
+    rd_status status = code == SQLITE_DONE ? RD_OK : rd_store_fail(s, code, doing, err);
+    sqlite3_reset(statement);
+    return status;
+}
+
+rd_status rd_store_simple(rd_store *s, rd_sql which, const char *doing, rd_error *err)
+{
+    sqlite3_stmt *statement;
+    rd_status status = rd_store_statement(s, which, &statement, err);
+    return status == RD_OK ? rd_store_run_statement(s, statement, doing, err) : status;
+}
+
+static rd_status execute(rd_store *s, const char *sql, const char *doing, rd_error *err)
+{
+    int code = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
+    return code == SQLITE_OK ? RD_OK : rd_store_fail(s, code, doing, err);
+}
+
+rd_status rd_store_set_durable(rd_store *s, bool durable, rd_error *err)
+{
+    if (s->durable == durable)
+        return RD_OK;
+    const char *sql = durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL";
+    rd_status status = execute(s, sql, "set how commits are made", err);
+    if (status == RD_OK)
+        s->durable = durable;
+    return status;
+}
+
+/* One number out of "PRAGMA name". */
+static rd_status pragma_number(rd_store *s, const char *sql, int64_t *value, rd_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(s->db, sql, -1, &statement, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        *value = sqlite3_column_int64(statement, 0);
+    rd_status status = code == SQLITE_ROW ? RD_OK : rd_store_fail(s, code, "be read", err);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+/* *fresh: the database is empty. Otherwise it must be ours and of this version. */
+static rd_status check_schema(rd_store *s, bool *fresh, rd_error *err)
+{
+    int64_t application = 0, version = 0, objects = 0;
+    rd_status status = pragma_number(s, "PRAGMA application_id", &application, err);
+    if (status == RD_OK)
+        status = pragma_number(s, "PRAGMA user_version", &version, err);
+    if (status == RD_OK)
+        status = pragma_number(s, "SELECT count(*) FROM sqlite_schema", &objects, err);
+    if (status != RD_OK)
+        return status;
+    *fresh = objects == 0;
+    if (*fresh)
+        return RD_OK;
+    if (application != RD_STORE_APPLICATION_ID)
+        return rd_fail(err, RD_ERR_FORMAT, "%s/rondo.db: a database, but not one of Rondo's", s->directory);
+    if (version != RD_STORE_SCHEMA_VERSION)
+        return rd_fail(err, RD_ERR_FORMAT,
+                       "%s/rondo.db: its tables have version %" PRId64
+                       ", this program knows version %d; use the "
+                       "Rondo that made it",
+                       s->directory, version, RD_STORE_SCHEMA_VERSION);
+    return RD_OK;
+}
+
+/* ---- the folder ---- */
+
+static rd_status sync_folder(int fd, const char *path, rd_error *err)
+{
+    /* Some file systems cannot sync a folder and say EINVAL; there is nothing to wait for then. */
+    if (fsync(fd) != 0 && errno != EINVAL)
+        return rd_fail(err, RD_ERR_IO, "%s: cannot reach the disk: %s", path, strerror(errno));
+    return RD_OK;
+}
+
+static rd_status take_lock(rd_store *s, rd_error *err)
+{
+    char path[PATH_MAX_HERE], owner[24] = "";
+    (void)snprintf(path, sizeof path, "%s/lock", s->directory);
+    s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (s->lock_fd < 0)
+        return rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
+    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK)
+            return rd_fail(err, RD_ERR_IO, "%s: cannot be locked: %s", path, strerror(errno));
+        ssize_t length = pread(s->lock_fd, owner, sizeof owner - 1, 0);
+        long pid = length > 0 ? strtol(owner, NULL, 10) : 0;
+        if (pid > 0)
+            return rd_fail(err, RD_ERR_STATE, "%s: in use by another process (number %ld)", s->directory,
+                           pid);
+        return rd_fail(err, RD_ERR_STATE, "%s: in use by another process", s->directory);
+    }
+    int length = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
+    if (ftruncate(s->lock_fd, 0) != 0)
+        return rd_fail(err, RD_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+    return rd_fd_pwrite_all(s->lock_fd, owner, (size_t)length, 0, path, err);
+}
+
+static rd_status open_models(rd_store *s, rd_error *err)
+{
+    char path[PATH_MAX_HERE];
+    (void)snprintf(path, sizeof path, "%s/models", s->directory);
+    rd_status status = rd_make_directory(path, err);
+    if (status != RD_OK)
+        return status;
+    s->models_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return s->models_fd >= 0 ? RD_OK : rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
+}
+
+/* What was made in the directory (database, folder of models) has its name on the disk when this returns. */
+static rd_status sync_directory(const rd_store *s, rd_error *err)
+{
+    int fd = open(s->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return rd_fail(err, RD_ERR_IO, "%s: %s", s->directory, strerror(errno));
+    rd_status status = sync_folder(fd, s->directory, err);
+    close(fd);
+    return status;
+}
+
+/* ---- the run ---- */
+
+static rd_status draw_run_id(char id[RD_RUN_ID_MAX], rd_error *err)
+{
+    uint8_t bytes[16];
+    ssize_t got;
+    do
+        got = getrandom(bytes, sizeof bytes, 0);
+    while (got < 0 && errno == EINTR);
+    if (got != (ssize_t)sizeof bytes)
+        return rd_fail(err, RD_ERR_IO, "no random numbers for the run's id: %s", strerror(errno));
+    for (size_t i = 0; i < sizeof bytes; i++)
+        (void)snprintf(id + 2 * i, 3, "%02x", bytes[i]);
+    return RD_OK;
+}
+
+static rd_status insert_run(rd_store *s, const rd_config *config, const char *json, rd_error *err)
+{
+    struct timespec now;
+    sqlite3_stmt *statement = NULL;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int code = sqlite3_prepare_v2(s->db,
+                                  "INSERT INTO run (id, run_id, name, rounds, created_at, config) VALUES (1, "
+                                  "?1, ?2, ?3, ?4, ?5)",
+                                  -1, &statement, NULL);
+    if (code != SQLITE_OK)
+        return rd_store_fail(s, code, "write the run", err);
+    sqlite3_bind_text(statement, 1, s->run_id, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 2, config->name, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 3, (sqlite3_int64)config->rounds);
+    sqlite3_bind_double(statement, 4, (double)now.tv_sec + 1e-9 * (double)now.tv_nsec);
+    sqlite3_bind_text(statement, 5, json, -1, SQLITE_STATIC);
+    rd_status status = rd_store_run_statement(s, statement, "write the run", err);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+/* Tables and run appear together or not at all. */
+static rd_status make_run(rd_store *s, const rd_config *config, rd_error *err)
+{
+    rd_status status = RD_OK;
+    bool open = false;
+    char *json = cJSON_PrintUnformatted(config->shared);
+    if (json == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the configuration");
+    RD_TRY(draw_run_id(s->run_id, err));
+    RD_TRY(execute(s, "BEGIN IMMEDIATE", "begin a transaction", err));
+    open = true;
+    RD_TRY(execute(s, rd_store_schema(), "make its tables", err));
+    RD_TRY(insert_run(s, config, json, err));
+    RD_TRY(execute(s, "COMMIT", "commit its tables", err));
+    open = false;
+    RD_TRY(sync_directory(s, err));
+cleanup:
+    if (open)
+        (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+    cJSON_free(json);
+    return status;
+}
+
+static rd_status update_run(rd_store *s, const rd_config *config, bool reopened, rd_error *err)
+{
+    sqlite3_stmt *statement;
+    rd_status status = rd_store_statement(s, RD_SQL_RESUME, &statement, err);
+    if (status != RD_OK)
+        return status;
+    char *json = cJSON_PrintUnformatted(config->shared);
+    if (json == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the configuration");
+    sqlite3_bind_text(statement, 1, config->name, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_int64(statement, 2, (sqlite3_int64)config->rounds);
+    sqlite3_bind_text(statement, 3, json, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_int(statement, 4, reopened);
+    cJSON_free(json);
+    return rd_store_run_statement(s, statement, "write the run", err);
+}
+
+static rd_status resume_run(rd_store *s, const rd_config *config, rd_error *err)
+{
+    rd_run_record run = {0};
+    bool reopened = false;
+    cJSON *stored = NULL;
+    rd_status status = RD_OK;
+    RD_TRY(rd_store_run(s, &run, err));
+    memcpy(s->run_id, run.run_id, sizeof s->run_id);
+    stored = cJSON_Parse(run.config_json);
+    if (stored == NULL) {
+        status =
+            rd_fail(err, RD_ERR_FORMAT, "%s/rondo.db: the stored configuration is not JSON", s->directory);
+        goto cleanup;
+    }
+    RD_TRY(rd_store_compare_configs(s->directory, stored, config->shared, &reopened, err));
+    RD_TRY(update_run(s, config, reopened, err));
+cleanup:
+    cJSON_Delete(stored);
+    rd_run_record_free(&run);
+    return status;
+}
+
+/* ---- opening ---- */
+
+static rd_status make_handle(const char *directory, rd_store **out, rd_error *err)
+{
+    /* Model paths are written into buffers of this size by everyone. */
+    if (strlen(directory) + sizeof "/models/18446744073709551615.safetensors" > RD_SOURCE_PATH_MAX)
+        return rd_fail(err, RD_ERR_IO, "%.60s...: the name of the state directory is too long", directory);
+    rd_store *s = calloc(1, sizeof *s);
+    char *copy = strdup(directory);
+    if (s == NULL || copy == NULL) {
+        free(s);
+        free(copy);
+        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory to open it", directory);
+    }
+    s->directory = copy;
+    s->lock_fd = s->models_fd = -1;
+    *out = s;
+    return RD_OK;
+}
+
+rd_status rd_store_open(const char *directory, const rd_config *config, rd_store **out, bool *resumed,
+                        rd_error *err)
+{
+    rd_status status = RD_OK;
+    rd_store *s = NULL;
+    char path[PATH_MAX_HERE];
+    bool fresh = false;
+    RD_TRY(make_handle(directory, &s, err));
+    RD_TRY(rd_make_directory(directory, err));
+    RD_TRY(take_lock(s, err));
+    RD_TRY(open_models(s, err));
+    (void)snprintf(path, sizeof path, "%s/rondo.db", directory);
+    int code = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+    if (code != SQLITE_OK) {
+        status = rd_store_fail(s, code, "be opened", err);
+        goto cleanup;
+    }
+    sqlite3_busy_timeout(s->db, BUSY_MILLISECONDS);
+    RD_TRY(check_schema(s, &fresh, err));
+    RD_TRY(execute(s, "PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON", "use a write-ahead log", err));
+    RD_TRY(rd_store_set_durable(s, true, err));
+    RD_TRY(fresh ? make_run(s, config, err) : resume_run(s, config, err));
+    *resumed = !fresh;
+    *out = s;
+    s = NULL;
+cleanup:
+    rd_store_close(s);
+    return status;
+}
+
+/* "file:" name of the database with the characters that mean something in a URI written as %XX. */
+static void database_uri(const char *directory, const char *query, char *uri, size_t size)
+{
+    size_t at = (size_t)snprintf(uri, size, "file:");
+    for (const char *p = directory; *p != '\0' && at + 4 < size; p++)
+        at += (size_t)snprintf(uri + at, size - at, strchr("?#%", *p) != NULL ? "%%%02X" : "%c",
+                               (unsigned char)*p);
+    (void)snprintf(uri + at, size - at, "/rondo.db%s", query);
+}
+
+static rd_status open_database_to_read(rd_store *s, const char *query, bool *fresh, rd_error *err)
+{
+    char uri[3 * RD_SOURCE_PATH_MAX + 64];
+    database_uri(s->directory, query, uri, sizeof uri);
+    sqlite3_close(s->db);
+    s->db = NULL;
+    int code = sqlite3_open_v2(uri, &s->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
+    if (code != SQLITE_OK)
+        return rd_store_fail(s, code, "be opened", err);
+    sqlite3_busy_timeout(s->db, BUSY_MILLISECONDS);
+    return check_schema(s, fresh, err);
+}
+
+rd_status rd_store_open_reader(const char *directory, rd_store **out, rd_error *err)
+{
+    rd_status status = RD_OK;
+    rd_store *s = NULL;
+    rd_run_record run = {0};
+    char path[PATH_MAX_HERE];
+    bool fresh = false;
+    RD_TRY(make_handle(directory, &s, err));
+    (void)snprintf(path, sizeof path, "%s/rondo.db", directory);
+    if (access(path, R_OK) != 0) {
+        status = errno == ENOENT
+                     ? rd_fail(err, RD_ERR_IO, "%s: there is no run (no file rondo.db in it)", directory)
+                     : rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
+        goto cleanup;
+    }
+    status = open_database_to_read(s, "", &fresh, err);
+    /* Where nobody may write (a copy on a read-only disk) SQLite cannot set up its shared memory; where
+     * nobody may write it does not need it either. */
+    if (status == RD_ERR_IO && access(directory, W_OK) != 0)
+        status = open_database_to_read(s, "?immutable=1", &fresh, err);
+    RD_TRY(status);
+    if (fresh) {
+        status = rd_fail(err, RD_ERR_IO, "%s: there is no run (rondo.db is empty)", directory);
+        goto cleanup;
+    }
+    RD_TRY(rd_store_run(s, &run, err));
+    memcpy(s->run_id, run.run_id, sizeof s->run_id);
+    *out = s;
+    s = NULL;
+cleanup:
+    rd_run_record_free(&run);
+    rd_store_close(s);
+    return status;
+}
+
+void rd_store_close(rd_store *s)
+{
+    if (s == NULL)
+        return;
+    for (size_t i = 0; i < RD_SQL_KINDS; i++)
+        sqlite3_finalize(s->statements[i]);
+    sqlite3_close(s->db);
+    if (s->models_fd >= 0)
+        close(s->models_fd);
+    if (s->lock_fd >= 0)
+        close(s->lock_fd);
+    free(s->directory);
+    free(s);
+}
+
+const char *rd_store_run_id(const rd_store *s)
+{
+    return s->run_id;
+}
+
+void rd_store_model_path(const rd_store *s, uint64_t round, char *path, size_t size)
+{
+    (void)snprintf(path, size, "%s/models/%06" PRIu64 ".safetensors", s->directory, round);
+}

@@ -1,0 +1,243 @@
+/* write.c: clients, rounds and participations going into the database. */
+#include "store/internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "data/source.h"
+
+/* ---- binding: parameters are numbered from 1, in the order of the columns ---- */
+
+typedef struct binder {
+    sqlite3_stmt *statement;
+    int next;
+} binder;
+
+static void put_count(binder *b, uint64_t value)
+{
+    sqlite3_bind_int64(b->statement, b->next++, (sqlite3_int64)value);
+}
+
+static void put_number(binder *b, double value)
+{
+    if (isnan(value))
+        sqlite3_bind_null(b->statement, b->next++);
+    else
+        sqlite3_bind_double(b->statement, b->next++, value);
+}
+
+/* The text must stay until the statement has run. */
+static void put_text(binder *b, const char *value)
+{
+    sqlite3_bind_text(b->statement, b->next++, value, -1, SQLITE_STATIC);
+}
+
+/* What was not measured has neither loss nor accuracy. */
+static void put_metrics(binder *b, const rd_metrics *m)
+{
+    put_count(b, m->samples);
+    put_number(b, m->samples > 0 ? m->loss : NAN);
+    put_number(b, m->samples > 0 ? m->accuracy : NAN);
+}
+
+/* ---- transactions ---- */
+
+static rd_status begin(rd_store *s, bool durable, rd_error *err)
+{
+    rd_status status = rd_store_set_durable(s, durable, err);
+    return status == RD_OK ? rd_store_simple(s, RD_SQL_BEGIN, "begin a transaction", err) : status;
+}
+
+/* Commits where status is RD_OK, else takes everything back. Returns the first failure. */
+static rd_status end(rd_store *s, rd_status status, const char *doing, rd_error *err)
+{
+    if (status == RD_OK)
+        status = rd_store_simple(s, RD_SQL_COMMIT, doing, err);
+    /* SQLite has rolled back by itself after some failures (disk full); then there is nothing to take back.
+     */
+    if (status != RD_OK && !sqlite3_get_autocommit(s->db))
+        (void)!rd_store_simple(s, RD_SQL_ROLLBACK, doing, NULL);
+    return status;
+}
+
+/* ---- clients ---- */
+
+rd_status rd_store_client(rd_store *s, const char *client, const rd_join *join, double now, rd_error *err)
+{
+    sqlite3_stmt *statement;
+    rd_status status = s->batch ? RD_OK : rd_store_set_durable(s, false, err);
+    if (status == RD_OK)
+        status = rd_store_statement(s, RD_SQL_ADD_CLIENT, &statement, err);
+    if (status != RD_OK)
+        return status;
+    binder b = {statement, 1};
+    put_text(&b, client);
+    put_count(&b, join->samples);
+    put_text(&b, join->software);
+    put_number(&b, now);
+    return rd_store_run_statement(s, statement, "write a client", err);
+}
+
+rd_status rd_store_batch_begin(rd_store *s, rd_error *err)
+{
+    rd_status status = begin(s, false, err);
+    s->batch = status == RD_OK;
+    return status;
+}
+
+rd_status rd_store_batch_end(rd_store *s, rd_error *err)
+{
+    s->batch = false;
+    return end(s, RD_OK, "commit clients", err);
+}
+
+/* ---- rounds ---- */
+
+static rd_status add_round(rd_store *s, const rd_round_record *r, rd_error *err)
+{
+    sqlite3_stmt *statement;
+    rd_status status = rd_store_statement(s, RD_SQL_ADD_ROUND, &statement, err);
+    if (status != RD_OK)
+        return status;
+    binder b = {statement, 1};
+    put_count(&b, r->round);
+    put_count(&b, r->aggregated);
+    put_metrics(&b, &r->test);
+    put_metrics(&b, &r->train);
+    put_metrics(&b, &r->holdout);
+    put_number(&b, r->running_loss);
+    put_count(&b, r->selected);
+    put_count(&b, r->counted);
+    put_count(&b, r->late);
+    put_count(&b, r->failed);
+    put_count(&b, r->samples);
+    put_number(&b, r->update_norm);
+    put_count(&b, r->bytes_in);
+    put_count(&b, r->bytes_out);
+    put_number(&b, r->seconds);
+    put_number(&b, r->finished_at);
+    put_text(&b, r->model_sha256);
+    status = rd_store_run_statement(s, statement, "write a round", err);
+    if (status != RD_OK && sqlite3_extended_errcode(s->db) == SQLITE_CONSTRAINT_PRIMARYKEY)
+        status = rd_fail(err, RD_ERR_STATE, "%s: round %" PRIu64 " has been committed before", s->directory,
+                         r->round);
+    return status;
+}
+
+/* Adds the round to the client's counts and gives the client's number in the database. */
+static rd_status tally_client(rd_store *s, const rd_participation_record *p, double now, sqlite3_int64 *id,
+                              rd_error *err)
+{
+    sqlite3_stmt *statement;
+    rd_status status = rd_store_statement(s, RD_SQL_TALLY_CLIENT, &statement, err);
+    if (status != RD_OK)
+        return status;
+    binder b = {statement, 1};
+    put_text(&b, p->client);
+    put_count(&b, p->report.samples);
+    put_number(&b, now);
+    put_count(&b, p->status == RD_PART_COUNTED);
+    put_count(&b, p->status == RD_PART_LATE);
+    put_count(&b, p->status == RD_PART_FAILED);
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        *id = sqlite3_column_int64(statement, 0);
+        code = sqlite3_step(statement);
+    }
+    if (code != SQLITE_DONE)
+        status = rd_store_fail(s, code, "count a client's rounds", err);
+    sqlite3_reset(statement);
+    return status;
+}
+
+static rd_status add_participation(rd_store *s, uint64_t round, const rd_participation_record *p, double now,
+                                   rd_error *err)
+{
+    sqlite3_stmt *statement;
+    sqlite3_int64 client = 0;
+    rd_status status = tally_client(s, p, now, &client, err);
+    if (status == RD_OK)
+        status = rd_store_statement(s, RD_SQL_ADD_PARTICIPATION, &statement, err);
+    if (status != RD_OK)
+        return status;
+    const rd_report *r = &p->report;
+    bool delivered = r->samples > 0;
+    binder b = {statement, 1};
+    put_count(&b, round);
+    put_count(&b, (uint64_t)client);
+    put_text(&b, rd_participation_name(p->status));
+    put_text(&b, p->reason);
+    put_count(&b, r->samples);
+    put_number(&b, delivered ? r->running_loss : NAN);
+    put_metrics(&b, &r->before);
+    put_metrics(&b, &r->holdout);
+    put_number(&b, delivered ? r->delta_norm : NAN);
+    put_number(&b, delivered ? r->seconds : NAN);
+    put_count(&b, p->bytes_in);
+    put_number(&b, p->seconds);
+    status = rd_store_run_statement(s, statement, "write a participation", err);
+    if (status != RD_OK && sqlite3_extended_errcode(s->db) == SQLITE_CONSTRAINT_PRIMARYKEY)
+        status = rd_fail(err, RD_ERR_INTERNAL, "%s: client '%s' is twice in round %" PRIu64, s->directory,
+                         p->client, round);
+    return status;
+}
+
+/* Failing to delete costs disk space and nothing else: it is no failure of the round. */
+static void delete_outdated_models(rd_store *s, uint64_t keep_every)
+{
+    sqlite3_stmt *statement;
+    char path[RD_SOURCE_PATH_MAX];
+    if (rd_store_statement(s, RD_SQL_OUTDATED_MODELS, &statement, NULL) != RD_OK)
+        return;
+    while (sqlite3_step(statement) == SQLITE_ROW) {
+        uint64_t round = (uint64_t)sqlite3_column_int64(statement, 0);
+        if (keep_every > 0 && round % keep_every == 0)
+            continue;
+        rd_store_model_path(s, round, path, sizeof path);
+        (void)unlink(path);
+    }
+    sqlite3_reset(statement);
+}
+
+static rd_status set_finished(rd_store *s, bool finished, rd_error *err)
+{
+    sqlite3_stmt *statement;
+    rd_status status = rd_store_statement(s, RD_SQL_FINISH, &statement, err);
+    if (status != RD_OK)
+        return status;
+    sqlite3_bind_int(statement, 1, finished);
+    return rd_store_run_statement(s, statement, "write that the run is finished", err);
+}
+
+rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round,
+                                const rd_participation_record *parts, size_t part_count, uint64_t keep_every,
+                                rd_error *err)
+{
+    char doing[48];
+    (void)snprintf(doing, sizeof doing, "commit round %" PRIu64, round->round);
+    /* The caller has synced the model file; its name in the folder is synced here. */
+    if (fsync(s->models_fd) != 0 && errno != EINVAL)
+        return rd_fail(err, RD_ERR_IO, "%s/models: cannot reach the disk: %s", s->directory, strerror(errno));
+    rd_status status = begin(s, true, err);
+    if (status != RD_OK)
+        return status;
+    status = add_round(s, round, err);
+    for (size_t i = 0; i < part_count && status == RD_OK; i++)
+        status = add_participation(s, round->round, &parts[i], round->finished_at, err);
+    if (status == RD_OK)
+        status = set_finished(s, false, err);
+    status = end(s, status, doing, err);
+    if (status == RD_OK)
+        delete_outdated_models(s, keep_every);
+    return status;
+}
+
+rd_status rd_store_finish(rd_store *s, rd_error *err)
+{
+    rd_status status = rd_store_set_durable(s, true, err);
+    return status == RD_OK ? set_finished(s, true, err) : status;
+}
