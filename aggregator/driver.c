@@ -2,17 +2,16 @@
  * for microseconds. Everything slow happens outside of it, on this thread or on the workers. */
 #include "driver.h"
 
-#include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 #include <uv.h>
+
+#include "run/signals.h"
 
 #define RETRY_MILLISECONDS 2000 /* between attempts to write when the disk is full */
 #define NO_PART UINT32_MAX
@@ -312,15 +311,6 @@ static rd_status collect_record(rd_driver *d, const rd_action *action, rd_error 
     return RD_OK;
 }
 
-/* Waits for a signal, at most for so long. */
-static bool signal_within(rd_driver *d, int milliseconds)
-{
-    struct pollfd waiting = {.fd = d->signal_fd, .events = POLLIN};
-    if (poll(&waiting, 1, milliseconds) > 0)
-        d->interrupted = true;
-    return d->interrupted;
-}
-
 /* Repeats a step that needs the disk until it works or the run is interrupted: what is in memory is worth
  * waiting for. */
 static rd_status insist(rd_driver *d, rd_status (*attempt)(rd_driver *d, rd_error *err), rd_error *err)
@@ -331,8 +321,10 @@ static rd_status insist(rd_driver *d, rd_status (*attempt)(rd_driver *d, rd_erro
             return status;
         rd_driver_log(d, "%s; trying again every %d s (the round is kept in memory)", err->message,
                       RETRY_MILLISECONDS / 1000);
-        if (signal_within(d, RETRY_MILLISECONDS))
+        if (rd_signals_arrived(d->signal_fd, RETRY_MILLISECONDS)) {
+            d->interrupted = true;
             return status;
+        }
     }
 }
 
@@ -540,12 +532,7 @@ rd_status rd_driver_create(rd_run *run, rd_driver **out, rd_error *err)
     d->version = rd_run_model_version(run);
     pthread_mutex_init(&d->lock, NULL);
     pthread_mutex_init(&d->log_lock, NULL);
-    sigset_t ending;
-    sigemptyset(&ending);
-    sigaddset(&ending, SIGINT);
-    sigaddset(&ending, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &ending, NULL); /* inherited by all threads started from now on */
-    d->signal_fd = signalfd(-1, &ending, SFD_NONBLOCK | SFD_CLOEXEC);
+    d->signal_fd = rd_signals_open();
     uv_loop_init(&d->loop);
     uv_async_init(&d->loop, &d->poke, on_poke);
     uv_timer_init(&d->loop, &d->deadline);

@@ -295,13 +295,13 @@ static const route table[] = {
     {"GET", "/v1/rounds", false, false, rounds_begin, NULL},
 };
 
-/* Does the path fit the route? Takes the number off its end. */
-static bool path_fits(const route *route, const char *path, uint64_t *number)
+/* Does the path fit the candidate? Takes the number off its end. */
+static bool path_fits(const route *candidate, const char *path, uint64_t *number)
 {
-    size_t length = strlen(route->path);
-    if (!route->numbered)
-        return strcmp(path, route->path) == 0;
-    if (strncmp(path, route->path, length) != 0)
+    size_t length = strlen(candidate->path);
+    if (!candidate->numbered)
+        return strcmp(path, candidate->path) == 0;
+    if (strncmp(path, candidate->path, length) != 0)
         return false;
     const char *digits = path + length;
     size_t digit_count = strspn(digits, "0123456789");

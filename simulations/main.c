@@ -1,0 +1,129 @@
+/* rondo-sim: many clients in one process, with the aggregator's own round core and the client's own training.
+ *
+ *   main.c       the command line: simulate (default), or partition
+ *   simulator.c  the loop that drives the round core
+ *   progress.c   the bar */
+#include <stdio.h>
+#include <string.h>
+
+#include "config/config.h"
+#include "core/file.h"
+#include "core/options.h"
+#include "data/source.h"
+#include "run/parallel.h"
+#include "simulator.h"
+
+enum { EXIT_INTERRUPTED = 3 };
+
+typedef struct sim_options {
+    const char *config, *out;
+    uint64_t clients, threads;
+    bool quiet, partition;
+} sim_options;
+
+static const char footer[] =
+    "Examples:\n"
+    "  rondo-sim --config run.json --clients 100 --threads 2 --out runs/first\n"
+    "  rondo-sim partition --config run.json --clients 5 --out private    (client-1.safetensors, ...)\n"
+    "\n"
+    "The same --out continues a run that was stopped or killed. Exit codes: 0 finished, 1 failure, 2 command "
+    "line,\n"
+    "3 stopped by SIGINT or SIGTERM with rounds left to do.\n";
+
+static rd_parse_result parse(int argc, char **argv, sim_options *o, rd_error *err)
+{
+    const rd_option options[] = {
+        {RD_OPTION_TEXT, "config", "FILE", "the run: model, training, cohort, data (run.json)", &o->config,
+         true, 0, 0},
+        {RD_OPTION_COUNT, "clients", "N",
+         "clients that share data.train; default: one for each group in the data", &o->clients, false, 1,
+         10000000},
+        {RD_OPTION_COUNT, "threads", "T",
+         "threads that train; default: one a core; changes no bit of the result", &o->threads, false, 1, 256},
+        {RD_OPTION_TEXT, "out", "DIR",
+         "state directory as an aggregator keeps it (simulate), or where the files go (partition)", &o->out,
+         false, 0, 0},
+        {RD_OPTION_FLAG, "quiet", NULL, "print nothing but errors", &o->quiet, false, 0, 0},
+        {RD_OPTION_END, NULL, NULL, NULL, NULL, false, 0, 0},
+    };
+    const rd_command command = {
+        "rondo-sim", "[partition] --config FILE --clients N [--threads T] [--out DIR]",
+        "Simulates federated learning with many clients on this host. With the word "
+        "'partition', writes each client's private data to a file of its own instead.",
+        options, footer};
+    const char *operands[1];
+    size_t operand_count = 0;
+    rd_parse_result result = rd_options_parse(&command, argc, argv, operands, 1, &operand_count, err);
+    if (result != RD_PARSE_RUN)
+        return result;
+    o->partition = operand_count == 1 && strcmp(operands[0], "partition") == 0;
+    if (operand_count == 1 && !o->partition)
+        (void)rd_fail(err, RD_ERR_USAGE, "unknown command '%s'; the only one is 'partition'", operands[0]);
+    else if (o->partition && o->out == NULL)
+        (void)rd_fail(err, RD_ERR_USAGE, "--out DIR is missing: partition writes the clients' files there");
+    else
+        return RD_PARSE_RUN;
+    return RD_PARSE_ERROR;
+}
+
+/* Writes OUT/client-N.safetensors for every client. */
+static rd_status write_partition(const rd_config *config, const sim_options *o, rd_error *err)
+{
+    rd_status status = RD_OK;
+    rd_dataset data = {0};
+    rd_partition partition = {0};
+    RD_TRY(rd_sim_deal(config, (size_t)o->clients, &data, &partition, err));
+    RD_TRY(rd_make_directory(o->out, err));
+    for (size_t i = 0; i < partition.clients; i++) {
+        char name[RD_SIM_CLIENT_NAME_MAX], path[RD_SOURCE_PATH_MAX];
+        rd_rows rows = rd_partition_rows(&partition, i);
+        rd_sim_client_name(i, name);
+        (void)snprintf(path, sizeof path, "%s/%s.safetensors", o->out, name);
+        RD_TRY(rd_dataset_file_save(&data, rows, path, err));
+        if (!o->quiet)
+            printf("%s: %zu samples\n", path, rows.count);
+    }
+cleanup:
+    rd_partition_free(&partition);
+    rd_dataset_free(&data);
+    return status;
+}
+
+static rd_status run(const sim_options *o, bool *interrupted, rd_error *err)
+{
+    rd_config config = {0};
+    rd_status status = rd_config_load(o->config, &config, err);
+    if (status != RD_OK)
+        return status;
+    if (config.partition.scheme != RD_PARTITION_GROUP && o->clients == 0)
+        status =
+            rd_fail(err, RD_ERR_USAGE,
+                    "--clients N is missing (only data.partition.scheme \"group\" knows it from the data)");
+    else if (o->partition)
+        status = write_partition(&config, o, err);
+    else
+        status = rd_simulate(&config,
+                             &(rd_sim_options){.clients = (size_t)o->clients,
+                                               .threads = (unsigned)o->threads,
+                                               .directory = o->out,
+                                               .quiet = o->quiet},
+                             interrupted, err);
+    rd_config_free(&config);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    rd_error err = {0};
+    bool interrupted = false;
+    sim_options options = {.threads = rd_processor_count()};
+    rd_parse_result parsed = parse(argc, argv, &options, &err);
+    if (parsed == RD_PARSE_EXIT)
+        return 0;
+    rd_status status = parsed == RD_PARSE_RUN ? run(&options, &interrupted, &err) : RD_ERR_USAGE;
+    if (status != RD_OK) {
+        fprintf(stderr, "rondo-sim: %s\n", err.message);
+        return status == RD_ERR_USAGE ? 2 : 1;
+    }
+    return interrupted ? EXIT_INTERRUPTED : 0;
+}

@@ -1,0 +1,36 @@
+/* simulator.h: many clients in one process. The round core and the run are those of the aggregator; the
+ * clients' work is that of rondo-client; only the network between them is missing. */
+#ifndef RONDO_SIMULATIONS_SIMULATOR_H
+#define RONDO_SIMULATIONS_SIMULATOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "config/config.h"
+#include "core/error.h"
+#include "data/dataset.h"
+#include "data/partition.h"
+
+#define RD_SIM_CLIENT_NAME_MAX 32
+
+/* Name of simulated client number i (0, 1, ...): "client-1", "client-2", ... A deployment whose certificates
+ * carry these names draws the same random numbers. */
+void rd_sim_client_name(size_t i, char name[RD_SIM_CLIENT_NAME_MAX]);
+
+/* Loads data.train and deals it out to so many clients (0: as many as there are groups). */
+rd_status rd_sim_deal(const rd_config *config, size_t clients, rd_dataset *data, rd_partition *partition,
+                      rd_error *err) RD_MUST_CHECK;
+
+typedef struct rd_sim_options {
+    size_t clients;
+    unsigned threads;
+    const char *directory; /* state directory, or NULL: keep nothing */
+    bool quiet;            /* no progress, no lines */
+} rd_sim_options;
+
+/* Runs to the end, or until SIGINT or SIGTERM (then *interrupted is set, and the same call continues where it
+ * stopped if there is a state directory). sha256 receives the digest of the last model. */
+rd_status rd_simulate(const rd_config *config, const rd_sim_options *options, bool *interrupted,
+                      rd_error *err) RD_MUST_CHECK;
+
+#endif
