@@ -1,0 +1,287 @@
+/* The round core: what it decides, checked against sequences worked out by hand. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/random.h"
+#include "round/fedavg.h"
+#include "round/round.h"
+#include "round/selection.h"
+
+static rd_cohort_config everybody(uint64_t min_clients)
+{
+    return (rd_cohort_config){.select = RD_SELECT_ALL,
+                              .over_selection = 1.0,
+                              .min_clients = min_clients,
+                              .min_updates = 1,
+                              .deadline_seconds = 60};
+}
+
+static rd_rounds *make(rd_cohort_config config, uint64_t rounds, const char *const *names, size_t count)
+{
+    rd_rounds *r;
+    rd_error err;
+    cr_assert_eq(rd_rounds_create(&config, 42, rounds, 1, &r, &err), RD_OK);
+    for (size_t i = 0; i < count; i++) {
+        size_t client;
+        cr_assert_eq(rd_rounds_join(r, names[i], &client, &err), RD_OK);
+        cr_assert_eq(client, i);
+    }
+    return r;
+}
+
+static void deliver(rd_rounds *r, size_t client, uint64_t round)
+{
+    cr_assert_eq(rd_rounds_deliver(r, client, round), RD_VERDICT_ACCEPT);
+    rd_rounds_folded(r, client);
+}
+
+static const char *const three[] = {"alice", "bob", "carol"};
+
+Test(round, waits_for_enough_clients)
+{
+    rd_rounds *r = make(everybody(3), 1, three, 2);
+    rd_error err;
+    size_t carol;
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_NONE);
+    cr_assert_eq(rd_rounds_join(r, "carol", &carol, &err), RD_OK);
+    rd_action open = rd_rounds_next(r);
+    cr_assert_eq(open.kind, RD_ACTION_OPEN);
+    cr_assert_eq(open.round, 1);
+    cr_assert_eq(open.cohort_size, 3);
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_NONE);
+    rd_rounds_free(r);
+}
+
+Test(round, goes_through_all_rounds_and_finishes_once)
+{
+    rd_rounds *r = make(everybody(3), 2, three, 3);
+    for (uint64_t round = 1; round <= 2; round++) {
+        cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_OPEN);
+        for (size_t i = 0; i < 3; i++) {
+            cr_assert(rd_rounds_has_task(r, i));
+            cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_NONE);
+            deliver(r, i, round);
+            cr_assert_not(rd_rounds_has_task(r, i));
+        }
+        rd_action close = rd_rounds_next(r);
+        cr_assert_eq(close.kind, RD_ACTION_CLOSE);
+        cr_assert(close.aggregate);
+        cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_NONE);
+        rd_rounds_committed(r, round, false);
+    }
+    cr_assert(rd_rounds_finished(r));
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_FINISH);
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_NONE);
+    rd_rounds_free(r);
+}
+
+Test(round, second_delivery_is_a_duplicate_even_in_the_next_round)
+{
+    rd_rounds *r = make(everybody(2), 3, three, 2);
+    rd_rounds_next(r);
+    deliver(r, 0, 1);
+    cr_assert_eq(rd_rounds_may_deliver(r, 0, 1), RD_VERDICT_DUPLICATE);
+    deliver(r, 1, 1);
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_CLOSE);
+    cr_assert_eq(rd_rounds_may_deliver(r, 0, 1), RD_VERDICT_DUPLICATE);
+    rd_rounds_committed(r, 1, false);
+    cr_assert_eq(rd_rounds_may_deliver(r, 0, 2), RD_VERDICT_FUTURE);
+    rd_rounds_next(r);
+    cr_assert_eq(rd_rounds_may_deliver(r, 0, 1), RD_VERDICT_DUPLICATE);
+    cr_assert_eq(rd_rounds_may_deliver(r, 0, 2), RD_VERDICT_ACCEPT);
+    cr_assert_eq(rd_rounds_may_deliver(r, 0, 3), RD_VERDICT_FUTURE);
+    rd_rounds_free(r);
+}
+
+Test(round, does_not_close_while_an_update_is_being_folded_in)
+{
+    rd_rounds *r = make(everybody(2), 1, three, 2);
+    rd_rounds_next(r);
+    deliver(r, 0, 1);
+    cr_assert_eq(rd_rounds_deliver(r, 1, 1), RD_VERDICT_ACCEPT);
+    cr_assert_eq(rd_rounds_deliver(r, 1, 1), RD_VERDICT_BUSY);
+    rd_rounds_deadline(r, 1);
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_NONE);
+    rd_rounds_folded(r, 1);
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_CLOSE);
+    cr_assert_eq(rd_rounds_participation(r, 1), RD_PART_COUNTED);
+    rd_rounds_free(r);
+}
+
+Test(round, deadline_leaves_the_missing_behind_until_they_are_seen)
+{
+    rd_rounds *r = make(everybody(1), 3, three, 3);
+    rd_rounds_next(r);
+    deliver(r, 0, 1);
+    deliver(r, 1, 1);
+    rd_rounds_deadline(r, 1);
+    rd_action close = rd_rounds_next(r);
+    cr_assert_eq(close.kind, RD_ACTION_CLOSE);
+    cr_assert(close.aggregate);
+    cr_assert_eq(rd_rounds_participation(r, 2), RD_PART_LATE);
+    cr_assert_eq(rd_rounds_may_deliver(r, 2, 1), RD_VERDICT_STALE);
+    rd_rounds_committed(r, 1, false);
+    cr_assert_eq(rd_rounds_next(r).cohort_size, 2);
+    deliver(r, 0, 2);
+    deliver(r, 1, 2);
+    rd_rounds_next(r);
+    rd_rounds_seen(r, 2);
+    rd_rounds_committed(r, 2, false);
+    cr_assert_eq(rd_rounds_next(r).cohort_size, 3);
+    rd_rounds_deadline(r, 2); /* of a round that is over: no effect */
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_NONE);
+    rd_rounds_free(r);
+}
+
+Test(round, too_few_updates_abandon_the_round)
+{
+    rd_cohort_config config = everybody(3);
+    config.min_updates = 2;
+    rd_rounds *r = make(config, 5, three, 3);
+    rd_rounds_next(r);
+    deliver(r, 0, 1);
+    rd_rounds_fail(r, 1, 1);
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_NONE);
+    rd_rounds_leave(r, 2);
+    rd_action close = rd_rounds_next(r);
+    cr_assert_eq(close.kind, RD_ACTION_CLOSE);
+    cr_assert_not(close.aggregate);
+    rd_rounds_committed(r, 1, false);
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_NONE, "carol has left, so three are no longer available");
+    rd_rounds_seen(r, 2);
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_OPEN);
+    rd_rounds_free(r);
+}
+
+Test(round, failed_client_may_still_deliver)
+{
+    rd_rounds *r = make(everybody(2), 1, three, 2);
+    rd_rounds_next(r);
+    rd_rounds_fail(r, 0, 1);
+    cr_assert_not(rd_rounds_has_task(r, 0));
+    deliver(r, 0, 1);
+    deliver(r, 1, 1);
+    cr_assert(rd_rounds_next(r).aggregate);
+    rd_rounds_free(r);
+}
+
+Test(round, target_ends_the_run_early)
+{
+    rd_rounds *r = make(everybody(1), 100, three, 1);
+    rd_rounds_next(r);
+    deliver(r, 0, 1);
+    rd_rounds_next(r);
+    rd_rounds_committed(r, 1, true);
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_FINISH);
+    rd_rounds_free(r);
+}
+
+Test(round, resuming_after_the_last_round_only_finishes)
+{
+    rd_cohort_config config = everybody(1);
+    rd_rounds *r;
+    rd_error err;
+    cr_assert_eq(rd_rounds_create(&config, 1, 10, 11, &r, &err), RD_OK);
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_FINISH);
+    rd_rounds_free(r);
+}
+
+Test(round, over_selection_closes_at_the_wanted_number)
+{
+    static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m"};
+    rd_cohort_config config = everybody(1);
+    config.select = RD_SELECT_COUNT;
+    config.count = 10;
+    config.over_selection = 1.3;
+    rd_rounds *r = make(config, 1, names, 13);
+    rd_action open = rd_rounds_next(r);
+    cr_assert_eq(open.cohort_size, 13);
+    for (size_t i = 0; i < 10; i++) {
+        cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_NONE);
+        deliver(r, i, 1);
+    }
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_CLOSE);
+    cr_assert_eq(rd_rounds_participation(r, 12), RD_PART_LATE);
+    rd_rounds_free(r);
+}
+
+/* The cohort is the same whoever came first, and each client is as likely as any other. */
+Test(round, selection_depends_on_names_not_on_arrival)
+{
+    rd_cohort_config config = everybody(1);
+    config.select = RD_SELECT_FRACTION;
+    config.fraction = 0.3;
+    rd_error err;
+    char cohorts[2][64] = {"", ""};
+    for (int order = 0; order < 2; order++) {
+        rd_rounds *r;
+        size_t client;
+        cr_assert_eq(rd_rounds_create(&config, 7, 3, 1, &r, &err), RD_OK);
+        for (int i = 0; i < 10; i++) {
+            char name[16];
+            snprintf(name, sizeof name, "c%d", order == 0 ? i : 9 - i);
+            cr_assert_eq(rd_rounds_join(r, name, &client, &err), RD_OK);
+        }
+        rd_action open = rd_rounds_next(r);
+        cr_assert_eq(open.cohort_size, 3);
+        for (size_t i = 0; i < 3; i++)
+            strcat(cohorts[order], rd_rounds_client_name(r, open.cohort[i]));
+        rd_rounds_free(r);
+    }
+    cr_assert_str_eq(cohorts[0], cohorts[1]);
+}
+
+/* 2000 rounds of 10 out of 100: each is chosen 200 times on average, with a standard deviation of
+ * sqrt(2000 * 0.1 * 0.9) = 13.4; five of them are 67. */
+Test(round, selection_is_fair)
+{
+    enum { CLIENTS = 100, ROUNDS = 2000, ASKED = 10 };
+    int chosen[CLIENTS] = {0};
+    for (uint64_t round = 1; round <= ROUNDS; round++) {
+        rd_candidate candidates[CLIENTS];
+        for (size_t i = 0; i < CLIENTS; i++) {
+            char name[16];
+            snprintf(name, sizeof name, "client-%zu", i);
+            candidates[i] = (rd_candidate){.key = rd_client_key(name), .client = i};
+        }
+        rd_selection_pick(candidates, CLIENTS, ASKED, 3, round);
+        for (size_t i = 0; i < ASKED; i++)
+            chosen[candidates[i].client]++;
+    }
+    for (size_t i = 0; i < CLIENTS; i++)
+        cr_assert(chosen[i] > 133 && chosen[i] < 267, "client %zu was chosen %d times", i, chosen[i]);
+}
+
+Test(selection, sizes)
+{
+    rd_cohort_config c = {.select = RD_SELECT_FRACTION, .fraction = 0.1, .over_selection = 1.3};
+    cr_assert_eq(rd_selection_wanted(&c, 100), 10);
+    cr_assert_eq(rd_selection_wanted(&c, 4), 1);
+    cr_assert_eq(rd_selection_wanted(&c, 15), 2);
+    cr_assert_eq(rd_selection_asked(&c, 10, 100), 13);
+    cr_assert_eq(rd_selection_asked(&c, 10, 11), 11);
+    c.select = RD_SELECT_COUNT;
+    c.count = 7;
+    cr_assert_eq(rd_selection_wanted(&c, 100), 7);
+    cr_assert_eq(rd_selection_wanted(&c, 5), 5);
+}
+
+/* By hand: clients with n = 1, 2, 5 and deltas 1, -0.5, 0.25 move a parameter by (1 - 1 + 1.25) / 8 =
+ * 0.15625. */
+Test(fedavg, weighted_mean_by_hand)
+{
+    rd_error err;
+    rd_exact_vector sum;
+    float w[3] = {10.0f, 0.0f, -1.0f};
+    cr_assert_eq(rd_exact_vector_create(3, &sum, &err), RD_OK);
+    rd_exact_vector_add(&sum, 0, (const float[]){1.0f, 0.0f, 8.0f}, 3, 1);
+    rd_exact_vector_add(&sum, 0, (const float[]){-0.5f, 0.0f, -8.0f}, 3, 2);
+    rd_exact_vector_add(&sum, 0, (const float[]){0.25f, 1.0f, 0.0f}, 3, 5);
+    double squares = rd_fedavg_apply(&sum, 8, 0, 3, w);
+    cr_assert_eq(w[0], 10.15625f);
+    cr_assert_eq(w[1], 0.625f);
+    cr_assert_eq(w[2], -2.0f);
+    cr_assert_float_eq(squares, 0.15625 * 0.15625 + 0.625 * 0.625 + 1.0, 1e-15);
+    rd_exact_vector_free(&sum);
+}
