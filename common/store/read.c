@@ -56,7 +56,7 @@ static rd_participation take_participation(row *r)
 
 rd_status rd_store_run(rd_store *s, rd_run_record *out, rd_error *err)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     rd_status status = rd_store_statement(s, RD_SQL_RUN, &statement, err);
     if (status != RD_OK)
         return status;
@@ -90,7 +90,7 @@ void rd_run_record_free(rd_run_record *r)
 
 rd_status rd_store_last_round(rd_store *s, uint64_t *round, bool *found, rd_error *err)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     rd_status status = rd_store_statement(s, RD_SQL_LAST_ROUND, &statement, err);
     if (status != RD_OK)
         return status;
@@ -118,7 +118,7 @@ static rd_status end_walk(rd_store *s, sqlite3_stmt *statement, int code, const 
 rd_status rd_store_rounds(rd_store *s, uint64_t from, bool (*visit)(const rd_round_record *, void *),
                           void *user, rd_error *err)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     int code;
     rd_status status = rd_store_statement(s, RD_SQL_ROUNDS, &statement, err);
     if (status != RD_OK)
@@ -153,7 +153,7 @@ rd_status rd_store_rounds(rd_store *s, uint64_t from, bool (*visit)(const rd_rou
 rd_status rd_store_clients(rd_store *s, bool (*visit)(const rd_client_record *, void *), void *user,
                            rd_error *err)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     int code;
     rd_status status = rd_store_statement(s, RD_SQL_CLIENTS, &statement, err);
     if (status != RD_OK)
@@ -180,7 +180,7 @@ rd_status rd_store_participations(rd_store *s, uint64_t round,
                                   bool (*visit)(const rd_participation_record *, void *), void *user,
                                   rd_error *err)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     int code;
     rd_status status = rd_store_statement(s, RD_SQL_PARTICIPATIONS, &statement, err);
     if (status != RD_OK)

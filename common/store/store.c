@@ -81,7 +81,7 @@ rd_status rd_store_run_statement(rd_store *s, sqlite3_stmt *statement, const cha
 
 rd_status rd_store_simple(rd_store *s, rd_sql which, const char *doing, rd_error *err)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     rd_status status = rd_store_statement(s, which, &statement, err);
     return status == RD_OK ? rd_store_run_statement(s, statement, doing, err) : status;
 }
@@ -259,7 +259,7 @@ cleanup:
 
 static rd_status update_run(rd_store *s, const rd_config *config, bool reopened, rd_error *err)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     rd_status status = rd_store_statement(s, RD_SQL_RESUME, &statement, err);
     if (status != RD_OK)
         return status;

@@ -68,7 +68,7 @@ static rd_status end(rd_store *s, rd_status status, const char *doing, rd_error 
 
 rd_status rd_store_client(rd_store *s, const char *client, const rd_join *join, double now, rd_error *err)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     rd_status status = s->batch ? RD_OK : rd_store_set_durable(s, false, err);
     if (status == RD_OK)
         status = rd_store_statement(s, RD_SQL_ADD_CLIENT, &statement, err);
@@ -99,7 +99,7 @@ rd_status rd_store_batch_end(rd_store *s, rd_error *err)
 
 static rd_status add_round(rd_store *s, const rd_round_record *r, rd_error *err)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     rd_status status = rd_store_statement(s, RD_SQL_ADD_ROUND, &statement, err);
     if (status != RD_OK)
         return status;
@@ -132,7 +132,7 @@ static rd_status add_round(rd_store *s, const rd_round_record *r, rd_error *err)
 static rd_status tally_client(rd_store *s, const rd_participation_record *p, double now, sqlite3_int64 *id,
                               rd_error *err)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     rd_status status = rd_store_statement(s, RD_SQL_TALLY_CLIENT, &statement, err);
     if (status != RD_OK)
         return status;
@@ -157,7 +157,7 @@ static rd_status tally_client(rd_store *s, const rd_participation_record *p, dou
 static rd_status add_participation(rd_store *s, uint64_t round, const rd_participation_record *p, double now,
                                    rd_error *err)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     sqlite3_int64 client = 0;
     rd_status status = tally_client(s, p, now, &client, err);
     if (status == RD_OK)
@@ -189,7 +189,7 @@ static rd_status add_participation(rd_store *s, uint64_t round, const rd_partici
 /* Failing to delete costs disk space and nothing else: it is no failure of the round. */
 static void delete_outdated_models(rd_store *s, uint64_t keep_every)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     char path[RD_SOURCE_PATH_MAX];
     if (rd_store_statement(s, RD_SQL_OUTDATED_MODELS, &statement, NULL) != RD_OK)
         return;
@@ -205,7 +205,7 @@ static void delete_outdated_models(rd_store *s, uint64_t keep_every)
 
 static rd_status set_finished(rd_store *s, bool finished, rd_error *err)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     rd_status status = rd_store_statement(s, RD_SQL_FINISH, &statement, err);
     if (status != RD_OK)
         return status;
