@@ -1,0 +1,211 @@
+"""What the system tests share: real processes, real TLS, temporary folders, bounded waits, TAP output.
+
+A test file defines functions named test_..., each taking a World, and ends with harness.main(). It is run as
+`test_x.py BUILD_DIR` and prints 'ok N - name' or 'not ok N - name'.
+"""
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SLOW = 10 if os.environ.get("RONDO_SLOW") else 1  # sanitizers
+
+
+class World:
+    """A temporary folder, the built programs, and the processes that a test started."""
+
+    def __init__(self, build, name):
+        self.build = build
+        self.dir = tempfile.mkdtemp(prefix=f"rondo-{name}-")
+        self.processes = []
+
+    def path(self, *parts):
+        return os.path.join(self.dir, *parts)
+
+    def write(self, name, content):
+        path = self.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb" if isinstance(content, bytes) else "w") as f:
+            f.write(content if isinstance(content, (bytes, str)) else json.dumps(content))
+        return path
+
+    def program(self, name):
+        return os.path.join(self.build, name)
+
+    def run(self, *command, timeout=120, **options):
+        return subprocess.run([str(c) for c in command], capture_output=True, text=True,
+                              timeout=timeout * SLOW, **options)
+
+    def check(self, *command, **options):
+        result = self.run(*command, **options)
+        assert result.returncode == 0, f"{command} ended with {result.returncode}:\n{result.stdout}\n{result.stderr}"
+        return result.stdout
+
+    def start(self, *command, log, **options):
+        out = open(self.path(log), "ab")
+        process = subprocess.Popen([str(c) for c in command], stdout=out, stderr=subprocess.STDOUT, **options)
+        out.close()
+        process.log = self.path(log)
+        self.processes.append(process)
+        return process
+
+    # ---- Rondo's own pieces ----
+
+    def certificates(self, clients):
+        """An authority, an aggregator and some clients in certs/."""
+        make = os.path.join(ROOT, "certs", "make-certs")
+        self.check(make, self.path("certs"), "ca")
+        self.check(make, self.path("certs"), "aggregator", "aggregator")
+        if clients:
+            self.check(make, self.path("certs"), "client", *clients)
+
+    def tls(self, name):
+        return ["--ca", self.path("certs", "ca.crt"), "--cert", self.path("certs", name + ".crt"),
+                "--key", self.path("certs", name + ".key")]
+
+    def aggregator(self, config, *options, state="state", log="aggregator.log", port=0, command=()):
+        offset = os.path.getsize(self.path(log)) if os.path.exists(self.path(log)) else 0
+        process = self.start(*command, self.program("rondo-aggregator"), "serve", "--config", config, "--state",
+                             self.path(state), "--listen", f"127.0.0.1:{port}", *self.tls("aggregator"), *options, log=log)
+        text = wait_for(lambda: re.search(r"\(port (\d+)\)", read(process.log)[offset:]), "the aggregator listens",
+                        process=process)
+        process.port = int(text.group(1))
+        process.url = f"https://127.0.0.1:{process.port}"
+        return process
+
+    def client(self, aggregator, name, data, *options, certificate=None):
+        return self.start(self.program("rondo-client"), "--aggregator", aggregator.url, *self.tls(certificate or name),
+                          "--data", data, *options, log=name + ".log")
+
+    def session(self, aggregator, name):
+        return Session(self, aggregator.port, name)
+
+    def rounds(self, state="state"):
+        text = self.check(self.program("rondo-inspect"), "rounds", self.path(state), "--jsonl")
+        return [json.loads(line) for line in text.splitlines()]
+
+    def close(self):
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Session:
+    """A client written with nothing but Python's own HTTPS: the protocol's second implementation."""
+
+    def __init__(self, world, port, name):
+        context = ssl.create_default_context(cafile=world.path("certs", "ca.crt"))
+        if name:
+            context.load_cert_chain(world.path("certs", name + ".crt"), world.path("certs", name + ".key"))
+        self.connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=30 * SLOW)
+
+    def request(self, method, path, body=None, headers=None):
+        self.connection.request(method, path, body=body, headers=headers or {})
+        response = self.connection.getresponse()
+        data = response.read()
+        if data and response.headers.get("Content-Type") == "application/json":
+            data = json.loads(data)
+        return response.status, data, response.headers
+
+    def join(self, samples=10, **more):
+        return self.request("POST", "/v1/join", json.dumps({"protocol": 1, "samples": samples, **more}))
+
+    def task(self, wait=20):
+        return self.request("GET", f"/v1/task?wait={wait}")
+
+    def update(self, round, body, **headers):
+        return self.request("POST", f"/v1/update/{round}", body, {k.replace("_", "-"): v for k, v in headers.items()})
+
+
+def read(path):
+    with open(path, errors="replace") as f:
+        return f.read()
+
+
+def wait_for(condition, what, seconds=60, process=None):
+    """Polls until condition() is true and returns its value."""
+    end = time.monotonic() + seconds * SLOW
+    while True:
+        value = condition()
+        if value:
+            return value
+        if process is not None and process.poll() is not None:
+            raise AssertionError(f"waiting until {what}, but the process ended with {process.returncode}:\n{read(process.log)}")
+        assert time.monotonic() < end, f"waited {seconds} s in vain until {what}" + (
+            f"\n{read(process.log)}" if process else "")
+        time.sleep(0.02)
+
+
+def wait_exit(process, seconds=60):
+    try:
+        return process.wait(timeout=seconds * SLOW)
+    except subprocess.TimeoutExpired:
+        raise AssertionError(f"still running after {seconds} s:\n{read(process.log)}") from None
+
+
+def safetensors(tensors, metadata=None, dtype="F32", pad=True):
+    """A file by hand: tensors is {name: (shape, list of floats)}."""
+    header, data = {}, b""
+    if metadata is not None:
+        header["__metadata__"] = metadata
+    for name, (shape, values) in tensors.items():
+        raw = struct.pack(f"<{len(values)}{'f' if dtype == 'F32' else 'd'}", *values)
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    text = json.dumps(header).encode()
+    if pad:
+        text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def read_safetensors(raw):
+    """{name: (shape, tuple of floats)} of a file with F32 tensors."""
+    (size,) = struct.unpack("<Q", raw[:8])
+    header = json.loads(raw[8:8 + size])
+    tensors = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = (8 + size + offset for offset in entry["data_offsets"])
+        tensors[name] = (entry["shape"], struct.unpack(f"<{(end - begin) // 4}f", raw[begin:end]))
+    return tensors
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def main():
+    build = os.path.abspath(sys.argv[1])
+    chosen = sys.argv[2:]
+    module = sys.modules["__main__"]
+    tests = [(n, f) for n, f in vars(module).items() if n.startswith("test_") and (not chosen or n in chosen)]
+    failures = 0
+    for number, (name, function) in enumerate(tests, 1):
+        world = World(build, name)
+        try:
+            function(world)
+            print(f"ok {number} - {name}", flush=True)
+        except Exception:
+            failures += 1
+            print(f"not ok {number} - {name}", flush=True)
+            for line in traceback.format_exc().splitlines():
+                print(f"# {line}", flush=True)
+        finally:
+            world.close()
+    print(f"1..{len(tests)}")
+    sys.exit(1 if failures else 0)

@@ -1,0 +1,327 @@
+#!/usr/bin/env python3
+"""What people, networks and disks do wrong: each gets a clear answer, and the round goes on without it."""
+import json
+import os
+import socket
+import ssl
+import struct
+import subprocess
+import time
+
+import harness
+from harness import read, read_safetensors, safetensors, wait_exit, wait_for
+
+MODEL = {"preset": "linear-regression", "input": 2}
+
+
+def make_config(world, rounds=1, **cohort):
+    return world.write("run.json", {"rounds": rounds, "model": MODEL, "training": {"learning_rate": 0.1},
+                                    "cohort": {"min_clients": 1, "deadline_seconds": 300, **cohort}})
+
+
+def delta(weight=(0.5, -0.25), bias=(1.0,), round=1, samples=10, **changes):
+    metadata = {"round": str(round), "samples": str(samples)}
+    return safetensors({"fc1.weight": ([1, 2], list(weight)), "fc1.bias": ([1], list(bias))}, metadata, **changes)
+
+
+def one_round(world, **options):
+    """An aggregator with round 1 open for client 'good', who has joined."""
+    world.certificates(["good", "evil"])
+    aggregator = world.aggregator(make_config(world, **options), "--linger-seconds", "0")
+    good = world.session(aggregator, "good")
+    status, welcome, _ = good.join()
+    assert status == 200 and welcome["client"] == "good"
+    status, task, _ = good.task()
+    assert status == 200 and task["round"] == 1
+    return aggregator, good
+
+
+def finish(world, aggregator, good):
+    """The good client delivers, is counted, and the model is exactly what it should be."""
+    status, receipt, _ = good.update(1, delta())
+    assert (status, receipt) == (200, {"round": 1, "counted": True}), (status, receipt)
+    wait_for(lambda: len(world.rounds()) == 2, "the round is committed", process=aggregator)
+    with open(world.path("state/models/000000.safetensors"), "rb") as f:
+        before = read_safetensors(f.read())
+    with open(world.path("state/models/000001.safetensors"), "rb") as f:
+        after = read_safetensors(f.read())
+    for name, change in (("fc1.weight", (0.5, -0.25)), ("fc1.bias", (1.0,))):
+        for w, d, got in zip(before[name][1], change, after[name][1]):
+            assert abs(w + d - got) <= 1e-7, (name, w, d, got)
+
+
+def refused(answer, status, *words):
+    got, body, _ = answer
+    assert got == status, answer
+    for word in words:
+        assert word in body["message"] or word == body["error"], (word, body)
+
+
+def test_updates_that_are_not_what_they_should_be(world):
+    aggregator, good = one_round(world)
+    nan, inf = float("nan"), float("inf")
+    whole = delta()
+    refused(good.update(1, b"not safetensors at all, but long enough to look at"), 400, "format")
+    refused(good.update(1, b""), 400, "format")
+    refused(good.update(1, whole[:-4]), 400, "format")
+    refused(good.update(1, whole + b"\0\0\0\0"), 400, "format")
+    refused(good.update(1, b"x" * 10_000_000), 413, "10000000 bytes")
+    refused(good.update(1, delta(weight=(nan, 0.0))), 422, "fc1.weight", "NaN")
+    refused(good.update(1, delta(bias=(-inf,))), 422, "fc1.bias")
+    refused(good.update(1, delta(bias=(1e30,))), 422, "fc1.bias")
+    refused(good.update(1, delta(dtype="F64")), 400, "F64")
+    refused(good.update(1, safetensors({"fc1.weight": ([2, 1], [0, 0]), "fc1.bias": ([1], [0])}, {"round": "1", "samples": "1"})), 400, "fc1.weight")
+    refused(good.update(1, safetensors({"fc1.weight": ([1, 2], [0, 0])}, {"round": "1", "samples": "1"})), 400, "fc1.bias")
+    refused(good.update(1, safetensors({"fc1.weight": ([1, 2], [0, 0]), "fc2.bias": ([1], [0])}, {"round": "1", "samples": "1"})), 400, "fc2.bias")
+    refused(good.update(1, delta(samples=0)), 422, "samples")
+    refused(good.update(1, delta(samples=-3)), 422, "samples")
+    refused(good.update(1, delta(samples=2 ** 40)), 422, "samples")
+    refused(good.update(1, delta(round=2)), 409, "round")
+    refused(good.update(2, delta(round=2)), 409, "future")
+    refused(good.update(0, delta(round=0)), 409, "stale")
+    refused(good.update(1, delta(), Content_Digest="sha-256=:" + "A" * 43 + "=:"), 400, "SHA-256")
+    refused(good.update(1, delta(), Content_Digest="sha-256=:AAAA:"), 400, "Content-Digest")
+    assert "update of good for round 1 refused" in read(aggregator.log)
+    finish(world, aggregator, good)
+
+
+def test_a_good_digest_is_accepted(world):
+    import base64
+    import hashlib
+    aggregator, good = one_round(world)
+    body = delta()
+    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    status, receipt, _ = good.update(1, body, Content_Digest=f"sha-256=:{digest}:")
+    assert (status, receipt["counted"]) == (200, True)
+
+
+def test_second_delivery_counts_once(world):
+    aggregator, good = one_round(world, rounds=2, min_clients=1)
+    assert good.update(1, delta())[1] == {"round": 1, "counted": True}
+    assert good.update(1, delta(weight=(9, 9)))[1] == {"round": 1, "counted": False}
+    assert good.task()[1]["round"] == 2
+    assert good.update(1, delta())[1] == {"round": 1, "counted": False}
+    wait_for(lambda: len(world.rounds()) == 2, "the round is committed")
+    assert world.rounds()[1]["counted"] == 1 and world.rounds()[1]["samples"] == 10
+
+
+def test_strangers(world):
+    aggregator, good = one_round(world)
+    evil = world.session(aggregator, "evil")
+    refused(evil.task(0), 403, "join")
+    refused(evil.update(1, delta()), 403, "join")
+    assert evil.join()[0] == 200
+    refused(evil.update(1, delta()), 409, "not-selected")
+    refused(evil.request("GET", "/v1/nothing"), 404, "no such path")
+    refused(evil.request("DELETE", "/v1/task"), 405, "method")
+    refused(evil.request("GET", "/v1/model/77"), 404, "77")
+    refused(evil.request("POST", "/v1/join", '{"protocol": 2, "samples": 1}'), 400, "protocol")
+    refused(evil.request("POST", "/v1/join", '{"protocol": 1}'), 400, "samples")
+    refused(evil.request("POST", "/v1/join", "{nonsense"), 400, "format")
+    refused(evil.request("POST", "/v1/join", "x" * 70000), 413, "65536")
+    finish(world, aggregator, good)
+
+
+def test_a_list_of_allowed_clients(world):
+    world.certificates(["good", "evil"])
+    allow = world.write("allow.txt", "# ours\ngood\n")
+    aggregator = world.aggregator(make_config(world), "--allow", allow)
+    refused(world.session(aggregator, "evil").join(), 403, "not in the aggregator's list")
+    assert world.session(aggregator, "good").join()[0] == 200
+    table = world.write("t.csv", "a,b,y\n1,2,3\n4,5,6\n")
+    client = world.client(aggregator, "evil", table, "--regression")
+    assert wait_exit(client) == 3, read(client.log)
+    assert "not in the aggregator's list" in read(client.log)
+
+
+def handshake_fails(world, aggregator, name, reason):
+    """The connection is refused, and the aggregator's log says why."""
+    try:
+        status, _, _ = world.session(aggregator, name).join()
+        raise AssertionError(f"{name} was let in with {status}")
+    except (ssl.SSLError, ConnectionError, OSError):
+        pass
+    wait_for(lambda: reason in read(aggregator.log), f"the log says '{reason}'", 10, aggregator)
+
+
+def openssl(world, *arguments):
+    world.check("openssl", *arguments, cwd=world.dir)
+
+
+def test_certificates_of_others(world):
+    aggregator, good = one_round(world)
+    os.makedirs(world.path("other"))
+    openssl(world, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+            "/CN=stranger", "-keyout", "certs/stranger.key", "-out", "certs/stranger.crt")
+    handshake_fails(world, aggregator, "stranger", "not correctly signed by the trusted CA")
+    handshake_fails(world, aggregator, None, "no client certificate")
+    openssl(world, "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=old",
+            "-keyout", "certs/old.key", "-out", "old.csr")
+    world.write("ca.cnf", "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nnew_certs_dir=.\nserial=serial\ndefault_md=sha256\npolicy=p\n"
+                          "[p]\ncommonName=supplied\n")
+    world.write("index", "")
+    world.write("serial", "1001\n")
+    openssl(world, "ca", "-batch", "-notext", "-config", "ca.cnf", "-cert", "certs/ca.crt", "-keyfile", "certs/ca.key", "-startdate",
+            "200101000000Z", "-enddate", "210101000000Z", "-in", "old.csr", "-out", "certs/old.crt")
+    handshake_fails(world, aggregator, "old", "expired")
+    finish(world, aggregator, good)
+
+
+def test_client_tells_what_is_wrong_with_certificates(world):
+    aggregator, good = one_round(world)
+    table = world.write("t.csv", "a,b,y\n1,2,3\n4,5,6\n")
+    openssl(world, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+            "/CN=stranger", "-keyout", "certs/stranger.key", "-out", "certs/stranger.crt")
+    wrong_client = world.client(aggregator, "stranger", table, "--regression", "--retry-seconds", "0")
+    assert wait_exit(wrong_client) == 3, read(wrong_client.log)
+    wrong_ca = world.start(world.program("rondo-client"), "--aggregator", aggregator.url, "--ca", world.path("certs/stranger.crt"),
+                           "--cert", world.path("certs/good.crt"), "--key", world.path("certs/good.key"), "--data", table,
+                           "--regression", "--retry-seconds", "0", log="wrong_ca.log")
+    assert wait_exit(wrong_ca) == 3, read(wrong_ca.log)
+    assert "--ca" in read(wrong_ca.log), read(wrong_ca.log)
+
+
+def test_plain_http_on_the_tls_port(world):
+    aggregator, good = one_round(world)
+    with socket.create_connection(("127.0.0.1", aggregator.port), timeout=10) as s:
+        s.sendall(b"GET /v1/task HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = s.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400") and b"HTTPS" in answer, answer
+    with socket.create_connection(("127.0.0.1", aggregator.port), timeout=10) as s:
+        s.sendall(b"\x16\x03\x01\xff\xffgarbage that is no handshake" * 10)
+        s.settimeout(10)
+        while s.recv(1000):
+            pass
+    finish(world, aggregator, good)
+
+
+def open_upload(world, aggregator, name, length):
+    """A raw TLS connection that has announced an upload."""
+    context = ssl.create_default_context(cafile=world.path("certs/ca.crt"))
+    context.load_cert_chain(world.path(f"certs/{name}.crt"), world.path(f"certs/{name}.key"))
+    s = context.wrap_socket(socket.create_connection(("127.0.0.1", aggregator.port)), server_hostname="127.0.0.1")
+    s.sendall(f"POST /v1/update/1 HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+    return s
+
+
+def test_client_gone_in_mid_upload(world):
+    aggregator, good = one_round(world)
+    body = delta()
+    for part in (0, 7, 8, 100, len(body) - 1):
+        s = open_upload(world, aggregator, "good", len(body))
+        s.sendall(body[:part])
+        s.close()
+    descriptors = f"/proc/{aggregator.pid}/fd"
+    wait_for(lambda: sum("(deleted)" in os.readlink(os.path.join(descriptors, f)) for f in os.listdir(descriptors)
+                         if os.path.islink(os.path.join(descriptors, f))) == 0, "nothing of them is left", 20)
+    finish(world, aggregator, good)
+
+
+def test_slow_sender_is_dropped(world):
+    world.certificates(["good", "evil"])
+    aggregator = world.aggregator(make_config(world), "--idle-seconds", "1")
+    good = world.session(aggregator, "good")
+    good.join()
+    good.task()
+    s = open_upload(world, aggregator, "good", 1000)
+    s.settimeout(20)
+    started = time.monotonic()
+    try:
+        while s.recv(1000):
+            pass
+    except OSError:
+        pass
+    assert time.monotonic() - started < 10
+    finish(world, aggregator, world.session(aggregator, "good"))
+
+
+def test_full_disk(world):
+    state = world.path("state")
+    os.makedirs(state)
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", state], capture_output=True).returncode != 0:
+        print("# cannot mount a small file system here: not tested")
+        return
+    try:
+        aggregator, good = one_round(world)
+        filler = os.path.join(state, "filler")
+        with open(filler, "wb", buffering=0) as f:
+            try:
+                while True:
+                    f.write(b"x" * 4096)
+            except OSError:
+                pass
+        status, body, headers = good.update(1, delta())
+        if status == 200:  # a tiny update may find room where a page is left; then the model file does not
+            wait_for(lambda: "trying again" in read(aggregator.log), "the aggregator says that the disk is full", 20, aggregator)
+        else:
+            assert status == 507 and headers["Retry-After"], (status, body)
+            assert "No space left" in body["message"], body
+        os.remove(filler)
+        if status == 200:
+            wait_for(lambda: len(world.rounds()) == 2, "the round is committed after all", process=aggregator)
+        else:
+            finish(world, aggregator, good)
+        assert world.rounds()[1]["counted"] == 1
+        aggregator.kill()
+        aggregator.wait()
+    finally:
+        subprocess.run(["umount", "-l", state], check=True)
+
+
+def fails(world, program, code, *arguments):
+    result = world.run(world.program(program), *arguments)
+    assert result.returncode == code, (result.returncode, result.stdout, result.stderr)
+    return result.stderr
+
+
+def test_aggregator_cannot_start(world):
+    aggregator, good = one_round(world)
+    config = world.path("run.json")
+
+    def serve(*more, cert="aggregator", state="other", config=config, code=1):
+        return fails(world, "rondo-aggregator", code, "serve", "--config", config, "--state", world.path(state), *world.tls(cert), *more)
+
+    assert "in use" in serve("--listen", f"127.0.0.1:{aggregator.port}")
+    assert "nothere.json" in serve(config=world.path("nothere.json"))
+    assert "nothere.crt" in serve(cert="nothere")
+    assert "another" in serve(state="state") or "lock" in serve(state="state")
+    bad = world.write("bad.json", {"rounds": 1, "model": MODEL, "training": {"learning_rte": 0.1}})
+    assert "learning_rte" in serve(config=bad)
+    other = world.write("other.json", {"rounds": 1, "seed": 99, "model": MODEL, "training": {"learning_rate": 0.1}, "cohort": {"min_clients": 1, "deadline_seconds": 300}})
+    finish(world, aggregator, good)
+    assert wait_exit(aggregator) == 0
+    assert "seed" in serve(config=other, state="state")
+    assert "--lissten" in serve("--lissten", "x", code=2)
+
+
+def test_client_has_bad_data(world):
+    aggregator, good = one_round(world)
+    cases = [
+        ("a,b,y\n1,2,3\n4,oops,6\n", ["bad.csv", "line 3", "oops"]),
+        ("a,b,y\n1,2,3\n4,5\n", ["bad.csv", "line 3"]),
+        ("a,b,c,y\n1,2,3,4\n", ["3", "2"]),
+        ("a,b,y\n", ["bad.csv"]),
+    ]
+    for text, words in cases:
+        path = world.write("bad.csv", text)
+        client = world.client(aggregator, "evil", path, "--regression")
+        assert wait_exit(client) == 5, read(client.log)
+        for word in words:
+            assert word in read(client.log), (word, read(client.log))
+        os.remove(client.log)
+    client = world.client(aggregator, "evil", world.path("nothere.csv"), "--regression")
+    assert wait_exit(client) == 5 and "nothere.csv" in read(client.log)
+    finish(world, aggregator, good)
+
+
+def test_client_cannot_reach_anybody(world):
+    world.certificates(["good"])
+    table = world.write("t.csv", "a,b,y\n1,2,3\n4,5,6\n")
+    result = world.run(world.program("rondo-client"), "--aggregator", f"https://127.0.0.1:{harness.free_port()}", *world.tls("good"), "--data",
+                       table, "--regression", "--retry-seconds", "0")
+    assert result.returncode == 4, result
+    assert "127.0.0.1" in result.stderr + result.stdout
+
+
+if __name__ == "__main__":
+    harness.main()
