@@ -1,0 +1,177 @@
+/* exchange.c: what an application sees of a request, and how its answer gets into the output.
+ *
+ * An answer is one run of bytes, head and body together, so that a small one leaves in a single TLS record;
+ * or a head and a file, which is read 16 KB at a time to where the record is made from. Nothing is sent here:
+ * connection.c does that when the callback is back. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "connection_state.h"
+
+/* So much of a body that nobody wants is read and dropped to keep the connection; for more it is closed. */
+#define DRAIN_MAX (UINT64_C(1) << 20)
+
+static bool may_keep(const rd_connection *c)
+{
+    const rd_http_request *r = rd_http_request_of(c->http);
+    if (!r->keep_alive || c->worker->stopping)
+        return false;
+    if (r->complete)
+        return true;
+    /* A client that was not told to continue may or may not send the body: nobody could tell what the next
+     * bytes are. */
+    return !r->chunked && r->body_left <= DRAIN_MAX && (!r->expects_continue || c->continued);
+}
+
+/* Puts the head of an answer into the output, with room for extra bytes behind it. */
+static bool put_head(rd_connection *c, int status, const char *content_type, const char *headers,
+                     uint64_t length, size_t extra)
+{
+    char type[160] = "", size[64] = "";
+    if (content_type != NULL)
+        (void)snprintf(type, sizeof type, "Content-Type: %s\r\n", content_type);
+    if (status >= 200 && status != 204 && status != 304)
+        (void)snprintf(size, sizeof size, "Content-Length: %llu\r\n", (unsigned long long)length);
+    c->keep = may_keep(c);
+    static const char format[] = "HTTP/1.1 %d %s\r\nServer: rondo/" RONDO_VERSION "\r\n%s%s%s%s\r\n";
+    const char *connection = c->keep ? "" : "Connection: close\r\n";
+    const char *text = rd_http_status_text(status);
+    int n = snprintf(NULL, 0, format, status, text, type, size, headers, connection);
+    c->out = malloc((size_t)n + 1 + extra);
+    if (c->out == NULL) {
+        c->broken = true;
+        return false;
+    }
+    (void)snprintf((char *)c->out, (size_t)n + 1, format, status, text, type, size, headers, connection);
+    c->out_begin = 0;
+    c->out_end = (size_t)n;
+    return true;
+}
+
+static bool wants_body(const rd_connection *c, int status)
+{
+    const char *method = rd_http_request_of(c->http)->method;
+    return status != 204 && status != 304 && (method == NULL || strcmp(method, "HEAD") != 0);
+}
+
+void rd_output_put(rd_connection *c, int status, const char *content_type, const char *headers,
+                   const void *body, size_t count)
+{
+    c->exchange.answered = true;
+    size_t shown = wants_body(c, status) ? count : 0;
+    if (!put_head(c, status, content_type, headers, count, shown) || shown == 0)
+        return;
+    memcpy(c->out + c->out_end, body, shown);
+    c->out_end += shown;
+    (void)atomic_fetch_add(&c->worker->bytes_out, shown);
+}
+
+void rd_exchange_reply(rd_exchange *x, int status, const char *content_type, const char *headers,
+                       const void *body, size_t count)
+{
+    if (!x->answered)
+        rd_output_put(x->connection, status, content_type, headers, body, count);
+}
+
+void rd_exchange_reply_file(rd_exchange *x, int status, const char *content_type, const char *headers, int fd,
+                            uint64_t offset, uint64_t count)
+{
+    rd_connection *c = x->connection;
+    if (x->answered)
+        return;
+    x->answered = true;
+    uint64_t shown = wants_body(c, status) ? count : 0;
+    size_t room = shown < RD_TLS_RECORD ? (size_t)shown : RD_TLS_RECORD;
+    if (!put_head(c, status, content_type, headers, count, room) || shown == 0)
+        return;
+    c->file = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    c->file_at = offset;
+    c->file_left = shown;
+    if (c->file < 0)
+        c->broken = true;
+}
+
+bool rd_output_refill(rd_connection *c)
+{
+    size_t room = RD_TLS_RECORD - c->out_end;
+    if (room > c->file_left)
+        room = (size_t)c->file_left;
+    while (room > 0) {
+        ssize_t n = pread(c->file, c->out + c->out_end, room, (off_t)c->file_at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            rd_connection_trouble(c, "the file of an answer to '%s' ended early or cannot be read: %s",
+                                  c->tls.client, n < 0 ? strerror(errno) : "no more bytes");
+            return false;
+        }
+        room -= (size_t)n;
+        c->out_end += (size_t)n;
+        c->file_at += (uint64_t)n;
+        c->file_left -= (uint64_t)n;
+        (void)atomic_fetch_add(&c->worker->bytes_out, (uint64_t)n);
+    }
+    return true;
+}
+
+void rd_output_release(rd_connection *c)
+{
+    free(c->out);
+    c->out = NULL;
+    c->out_begin = c->out_end = 0;
+    if (c->file >= 0)
+        close(c->file);
+    c->file = -1;
+    c->file_left = 0;
+}
+
+/* ---- what the application asks of an exchange ---- */
+
+const char *rd_exchange_client(const rd_exchange *x)
+{
+    return x->connection->tls.client;
+}
+
+const char *rd_exchange_method(const rd_exchange *x)
+{
+    return rd_http_request_of(x->connection->http)->method;
+}
+
+const char *rd_exchange_path(const rd_exchange *x)
+{
+    return rd_http_request_of(x->connection->http)->path;
+}
+
+const char *rd_exchange_query(const rd_exchange *x)
+{
+    return rd_http_request_of(x->connection->http)->query;
+}
+
+const char *rd_exchange_header(const rd_exchange *x, const char *name)
+{
+    return rd_http_header(x->connection->http, name);
+}
+
+int64_t rd_exchange_content_length(const rd_exchange *x)
+{
+    return rd_http_request_of(x->connection->http)->content_length;
+}
+
+unsigned rd_exchange_worker(const rd_exchange *x)
+{
+    return x->connection->worker->index;
+}
+
+void rd_exchange_set_user(rd_exchange *x, void *user)
+{
+    x->user = user;
+}
+
+void *rd_exchange_user(const rd_exchange *x)
+{
+    return x->user;
+}

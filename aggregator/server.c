@@ -1,0 +1,400 @@
+/* server.c: the threads. One accepts and hands each new connection to the worker that has the fewest; the
+ * workers run a libuv loop each and share nothing but counters.
+ *
+ * The only things that come to a worker from outside are new sockets, "wake" and "stop"; each is noted under
+ * the worker's lock or in a flag, and uv_async_send makes the worker look. */
+#include "server.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "connection.h"
+
+#define BACKLOG 1024
+#define ACCEPT_PAUSE_MS 100 /* without free descriptors there is no point in asking again at once */
+#define DEFAULT_CONNECTIONS 10000u
+#define DEFAULT_IDLE_SECONDS 30u
+#define DEFAULT_KEEP_SECONDS 300u
+
+typedef struct worker_thread {
+    rd_worker worker; /* must be the first member */
+    pthread_t thread;
+    bool running;   /* thread exists */
+    bool loop_open; /* worker.loop and lock exist */
+    uv_async_t async;
+    uv_timer_t grace;
+    atomic_bool wake, stop;
+    uint64_t grace_ms; /* written before stop is set */
+    pthread_mutex_t lock;
+    int *sockets; /* accepted, not yet taken over; under lock */
+    size_t socket_count, socket_capacity;
+} worker_thread;
+
+struct rd_server {
+    rd_server_app app;
+    unsigned max_connections;
+    unsigned worker_count;
+    worker_thread *workers;
+    atomic_uint connections;
+    int listener;
+    int stop_event; /* eventfd: the acceptor is to end */
+    unsigned port;
+    pthread_t acceptor;
+    bool accepting; /* the acceptor's thread exists */
+};
+
+/* ---- workers ---- */
+
+static void end_loop(rd_worker *w)
+{
+    worker_thread *t = (worker_thread *)w;
+    if (uv_is_closing((uv_handle_t *)&t->async))
+        return;
+    uv_close((uv_handle_t *)&t->async, NULL);
+    uv_close((uv_handle_t *)&t->grace, NULL);
+}
+
+static void on_grace_over(uv_timer_t *timer)
+{
+    rd_worker_close_all(timer->data);
+}
+
+static void take_sockets(worker_thread *t)
+{
+    for (;;) {
+        pthread_mutex_lock(&t->lock);
+        int fd = t->socket_count == 0 ? -1 : t->sockets[--t->socket_count];
+        pthread_mutex_unlock(&t->lock);
+        if (fd < 0)
+            return;
+        rd_connection_open(&t->worker, fd);
+    }
+}
+
+static void on_async(uv_async_t *async)
+{
+    worker_thread *t = async->data;
+    rd_worker *w = &t->worker;
+    take_sockets(t);
+    if (atomic_exchange(&t->wake, false))
+        rd_worker_wake(w);
+    if (!atomic_load(&t->stop) || w->stopping)
+        return;
+    w->stopping = true;
+    rd_worker_retire(w);
+    if (w->all.next == &w->all)
+        end_loop(w);
+    else
+        (void)uv_timer_start(&t->grace, on_grace_over, t->grace_ms, 0);
+}
+
+static void *work(void *user)
+{
+    worker_thread *t = user;
+    (void)uv_run(&t->worker.loop, UV_RUN_DEFAULT);
+    return NULL;
+}
+
+static rd_status start_worker(rd_server *s, unsigned index, const rd_server_options *o, rd_error *err)
+{
+    worker_thread *t = &s->workers[index];
+    rd_worker *w = &t->worker;
+    w->index = index;
+    w->app = &s->app;
+    w->total = &s->connections;
+    w->idle_seconds = o->idle_seconds == 0 ? DEFAULT_IDLE_SECONDS : o->idle_seconds;
+    w->keep_seconds = o->keep_seconds == 0 ? DEFAULT_KEEP_SECONDS : o->keep_seconds;
+    w->on_empty = end_loop;
+    rd_link_init(&w->all);
+    rd_link_init(&w->parked);
+    rd_status status = rd_tls_create(o->ca_path, o->cert_path, o->key_path, &w->tls, err);
+    if (status != RD_OK)
+        return status;
+    int code = uv_loop_init(&w->loop);
+    if (code != 0)
+        return rd_fail(err, RD_ERR_IO, "event loop: %s", uv_strerror(code));
+    t->loop_open = true;
+    (void)pthread_mutex_init(&t->lock, NULL);
+    (void)uv_timer_init(&w->loop, &t->grace);
+    code = uv_async_init(&w->loop, &t->async, on_async);
+    if (code != 0) {
+        uv_close((uv_handle_t *)&t->grace, NULL);
+        (void)uv_run(&w->loop, UV_RUN_DEFAULT);
+        return rd_fail(err, RD_ERR_IO, "event loop: %s", uv_strerror(code));
+    }
+    t->async.data = t;
+    t->grace.data = w;
+    code = pthread_create(&t->thread, NULL, work, t);
+    if (code != 0) {
+        end_loop(w);
+        (void)uv_run(&w->loop, UV_RUN_DEFAULT);
+        return rd_fail(err, RD_ERR_IO, "worker thread: %s", strerror(code));
+    }
+    t->running = true;
+    return RD_OK;
+}
+
+static void stop_workers(rd_server *s, double grace_seconds)
+{
+    uint64_t grace_ms = grace_seconds > 0 ? (uint64_t)(1000 * grace_seconds) : 0;
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        worker_thread *t = &s->workers[i];
+        if (!t->running)
+            continue;
+        t->grace_ms = grace_ms;
+        atomic_store(&t->stop, true);
+        (void)uv_async_send(&t->async);
+    }
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        worker_thread *t = &s->workers[i];
+        if (t->running)
+            (void)pthread_join(t->thread, NULL);
+        if (t->loop_open) {
+            (void)uv_loop_close(&t->worker.loop);
+            (void)pthread_mutex_destroy(&t->lock);
+        }
+        free(t->sockets);
+        rd_tls_free(t->worker.tls);
+    }
+}
+
+/* ---- the acceptor ---- */
+
+static void report(const rd_server *s, const char *what)
+{
+    if (s->app.on_trouble != NULL)
+        s->app.on_trouble("listener", what, s->app.app);
+}
+
+/* The worker with the fewest connections, so that ten clients on two workers are five and five. */
+static worker_thread *choose_worker(rd_server *s)
+{
+    worker_thread *best = &s->workers[0];
+    for (unsigned i = 1; i < s->worker_count; i++)
+        if (atomic_load(&s->workers[i].worker.load) < atomic_load(&best->worker.load))
+            best = &s->workers[i];
+    return best;
+}
+
+static void hand_over(rd_server *s, int fd)
+{
+    worker_thread *t = choose_worker(s);
+    pthread_mutex_lock(&t->lock);
+    if (t->socket_count == t->socket_capacity) {
+        size_t capacity = t->socket_capacity == 0 ? 64 : 2 * t->socket_capacity;
+        int *sockets = realloc(t->sockets, capacity * sizeof *sockets);
+        if (sockets == NULL) {
+            pthread_mutex_unlock(&t->lock);
+            close(fd);
+            return;
+        }
+        t->sockets = sockets;
+        t->socket_capacity = capacity;
+    }
+    t->sockets[t->socket_count++] = fd;
+    (void)atomic_fetch_add(&t->worker.load, 1);
+    (void)atomic_fetch_add(&s->connections, 1);
+    pthread_mutex_unlock(&t->lock);
+    (void)uv_async_send(&t->async);
+}
+
+/* Accepts what is waiting. Returns for how many milliseconds the listener is better left alone (-1: not). */
+static int accept_waiting(rd_server *s, bool *complained)
+{
+    for (;;) {
+        int fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            if (errno == EINTR || errno == ECONNABORTED)
+                continue;
+            if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
+                return -1;
+            char what[160];
+            (void)snprintf(what, sizeof what, "new connections have to wait: %s (see ulimit -n)",
+                           strerror(errno));
+            if (!*complained)
+                report(s, what);
+            *complained = true;
+            return ACCEPT_PAUSE_MS;
+        }
+        if (atomic_load(&s->connections) < s->max_connections) {
+            *complained = false;
+            hand_over(s, fd);
+            continue;
+        }
+        close(fd);
+        if (!*complained)
+            report(s, "too many connections: new ones are closed");
+        *complained = true;
+    }
+}
+
+static void *accept_all(void *user)
+{
+    rd_server *s = user;
+    bool complained = false;
+    int pause = -1;
+    for (;;) {
+        struct pollfd wait[2] = {{.fd = s->stop_event, .events = POLLIN},
+                                 {.fd = pause > 0 ? -1 : s->listener, .events = POLLIN}};
+        int n = poll(wait, 2, pause);
+        if (wait[0].revents != 0)
+            return NULL;
+        if (n == 0 || wait[1].revents != 0)
+            pause = accept_waiting(s, &complained);
+    }
+}
+
+/* ---- start and stop ---- */
+
+/* "127.0.0.1:8443", "[::]:8443" -> host and port. */
+static rd_status split_address(const char *listen_at, char *host, size_t size, const char **port,
+                               rd_error *err)
+{
+    const char *colon = listen_at == NULL ? NULL : strrchr(listen_at, ':');
+    size_t length = colon == NULL ? 0 : (size_t)(colon - listen_at);
+    const char *begin = listen_at;
+    if (length >= 2 && begin[0] == '[' && begin[length - 1] == ']') {
+        begin++;
+        length -= 2;
+    } else if (colon != NULL && memchr(listen_at, ':', length) != NULL) {
+        length = 0;
+    }
+    char *end = NULL;
+    unsigned long number =
+        colon == NULL || colon[1] < '0' || colon[1] > '9' ? 65536 : strtoul(colon + 1, &end, 10);
+    if (length == 0 || length >= size || number > 65535 || *end != '\0')
+        return rd_fail(err, RD_ERR_USAGE,
+                       "--listen: expected ADDRESS:PORT, such as 0.0.0.0:8443 or [::]:8443, found '%s'",
+                       listen_at == NULL ? "" : listen_at);
+    memcpy(host, begin, length);
+    host[length] = '\0';
+    *port = colon + 1;
+    return RD_OK;
+}
+
+static rd_status open_listener(rd_server *s, const char *listen_at, rd_error *err)
+{
+    char host[256];
+    const char *port = NULL;
+    rd_status status = split_address(listen_at, host, sizeof host, &port, err);
+    if (status != RD_OK)
+        return status;
+    struct addrinfo *found = NULL,
+                    hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    int code = getaddrinfo(host, port, &hints, &found);
+    if (code != 0)
+        return rd_fail(err, RD_ERR_IO, "--listen %s: %s", listen_at, gai_strerror(code));
+    int on = 1, off = 0;
+    struct sockaddr_storage bound;
+    socklen_t length = sizeof bound;
+    s->listener = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool ok = s->listener >= 0;
+    if (ok) {
+        (void)setsockopt(s->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        if (found->ai_family == AF_INET6)
+            (void)setsockopt(s->listener, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+        ok = bind(s->listener, found->ai_addr, found->ai_addrlen) == 0 && listen(s->listener, BACKLOG) == 0 &&
+             getsockname(s->listener, (struct sockaddr *)&bound, &length) == 0;
+    }
+    int reason = errno;
+    freeaddrinfo(found);
+    if (!ok && reason == EADDRINUSE)
+        return rd_fail(err, RD_ERR_IO, "%s: address already in use; is another aggregator running?",
+                       listen_at);
+    if (!ok)
+        return rd_fail(err, RD_ERR_IO, "%s: cannot listen: %s", listen_at, strerror(reason));
+    s->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+                                                : ((struct sockaddr_in *)&bound)->sin_port);
+    return RD_OK;
+}
+
+static unsigned count_cores(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : (unsigned)cores;
+}
+
+rd_status rd_server_start(const rd_server_options *o, const rd_server_app *app, rd_server **out,
+                          rd_error *err)
+{
+    rd_status status = RD_OK;
+    rd_server *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the server");
+    s->app = *app;
+    s->listener = s->stop_event = -1;
+    s->max_connections = o->max_connections == 0 ? DEFAULT_CONNECTIONS : o->max_connections;
+    s->worker_count = o->workers == 0 ? count_cores() : o->workers;
+    s->workers = calloc(s->worker_count, sizeof *s->workers);
+    if (s->workers == NULL) {
+        s->worker_count = 0;
+        status = rd_fail(err, RD_ERR_MEMORY, "no memory for the server");
+        goto cleanup;
+    }
+    RD_TRY(open_listener(s, o->listen, err));
+    s->stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (s->stop_event < 0) {
+        status = rd_fail(err, RD_ERR_IO, "eventfd: %s", strerror(errno));
+        goto cleanup;
+    }
+    for (unsigned i = 0; i < s->worker_count; i++)
+        RD_TRY(start_worker(s, i, o, err));
+    int code = pthread_create(&s->acceptor, NULL, accept_all, s);
+    if (code != 0) {
+        status = rd_fail(err, RD_ERR_IO, "acceptor thread: %s", strerror(code));
+        goto cleanup;
+    }
+    s->accepting = true;
+    *out = s;
+    s = NULL;
+cleanup:
+    rd_server_stop(s, 0);
+    return status;
+}
+
+unsigned rd_server_port(const rd_server *s)
+{
+    return s->port;
+}
+
+void rd_server_wake(rd_server *s)
+{
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        atomic_store(&s->workers[i].wake, true);
+        (void)uv_async_send(&s->workers[i].async);
+    }
+}
+
+void rd_server_stop(rd_server *s, double grace_seconds)
+{
+    if (s == NULL)
+        return;
+    if (s->accepting) {
+        (void)eventfd_write(s->stop_event, 1);
+        (void)pthread_join(s->acceptor, NULL);
+    }
+    if (s->listener >= 0)
+        close(s->listener);
+    stop_workers(s, grace_seconds);
+    if (s->stop_event >= 0)
+        close(s->stop_event);
+    free(s->workers);
+    free(s);
+}
+
+void rd_server_traffic(const rd_server *s, uint64_t *bytes_in, uint64_t *bytes_out)
+{
+    *bytes_in = *bytes_out = 0;
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        *bytes_in += atomic_load_explicit(&s->workers[i].worker.bytes_in, memory_order_relaxed);
+        *bytes_out += atomic_load_explicit(&s->workers[i].worker.bytes_out, memory_order_relaxed);
+    }
+}

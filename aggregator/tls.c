@@ -1,0 +1,495 @@
+/* tls.c: see tls.h. Written for mbedTLS 2.28, 3.x; what differs between them is in the first section. */
+#include "tls.h"
+
+#include <errno.h>
+#include <mbedtls/ctr_drbg.h>
+#include <mbedtls/entropy.h>
+#include <mbedtls/error.h>
+#include <mbedtls/net_sockets.h>
+#include <mbedtls/oid.h>
+#include <mbedtls/pk.h>
+#include <mbedtls/version.h>
+#include <mbedtls/x509_crt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "core/file.h"
+
+#if MBEDTLS_VERSION_NUMBER >= 0x03000000
+#include <mbedtls/build_info.h>
+#endif
+/* PSA, on which TLS 1.3 rests in mbedTLS 3.x, may be used from several threads since 3.6 only. */
+#if MBEDTLS_VERSION_NUMBER >= 0x03060000 && defined(MBEDTLS_SSL_PROTO_TLS1_3) && defined(MBEDTLS_THREADING_C)
+#define WITH_TLS_1_3 1
+#include <psa/crypto.h>
+#else
+#define WITH_TLS_1_3 0
+#endif
+
+#define PEM_MAX ((size_t)1 << 20)
+#define REASON_MAX 384
+
+struct rd_tls {
+    mbedtls_entropy_context entropy;
+    mbedtls_ctr_drbg_context random;
+    mbedtls_x509_crt ca, certificate;
+    mbedtls_pk_context key;
+    mbedtls_ssl_config config;
+    char reason[REASON_MAX]; /* why the certificate of the handshake under way is refused, or "" */
+};
+
+static const int suites[] = {
+#if WITH_TLS_1_3
+    MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
+    MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
+    MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
+#endif
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    0,
+};
+
+static const char *protocols[] = {"http/1.1", NULL};
+
+/* ---- what mbedTLS 2.28 and 3.x say differently ---- */
+
+#if MBEDTLS_VERSION_NUMBER >= 0x03020000
+static const uint16_t groups[] = {MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1, MBEDTLS_SSL_IANA_TLS_GROUP_X25519,
+                                  MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1, MBEDTLS_SSL_IANA_TLS_GROUP_NONE};
+
+static void set_protocol(mbedtls_ssl_config *config)
+{
+    mbedtls_ssl_conf_groups(config, groups);
+    mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
+#if WITH_TLS_1_3
+    mbedtls_ssl_conf_max_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_3);
+    mbedtls_ssl_conf_tls13_key_exchange_modes(config, MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL);
+#else
+    mbedtls_ssl_conf_max_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
+#endif
+}
+#else
+static const mbedtls_ecp_group_id groups[] = {MBEDTLS_ECP_DP_SECP256R1, MBEDTLS_ECP_DP_CURVE25519,
+                                              MBEDTLS_ECP_DP_SECP384R1, MBEDTLS_ECP_DP_NONE};
+
+static void set_protocol(mbedtls_ssl_config *config)
+{
+    mbedtls_ssl_conf_curves(config, groups);
+    mbedtls_ssl_conf_min_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
+    mbedtls_ssl_conf_max_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
+}
+#endif
+
+static int parse_key(rd_tls *t, const char *pem, size_t size)
+{
+#if MBEDTLS_VERSION_NUMBER >= 0x03000000
+    return mbedtls_pk_parse_key(&t->key, (const unsigned char *)pem, size, NULL, 0, mbedtls_ctr_drbg_random,
+                                &t->random);
+#else
+    return mbedtls_pk_parse_key(&t->key, (const unsigned char *)pem, size, NULL, 0);
+#endif
+}
+
+static int check_pair(rd_tls *t)
+{
+#if MBEDTLS_VERSION_NUMBER >= 0x03000000
+    return mbedtls_pk_check_pair(&t->certificate.pk, &t->key, mbedtls_ctr_drbg_random, &t->random);
+#else
+    return mbedtls_pk_check_pair(&t->certificate.pk, &t->key);
+#endif
+}
+
+static int start_library(void)
+{
+#if WITH_TLS_1_3
+    return psa_crypto_init() == PSA_SUCCESS ? 0 : MBEDTLS_ERR_SSL_INTERNAL_ERROR;
+#else
+    return 0;
+#endif
+}
+
+/* The code of the alert that ended a handshake: of no public interface, but the best hint an operator gets.
+ */
+static int received_alert(const mbedtls_ssl_context *ssl)
+{
+#if MBEDTLS_VERSION_NUMBER >= 0x03000000
+    const unsigned char *message = ssl->MBEDTLS_PRIVATE(in_msg);
+#else
+    const unsigned char *message = ssl->in_msg;
+#endif
+    return message == NULL ? -1 : message[1];
+}
+
+/* ---- names and reasons ---- */
+
+static rd_status fail_mbedtls(rd_error *err, rd_status status, const char *what, int code)
+{
+    char text[160];
+    mbedtls_strerror(code, text, sizeof text);
+    return rd_fail(err, status, "%s: %s (mbedTLS -0x%04x)", what, text, (unsigned)-code);
+}
+
+/* True for UTF-8 without control characters, so that a name may stand in logs, JSON and tables as it is. */
+static bool is_plain_text(const unsigned char *s, size_t count)
+{
+    size_t i = 0;
+    while (i < count) {
+        unsigned char c = s[i++];
+        if (c < 0x20 || c == 0x7f)
+            return false;
+        if (c < 0x80)
+            continue;
+        unsigned more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
+        uint32_t code = c & (0x3fu >> more);
+        if (c < 0xc2 || c > 0xf4)
+            return false;
+        for (unsigned k = 0; k < more; k++, i++) {
+            if (i >= count || (s[i] & 0xc0) != 0x80)
+                return false;
+            code = code << 6 | (s[i] & 0x3fu);
+        }
+        bool overlong = (more == 2 && code < 0x800) || (more == 3 && code < 0x10000);
+        if (overlong || code < 0xa0 || (code >= 0xd800 && code < 0xe000) || code > 0x10ffff)
+            return false;
+    }
+    return true;
+}
+
+/* Copies the common name out of the certificate; returns what is wrong with it, or NULL. */
+static const char *read_common_name(const mbedtls_x509_crt *certificate, char name[RD_TLS_CLIENT_MAX])
+{
+    const mbedtls_x509_name *found = NULL;
+    for (const mbedtls_x509_name *n = &certificate->subject; n != NULL; n = n->next) {
+        if (n->oid.p == NULL || MBEDTLS_OID_CMP(MBEDTLS_OID_AT_CN, &n->oid) != 0)
+            continue;
+        if (found != NULL)
+            return "its subject has more than one common name (CN)";
+        found = n;
+    }
+    name[0] = '\0';
+    if (found == NULL || found->val.len == 0)
+        return "its subject has no common name (CN), which is the client's name";
+    if (found->val.len >= RD_TLS_CLIENT_MAX)
+        return "its common name (CN) is longer than 127 bytes";
+    if (!is_plain_text(found->val.p, found->val.len))
+        return "its common name (CN) has control characters or is not UTF-8";
+    memcpy(name, found->val.p, found->val.len);
+    name[found->val.len] = '\0';
+    return NULL;
+}
+
+static void describe_flags(uint32_t flags, const mbedtls_x509_crt *certificate, char *text, size_t size)
+{
+    if (mbedtls_x509_crt_verify_info(text, size, "", flags) < 0)
+        (void)snprintf(text, size, "verification flags 0x%x", flags);
+    for (char *at = text; *at != '\0'; at++) {
+        if (*at == '\n')
+            *at = at[1] == '\0' ? '\0' : ';';
+        if (*at == '\0')
+            break;
+    }
+    if ((flags & (MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE)) != 0) {
+        const mbedtls_x509_time *from = &certificate->valid_from, *to = &certificate->valid_to;
+        size_t used = strlen(text);
+        (void)snprintf(text + used, size - used, " (valid from %04d-%02d-%02d to %04d-%02d-%02d)", from->year,
+                       from->mon, from->day, to->year, to->mon, to->day);
+    }
+}
+
+/* mbedTLS shows each certificate of the client's chain, the client's own one (depth 0) last. */
+static int on_certificate(void *user, mbedtls_x509_crt *certificate, int depth, uint32_t *flags)
+{
+    rd_tls_session *s = user;
+    rd_tls *t = s->tls;
+    const char *misnamed = depth == 0 ? read_common_name(certificate, s->client) : NULL;
+    if (*flags == 0 && misnamed == NULL)
+        return 0;
+    char subject[160], what[200];
+    if (mbedtls_x509_dn_gets(subject, sizeof subject, &certificate->subject) < 0)
+        (void)snprintf(subject, sizeof subject, "?");
+    if (*flags != 0)
+        describe_flags(*flags, certificate, what, sizeof what);
+    else
+        (void)snprintf(what, sizeof what, "%s", misnamed);
+    if (misnamed != NULL)
+        *flags |= MBEDTLS_X509_BADCERT_OTHER;
+    (void)snprintf(t->reason, sizeof t->reason, "certificate \"%s\" refused: %s", subject, what);
+    return 0;
+}
+
+/* The alerts that a client sends when it does not like us (RFC 8446, section 6.2). */
+static const char *alert_text(int code)
+{
+    switch (code) {
+    case 40:
+        return "handshake_failure";
+    case 42:
+        return "bad_certificate: it does not accept this aggregator's certificate";
+    case 45:
+        return "certificate_expired: this aggregator's certificate, or the client's clock";
+    case 46:
+        return "certificate_unknown: it does not accept this aggregator's certificate";
+    case 48:
+        return "unknown_ca: it was given another CA than the one that signed this aggregator's certificate";
+    case 70:
+        return "protocol_version";
+    case 80:
+        return "internal_error";
+    default:
+        return NULL;
+    }
+}
+
+static rd_tls_result explain_failure(rd_tls_session *s, int code, rd_error *err)
+{
+    if (s->tls->reason[0] != '\0') {
+        (void)rd_fail(err, RD_ERR_REFUSED, "TLS handshake failed: %s", s->tls->reason);
+    } else if (code == MBEDTLS_ERR_SSL_NO_CLIENT_CERTIFICATE) {
+        (void)rd_fail(err, RD_ERR_REFUSED,
+                      "TLS handshake failed: the client sent no certificate (expected one signed by our CA)");
+    } else if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) {
+        int alert = received_alert(&s->ssl);
+        const char *text = alert_text(alert);
+        (void)rd_fail(err, RD_ERR_REFUSED, "TLS handshake failed: the client ended it with alert %d%s%s",
+                      alert, text == NULL ? "" : ", ", text == NULL ? "" : text);
+    } else {
+        (void)fail_mbedtls(err, RD_ERR_NETWORK, "TLS handshake failed", code);
+    }
+    return RD_TLS_FAILED;
+}
+
+/* ---- the socket ---- */
+
+static int receive_bytes(void *user, unsigned char *bytes, size_t size)
+{
+    const rd_tls_session *s = user;
+    ssize_t n;
+    do {
+        n = recv(s->fd, bytes, size, 0);
+    } while (n < 0 && errno == EINTR);
+    if (n >= 0)
+        return (int)n;
+    return errno == EAGAIN || errno == EWOULDBLOCK ? MBEDTLS_ERR_SSL_WANT_READ : MBEDTLS_ERR_NET_CONN_RESET;
+}
+
+static int send_bytes(void *user, const unsigned char *bytes, size_t size)
+{
+    const rd_tls_session *s = user;
+    ssize_t n;
+    do {
+        n = send(s->fd, bytes, size, MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    if (n >= 0)
+        return (int)n;
+    return errno == EAGAIN || errno == EWOULDBLOCK ? MBEDTLS_ERR_SSL_WANT_WRITE : MBEDTLS_ERR_NET_CONN_RESET;
+}
+
+/* ---- what the workers' connections share ---- */
+
+/* Reads a PEM file; the size that mbedTLS wants counts the '\0' at the end. */
+static rd_status read_pem(const char *path, const char *option, char **bytes, size_t *size, rd_error *err)
+{
+    if (path == NULL || *path == '\0')
+        return rd_fail(err, RD_ERR_CONFIG, "--%s: expected the path of a PEM file", option);
+    if (rd_file_read(path, PEM_MAX, bytes, size, err) != RD_OK) {
+        (void)rd_fail_context(err, "--%s", option);
+        return err == NULL ? RD_ERR_CONFIG : (err->status = RD_ERR_CONFIG);
+    }
+    *size += 1;
+    return RD_OK;
+}
+
+static rd_status load_certificates(const char *path, const char *option, mbedtls_x509_crt *chain,
+                                   rd_error *err)
+{
+    char *pem = NULL;
+    size_t size = 0;
+    rd_status status = RD_OK;
+    RD_TRY(read_pem(path, option, &pem, &size, err));
+    int code = mbedtls_x509_crt_parse(chain, (const unsigned char *)pem, size);
+    if (code > 0)
+        status = rd_fail(err, RD_ERR_CONFIG, "--%s: %s: %d of its certificates cannot be read", option, path,
+                         code);
+    else if (code < 0)
+        status = rd_fail(err, RD_ERR_CONFIG,
+                         "--%s: %s: expected certificates in PEM, found none (mbedTLS "
+                         "-0x%04x)",
+                         option, path, (unsigned)-code);
+    else if (mbedtls_x509_time_is_past(&chain->valid_to))
+        status = rd_fail(err, RD_ERR_CONFIG, "--%s: %s: the certificate expired on %04d-%02d-%02d", option,
+                         path, chain->valid_to.year, chain->valid_to.mon, chain->valid_to.day);
+    else if (mbedtls_x509_time_is_future(&chain->valid_from))
+        status = rd_fail(err, RD_ERR_CONFIG,
+                         "--%s: %s: the certificate is not valid before %04d-%02d-%02d; is the clock right?",
+                         option, path, chain->valid_from.year, chain->valid_from.mon, chain->valid_from.day);
+cleanup:
+    free(pem);
+    return status;
+}
+
+static rd_status load_key(rd_tls *t, const char *path, const char *cert_path, rd_error *err)
+{
+    char *pem = NULL;
+    size_t size = 0;
+    rd_status status = RD_OK;
+    RD_TRY(read_pem(path, "key", &pem, &size, err));
+    int code = parse_key(t, pem, size);
+    if (code == MBEDTLS_ERR_PK_PASSWORD_REQUIRED)
+        status = rd_fail(err, RD_ERR_CONFIG,
+                         "--key: %s: it is protected by a pass phrase; expected a plain key", path);
+    else if (code != 0)
+        status = rd_fail(err, RD_ERR_CONFIG,
+                         "--key: %s: expected a private key in PEM, found none (mbedTLS "
+                         "-0x%04x)",
+                         path, (unsigned)-code);
+    else if (check_pair(t) != 0)
+        status = rd_fail(err, RD_ERR_CONFIG, "--key: %s is not the key of the certificate --cert %s", path,
+                         cert_path);
+cleanup:
+    if (pem != NULL)
+        explicit_bzero(pem, size);
+    free(pem);
+    return status;
+}
+
+rd_status rd_tls_create(const char *ca_path, const char *cert_path, const char *key_path, rd_tls **out,
+                        rd_error *err)
+{
+    static const unsigned char purpose[] = "rondo-aggregator";
+    rd_status status = RD_OK;
+    rd_tls *t = calloc(1, sizeof *t);
+    if (t == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "TLS: out of memory");
+    mbedtls_entropy_init(&t->entropy);
+    mbedtls_ctr_drbg_init(&t->random);
+    mbedtls_x509_crt_init(&t->ca);
+    mbedtls_x509_crt_init(&t->certificate);
+    mbedtls_pk_init(&t->key);
+    mbedtls_ssl_config_init(&t->config);
+
+    int code = start_library();
+    if (code == 0)
+        code =
+            mbedtls_ctr_drbg_seed(&t->random, mbedtls_entropy_func, &t->entropy, purpose, sizeof purpose - 1);
+    if (code != 0) {
+        status = fail_mbedtls(err, RD_ERR_INTERNAL, "random numbers for TLS", code);
+        goto cleanup;
+    }
+    RD_TRY(load_certificates(ca_path, "ca", &t->ca, err));
+    RD_TRY(load_certificates(cert_path, "cert", &t->certificate, err));
+    RD_TRY(load_key(t, key_path, cert_path, err));
+
+    code = mbedtls_ssl_config_defaults(&t->config, MBEDTLS_SSL_IS_SERVER, MBEDTLS_SSL_TRANSPORT_STREAM,
+                                       MBEDTLS_SSL_PRESET_DEFAULT);
+    if (code == 0)
+        code = mbedtls_ssl_conf_own_cert(&t->config, &t->certificate, &t->key);
+    if (code == 0)
+        code = mbedtls_ssl_conf_alpn_protocols(&t->config, protocols);
+    if (code != 0) {
+        status = fail_mbedtls(err, RD_ERR_INTERNAL, "TLS settings", code);
+        goto cleanup;
+    }
+    set_protocol(&t->config);
+    mbedtls_ssl_conf_ciphersuites(&t->config, suites);
+    mbedtls_ssl_conf_authmode(&t->config, MBEDTLS_SSL_VERIFY_REQUIRED);
+    mbedtls_ssl_conf_ca_chain(&t->config, &t->ca, NULL);
+    mbedtls_ssl_conf_rng(&t->config, mbedtls_ctr_drbg_random, &t->random);
+    *out = t;
+    t = NULL;
+cleanup:
+    rd_tls_free(t);
+    return status;
+}
+
+void rd_tls_free(rd_tls *t)
+{
+    if (t == NULL)
+        return;
+    mbedtls_ssl_config_free(&t->config);
+    mbedtls_pk_free(&t->key);
+    mbedtls_x509_crt_free(&t->certificate);
+    mbedtls_x509_crt_free(&t->ca);
+    mbedtls_ctr_drbg_free(&t->random);
+    mbedtls_entropy_free(&t->entropy);
+    free(t);
+}
+
+/* ---- one connection ---- */
+
+rd_status rd_tls_session_open(rd_tls_session *s, rd_tls *t, int fd, rd_error *err)
+{
+    s->tls = t;
+    s->fd = fd;
+    s->client[0] = '\0';
+    mbedtls_ssl_init(&s->ssl);
+    int code = mbedtls_ssl_setup(&s->ssl, &t->config);
+    if (code != 0)
+        return fail_mbedtls(err, RD_ERR_MEMORY, "TLS session", code);
+    mbedtls_ssl_set_verify(&s->ssl, on_certificate, s);
+    mbedtls_ssl_set_bio(&s->ssl, s, send_bytes, receive_bytes, NULL);
+    return RD_OK;
+}
+
+void rd_tls_session_close(rd_tls_session *s)
+{
+    mbedtls_ssl_free(&s->ssl);
+}
+
+static rd_tls_result result_of(int code)
+{
+    switch (code) {
+    case MBEDTLS_ERR_SSL_WANT_READ:
+        return RD_TLS_WANT_READ;
+    case MBEDTLS_ERR_SSL_WANT_WRITE:
+        return RD_TLS_WANT_WRITE;
+    case 0:
+    case MBEDTLS_ERR_SSL_CONN_EOF:
+    case MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY:
+    case MBEDTLS_ERR_NET_CONN_RESET:
+        return RD_TLS_CLOSED;
+    default:
+        return RD_TLS_FAILED;
+    }
+}
+
+rd_tls_result rd_tls_handshake(rd_tls_session *s, rd_error *err)
+{
+    s->tls->reason[0] = '\0';
+    int code = mbedtls_ssl_handshake(&s->ssl);
+    if (code == 0)
+        return RD_TLS_OK;
+    rd_tls_result result = result_of(code);
+    if (result == RD_TLS_CLOSED)
+        (void)rd_fail(err, RD_ERR_NETWORK, "the client went away in the middle of the TLS handshake");
+    return result == RD_TLS_FAILED ? explain_failure(s, code, err) : result;
+}
+
+rd_tls_result rd_tls_read(rd_tls_session *s, void *bytes, size_t size, size_t *count)
+{
+    int n = mbedtls_ssl_read(&s->ssl, bytes, size);
+    *count = n > 0 ? (size_t)n : 0;
+    return n > 0 ? RD_TLS_OK : result_of(n);
+}
+
+bool rd_tls_pending(const rd_tls_session *s)
+{
+    return mbedtls_ssl_check_pending(&s->ssl) != 0;
+}
+
+rd_tls_result rd_tls_write(rd_tls_session *s, const void *bytes, size_t size, size_t *count)
+{
+    int n = mbedtls_ssl_write(&s->ssl, bytes, size);
+    *count = n > 0 ? (size_t)n : 0;
+    return n > 0 ? RD_TLS_OK : result_of(n);
+}
+
+void rd_tls_say_goodbye(rd_tls_session *s)
+{
+    (void)mbedtls_ssl_close_notify(&s->ssl);
+}

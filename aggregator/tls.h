@@ -1,0 +1,60 @@
+/* tls.h: mutual TLS on a non-blocking socket, and the only place that knows mbedTLS and its versions.
+ *
+ * An rd_tls holds what the connections of one worker share: certificates, settings, random numbers. Each
+ * worker makes its own, because mbedTLS caches inside keys and certificates while it uses them; so nothing is
+ * shared between threads and nothing needs a lock.
+ *
+ * TLS 1.2 or newer; ECDHE over P-256, X25519 or P-384; AEAD only, ChaCha20-Poly1305 first (mbedTLS 2.28:
+ * 534 MB/s against 322 MB/s for AES-128-GCM with AES-NI). No session tickets, no renegotiation. */
+#ifndef RONDO_AGGREGATOR_TLS_H
+#define RONDO_AGGREGATOR_TLS_H
+
+#include <mbedtls/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/error.h"
+
+#define RD_TLS_RECORD 16384     /* most plaintext that one record holds */
+#define RD_TLS_CLIENT_MAX 128   /* a client's name and the end of the string */
+#define RD_TLS_FIRST_BYTE 0x16u /* with which every TLS handshake begins */
+
+typedef struct rd_tls rd_tls;
+
+/* Reads the files and checks that they fit together and are valid today. RD_ERR_CONFIG names the file. */
+rd_status rd_tls_create(const char *ca_path, const char *cert_path, const char *key_path, rd_tls **out,
+                        rd_error *err) RD_MUST_CHECK;
+void rd_tls_free(rd_tls *t);
+
+/* One connection. */
+typedef struct rd_tls_session {
+    mbedtls_ssl_context ssl;
+    rd_tls *tls;
+    int fd;
+    char client[RD_TLS_CLIENT_MAX]; /* common name of the client's certificate, once the handshake is done */
+} rd_tls_session;
+
+typedef enum rd_tls_result {
+    RD_TLS_OK,
+    RD_TLS_WANT_READ,  /* call again, with the same arguments, when the socket is readable */
+    RD_TLS_WANT_WRITE, /* the same, when it is writable */
+    RD_TLS_CLOSED,     /* the other side ended the connection */
+    RD_TLS_FAILED,     /* a violation of the protocol, or a refused handshake */
+} rd_tls_result;
+
+/* The session does not own fd. It must stay where it is in memory. rd_tls_session_close may be called after a
+ * failure, and once more is harmless. */
+rd_status rd_tls_session_open(rd_tls_session *s, rd_tls *t, int fd, rd_error *err) RD_MUST_CHECK;
+void rd_tls_session_close(rd_tls_session *s);
+
+/* Until RD_TLS_OK. On RD_TLS_FAILED and RD_TLS_CLOSED err tells the operator why, in words. */
+rd_tls_result rd_tls_handshake(rd_tls_session *s, rd_error *err);
+/* At most size bytes, one record at a time; with a buffer of RD_TLS_RECORD nothing stays behind. */
+rd_tls_result rd_tls_read(rd_tls_session *s, void *bytes, size_t size, size_t *count);
+/* Something that was decrypted but did not fit is waiting; the socket will not tell. */
+bool rd_tls_pending(const rd_tls_session *s);
+rd_tls_result rd_tls_write(rd_tls_session *s, const void *bytes, size_t size, size_t *count);
+/* Tells the other side that nothing more will come; once, without waiting. */
+void rd_tls_say_goodbye(rd_tls_session *s);
+
+#endif
