@@ -1,0 +1,101 @@
+/* main.c: rondo-inspect, which shows what a run has done. It only reads, so it may be used at any time, also
+ * on the directory of a run that is going on. */
+#include <stdio.h>
+#include <string.h>
+
+#include "inspect.h"
+
+static const struct {
+    const char *name;
+    rd_status (*run)(int argc, char **argv, rd_error *err);
+} commands[] = {
+    {"rounds", inspect_rounds},
+    {"clients", inspect_clients},
+    {"model", inspect_model},
+    {"plot", inspect_plot},
+};
+
+static const rd_option no_options[] = {{.kind = RD_OPTION_END}};
+
+static const rd_command program = {
+    .program = "rondo-inspect",
+    .usage = "COMMAND ...",
+    .summary =
+        "Shows what a run of federated learning has done, from its state directory. It only reads, and may "
+        "be used while the run goes on.\n\n"
+        "  rounds DIR    loss, accuracy, participants and cost, round by round\n"
+        "  clients DIR   what each client contributed, in all or in one round\n"
+        "  plot DIR      a picture of loss and accuracy by round\n"
+        "  model FILE    the tensors of a model file (any safetensors file)\n\n"
+        "`rondo-inspect COMMAND --help` describes a command's options.",
+    .options = no_options,
+    .footer = INSPECT_EXIT_CODES,
+};
+
+rd_status inspect_parse(const rd_command *command, int argc, char **argv, const char *what,
+                        const char **operand, rd_error *err)
+{
+    const char *operands[2];
+    size_t count = 0;
+    switch (rd_options_parse(command, argc, argv, operands, 2, &count, err)) {
+    case RD_PARSE_EXIT:
+        *operand = NULL;
+        return RD_OK;
+    case RD_PARSE_ERROR:
+        return RD_ERR_USAGE;
+    case RD_PARSE_RUN:
+        break;
+    }
+    if (count == 0)
+        return rd_fail(err, RD_ERR_USAGE, "%s needs %s", command->program, what);
+    if (count > 1)
+        return rd_fail(err, RD_ERR_USAGE, "%s takes one argument (%s); '%s' is one too many",
+                       command->program, what, operands[1]);
+    *operand = operands[0];
+    return RD_OK;
+}
+
+rd_status inspect_flush(rd_error *err)
+{
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return rd_fail(err, RD_ERR_IO, "standard output could not be written");
+    return RD_OK;
+}
+
+/* No command: --help, --version, or something we do not know. */
+static rd_status no_command(int argc, char **argv, rd_error *err)
+{
+    const char *operands[1];
+    size_t count = 0;
+    switch (rd_options_parse(&program, argc, argv, operands, 1, &count, err)) {
+    case RD_PARSE_EXIT:
+        return RD_OK;
+    case RD_PARSE_ERROR:
+        return RD_ERR_USAGE;
+    case RD_PARSE_RUN:
+        break;
+    }
+    return rd_fail(err, RD_ERR_USAGE, "a command is needed: rounds, clients, plot or model (see --help)");
+}
+
+int main(int argc, char **argv)
+{
+    rd_error error = {0};
+    rd_status status = RD_ERR_USAGE;
+    size_t known = sizeof commands / sizeof *commands, i = 0;
+    while (i < known && (argc < 2 || strcmp(argv[1], commands[i].name) != 0))
+        i++;
+    if (i < known)
+        status = commands[i].run(argc - 1, argv + 1, &error);
+    else if (argc >= 2 && argv[1][0] != '-')
+        status =
+            rd_fail(&error, RD_ERR_USAGE,
+                    "there is no command '%s'; the commands are rounds, clients, plot and model", argv[1]);
+    else
+        status = no_command(argc, argv, &error);
+    if (status == RD_OK)
+        status = inspect_flush(&error);
+    if (status != RD_OK)
+        (void)fprintf(stderr, "rondo-inspect: %s\n", error.message);
+    return status == RD_OK ? 0 : status == RD_ERR_USAGE ? 2 : 1;
+}

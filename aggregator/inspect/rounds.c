@@ -1,0 +1,258 @@
+/* rounds.c: `rondo-inspect rounds`: the run, round by round. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "export.h"
+#include "inspect.h"
+#include "store/record_json.h"
+#include "store/store.h"
+#include "table.h"
+
+enum {
+    ROUND,
+    TEST_LOSS,
+    TEST_ACCURACY,
+    TRAIN_LOSS,
+    TRAIN_ACCURACY,
+    HOLDOUT_LOSS,
+    HOLDOUT_ACCURACY,
+    RUNNING_LOSS,
+    COUNTED,
+    SELECTED,
+    LATE,
+    FAILED,
+    SAMPLES,
+    UPDATE_NORM,
+    SECONDS,
+    BYTES_IN,
+    BYTES_OUT,
+    MODEL,
+    NOTE,
+    COLUMNS
+};
+
+static const table_column columns[COLUMNS] = {
+    [ROUND] = {"round", false},
+    [TEST_LOSS] = {"test loss", false},
+    [TEST_ACCURACY] = {"accuracy", false},
+    [TRAIN_LOSS] = {"train loss", false},
+    [TRAIN_ACCURACY] = {"train acc.", false},
+    [HOLDOUT_LOSS] = {"hold-out loss", false},
+    [HOLDOUT_ACCURACY] = {"hold-out acc.", false},
+    [RUNNING_LOSS] = {"clients' loss", false},
+    [COUNTED] = {"counted", false},
+    [SELECTED] = {"selected", false},
+    [LATE] = {"late", false},
+    [FAILED] = {"failed", false},
+    [SAMPLES] = {"samples", false},
+    [UPDATE_NORM] = {"update norm", false},
+    [SECONDS] = {"seconds", false},
+    [BYTES_IN] = {"bytes in", false},
+    [BYTES_OUT] = {"bytes out", false},
+    [MODEL] = {"model", true},
+    [NOTE] = {"note", true},
+};
+
+static const char *const csv_columns[] = {"round",        "aggregated",       "test.samples",
+                                          "test.loss",    "test.accuracy",    "train.samples",
+                                          "train.loss",   "train.accuracy",   "holdout.samples",
+                                          "holdout.loss", "holdout.accuracy", "running_loss",
+                                          "selected",     "counted",          "late",
+                                          "failed",       "samples",          "update_norm",
+                                          "bytes_in",     "bytes_out",        "seconds",
+                                          "finished_at",  "model_sha256",     NULL};
+
+typedef struct listing {
+    export_kind kind;
+    table table;
+    uint64_t next; /* the first round that has not been printed */
+    bool printed, short_of_memory;
+} listing;
+
+static void metrics_cells(const rd_metrics *m, char loss[TABLE_CELL], char accuracy[TABLE_CELL])
+{
+    table_number(loss, m->samples > 0 ? m->loss : NAN);
+    table_percent(accuracy, m->samples > 0 ? m->accuracy : NAN);
+}
+
+static void fill_row(const rd_round_record *r, table_row *row)
+{
+    memset(row, 0, sizeof *row);
+    table_count(row->cell[ROUND], r->round);
+    metrics_cells(&r->test, row->cell[TEST_LOSS], row->cell[TEST_ACCURACY]);
+    metrics_cells(&r->train, row->cell[TRAIN_LOSS], row->cell[TRAIN_ACCURACY]);
+    metrics_cells(&r->holdout, row->cell[HOLDOUT_LOSS], row->cell[HOLDOUT_ACCURACY]);
+    table_text(row->cell[MODEL], r->model_sha256);
+    row->cell[MODEL][12] = '\0';
+    if (r->round == 0)
+        return; /* the initial model: nobody was asked and nothing was sent */
+    table_number(row->cell[RUNNING_LOSS], r->running_loss);
+    table_count(row->cell[COUNTED], r->counted);
+    table_count(row->cell[SELECTED], r->selected);
+    table_count_if_any(row->cell[LATE], r->late);
+    table_count_if_any(row->cell[FAILED], r->failed);
+    table_count_if_any(row->cell[SAMPLES], r->samples);
+    table_number(row->cell[UPDATE_NORM], r->update_norm);
+    table_seconds(row->cell[SECONDS], r->seconds);
+    table_count_if_any(row->cell[BYTES_IN], r->bytes_in);
+    table_count_if_any(row->cell[BYTES_OUT], r->bytes_out);
+    if (!r->aggregated)
+        table_text(row->cell[NOTE], "too few updates: model kept");
+}
+
+static bool measure(const rd_round_record *r, void *user)
+{
+    listing *l = user;
+    table_row row;
+    fill_row(r, &row);
+    table_measure(&l->table, &row);
+    return true;
+}
+
+static bool print(const rd_round_record *r, void *user)
+{
+    listing *l = user;
+    table_row row;
+    l->next = r->round + 1;
+    if (l->kind != EXPORT_TABLE) {
+        l->short_of_memory = !export_record(l->kind, csv_columns, rd_round_record_json(r));
+        return !l->short_of_memory;
+    }
+    fill_row(r, &row);
+    /* A round that came since the table was laid out may be the first to have a value in some column. */
+    if (table_measure(&l->table, &row)) {
+        (void)fputs(l->printed ? "\n" : "", stdout);
+        table_print_heading(&l->table);
+    }
+    l->printed = true;
+    table_print(&l->table, &row);
+    return true;
+}
+
+static rd_status print_title(rd_store *store, rd_error *err)
+{
+    rd_run_record run = {0};
+    char done[TABLE_CELL], planned[TABLE_CELL], name[TABLE_CELL];
+    rd_status status = rd_store_run(store, &run, err);
+    if (status != RD_OK)
+        return status;
+    table_count(done, run.rounds_done);
+    table_count(planned, run.rounds_planned);
+    table_text(name, run.name);
+    (void)printf("%s (run %.8s): %s of %s rounds%s\n\n", name, run.run_id, done, planned,
+                 run.finished ? ", finished" : "");
+    rd_run_record_free(&run);
+    return RD_OK;
+}
+
+static void wait_a_moment(void)
+{
+    (void)nanosleep(&(struct timespec){.tv_nsec = 250 * 1000000L}, NULL);
+}
+
+/* Opens the run; with follow, waits for it to begin. */
+static rd_status open_run(const char *directory, bool follow, rd_store **store, rd_error *err)
+{
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s/rondo.db", directory);
+    bool told = false;
+    for (;;) {
+        rd_status status = rd_store_open_reader(directory, store, err);
+        /* RD_ERR_IO is "no run yet", unless there is a file that we may not read. */
+        bool absent = status == RD_ERR_IO && (access(path, F_OK) != 0 || access(path, R_OK) == 0);
+        if (!follow || !absent)
+            return status;
+        if (!told)
+            (void)fprintf(stderr, "waiting for a run in %s\n", directory);
+        told = true;
+        wait_a_moment();
+    }
+}
+
+static rd_status list_rounds(rd_store *store, listing *l, bool follow, rd_error *err)
+{
+    rd_status status = RD_OK;
+    if (l->kind == EXPORT_TABLE) {
+        RD_TRY(print_title(store, err));
+        RD_TRY(rd_store_rounds(store, l->next, measure, l, err));
+        if (l->table.width[ROUND] > 0)
+            table_print_heading(&l->table);
+    } else if (l->kind == EXPORT_CSV) {
+        export_csv_heading(csv_columns);
+    }
+    for (;;) {
+        rd_run_record run = {0};
+        /* Asked before the rounds are read: if it is finished by then, those are all of them. */
+        RD_TRY(rd_store_run(store, &run, err));
+        rd_run_record_free(&run);
+        RD_TRY(rd_store_rounds(store, l->next, print, l, err));
+        if (l->short_of_memory) {
+            status = rd_fail(err, RD_ERR_MEMORY, "no memory for round %llu", (unsigned long long)l->next - 1);
+            goto cleanup;
+        }
+        RD_TRY(inspect_flush(err));
+        if (!follow || run.finished)
+            break;
+        wait_a_moment();
+    }
+cleanup:
+    return status;
+}
+
+rd_status inspect_rounds(int argc, char **argv, rd_error *err)
+{
+    bool csv = false, jsonl = false, follow = false;
+    uint64_t from = 0;
+    const rd_option options[] = {
+        {.kind = RD_OPTION_FLAG,
+         .name = "csv",
+         .help = "print CSV, with every field at full precision",
+         .value = &csv},
+        {.kind = RD_OPTION_FLAG,
+         .name = "jsonl",
+         .help = "print JSON Lines (one object a round, as GET /v1/rounds gives them)",
+         .value = &jsonl},
+        {.kind = RD_OPTION_FLAG,
+         .name = "follow",
+         .help =
+             "print rounds as they come until the run is finished; where there is no run yet, wait for it",
+         .value = &follow},
+        {.kind = RD_OPTION_COUNT,
+         .name = "from",
+         .placeholder = "N",
+         .help = "begin with round N (default 0, the initial model)",
+         .value = &from,
+         .min = 0,
+         .max = 1e9},
+        {.kind = RD_OPTION_END},
+    };
+    const rd_command command = {
+        .program = "rondo-inspect rounds",
+        .usage = "DIR [options]",
+        .summary =
+            "Shows the run in state directory DIR round by round: loss and accuracy of the new global model "
+            "on the test set, loss of the model before the round on the participants' data (train, "
+            "hold-out) and while they trained (clients' loss), how many clients were selected, counted, "
+            "late and failed, what it cost, and the SHA-256 of the model's parameters. Columns in which "
+            "nothing stands in the whole run are left out of the table.",
+        .options = options,
+        .footer = "  rondo-inspect rounds state --follow\n"
+                  "  rondo-inspect rounds state --csv > rounds.csv\n\n" INSPECT_EXIT_CODES,
+    };
+    const char *directory = NULL;
+    rd_store *store = NULL;
+    listing l = {.table = {.columns = columns, .count = COLUMNS}};
+    rd_status status = inspect_parse(&command, argc, argv, "DIR, a state directory", &directory, err);
+    if (status != RD_OK || directory == NULL)
+        return status;
+    l.next = from;
+    RD_TRY(export_choose(csv, jsonl, &l.kind, err));
+    RD_TRY(open_run(directory, follow, &store, err));
+    RD_TRY(list_rounds(store, &l, follow, err));
+cleanup:
+    rd_store_close(store);
+    return status;
+}
