@@ -1,0 +1,119 @@
+#include "model/json_key.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Says what stands in the file, in the words of the person who wrote it. */
+static void describe(const cJSON *item, char *text, size_t size)
+{
+    if (item == NULL)
+        (void)snprintf(text, size, "nothing");
+    else if (cJSON_IsNumber(item))
+        (void)snprintf(text, size, "%.15g", item->valuedouble);
+    else if (cJSON_IsString(item))
+        (void)snprintf(text, size, "\"%.60s\" (a string)", item->valuestring);
+    else if (cJSON_IsBool(item))
+        (void)snprintf(text, size, cJSON_IsTrue(item) ? "true" : "false");
+    else
+        (void)snprintf(text, size,
+                       cJSON_IsObject(item)  ? "an object"
+                       : cJSON_IsArray(item) ? "a list"
+                                             : "null");
+}
+
+/* "a, b or c" */
+static void list_names(const char *const *names, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; names[i] != NULL && used < size; i++) {
+        const char *before = i == 0 ? "" : names[i + 1] == NULL ? " or " : ", ";
+        used += (size_t)snprintf(text + used, size - used, "%s%s", before, names[i]);
+    }
+}
+
+rd_status rd_json_key_object(const cJSON *item, const char *path, rd_error *err)
+{
+    char found[96];
+    if (cJSON_IsObject(item))
+        return RD_OK;
+    describe(item, found, sizeof found);
+    return rd_fail(err, RD_ERR_CONFIG, "%s: expected an object, found %s", path, found);
+}
+
+static int contains(const char *const *names, const char *name)
+{
+    for (; names != NULL && *names != NULL; names++)
+        if (strcmp(*names, name) == 0)
+            return 1;
+    return 0;
+}
+
+rd_status rd_json_key_known(const cJSON *object, const char *path, const char *const *common,
+                            const char *const *own, rd_error *err)
+{
+    for (const cJSON *item = object->child; item != NULL; item = item->next) {
+        if (!contains(common, item->string) && !contains(own, item->string)) {
+            char first[160], more[160] = "";
+            list_names(common, first, sizeof first);
+            if (own != NULL)
+                list_names(own, more, sizeof more);
+            return rd_fail(err, RD_ERR_CONFIG, "%s.%.60s: unknown key; expected %s%s%s", path, item->string,
+                           first, more[0] != '\0' ? " or " : "", more);
+        }
+        if (cJSON_GetObjectItemCaseSensitive(object, item->string) != item)
+            return rd_fail(err, RD_ERR_CONFIG, "%s.%.60s: this key stands here twice", path, item->string);
+    }
+    return RD_OK;
+}
+
+rd_status rd_json_key_whole(const cJSON *object, const char *path, const char *key, size_t min, size_t max,
+                            size_t *out, rd_error *err)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    double value = cJSON_IsNumber(item) ? item->valuedouble : NAN;
+    if (value >= (double)min && value <= (double)max && floor(value) == value) {
+        *out = (size_t)value;
+        return RD_OK;
+    }
+    char found[96];
+    describe(item, found, sizeof found);
+    return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected a whole number from %zu to %zu, found %s", path, key,
+                   min, max, found);
+}
+
+rd_status rd_json_key_text(const cJSON *object, const char *path, const char *key, const char **out,
+                           rd_error *err)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    *out = NULL;
+    if (item == NULL)
+        return RD_OK;
+    if (!cJSON_IsString(item)) {
+        char found[96];
+        describe(item, found, sizeof found);
+        return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected a string, found %s", path, key, found);
+    }
+    *out = item->valuestring;
+    return RD_OK;
+}
+
+rd_status rd_json_key_choice(const cJSON *object, const char *path, const char *key, const char *const *names,
+                             int fallback, size_t *out, rd_error *err)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    if (item == NULL && fallback >= 0) {
+        *out = (size_t)fallback;
+        return RD_OK;
+    }
+    for (size_t i = 0; cJSON_IsString(item) && names[i] != NULL; i++)
+        if (strcmp(names[i], item->valuestring) == 0) {
+            *out = i;
+            return RD_OK;
+        }
+    char found[96], expected[256];
+    describe(item, found, sizeof found);
+    list_names(names, expected, sizeof expected);
+    return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected %s, found %s", path, key, expected, found);
+}
