@@ -2,12 +2,16 @@
  *
  *   iid        rows are shuffled and dealt out evenly (sizes differ by at most one)
  *   shards     rows are sorted by label, cut into clients * shards_per_client shards, and each client gets
- *              shards_per_client of them at random (McMahan et al. 2017, section 3)
- *   dirichlet  for each class, the proportions over clients are drawn from Dirichlet(alpha) (Hsu, Qi, Brown
- *              2019); every client gets at least min_rows rows (draws are repeated until it holds)
+ *              shards_per_client of them at random (McMahan et al. 2017, section 3). Where the rows do not
+ *              divide evenly, shards differ by at most one row, so that every row is dealt.
+ *   dirichlet  for each class, the proportions over clients are drawn from Dirichlet(alpha) (Yurochkin et al.
+ *              2019; Hsu, Qi, Brown 2019 draw each client's proportions over classes instead). Every client
+ *              gets at least min_rows rows: up to ten draws are tried; where none does (many clients, small
+ *              alpha), the last one is topped up with rows of the largest clients.
  *   group      natural owners: LEAF users, or the values of a CSV column; client i is group i
  *
- * Memory: 4 bytes a row and 8 a client. The result depends on (seed, scheme, dataset, clients) alone. */
+ * Memory: 4 bytes a row and 8 a client, and up to three times that while dealing. The result depends on
+ * (seed, scheme, dataset, clients) alone. */
 #ifndef RONDO_DATA_PARTITION_H
 #define RONDO_DATA_PARTITION_H
 

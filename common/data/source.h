@@ -28,7 +28,7 @@ typedef enum rd_source_format {
 typedef struct rd_source {
     rd_source_format format;
     char path[RD_SOURCE_PATH_MAX];           /* idx: the images; leaf: a file or a folder of *.json */
-    char labels_path[RD_SOURCE_PATH_MAX];    /* idx: the labels */
+    char labels_path[RD_SOURCE_PATH_MAX];    /* idx: the labels; empty = derived from path */
     char label_column[RD_SOURCE_COLUMN_MAX]; /* csv: a header name, or a position: "0" first, "-1" last
                                                 (default) */
     char group_column[RD_SOURCE_COLUMN_MAX]; /* csv: the column that says whose row it is; empty = none. It is
@@ -36,16 +36,19 @@ typedef struct rd_source {
     bool header;                             /* csv: the first line holds names */
     char separator;                          /* csv: ',' unless told otherwise */
     bool standardise; /* csv: features to mean 0 and standard deviation 1 over this file */
-    bool regression;  /* csv: labels are real targets, not classes */
+    bool regression;  /* csv: labels are real targets, not classes (csv.c says what makes a class) */
 } rd_source;
 
-/* Guesses the format from the path's ending: .csv/.tsv/.data, .json or a folder (leaf), .safetensors, else
- * idx. For idx, labels_path is derived from the images' name when it is empty ("images-idx3" ->
- * "labels-idx1"). */
+/* Describes a file by its name, setting all of *out: .csv/.tsv/.data, .json or a folder (leaf), .safetensors,
+ * else idx; each may be followed by .gz, safetensors excepted. For idx, labels_path is derived from the
+ * images' name ("train-images-idx3" -> "train-labels-idx1"; left empty where that cannot be done). For a
+ * table, the separator is ',' (.tsv: a tab), the label is the last column, and `header` says whether no field
+ * of the first line is a number. The file need not exist: rd_source_load reports that. RD_ERR_DATA: path
+ * empty or too long. */
 rd_status rd_source_from_path(const char *path, rd_source *out, rd_error *err) RD_MUST_CHECK;
 
 /* Reads it all. err names the file, and for text the line: "wine.csv: line 17: column 4 ('abc') is not a
- * number". max_bytes bounds the memory of the dataset (0 = no bound). */
+ * number". A file that is missing or wrong is RD_ERR_DATA; *out is then empty. */
 rd_status rd_source_load(const rd_source *source, rd_dataset *out, rd_error *err) RD_MUST_CHECK;
 
 /* The readers behind rd_source_load, one file each (idx.c, csv.c, leaf.c, dataset_file.c). */

@@ -1,0 +1,44 @@
+/* dataset.c: see dataset.h. */
+#include "data/dataset.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+rd_rows rd_dataset_all_rows(const rd_dataset *d)
+{
+    return (rd_rows){.index = NULL, .count = d->rows};
+}
+
+void rd_dataset_gather(const rd_dataset *d, rd_rows view, const uint32_t *pick, size_t B, float *x,
+                       int32_t *y_class, float *y_real)
+{
+    const size_t D = d->features, T = d->target_count;
+    for (size_t b = 0; b < B; b++) {
+        const size_t row = view.index != NULL ? view.index[pick[b]] : pick[b];
+        if (d->x_u8 != NULL) {
+            const uint8_t *restrict from = d->x_u8 + row * D;
+            float *restrict to = x + b * D;
+            for (size_t i = 0; i < D; i++)
+                to[i] = (float)from[i] / 255.0f;
+        } else {
+            memcpy(x + b * D, d->x_f32 + row * D, D * sizeof *x);
+        }
+        if (y_class != NULL)
+            y_class[b] = d->labels[row];
+        if (y_real != NULL)
+            memcpy(y_real + b * T, d->targets + row * T, T * sizeof *y_real);
+    }
+}
+
+void rd_dataset_free(rd_dataset *d)
+{
+    free(d->x_f32);
+    free(d->x_u8);
+    free(d->labels);
+    free(d->targets);
+    free(d->group);
+    for (size_t i = 0; i < d->group_count; i++)
+        free(d->group_names[i]);
+    free(d->group_names);
+    memset(d, 0, sizeof *d);
+}

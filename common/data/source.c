@@ -1,0 +1,92 @@
+/* source.c: see source.h. */
+#include "data/source.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#include "data/parse.h"
+
+/* Whether path ends in ending or in ending.gz, in any case. */
+static bool has_ending(const char *path, const char *ending)
+{
+    size_t length = strlen(path), n = strlen(ending);
+    if (length > 3 && strcasecmp(path + length - 3, ".gz") == 0)
+        length -= 3;
+    return length > n && strncasecmp(path + length - n, ending, n) == 0;
+}
+
+/* Whether a table's first line holds names: no field of it is a number. A table that cannot be read now is
+ * taken to have a header; reading it later says what is wrong with it. */
+static bool begins_with_names(const char *path, char separator)
+{
+    rd_input in = {0};
+    char line[4096];
+    size_t got = 0;
+    bool names = true;
+    if (rd_input_open(&in, path, NULL) != RD_OK)
+        return true;
+    if (rd_input_read(&in, line, sizeof line - 1, &got, NULL) != RD_OK)
+        got = 0;
+    rd_input_close(&in);
+    line[got] = '\0';
+    char *begin = line + strspn(line, "\r\n \t");
+    begin[strcspn(begin, "\r\n")] = '\0';
+    for (char *field = begin; field != NULL && names;) {
+        char *next = strchr(field, separator), *end;
+        if (next != NULL)
+            *next++ = '\0';
+        field += *field == '"';
+        (void)strtod(field, &end);
+        if (end > field && (*end == '\0' || *end == '"' || *end == ' '))
+            names = false;
+        field = next;
+    }
+    return names;
+}
+
+rd_status rd_source_from_path(const char *path, rd_source *out, rd_error *err)
+{
+    struct stat info;
+    memset(out, 0, sizeof *out);
+    if (*path == '\0' || strlen(path) >= sizeof out->path)
+        return rd_fail(err, RD_ERR_DATA, "'%.60s': a path of 1 to %zu characters was expected", path,
+                       sizeof out->path - 1);
+    strcpy(out->path, path);
+    strcpy(out->label_column, "-1");
+    out->separator = has_ending(path, ".tsv") ? '\t' : ',';
+    if (has_ending(path, ".csv") || has_ending(path, ".tsv") || has_ending(path, ".data")) {
+        out->format = RD_SOURCE_CSV;
+        out->header = begins_with_names(path, out->separator);
+    } else if (has_ending(path, ".json") || (stat(path, &info) == 0 && S_ISDIR(info.st_mode))) {
+        out->format = RD_SOURCE_LEAF;
+    } else if (has_ending(path, ".safetensors")) {
+        out->format = RD_SOURCE_SAFETENSORS;
+    } else {
+        out->format = RD_SOURCE_IDX;
+        /* Where no name can be derived, the caller may still give one, and rd_idx_load asks for it. */
+        if (rd_idx_labels_path(path, out->labels_path, sizeof out->labels_path, NULL) != RD_OK)
+            out->labels_path[0] = '\0';
+    }
+    return RD_OK;
+}
+
+rd_status rd_source_load(const rd_source *source, rd_dataset *out, rd_error *err)
+{
+    memset(out, 0, sizeof *out);
+    switch (source->format) {
+    case RD_SOURCE_IDX:
+        return rd_idx_load(source, out, err);
+    case RD_SOURCE_CSV:
+        return rd_csv_load(source, out, err);
+    case RD_SOURCE_LEAF:
+        return rd_leaf_load(source, out, err);
+    case RD_SOURCE_SAFETENSORS:
+        return rd_dataset_file_load(source, out, err);
+    case RD_SOURCE_NONE:
+        break;
+    }
+    return rd_fail(err, RD_ERR_DATA, "no data file was named");
+}
