@@ -2,7 +2,8 @@
  * so an option is written down once.
  *
  * Long options only ("--name VALUE" or "--name=VALUE"; flags take no value); -h and --help, --version are
- * always there. */
+ * always there. An option given twice has its last value. A value that begins with "--" must be written
+ * "--name=VALUE", so that a forgotten value is noticed. After the word "--" there are operands only. */
 #ifndef RONDO_CORE_OPTIONS_H
 #define RONDO_CORE_OPTIONS_H
 
@@ -27,16 +28,18 @@ typedef struct rd_option {
     const char *help;        /* one sentence, lower case, with the default in words */
     void *value;             /* where the value goes; holds the default before parsing */
     bool required;
-    double min, max; /* for COUNT and NUMBER */
+    double min, max; /* for COUNT and NUMBER; both 0: no limits */
 } rd_option;
 
 typedef struct rd_command {
-    const char *program; /* "rondo-client" */
-    const char *usage;   /* what follows the program's name in the usage line */
-    const char *summary; /* a paragraph: what the program is for */
-    const rd_option *options;
-    const char *footer; /* examples and exit codes; may be NULL */
+    const char *program;      /* "rondo-client" */
+    const char *usage;        /* what follows the program's name in the usage line */
+    const char *summary;      /* what the program is for */
+    const rd_option *options; /* at most 64 */
+    const char *footer;       /* examples and exit codes; may be NULL */
 } rd_command;
+/* Summary and footer are filled to the width of the page paragraph by paragraph; a line that begins with a
+ * space (an example, a list) stays as it is. */
 
 typedef enum rd_parse_result { RD_PARSE_RUN, RD_PARSE_EXIT, RD_PARSE_ERROR } rd_parse_result;
 

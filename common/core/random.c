@@ -23,8 +23,8 @@ void rd_philox(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]
 }
 
 /* A stream has 256 bits of name (seed 64, purpose, round 64, client 64) and Philox takes 64 of key and 128 of
- * counter. Two blocks of Philox under the seed mix the name down to a key and to the upper half of the counter;
- * the lower half counts. */
+ * counter. Two blocks of Philox under the seed mix the name down to a key and to the upper half of the
+ * counter; the lower half counts. */
 rd_random rd_random_stream(uint64_t seed, rd_purpose purpose, uint64_t round, uint64_t client)
 {
     rd_random r = {.used = 4};
