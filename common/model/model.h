@@ -41,7 +41,11 @@ typedef struct rd_model rd_model;
  * or layers
  *     {"input": 784, "loss": "softmax_cross_entropy",
  *      "layers": [{"type": "dense", "units": 200, "activation": "relu"}, ..., {"type": "dense", "units":
- * 10}]} RD_ERR_CONFIG names the layer and the key: "model.layers[1].units: expected a whole number from 1 to
+ * 10}]}
+ * A layer may have a "name", under which its tensors are listed; dense layers without one are fc1, fc2, ...
+ * by their place among the dense layers. "activation" is none (default), relu, tanh or sigmoid; "loss" is
+ * softmax_cross_entropy or mse.
+ * RD_ERR_CONFIG names the layer and the key: "model.layers[1].units: expected a whole number from 1 to
  * 16777216, found -3". */
 rd_status rd_model_create(const cJSON *section, rd_model **out, rd_error *err) RD_MUST_CHECK;
 void rd_model_free(rd_model *m);
@@ -81,7 +85,8 @@ const float *rd_model_forward(const rd_model *m, const float *parameters, rd_wor
 
 /* Forward and backward pass; for every parameter p:  into[p] = scale * into[p] + rate * dL/dp, with L the
  * mean loss over the batch. `into` may be the parameters themselves, which makes plain SGD with weight decay
- * one matrix product per layer and spares the gradient vector: rate = -lr, scale = 1 - lr * decay. */
+ * one matrix product per layer and spares the gradient vector: rate = -lr, scale = 1 - lr * decay. With scale
+ * 0, what `into` held before does not matter. */
 void rd_model_backward(const rd_model *m, const float *parameters, rd_workspace *w, size_t B, float *into,
                        float scale, float rate, rd_batch_result *result);
 

@@ -49,8 +49,10 @@ typedef struct rd_report {
     double seconds;     /* of computing; informative only, filled in by the caller */
 } rd_report;
 
-/* Buffers for training and evaluation with one model; one per thread, made once. Holds activations for
- * max(batch, RD_EVALUATION_BATCH) samples, and a momentum vector only if training.momentum > 0. */
+/* Buffers for training and evaluation with one model; one per thread, made once, for any clients of up to
+ * most_rows rows. Holds activations for RD_EVALUATION_BATCH samples, whatever the batch size (a larger batch
+ * goes through in pieces whose gradients are summed), and one vector of the model's size if training.momentum
+ * > 0 or a batch may have more than RD_EVALUATION_BATCH samples. */
 #define RD_EVALUATION_BATCH 256
 typedef struct rd_trainer rd_trainer;
 rd_status rd_trainer_create(const rd_model *m, const rd_training *t, size_t most_rows, rd_trainer **out,

@@ -1,0 +1,202 @@
+/* local_round.c: a client's part of a round (McMahan et al. 2017, algorithm 1, ClientUpdate).
+ *
+ *   deal    some rows are kept out, the same ones in every round; the others are for training
+ *   look    how good is the global model on both, if anyone asked
+ *   train   epochs of mini-batches over the rows in a new order each time
+ *   delta   what training changed
+ *
+ * Training happens in the delta's own memory: the global parameters are copied there, trained, and taken off
+ * again. So a client needs two vectors of the model's size, and a third where a step cannot be made in place
+ * (momentum, or a batch of more than RD_EVALUATION_BATCH samples). Such a batch goes through in pieces whose
+ * gradients are summed, so memory does not grow with it.
+ *
+ * Every choice here follows from the task and the client's rows alone, never from the trainer's size or past:
+ * the same client computes the same bits in a simulation and on its own machine. */
+#include <math.h>
+#include <string.h>
+
+#include "core/random.h"
+#include "train/trainer.h"
+
+/* Rows to keep out of training: the share, rounded to whole rows, but never the last one. */
+static size_t holdout_rows(double share, size_t rows)
+{
+    size_t held = (size_t)(share * (double)rows + 0.5);
+    return held < rows ? held : rows - 1;
+}
+
+/* Fills t->rows with the client's row numbers: first those to train on, then those held out. */
+static void deal_rows(rd_trainer *t, const rd_local_task *task, rd_rows rows, size_t held)
+{
+    for (size_t i = 0; i < rows.count; i++)
+        t->rows[i] = rows.index != NULL ? rows.index[i] : (uint32_t)i;
+    if (held > 0) {
+        rd_random random = rd_random_stream(task->seed, RD_PURPOSE_HOLDOUT, 0, task->client_key);
+        rd_random_shuffle(&random, t->rows, rows.count);
+    }
+}
+
+/* ---- look ---- */
+
+static rd_status look(rd_trainer *t, const float *global, const rd_dataset *d, rd_rows rows, const char *what,
+                      rd_metrics *out, rd_error *err)
+{
+    rd_evaluation sums = {0};
+    rd_status status = rd_evaluate(t, global, d, rows, 0, rows.count, &sums, err);
+    if (status != RD_OK) {
+        (void)rd_fail_context(err, "global model on the %s rows", what);
+        return status;
+    }
+    *out = rd_evaluation_metrics(&sums, t->model);
+    return RD_OK;
+}
+
+/* ---- train ---- */
+
+typedef struct session {
+    rd_trainer *trainer;
+    const rd_training *training;
+    const rd_dataset *data;
+    float learning_rate; /* of this round */
+    float *parameters;   /* (n), trained in place */
+    size_t n;
+} session;
+
+/* One step on the B rows at `rows`. Returns the sum of their losses, before the step. */
+static double train_batch(const session *s, const uint32_t *rows, size_t B)
+{
+    rd_trainer *t = s->trainer;
+    const rd_optimizer *o = t->optimizer;
+    rd_rows all = rd_dataset_all_rows(s->data);
+    rd_batch_result result;
+    float scale, rate;
+    if (B <= RD_EVALUATION_BATCH && o->in_place(s->training, s->learning_rate, &scale, &rate)) {
+        rd_trainer_load(t, s->data, all, rows, B);
+        rd_model_backward(t->model, s->parameters, t->workspace, B, s->parameters, scale, rate, &result);
+        return result.loss_sum;
+    }
+    double loss = 0;
+    for (size_t done = 0; done < B;) {
+        size_t piece = B - done < RD_EVALUATION_BATCH ? B - done : RD_EVALUATION_BATCH;
+        rd_trainer_load(t, s->data, all, rows + done, piece);
+        rd_model_backward(t->model, s->parameters, t->workspace, piece, t->vectors,
+                          done == 0 ? o->keep(s->training) : 1.0f, (float)piece / (float)B, &result);
+        loss += result.loss_sum;
+        done += piece;
+    }
+    o->update(s->training, s->learning_rate, s->n, s->parameters, t->vectors);
+    return loss;
+}
+
+static rd_status train(const session *s, const rd_local_task *task, size_t rows, double *running_loss,
+                       rd_error *err)
+{
+    rd_trainer *t = s->trainer;
+    size_t batch = s->training->batch_size == 0 ? rows : s->training->batch_size;
+    rd_random random = rd_random_stream(task->seed, RD_PURPOSE_SHUFFLE, task->round, task->client_key);
+    for (uint32_t epoch = 1; epoch <= s->training->epochs; epoch++) {
+        double loss = 0;
+        rd_random_shuffle(&random, t->rows, rows);
+        for (size_t done = 0; done < rows; done += batch) {
+            loss += train_batch(s, t->rows + done, rows - done < batch ? rows - done : batch);
+            if (!isfinite(loss))
+                return rd_fail(err, RD_ERR_RANGE,
+                               "round %llu, epoch %u: training diverged at learning rate %g: the loss is not "
+                               "finite; a smaller training.learning_rate may help",
+                               (unsigned long long)task->round, epoch, (double)s->learning_rate);
+        }
+        *running_loss = loss / (double)rows;
+    }
+    return RD_OK;
+}
+
+/* ---- delta ---- */
+
+/* delta (n) -= global (n). Returns the Euclidean norm of what is left, summed in lanes that a compiler turns
+ * into vectors and that are the same everywhere. */
+static double subtract(float *restrict delta, const float *restrict global, size_t n)
+{
+    enum { LANES = 8 };
+    double squares[LANES] = {0}, sum = 0;
+    size_t whole = n - n % LANES;
+    for (size_t i = 0; i < whole; i += LANES)
+        for (size_t lane = 0; lane < LANES; lane++) {
+            delta[i + lane] -= global[i + lane];
+            squares[lane] += (double)delta[i + lane] * (double)delta[i + lane];
+        }
+    for (size_t i = whole; i < n; i++) {
+        delta[i] -= global[i];
+        sum += (double)delta[i] * (double)delta[i];
+    }
+    for (size_t lane = 0; lane < LANES; lane++)
+        sum += squares[lane];
+    return sqrt(sum);
+}
+
+static rd_status check_delta(const rd_model *m, const float *delta, const rd_local_task *task,
+                             float learning_rate, rd_error *err)
+{
+    size_t n = rd_model_parameter_count(m), count;
+    size_t unfit = rd_exact_find_unfit(delta, n);
+    if (unfit == n)
+        return RD_OK;
+    const rd_tensor *tensor = rd_model_tensors(m, &count);
+    while (unfit >= tensor->offset + tensor->count)
+        tensor++;
+    return rd_fail(
+        err, RD_ERR_RANGE,
+        "round %llu, after epoch %u: training diverged at learning rate %g: element %zu of %s changed "
+        "by %g; a smaller training.learning_rate may help",
+        (unsigned long long)task->round, task->training->epochs, (double)learning_rate,
+        unfit - tensor->offset, tensor->name, (double)delta[unfit]);
+}
+
+/* ---- the round ---- */
+
+static rd_status check_task(const rd_trainer *t, const rd_training *training, size_t rows, rd_error *err)
+{
+    float scale, rate;
+    size_t batch = training->batch_size == 0 || training->batch_size > rows ? rows : training->batch_size;
+    if (rows == 0)
+        return rd_fail(err, RD_ERR_DATA, "there is no sample to train on");
+    if (rows > t->most_rows)
+        return rd_fail(err, RD_ERR_INTERNAL, "a trainer for %zu samples was given %zu", t->most_rows, rows);
+    if (t->vectors == NULL &&
+        (batch > RD_EVALUATION_BATCH || !t->optimizer->in_place(training, 0.0f, &scale, &rate)))
+        return rd_fail(err, RD_ERR_INTERNAL, "a trainer was made for another momentum or batch size");
+    return RD_OK;
+}
+
+rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, rd_rows rows,
+                             const float *global, float *delta, rd_report *report, rd_error *err)
+{
+    const rd_training *training = task->training;
+    double decay = pow((double)training->learning_rate_decay, (double)(task->round - 1));
+    session s = {.trainer = t,
+                 .training = training,
+                 .data = d,
+                 .learning_rate = (float)((double)training->learning_rate * decay),
+                 .parameters = delta,
+                 .n = rd_model_parameter_count(t->model)};
+    memset(report, 0, sizeof *report);
+    rd_status status = check_task(t, training, rows.count, err);
+    if (status != RD_OK)
+        return status;
+
+    size_t held = holdout_rows(task->evaluation->holdout, rows.count), kept = rows.count - held;
+    deal_rows(t, task, rows, held);
+    if (task->evaluation->train_loss)
+        RD_TRY(look(t, global, d, (rd_rows){t->rows, kept}, "training", &report->before, err));
+    if (held > 0)
+        RD_TRY(look(t, global, d, (rd_rows){t->rows + kept, held}, "hold-out", &report->holdout, err));
+
+    memcpy(delta, global, s.n * sizeof *delta);
+    if (t->vectors != NULL)
+        memset(t->vectors, 0, t->optimizer->vectors * s.n * sizeof *t->vectors);
+    RD_TRY(train(&s, task, kept, &report->running_loss, err));
+    report->samples = kept;
+    report->delta_norm = subtract(delta, global, s.n);
+    status = check_delta(t->model, delta, task, s.learning_rate, err);
+cleanup:
+    return status;
+}
