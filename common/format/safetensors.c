@@ -1,0 +1,360 @@
+/* safetensors.c: see safetensors.h. Headers come from strangers: nothing is believed before it is checked,
+ * sizes are multiplied only after it is known that the product fits. */
+#include "format/safetensors.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/file.h"
+
+static const struct {
+    const char *name;
+    size_t size;
+} dtypes[] = {
+    [RD_DTYPE_F64] = {"F64", 8},   [RD_DTYPE_F32] = {"F32", 4}, [RD_DTYPE_F16] = {"F16", 2},
+    [RD_DTYPE_BF16] = {"BF16", 2}, [RD_DTYPE_I64] = {"I64", 8}, [RD_DTYPE_I32] = {"I32", 4},
+    [RD_DTYPE_I16] = {"I16", 2},   [RD_DTYPE_I8] = {"I8", 1},   [RD_DTYPE_U8] = {"U8", 1},
+    [RD_DTYPE_BOOL] = {"BOOL", 1},
+};
+#define DTYPE_COUNT (sizeof dtypes / sizeof *dtypes)
+
+const char *rd_dtype_name(rd_dtype d)
+{
+    return dtypes[d].name;
+}
+
+size_t rd_dtype_size(rd_dtype d)
+{
+    return dtypes[d].size;
+}
+
+/* ---- reading ---- */
+
+/* A whole number from 0 to 2^53, as cJSON's doubles hold it. */
+static bool whole(const cJSON *item, uint64_t *out)
+{
+    if (!cJSON_IsNumber(item) || item->valuedouble < 0.0 || item->valuedouble > 0x1p53 ||
+        item->valuedouble != floor(item->valuedouble))
+        return false;
+    *out = (uint64_t)item->valuedouble;
+    return true;
+}
+
+static rd_status parse_shape(const cJSON *shape, const char *whose, rd_st_tensor *t, rd_error *err)
+{
+    int rank = cJSON_IsArray(shape) ? cJSON_GetArraySize(shape) : -1;
+    if (rank < 0 || rank > RD_SAFETENSORS_MAX_RANK)
+        return rd_fail(err, RD_ERR_FORMAT,
+                       "%s: tensor '%s': shape: expected an array of at most %d whole numbers", whose,
+                       t->name, RD_SAFETENSORS_MAX_RANK);
+    t->rank = rank;
+    t->count = 1;
+    const cJSON *item;
+    int k = 0;
+    cJSON_ArrayForEach(item, shape)
+    {
+        uint64_t n;
+        if (!whole(item, &n) || (n != 0 && t->count > (UINT64_C(1) << 53) / n))
+            return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '%s': shape: not whole numbers, or too large",
+                           whose, t->name);
+        t->shape[k++] = n;
+        t->count *= n;
+    }
+    return RD_OK;
+}
+
+static rd_status parse_tensor(const cJSON *entry, const char *whose, rd_st_tensor *t, rd_error *err)
+{
+    if (strlen(entry->string) >= sizeof t->name || entry->string[0] == '\0')
+        return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '%.40s...': names have 1 to %zu bytes", whose,
+                       entry->string, sizeof t->name - 1);
+    (void)snprintf(t->name, sizeof t->name, "%s", entry->string);
+    const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(entry, "dtype");
+    const cJSON *shape = cJSON_GetObjectItemCaseSensitive(entry, "shape");
+    const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(entry, "data_offsets");
+    size_t d = DTYPE_COUNT;
+    if (cJSON_IsString(dtype))
+        for (d = 0; d < DTYPE_COUNT && strcmp(dtype->valuestring, dtypes[d].name) != 0;)
+            d++;
+    if (d == DTYPE_COUNT)
+        return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '%s': dtype is missing or unknown", whose, t->name);
+    t->dtype = (rd_dtype)d;
+    rd_status status = parse_shape(shape, whose, t, err);
+    if (status != RD_OK)
+        return status;
+    if (!cJSON_IsArray(offsets) || cJSON_GetArraySize(offsets) != 2 ||
+        !whole(cJSON_GetArrayItem(offsets, 0), &t->begin) || !whole(cJSON_GetArrayItem(offsets, 1), &t->end))
+        return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '%s': data_offsets: expected [begin, end]", whose,
+                       t->name);
+    if (t->end < t->begin || t->end - t->begin != t->count * dtypes[d].size)
+        return rd_fail(err, RD_ERR_FORMAT,
+                       "%s: tensor '%s': data_offsets [%" PRIu64 ", %" PRIu64 "] do not hold %" PRIu64
+                       " elements of %s",
+                       whose, t->name, t->begin, t->end, t->count, dtypes[d].name);
+    return RD_OK;
+}
+
+static rd_status parse_metadata(const cJSON *entry, const char *whose, rd_safetensors *out, rd_error *err)
+{
+    if (!cJSON_IsObject(entry))
+        return rd_fail(err, RD_ERR_FORMAT, "%s: __metadata__: expected an object of strings", whose);
+    out->metadata = calloc((size_t)cJSON_GetArraySize(entry) + 1, sizeof *out->metadata);
+    if (out->metadata == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its metadata", whose);
+    const cJSON *item;
+    cJSON_ArrayForEach(item, entry)
+    {
+        if (!cJSON_IsString(item))
+            return rd_fail(err, RD_ERR_FORMAT, "%s: __metadata__: '%.60s' is not a string", whose,
+                           item->string);
+        rd_st_pair *pair = &out->metadata[out->metadata_count++];
+        pair->key = strdup(item->string);
+        pair->value = strdup(item->valuestring);
+        if (pair->key == NULL || pair->value == NULL)
+            return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its metadata", whose);
+    }
+    return RD_OK;
+}
+
+static int by_begin(const void *a, const void *b)
+{
+    const rd_st_tensor *p = a, *q = b;
+    if (p->begin != q->begin)
+        return p->begin < q->begin ? -1 : 1;
+    return p->end < q->end ? -1 : p->end > q->end; /* empty tensors come first */
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(const rd_st_tensor *const *)a)->name, (*(const rd_st_tensor *const *)b)->name);
+}
+
+static rd_status check_names(const rd_safetensors *s, const char *whose, rd_error *err)
+{
+    rd_status status = RD_OK;
+    const rd_st_tensor **order = calloc(s->tensor_count + 1, sizeof *order);
+    if (order == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for %zu tensors", whose, s->tensor_count);
+    for (size_t i = 0; i < s->tensor_count; i++)
+        order[i] = &s->tensors[i];
+    qsort(order, s->tensor_count, sizeof *order, by_name);
+    for (size_t i = 1; i < s->tensor_count && status == RD_OK; i++)
+        if (strcmp(order[i - 1]->name, order[i]->name) == 0)
+            status = rd_fail(err, RD_ERR_FORMAT, "%s: tensor '%s' is there twice", whose, order[i]->name);
+    free(order);
+    return status;
+}
+
+/* The data must be covered by the tensors, without gaps and overlaps. */
+static rd_status check_layout(rd_safetensors *s, const char *whose, rd_error *err)
+{
+    uint64_t at = 0;
+    qsort(s->tensors, s->tensor_count, sizeof *s->tensors, by_begin);
+    for (size_t i = 0; i < s->tensor_count; i++) {
+        const rd_st_tensor *t = &s->tensors[i];
+        if (t->begin != at)
+            return rd_fail(err, RD_ERR_FORMAT,
+                           "%s: tensor '%s' begins at byte %" PRIu64 ", the one before ends at %" PRIu64,
+                           whose, t->name, t->begin, at);
+        at = t->end;
+    }
+    s->data_size = at;
+    return RD_OK;
+}
+
+static rd_status parse_entries(const cJSON *root, const char *whose, rd_safetensors *out, rd_error *err)
+{
+    rd_status status = RD_OK;
+    out->tensors = calloc((size_t)cJSON_GetArraySize(root) + 1, sizeof *out->tensors);
+    if (out->tensors == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its table of tensors", whose);
+    const cJSON *entry;
+    cJSON_ArrayForEach(entry, root)
+    {
+        if (strcmp(entry->string, "__metadata__") != 0) {
+            if (!cJSON_IsObject(entry))
+                return rd_fail(err, RD_ERR_FORMAT,
+                               "%s: '%.60s': expected an object with dtype, shape, data_offsets", whose,
+                               entry->string);
+            status = parse_tensor(entry, whose, &out->tensors[out->tensor_count++], err);
+        } else if (out->metadata != NULL) {
+            status = rd_fail(err, RD_ERR_FORMAT, "%s: __metadata__ is there twice", whose);
+        } else {
+            status = parse_metadata(entry, whose, out, err);
+        }
+        if (status != RD_OK)
+            return status;
+    }
+    return RD_OK;
+}
+
+rd_status rd_safetensors_parse(const char *json, size_t size, const char *whose, rd_safetensors *out,
+                               rd_error *err)
+{
+    rd_status status = RD_OK;
+    cJSON *root = NULL;
+    const char *end = NULL;
+    memset(out, 0, sizeof *out);
+    if (size == 0 || json[0] != '{' || memchr(json, '\0', size) != NULL) {
+        status = rd_fail(err, RD_ERR_FORMAT, "%s: the header is not a JSON object", whose);
+        goto cleanup;
+    }
+    root = cJSON_ParseWithLengthOpts(json, size, &end, false);
+    if (!cJSON_IsObject(root)) {
+        status = rd_fail(err, RD_ERR_FORMAT, "%s: the header is not valid JSON", whose);
+        goto cleanup;
+    }
+    while (end < json + size && *end == ' ')
+        end++;
+    if (end < json + size) {
+        status = rd_fail(err, RD_ERR_FORMAT, "%s: something follows the header's JSON object", whose);
+        goto cleanup;
+    }
+    RD_TRY(parse_entries(root, whose, out, err));
+    RD_TRY(check_names(out, whose, err));
+    RD_TRY(check_layout(out, whose, err));
+    out->data_start = 8 + size;
+cleanup:
+    cJSON_Delete(root);
+    if (status != RD_OK)
+        rd_safetensors_free(out);
+    return status;
+}
+
+rd_status rd_safetensors_open(const char *path, rd_safetensors *out, int *fd, rd_error *err)
+{
+    rd_status status = RD_OK;
+    uint8_t length_bytes[8];
+    uint64_t length = 0;
+    char *json = NULL;
+    struct stat info;
+    memset(out, 0, sizeof *out);
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0 || fstat(*fd, &info) != 0) {
+        status = rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
+        goto cleanup;
+    }
+    if (info.st_size < 8) {
+        status = rd_fail(err, RD_ERR_FORMAT, "%s: %lld bytes are too few for a safetensors file", path,
+                         (long long)info.st_size);
+        goto cleanup;
+    }
+    RD_TRY(rd_fd_pread_all(*fd, length_bytes, sizeof length_bytes, 0, path, err));
+    for (int i = 7; i >= 0; i--)
+        length = length << 8 | length_bytes[i];
+    if (length > RD_SAFETENSORS_MAX_HEADER || length > (uint64_t)info.st_size - 8) {
+        status =
+            rd_fail(err, RD_ERR_FORMAT,
+                    "%s: not a safetensors file (a header of %" PRIu64 " bytes does not fit)", path, length);
+        goto cleanup;
+    }
+    json = malloc((size_t)length + 1);
+    if (json == NULL) {
+        status =
+            rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its header of %" PRIu64 " bytes", path, length);
+        goto cleanup;
+    }
+    RD_TRY(rd_fd_pread_all(*fd, json, (size_t)length, 8, path, err));
+    json[length] = '\0';
+    RD_TRY(rd_safetensors_parse(json, (size_t)length, path, out, err));
+    if (out->data_start + out->data_size != (uint64_t)info.st_size)
+        status = rd_fail(err, RD_ERR_FORMAT, "%s: has %lld bytes, its header describes %" PRIu64, path,
+                         (long long)info.st_size, out->data_start + out->data_size);
+cleanup:
+    free(json);
+    if (status != RD_OK) {
+        rd_safetensors_free(out);
+        if (*fd >= 0)
+            close(*fd);
+        *fd = -1;
+    }
+    return status;
+}
+
+/* ---- writing ---- */
+
+static bool add_tensor(cJSON *root, const rd_st_tensor *t, uint64_t *at)
+{
+    cJSON *entry = cJSON_AddObjectToObject(root, t->name);
+    cJSON *shape = cJSON_CreateArray(), *offsets = cJSON_CreateArray();
+    uint64_t count = 1;
+    cJSON_AddStringToObject(entry, "dtype", dtypes[t->dtype].name);
+    for (int k = 0; k < t->rank; k++) {
+        count *= t->shape[k];
+        cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)t->shape[k]));
+    }
+    cJSON_AddItemToArray(offsets, cJSON_CreateNumber((double)*at));
+    *at += count * dtypes[t->dtype].size;
+    cJSON_AddItemToArray(offsets, cJSON_CreateNumber((double)*at));
+    return cJSON_AddItemToObject(entry, "shape", shape) &&
+           cJSON_AddItemToObject(entry, "data_offsets", offsets);
+}
+
+rd_status rd_safetensors_header(const rd_st_tensor *tensors, size_t tensor_count, const rd_st_pair *metadata,
+                                size_t metadata_count, char **bytes, size_t *size, rd_error *err)
+{
+    uint64_t at = 0;
+    bool built = true;
+    cJSON *root = cJSON_CreateObject();
+    if (metadata_count > 0) {
+        cJSON *pairs = cJSON_AddObjectToObject(root, "__metadata__");
+        for (size_t i = 0; i < metadata_count; i++)
+            built = cJSON_AddStringToObject(pairs, metadata[i].key, metadata[i].value) != NULL && built;
+    }
+    for (size_t i = 0; i < tensor_count; i++)
+        built = add_tensor(root, &tensors[i], &at) && built;
+    char *json = built ? cJSON_PrintUnformatted(root) : NULL;
+    cJSON_Delete(root);
+    size_t length = json != NULL ? strlen(json) : 0, padded = (length + 7) / 8 * 8;
+    char *out = json != NULL ? malloc(8 + padded) : NULL;
+    if (out == NULL) {
+        free(json);
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for a safetensors header of %zu tensors", tensor_count);
+    }
+    for (int i = 0; i < 8; i++)
+        out[i] = (char)(padded >> (8 * i) & 255);
+    memcpy(out + 8, json, length);
+    memset(out + 8 + length, ' ', padded - length);
+    free(json);
+    *bytes = out;
+    *size = 8 + padded;
+    return RD_OK;
+}
+
+/* ---- looking up ---- */
+
+const rd_st_tensor *rd_safetensors_find(const rd_safetensors *s, const char *name)
+{
+    for (size_t i = 0; i < s->tensor_count; i++)
+        if (strcmp(s->tensors[i].name, name) == 0)
+            return &s->tensors[i];
+    return NULL;
+}
+
+const char *rd_safetensors_metadata(const rd_safetensors *s, const char *key)
+{
+    for (size_t i = 0; i < s->metadata_count; i++)
+        if (strcmp(s->metadata[i].key, key) == 0)
+            return s->metadata[i].value;
+    return NULL;
+}
+
+void rd_safetensors_free(rd_safetensors *s)
+{
+    for (size_t i = 0; i < s->metadata_count; i++) {
+        free(s->metadata[i].key);
+        free(s->metadata[i].value);
+    }
+    free(s->metadata);
+    free(s->tensors);
+    memset(s, 0, sizeof *s);
+}
