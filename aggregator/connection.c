@@ -118,8 +118,7 @@ void rd_connection_trouble(rd_connection *c, const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
-    if (c->worker->app->on_trouble != NULL)
-        c->worker->app->on_trouble(c->peer, what, c->worker->app->app);
+    c->worker->app->on_trouble(c->peer, what, c->worker->app->app);
 }
 
 /* ---- the end of an exchange, and of a connection ---- */

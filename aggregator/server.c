@@ -168,12 +168,6 @@ static void stop_workers(rd_server *s, double grace_seconds)
 
 /* ---- the acceptor ---- */
 
-static void report(const rd_server *s, const char *what)
-{
-    if (s->app.on_trouble != NULL)
-        s->app.on_trouble("listener", what, s->app.app);
-}
-
 /* The worker with the fewest connections, so that ten clients on two workers are five and five. */
 static worker_thread *choose_worker(rd_server *s)
 {
@@ -206,8 +200,18 @@ static void hand_over(rd_server *s, int fd)
     (void)uv_async_send(&t->async);
 }
 
+/* A trouble is reported when it begins, not for every connection it concerns. */
+typedef enum shortage { SHORTAGE_NONE, SHORTAGE_DESCRIPTORS, SHORTAGE_CONNECTIONS } shortage;
+
+static void report_shortage(const rd_server *s, shortage *last, shortage now, const char *what)
+{
+    if (*last != now && now != SHORTAGE_NONE)
+        s->app.on_trouble("listener", what, s->app.app);
+    *last = now;
+}
+
 /* Accepts what is waiting. Returns for how many milliseconds the listener is better left alone (-1: not). */
-static int accept_waiting(rd_server *s, bool *complained)
+static int accept_waiting(rd_server *s, shortage *last)
 {
     for (;;) {
         int fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -219,27 +223,23 @@ static int accept_waiting(rd_server *s, bool *complained)
             char what[160];
             (void)snprintf(what, sizeof what, "new connections have to wait: %s (see ulimit -n)",
                            strerror(errno));
-            if (!*complained)
-                report(s, what);
-            *complained = true;
+            report_shortage(s, last, SHORTAGE_DESCRIPTORS, what);
             return ACCEPT_PAUSE_MS;
         }
         if (atomic_load(&s->connections) < s->max_connections) {
-            *complained = false;
+            report_shortage(s, last, SHORTAGE_NONE, "");
             hand_over(s, fd);
-            continue;
+        } else {
+            close(fd);
+            report_shortage(s, last, SHORTAGE_CONNECTIONS, "too many connections: new ones are closed");
         }
-        close(fd);
-        if (!*complained)
-            report(s, "too many connections: new ones are closed");
-        *complained = true;
     }
 }
 
 static void *accept_all(void *user)
 {
     rd_server *s = user;
-    bool complained = false;
+    shortage last = SHORTAGE_NONE;
     int pause = -1;
     for (;;) {
         struct pollfd wait[2] = {{.fd = s->stop_event, .events = POLLIN},
@@ -248,7 +248,7 @@ static void *accept_all(void *user)
         if (wait[0].revents != 0)
             return NULL;
         if (n == 0 || wait[1].revents != 0)
-            pause = accept_waiting(s, &complained);
+            pause = accept_waiting(s, &last);
     }
 }
 
