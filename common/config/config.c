@@ -1,0 +1,277 @@
+/* config.c: see config.h. One function a section, in the order of config.schema.json, which says the same for
+ * editors and other programs. */
+#include "config/config.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/fields.h"
+#include "core/file.h"
+
+#define MAX_CONFIG_BYTES (1 << 20)
+#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
+
+static rd_status read_training(rd_fields *top, rd_training *t)
+{
+    rd_fields f = rd_fields_section(top, "training", "training");
+    double rate = 0.0, decay = 1.0, momentum = 0.0, weight_decay = 0.0;
+    uint64_t epochs = 1, batch = 32;
+    rd_fields_require(&f, "learning_rate");
+    rd_fields_number(&f, "learning_rate", 0.0, 1e6, true, &rate);
+    rd_fields_count(&f, "epochs", 1, 1000000, &epochs);
+    rd_fields_count(&f, "batch_size", 0, 1000000, &batch);
+    rd_fields_number(&f, "learning_rate_decay", 0.0, 1.0, true, &decay);
+    rd_fields_number(&f, "momentum", 0.0, 0.999999, false, &momentum);
+    rd_fields_number(&f, "weight_decay", 0.0, 1e6, false, &weight_decay);
+    *t = (rd_training){.epochs = (uint32_t)epochs,
+                       .batch_size = (uint32_t)batch,
+                       .learning_rate = (float)rate,
+                       .learning_rate_decay = (float)decay,
+                       .momentum = (float)momentum,
+                       .weight_decay = (float)weight_decay};
+    return rd_fields_finish(&f);
+}
+
+static rd_status read_strategy(rd_fields *top, char name[32])
+{
+    static const char *const names[] = {"fedavg"};
+    rd_fields f = rd_fields_section(top, "strategy", "strategy");
+    int chosen = 0;
+    rd_fields_choice(&f, "name", names, COUNT_OF(names), &chosen);
+    (void)snprintf(name, 32, "%s", names[chosen]);
+    return rd_fields_finish(&f);
+}
+
+static rd_status read_cohort(rd_fields *top, rd_cohort_config *c)
+{
+    static const char *const kinds[] = {
+        [RD_SELECT_ALL] = "all", [RD_SELECT_FRACTION] = "fraction", [RD_SELECT_COUNT] = "count"};
+    rd_fields f = rd_fields_section(top, "cohort", "cohort");
+    int select = RD_SELECT_ALL;
+    *c = (rd_cohort_config){.fraction = 1.0,
+                            .count = 1,
+                            .over_selection = 1.0,
+                            .min_clients = 1,
+                            .min_updates = 1,
+                            .deadline_seconds = 600.0};
+    rd_fields_choice(&f, "select", kinds, COUNT_OF(kinds), &select);
+    c->select = (rd_selection)select;
+    rd_fields_only(&f, "fraction", select == RD_SELECT_FRACTION, "with \"select\": \"fraction\"");
+    rd_fields_only(&f, "count", select == RD_SELECT_COUNT, "with \"select\": \"count\"");
+    if (select == RD_SELECT_FRACTION)
+        rd_fields_require(&f, "fraction");
+    if (select == RD_SELECT_COUNT)
+        rd_fields_require(&f, "count");
+    rd_fields_number(&f, "fraction", 0.0, 1.0, true, &c->fraction);
+    rd_fields_count(&f, "count", 1, 100000000, &c->count);
+    rd_fields_number(&f, "over_selection", 1.0, 100.0, false, &c->over_selection);
+    rd_fields_count(&f, "min_clients", 1, 100000000, &c->min_clients);
+    rd_fields_count(&f, "min_updates", 1, 100000000, &c->min_updates);
+    rd_fields_number(&f, "deadline_seconds", 0.0, 1e7, true, &c->deadline_seconds);
+    return rd_fields_finish(&f);
+}
+
+static rd_status read_evaluation(rd_fields *top, rd_config *c)
+{
+    rd_fields f = rd_fields_section(top, "evaluation", "evaluation");
+    c->evaluation_every = 1;
+    rd_fields_count(&f, "every", 1, 1000000000, &c->evaluation_every);
+    rd_fields_number(&f, "target_accuracy", 0.0, 1.0, true, &c->target_accuracy);
+    rd_fields_bool(&f, "train_loss", &c->client_evaluation.train_loss);
+    rd_fields_number(&f, "holdout", 0.0, 0.9, false, &c->client_evaluation.holdout);
+    return rd_fields_finish(&f);
+}
+
+/* ---- data ---- */
+
+/* Makes a path of the file absolute to the folder of run.json. */
+static rd_status resolve(rd_fields *f, const char *key, const char *folder, char path[RD_SOURCE_PATH_MAX])
+{
+    char given[RD_SOURCE_PATH_MAX];
+    if (folder == NULL || path[0] == '/' || path[0] == '\0')
+        return RD_OK;
+    (void)snprintf(given, sizeof given, "%s", path);
+    if (snprintf(path, RD_SOURCE_PATH_MAX, "%s/%s", folder, given) >= RD_SOURCE_PATH_MAX)
+        rd_fields_fail(f, key, "a shorter path");
+    return f->status;
+}
+
+/* The keys that only CSV knows. */
+static void read_csv_keys(rd_fields *f, rd_source *s)
+{
+    static const char *const keys[] = {"label_column", "group_column", "header",
+                                       "separator",    "standardise",  "regression"};
+    char separator[8] = "";
+    for (size_t i = 0; i < COUNT_OF(keys); i++)
+        rd_fields_only(f, keys[i], s->format == RD_SOURCE_CSV, "for \"format\": \"csv\"");
+    rd_fields_text(f, "label_column", s->label_column, sizeof s->label_column);
+    rd_fields_text(f, "group_column", s->group_column, sizeof s->group_column);
+    rd_fields_bool(f, "header", &s->header);
+    rd_fields_bool(f, "standardise", &s->standardise);
+    rd_fields_bool(f, "regression", &s->regression);
+    rd_fields_text(f, "separator", separator, sizeof separator);
+    if (separator[0] != '\0' && separator[1] != '\0')
+        rd_fields_fail(f, "separator", "one character");
+    if (separator[0] != '\0')
+        s->separator = separator[0];
+}
+
+static rd_status read_source(rd_fields *data, const char *name, const char *path, const char *folder,
+                             rd_source *s)
+{
+    static const char *const formats[] = {[RD_SOURCE_NONE] = "none",
+                                          [RD_SOURCE_IDX] = "idx",
+                                          [RD_SOURCE_CSV] = "csv",
+                                          [RD_SOURCE_LEAF] = "leaf",
+                                          [RD_SOURCE_SAFETENSORS] = "safetensors"};
+    rd_fields f = rd_fields_section(data, name, path);
+    char file[RD_SOURCE_PATH_MAX] = "", labels[RD_SOURCE_PATH_MAX] = "";
+    int format = RD_SOURCE_NONE;
+    if (f.object == NULL)
+        return f.status;
+    rd_fields_require(&f, "path");
+    rd_fields_text(&f, "path", file, sizeof file);
+    rd_fields_text(&f, "labels", labels, sizeof labels);
+    rd_fields_choice(&f, "format", formats + 1, COUNT_OF(formats) - 1, &format);
+    bool given = rd_fields_has(&f, "format");
+    if (f.status != RD_OK || resolve(&f, "path", folder, file) != RD_OK ||
+        resolve(&f, "labels", folder, labels) != RD_OK)
+        return f.status;
+    rd_status status = rd_source_from_path(file, s, f.err);
+    if (status != RD_OK)
+        return rd_fail_context(f.err, "%s: %s", f.whose, path);
+    if (given)
+        s->format = (rd_source_format)(format + 1);
+    rd_fields_only(&f, "labels", s->format == RD_SOURCE_IDX, "for \"format\": \"idx\"");
+    if (labels[0] != '\0')
+        memcpy(s->labels_path, labels, sizeof labels);
+    read_csv_keys(&f, s);
+    return rd_fields_finish(&f);
+}
+
+static rd_status read_partition(rd_fields *data, rd_partition_config *p)
+{
+    static const char *const schemes[] = {[RD_PARTITION_IID] = "iid",
+                                          [RD_PARTITION_SHARDS] = "shards",
+                                          [RD_PARTITION_DIRICHLET] = "dirichlet",
+                                          [RD_PARTITION_GROUP] = "group"};
+    rd_fields f = rd_fields_section(data, "partition", "data.partition");
+    int scheme = RD_PARTITION_IID;
+    uint64_t shards = 2, min_rows = 1;
+    p->alpha = 0.5;
+    rd_fields_choice(&f, "scheme", schemes, COUNT_OF(schemes), &scheme);
+    rd_fields_only(&f, "shards_per_client", scheme == RD_PARTITION_SHARDS, "with \"scheme\": \"shards\"");
+    rd_fields_only(&f, "alpha", scheme == RD_PARTITION_DIRICHLET, "with \"scheme\": \"dirichlet\"");
+    rd_fields_only(&f, "min_rows", scheme == RD_PARTITION_DIRICHLET, "with \"scheme\": \"dirichlet\"");
+    rd_fields_count(&f, "shards_per_client", 1, 1000000, &shards);
+    rd_fields_number(&f, "alpha", 0.0, 1e9, true, &p->alpha);
+    rd_fields_count(&f, "min_rows", 1, 1000000, &min_rows);
+    p->scheme = (rd_partition_scheme)scheme;
+    p->shards_per_client = (uint32_t)shards;
+    p->min_rows = (uint32_t)min_rows;
+    return rd_fields_finish(&f);
+}
+
+static rd_status read_data(rd_fields *top, const char *folder, rd_config *c)
+{
+    rd_fields f = rd_fields_section(top, "data", "data");
+    rd_status status = f.status;
+    if (status == RD_OK)
+        status = read_source(&f, "train", "data.train", folder, &c->train);
+    if (status == RD_OK)
+        status = read_source(&f, "test", "data.test", folder, &c->test);
+    if (status == RD_OK)
+        status = read_partition(&f, &c->partition);
+    return status == RD_OK ? rd_fields_finish(&f) : status;
+}
+
+/* ---- the whole ---- */
+
+static rd_status read_top(rd_fields *f, const char *folder, rd_config *out)
+{
+    rd_status status = RD_OK;
+    (void)snprintf(out->name, sizeof out->name, "run");
+    out->seed = 1;
+    rd_fields_item(f, "$schema", false);
+    rd_fields_text(f, "name", out->name, sizeof out->name);
+    rd_fields_count(f, "seed", 0, UINT64_C(1) << 53, &out->seed);
+    rd_fields_require(f, "rounds");
+    rd_fields_count(f, "rounds", 1, 1000000000, &out->rounds);
+    rd_fields_count(f, "keep_every", 0, 1000000000, &out->keep_every);
+    rd_fields_require(f, "model");
+    const cJSON *model = rd_fields_item(f, "model", true);
+    rd_fields_require(f, "training");
+    RD_TRY(f->status);
+    RD_TRY(read_training(f, &out->training));
+    RD_TRY(read_strategy(f, out->strategy));
+    RD_TRY(read_cohort(f, &out->cohort));
+    RD_TRY(read_evaluation(f, out));
+    RD_TRY(read_data(f, folder, out));
+    RD_TRY(rd_fields_finish(f));
+    out->model = cJSON_Duplicate(model, true);
+    out->shared = cJSON_Duplicate(f->object, true);
+    cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "data");
+    cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "$schema");
+    if (out->model == NULL || out->shared == NULL)
+        status = rd_fail(f->err, RD_ERR_MEMORY, "%s: no memory for the configuration", f->whose);
+cleanup:
+    return status;
+}
+
+static rd_status bad_json(const char *json, size_t size, const char *end, const char *whose, rd_error *err)
+{
+    size_t line = 1, column = 1, at = end != NULL && end >= json ? (size_t)(end - json) : 0;
+    for (size_t i = 0; i < at && i < size; i++) {
+        column = json[i] == '\n' ? 1 : column + 1;
+        line += json[i] == '\n';
+    }
+    return rd_fail(err, RD_ERR_CONFIG, "%s: line %zu, column %zu: not valid JSON", whose, line, column);
+}
+
+rd_status rd_config_parse(const char *json, size_t size, const char *whose, const char *folder,
+                          rd_config *out, rd_error *err)
+{
+    const char *end = NULL;
+    memset(out, 0, sizeof *out);
+    cJSON *root = cJSON_ParseWithLengthOpts(json, size, &end, false);
+    if (root == NULL)
+        return bad_json(json, size, end, whose, err);
+    while (end < json + size && (*end == ' ' || *end == '\n' || *end == '\r' || *end == '\t' || *end == '\0'))
+        end++;
+    rd_status status;
+    if (end < json + size)
+        status = bad_json(json, size, end, whose, err);
+    else if (!cJSON_IsObject(root))
+        status = rd_fail(err, RD_ERR_CONFIG, "%s: expected a JSON object", whose);
+    else
+        status = read_top(&(rd_fields){.object = root, .whose = whose, .path = "", .err = err}, folder, out);
+    cJSON_Delete(root);
+    if (status != RD_OK)
+        rd_config_free(out);
+    return status;
+}
+
+rd_status rd_config_load(const char *path, rd_config *out, rd_error *err)
+{
+    char *json = NULL, folder[RD_SOURCE_PATH_MAX];
+    size_t size;
+    memset(out, 0, sizeof *out);
+    rd_status status = rd_file_read(path, MAX_CONFIG_BYTES, &json, &size, err);
+    if (status != RD_OK)
+        return status;
+    const char *slash = strrchr(path, '/');
+    (void)snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) : 1,
+                   slash != NULL ? path : ".");
+    status = rd_config_parse(json, size, path, folder, out, err);
+    free(json);
+    return status;
+}
+
+void rd_config_free(rd_config *c)
+{
+    cJSON_Delete(c->model);
+    cJSON_Delete(c->shared);
+    c->model = c->shared = NULL;
+}

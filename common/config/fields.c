@@ -1,0 +1,202 @@
+/* fields.c: see fields.h. */
+#include "config/fields.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* "0.1 (a number)", "\"0.1\" (a string)": what stands there, for the message. */
+static void describe(const cJSON *item, char *text, size_t size)
+{
+    if (cJSON_IsNumber(item))
+        (void)snprintf(text, size, "%.17g", item->valuedouble);
+    else if (cJSON_IsString(item))
+        (void)snprintf(text, size, "\"%.60s\" (a string)", item->valuestring);
+    else if (cJSON_IsBool(item))
+        (void)snprintf(text, size, "%s", cJSON_IsTrue(item) ? "true" : "false");
+    else if (cJSON_IsNull(item))
+        (void)snprintf(text, size, "null");
+    else
+        (void)snprintf(text, size, "%s", cJSON_IsArray(item) ? "an array" : "an object");
+}
+
+void rd_fields_fail(rd_fields *f, const char *key, const char *expected)
+{
+    char found[96] = "nothing";
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(f->object, key);
+    if (f->status != RD_OK)
+        return;
+    if (item != NULL)
+        describe(item, found, sizeof found);
+    f->status = rd_fail(f->err, RD_ERR_CONFIG, "%s: %s%s%s: expected %s, found %s", f->whose, f->path,
+                        f->path[0] != '\0' ? "." : "", key, expected, found);
+}
+
+/* Notes that the key is known, and returns what it holds. */
+static const cJSON *ask(rd_fields *f, const char *key)
+{
+    for (size_t i = 0; i < f->asked_count; i++)
+        if (strcmp(f->asked[i], key) == 0)
+            return cJSON_GetObjectItemCaseSensitive(f->object, key);
+    if (f->asked_count < RD_FIELDS_MOST)
+        f->asked[f->asked_count++] = key;
+    return cJSON_GetObjectItemCaseSensitive(f->object, key);
+}
+
+rd_fields rd_fields_section(rd_fields *parent, const char *name, const char *path)
+{
+    rd_fields f = {.object = rd_fields_item(parent, name, true),
+                   .whose = parent->whose,
+                   .path = path,
+                   .status = parent->status,
+                   .err = parent->err};
+    return f;
+}
+
+const cJSON *rd_fields_item(rd_fields *f, const char *key, bool object)
+{
+    const cJSON *item = ask(f, key);
+    if (item != NULL && object && !cJSON_IsObject(item))
+        rd_fields_fail(f, key, "an object");
+    return item;
+}
+
+void rd_fields_require(rd_fields *f, const char *key)
+{
+    if (ask(f, key) == NULL && f->status == RD_OK)
+        f->status = rd_fail(f->err, RD_ERR_CONFIG, "%s: %s%s%s is missing", f->whose, f->path,
+                            f->path[0] != '\0' ? "." : "", key);
+}
+
+bool rd_fields_has(const rd_fields *f, const char *key)
+{
+    return cJSON_GetObjectItemCaseSensitive(f->object, key) != NULL;
+}
+
+void rd_fields_only(rd_fields *f, const char *key, bool allowed, const char *when)
+{
+    if (ask(f, key) != NULL && !allowed && f->status == RD_OK)
+        f->status = rd_fail(f->err, RD_ERR_CONFIG, "%s: %s%s%s has a meaning only %s", f->whose, f->path,
+                            f->path[0] != '\0' ? "." : "", key, when);
+}
+
+void rd_fields_number(rd_fields *f, const char *key, double min, double max, bool min_excluded, double *out)
+{
+    char expected[96];
+    const cJSON *item = ask(f, key);
+    if (item == NULL)
+        return;
+    double x = item->valuedouble;
+    if (cJSON_IsNumber(item) && isfinite(x) && (min_excluded ? x > min : x >= min) && x <= max) {
+        *out = x;
+        return;
+    }
+    (void)snprintf(expected, sizeof expected, "a number %s %g%s%.6g", min_excluded ? "above" : "from", min,
+                   isinf(max)     ? " up, finite, at most "
+                   : min_excluded ? " up to "
+                                  : " to ",
+                   isinf(max) ? 1e308 : max);
+    rd_fields_fail(f, key, expected);
+}
+
+void rd_fields_count(rd_fields *f, const char *key, uint64_t min, uint64_t max, uint64_t *out)
+{
+    char expected[96];
+    const cJSON *item = ask(f, key);
+    if (item == NULL)
+        return;
+    double x = item->valuedouble;
+    if (cJSON_IsNumber(item) && x >= (double)min && x <= (double)max && x == floor(x)) {
+        *out = (uint64_t)x;
+        return;
+    }
+    (void)snprintf(expected, sizeof expected, "a whole number from %llu to %llu", (unsigned long long)min,
+                   (unsigned long long)max);
+    rd_fields_fail(f, key, expected);
+}
+
+void rd_fields_bool(rd_fields *f, const char *key, bool *out)
+{
+    const cJSON *item = ask(f, key);
+    if (item == NULL)
+        return;
+    if (cJSON_IsBool(item))
+        *out = cJSON_IsTrue(item);
+    else
+        rd_fields_fail(f, key, "true or false");
+}
+
+void rd_fields_text(rd_fields *f, const char *key, char *out, size_t size)
+{
+    char expected[64];
+    const cJSON *item = ask(f, key);
+    if (item == NULL)
+        return;
+    if (cJSON_IsString(item) && item->valuestring[0] != '\0' && strlen(item->valuestring) < size) {
+        (void)snprintf(out, size, "%s", item->valuestring);
+        return;
+    }
+    (void)snprintf(expected, sizeof expected, "a string of 1 to %zu bytes", size - 1);
+    rd_fields_fail(f, key, expected);
+}
+
+void rd_fields_choice(rd_fields *f, const char *key, const char *const *words, size_t word_count, int *out)
+{
+    char expected[128] = "one of";
+    const cJSON *item = ask(f, key);
+    if (item == NULL)
+        return;
+    for (size_t i = 0; i < word_count; i++) {
+        if (cJSON_IsString(item) && strcmp(item->valuestring, words[i]) == 0) {
+            *out = (int)i;
+            return;
+        }
+        size_t used = strlen(expected);
+        (void)snprintf(expected + used, sizeof expected - used, "%s \"%s\"", i == 0 ? "" : ",", words[i]);
+    }
+    rd_fields_fail(f, key, expected);
+}
+
+/* Letters in common at the same places, minus what differs in length: enough to find a slip of the finger. */
+static int likeness(const char *a, const char *b)
+{
+    int same = 0, la = (int)strlen(a), lb = (int)strlen(b);
+    for (int i = 0; i < la && i < lb; i++)
+        same += a[i] == b[i] || a[la - 1 - i] == b[lb - 1 - i];
+    return same - (la > lb ? la - lb : lb - la);
+}
+
+static void refuse_unknown(rd_fields *f, const char *key)
+{
+    const char *nearest = NULL, *dot = f->path[0] != '\0' ? "." : "";
+    int best = (int)strlen(key) / 2;
+    for (size_t i = 0; i < f->asked_count; i++) {
+        int like = likeness(key, f->asked[i]);
+        if (like > best) {
+            best = like;
+            nearest = f->asked[i];
+        }
+    }
+    f->status = rd_fail(f->err, RD_ERR_CONFIG, "%s: %s%s%.60s: unknown key%s%s%s", f->whose, f->path, dot,
+                        key, nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
+                        nearest != NULL ? "\"?" : "");
+}
+
+rd_status rd_fields_finish(rd_fields *f)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, f->object)
+    {
+        bool known = false;
+        if (f->status != RD_OK)
+            break;
+        for (size_t i = 0; i < f->asked_count && !known; i++)
+            known = strcmp(f->asked[i], item->string) == 0;
+        if (!known)
+            refuse_unknown(f, item->string);
+        else if (cJSON_GetObjectItemCaseSensitive(f->object, item->string) != item)
+            f->status = rd_fail(f->err, RD_ERR_CONFIG, "%s: %s%s%s is there twice", f->whose, f->path,
+                                f->path[0] != '\0' ? "." : "", item->string);
+    }
+    return f->status;
+}
