@@ -222,7 +222,7 @@ void rd_driver_refused(rd_driver *d, size_t client, uint64_t round, const char *
 {
     pthread_mutex_lock(&d->lock);
     if (rd_rounds_current(d->rounds) == round && d->part_of[client] != NO_PART)
-        (void)snprintf(d->parts[d->part_of[client]].reason, sizeof d->parts->reason, "%s", reason);
+        (void)snprintf(d->parts[d->part_of[client]].reason, sizeof d->parts->reason, "%.150s", reason);
     rd_rounds_fail(d->rounds, client, round);
     pthread_mutex_unlock(&d->lock);
     uv_async_send(&d->poke);

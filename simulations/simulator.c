@@ -80,7 +80,7 @@ static rd_status serve_client(simulator *s, unsigned thread, size_t member, rd_e
         status = rd_run_admit(s->run, &part->report, err);
     if (status == RD_ERR_RANGE ||
         status == RD_ERR_DATA) { /* this client's own trouble: the round goes on without it */
-        (void)snprintf(part->reason, sizeof part->reason, "%s", err->message);
+        (void)snprintf(part->reason, sizeof part->reason, "%.150s", err->message);
         memset(&part->report, 0, sizeof part->report);
         pthread_mutex_lock(&s->lock);
         rd_rounds_fail(s->rounds, client, round);

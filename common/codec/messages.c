@@ -1,0 +1,179 @@
+/* messages.c: see messages.h. */
+#include "codec/messages.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/fields.h"
+
+/* Parses a body into an object; fields.c then reads it. Fields that nobody asks for are allowed on the wire,
+ * so that a later version may add some: rd_fields_finish is not called. */
+static rd_status open_body(const char *json, size_t size, cJSON **root, rd_fields *f, rd_error *err)
+{
+    *root = cJSON_ParseWithLength(json, size);
+    if (!cJSON_IsObject(*root)) {
+        cJSON_Delete(*root);
+        *root = NULL;
+        return rd_fail(err, RD_ERR_FORMAT, "the body is not a JSON object");
+    }
+    *f = (rd_fields){.object = *root, .whose = "body", .path = "", .err = err};
+    return RD_OK;
+}
+
+/* What fields.c calls a configuration error is a format error here. */
+static rd_status close_body(cJSON *root, rd_fields *f)
+{
+    cJSON_Delete(root);
+    if (f->status == RD_ERR_CONFIG)
+        f->status = f->err->status = RD_ERR_FORMAT;
+    return f->status;
+}
+
+/* Prints and deletes. */
+static char *print(cJSON *root)
+{
+    char *text = cJSON_PrintUnformatted(root);
+    cJSON_Delete(root);
+    return text;
+}
+
+#define MOST UINT64_C(9007199254740992) /* 2^53: whole numbers that JSON carries exactly */
+
+char *rd_join_write(const rd_join *j)
+{
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddNumberToObject(root, "protocol", (double)j->protocol);
+    cJSON_AddNumberToObject(root, "samples", (double)j->samples);
+    cJSON_AddStringToObject(root, "software", j->software);
+    return print(root);
+}
+
+rd_status rd_join_parse(const char *json, size_t size, rd_join *out, rd_error *err)
+{
+    cJSON *root;
+    rd_fields f;
+    rd_status status = open_body(json, size, &root, &f, err);
+    if (status != RD_OK)
+        return status;
+    memset(out, 0, sizeof *out);
+    rd_fields_require(&f, "protocol");
+    rd_fields_count(&f, "protocol", 0, MOST, &out->protocol);
+    rd_fields_require(&f, "samples");
+    rd_fields_count(&f, "samples", 1, MOST, &out->samples);
+    if (rd_fields_has(&f, "software"))
+        rd_fields_text(&f, "software", out->software, sizeof out->software);
+    return close_body(root, &f);
+}
+
+char *rd_welcome_write(const char *run_id, const char *client, const rd_config *config)
+{
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddNumberToObject(root, "protocol", RD_PROTOCOL_VERSION);
+    cJSON_AddStringToObject(root, "run", run_id);
+    cJSON_AddStringToObject(root, "client", client);
+    cJSON_AddItemReferenceToObject(root, "config", config->shared);
+    return print(root);
+}
+
+rd_status rd_welcome_parse(const char *json, size_t size, rd_welcome *out, rd_error *err)
+{
+    cJSON *root;
+    rd_fields f;
+    uint64_t protocol = 0;
+    rd_status status = open_body(json, size, &root, &f, err);
+    if (status != RD_OK)
+        return status;
+    memset(out, 0, sizeof *out);
+    rd_fields_require(&f, "protocol");
+    rd_fields_count(&f, "protocol", RD_PROTOCOL_VERSION, RD_PROTOCOL_VERSION, &protocol);
+    rd_fields_require(&f, "run");
+    rd_fields_text(&f, "run", out->run_id, sizeof out->run_id);
+    rd_fields_require(&f, "client");
+    rd_fields_text(&f, "client", out->client, sizeof out->client);
+    rd_fields_require(&f, "config");
+    const cJSON *config = rd_fields_item(&f, "config", true);
+    if (f.status == RD_OK) {
+        char *text = cJSON_PrintUnformatted(config);
+        f.status = text == NULL ? rd_fail(err, RD_ERR_MEMORY, "no memory for the run's configuration")
+                                : rd_config_parse(text, strlen(text), "the aggregator's configuration", NULL,
+                                                  &out->config, err);
+        free(text);
+        cJSON_Delete(root);
+        return f.status; /* a bad configuration stays RD_ERR_CONFIG */
+    }
+    return close_body(root, &f);
+}
+
+static const char *const task_words[] = {[RD_TASK_TRAIN] = "train", [RD_TASK_FINISHED] = "finished"};
+
+char *rd_task_write(const rd_task *t)
+{
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddStringToObject(root, "task", task_words[t->kind]);
+    cJSON_AddNumberToObject(root, "round", (double)t->round);
+    cJSON_AddNumberToObject(root, "model", (double)t->model);
+    return print(root);
+}
+
+rd_status rd_task_parse(const char *json, size_t size, rd_task *out, rd_error *err)
+{
+    cJSON *root;
+    rd_fields f;
+    int kind = 0;
+    rd_status status = open_body(json, size, &root, &f, err);
+    if (status != RD_OK)
+        return status;
+    memset(out, 0, sizeof *out);
+    rd_fields_require(&f, "task");
+    rd_fields_choice(&f, "task", task_words, sizeof task_words / sizeof *task_words, &kind);
+    rd_fields_require(&f, "round");
+    rd_fields_count(&f, "round", 0, MOST, &out->round);
+    rd_fields_require(&f, "model");
+    rd_fields_count(&f, "model", 0, MOST, &out->model);
+    out->kind = (rd_task_kind)kind;
+    return close_body(root, &f);
+}
+
+char *rd_receipt_write(uint64_t round, int counted)
+{
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddNumberToObject(root, "round", (double)round);
+    cJSON_AddBoolToObject(root, "counted", counted);
+    return print(root);
+}
+
+rd_status rd_receipt_parse(const char *json, size_t size, uint64_t *round, int *counted, rd_error *err)
+{
+    cJSON *root;
+    rd_fields f;
+    bool yes = false;
+    rd_status status = open_body(json, size, &root, &f, err);
+    if (status != RD_OK)
+        return status;
+    rd_fields_require(&f, "round");
+    rd_fields_count(&f, "round", 0, MOST, round);
+    rd_fields_require(&f, "counted");
+    rd_fields_bool(&f, "counted", &yes);
+    *counted = yes;
+    return close_body(root, &f);
+}
+
+char *rd_refusal_write(const char *kind, const char *message)
+{
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddStringToObject(root, "error", kind);
+    cJSON_AddStringToObject(root, "message", message);
+    return print(root);
+}
+
+void rd_refusal_parse(const char *json, size_t size, char *text, size_t text_size)
+{
+    cJSON *root = cJSON_ParseWithLength(json, size);
+    const cJSON *message = cJSON_GetObjectItemCaseSensitive(root, "message");
+    (void)snprintf(text, text_size, "%s",
+                   cJSON_IsString(message) ? message->valuestring
+                                           : "the aggregator gave no reason that can be read");
+    cJSON_Delete(root);
+}
