@@ -1,28 +1,39 @@
 /* exact_sum.c: see exact_sum.h.
  *
- * A float32 is m * 2^(e - 150) with a 24-bit m, so weight * m fits 55 bits, and in units of 2^-63 the term is
- * that product shifted by e - 87: to the left for |x| >= 2^-40, to the right, with rounding, for what is
- * smaller. The 128-bit sums are held as two planes, so that compilers can work on several elements at once.
- */
+ * A float32 is sign, mantissa (24 bits) and exponent. A term weight * x is therefore the integer
+ * weight * mantissa (at most 55 bits) moved left or right to its place in a 128-bit number, and adding it to
+ * the sum is two 64-bit additions with a carry. Written without a branch, the whole of it is the same dozen
+ * integer operations for every element, which compilers turn into vector code wherever the processor can
+ * shift each lane by its own distance. x86-64 learned that with AVX2, so there the loop is compiled three
+ * times and chosen at run time: 0.4 ns an element with AVX-512, 0.7 with AVX2, 2.3 without, in cache, on a
+ * Zen 5 core (bench_exact_sum). */
 #include "core/exact_sum.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define UNIT_EXPONENT 87 /* biased exponent at which the last bit of m is worth 2^-63 */
-#define SCALAR_UNIT 0x1p-40
+enum {
+    ALIGNMENT = 64,       /* a cache line, so that no vector straddles two */
+    CHECKED_AT_ONCE = 256 /* elements that find_unfit looks at before it asks whether one was unfit */
+};
 
 rd_status rd_exact_vector_create(size_t count, rd_exact_vector *out, rd_error *err)
 {
-    out->count = count;
-    out->high = calloc(count, sizeof *out->high);
-    out->low = calloc(count, sizeof *out->low);
-    if (out->high == NULL || out->low == NULL) {
-        rd_exact_vector_free(out);
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for the exact sum of %zu parameters (%zu bytes)", count,
-                       16 * count);
+    rd_exact_vector v = {.count = count};
+    size_t plane = (count * sizeof *v.low + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    if (count <= SIZE_MAX / 16 - ALIGNMENT) {
+        v.high = aligned_alloc(ALIGNMENT, plane > 0 ? plane : ALIGNMENT);
+        v.low = aligned_alloc(ALIGNMENT, plane > 0 ? plane : ALIGNMENT);
     }
+    if (v.high == NULL || v.low == NULL) {
+        rd_exact_vector_free(&v);
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the exact sums of %zu parameters (16 bytes each)",
+                       count);
+    }
+    rd_exact_vector_clear(&v);
+    *out = v;
     return RD_OK;
 }
 
@@ -30,92 +41,139 @@ void rd_exact_vector_free(rd_exact_vector *v)
 {
     free(v->high);
     free(v->low);
-    memset(v, 0, sizeof *v);
+    *v = (rd_exact_vector){0};
 }
 
 void rd_exact_vector_clear(rd_exact_vector *v)
 {
+    if (v->count == 0)
+        return;
     memset(v->high, 0, v->count * sizeof *v->high);
     memset(v->low, 0, v->count * sizeof *v->low);
 }
 
 size_t rd_exact_find_unfit(const float *x, size_t count)
 {
-    enum { BLOCK = 1024 };
-    for (size_t done = 0; done < count; done += BLOCK) {
-        size_t n = count - done < BLOCK ? count - done : BLOCK;
-        int unfit = 0;
+    for (size_t first = 0; first < count; first += CHECKED_AT_ONCE) {
+        size_t n = count - first < CHECKED_AT_ONCE ? count - first : CHECKED_AT_ONCE;
+        uint32_t unfit = 0;
         for (size_t i = 0; i < n; i++)
-            unfit |= !(fabsf(x[done + i]) < RD_EXACT_MAX_VALUE);
-        for (size_t i = 0; unfit && i < n; i++)
-            if (!(fabsf(x[done + i]) < RD_EXACT_MAX_VALUE))
-                return done + i;
+            unfit |= !(fabsf(x[first + i]) < RD_EXACT_MAX_VALUE); /* NaN compares false */
+        for (size_t i = 0; unfit != 0 && i < n; i++)
+            if (!(fabsf(x[first + i]) < RD_EXACT_MAX_VALUE))
+                return first + i;
     }
     return count;
 }
 
-void rd_exact_vector_add(rd_exact_vector *v, size_t first, const float *x, size_t count, uint32_t weight)
+/* ---- the hot loop ---- */
+
+/* high[i]:low[i] += round(weight * x[i] * 2^63).
+ *
+ * x = +-mantissa * 2^(exponent - 150), where numbers below the smallest normal one have the exponent 1 and no
+ * implied bit. In units of 2^-63 it has to move by exponent - 87 places: to the left by at most 62, since
+ * |x| < 2^23, or to the right, and then half a unit is added first. (Products
+ * are below 2^55, so 63 places and more all leave 0.)
+ *
+ * The sum changes sign instead of the term, by inverting its bits before and after: ~(~s + t) = s - t. */
+static inline __attribute__((always_inline)) void add_terms(int64_t *restrict high, uint64_t *restrict low,
+                                                            const float *restrict x, size_t count,
+                                                            uint32_t weight)
 {
-    int64_t *restrict high = v->high + first;
-    uint64_t *restrict low = v->low + first;
     for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &x[i], sizeof bits);
-        uint32_t biased = bits >> 23 & 255;
-        uint32_t normal = biased != 0;
-        uint64_t product = (uint64_t)((bits & 0x7fffff) | normal << 23) * weight;
-        int shift = (int)(biased + (1 - normal)) - UNIT_EXPONENT; /* -86 .. 62 */
-
-        unsigned left = shift > 0 ? (unsigned)shift : 0;
-        unsigned right = shift < 0 ? (unsigned)-shift : 0;
-        if (right > 63)
-            right = 63;
-        uint64_t half = right > 0 ? UINT64_C(1) << (right - 1) : 0;
-        product = (product + half) >> right; /* of the magnitude: half away from zero */
-
-        uint64_t term_low = product << left;
-        uint64_t term_high = product >> 1 >> (63 - left);
-        uint64_t sign =
-            (uint64_t)0 - (bits >> 31); /* all ones for a negative term, whose two's complement is ~t + 1 */
-        term_low = (term_low ^ sign) - sign;
-        term_high = (term_high ^ sign) + (sign & (term_low == 0));
-        uint64_t sum = low[i] + term_low;
-        high[i] = (int64_t)((uint64_t)high[i] + term_high + (sum < term_low));
-        low[i] = sum;
+        union {
+            float value;
+            uint32_t bits;
+        } term = {.value = x[i]};
+        uint64_t bits = term.bits; /* distances in 64 bits: gcc wants shift and operand to be equally wide */
+        uint32_t implied = (term.bits & UINT32_C(0x7f800000)) != 0 ? UINT32_C(0x800000) : 0;
+        uint32_t mantissa = (term.bits & UINT32_C(0x7fffff)) | implied;
+        int64_t exponent = (int64_t)(bits >> 23 & 0xff);
+        int64_t shift = (exponent > 0 ? exponent : 1) - 87;
+        int64_t left = shift > 0 ? shift : 0;
+        int64_t right = left - shift < 63 ? left - shift : 63;
+        uint64_t product = (uint64_t)mantissa * weight;
+        uint64_t rounded = (((product + product) >> right) + 1) >> 1;
+        uint64_t term_low = rounded << left;
+        uint64_t term_high = (rounded >> 1) >> (63 - left); /* >> (64 - left), also for left = 0 */
+        uint64_t sign = -(bits >> 31);
+        uint64_t sum_low = (low[i] ^ sign) + term_low;
+        uint64_t carry = sum_low < term_low;
+        uint64_t sum_high = ((uint64_t)high[i] ^ sign) + term_high + carry;
+        low[i] = sum_low ^ sign;
+        high[i] = (int64_t)(sum_high ^ sign);
     }
 }
+
+#ifdef __x86_64__
+__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw"))) static void
+add_terms_avx512(int64_t *high, uint64_t *low, const float *x, size_t count, uint32_t weight)
+{
+    add_terms(high, low, x, count, weight);
+}
+
+__attribute__((target("avx2"))) static void add_terms_avx2(int64_t *high, uint64_t *low, const float *x,
+                                                           size_t count, uint32_t weight)
+{
+    add_terms(high, low, x, count, weight);
+}
+#endif
+
+void rd_exact_vector_add(rd_exact_vector *v, size_t first, const float *x, size_t count, uint32_t weight)
+{
+#ifdef __x86_64__
+    bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+    if (avx512) {
+        add_terms_avx512(v->high + first, v->low + first, x, count, weight);
+        return;
+    }
+    if (__builtin_cpu_supports("avx2")) {
+        add_terms_avx2(v->high + first, v->low + first, x, count, weight);
+        return;
+    }
+#endif
+    add_terms(v->high + first, v->low + first, x, count, weight);
+}
+
+/* ---- partial sums and means ---- */
 
 void rd_exact_vector_merge(rd_exact_vector *into, const rd_exact_vector *from)
 {
     for (size_t i = 0; i < into->count; i++) {
-        uint64_t sum = into->low[i] + from->low[i];
-        into->high[i] = (int64_t)((uint64_t)into->high[i] + (uint64_t)from->high[i] + (sum < from->low[i]));
-        into->low[i] = sum;
+        uint64_t low = into->low[i] + from->low[i];
+        uint64_t carry = low < from->low[i];
+        into->high[i] = (int64_t)((uint64_t)into->high[i] + (uint64_t)from->high[i] + carry);
+        into->low[i] = low;
     }
 }
 
 void rd_exact_vector_mean(const rd_exact_vector *v, size_t first, size_t count, uint64_t total_weight,
                           double *mean)
 {
-    double divisor = (double)total_weight; /* exact: at most 2^40 */
+    double weight = (double)total_weight; /* exact: at most 2^40 */
     for (size_t i = 0; i < count; i++) {
-        __int128 sum = (__int128)((unsigned __int128)(uint64_t)v->high[first + i] << 64 | v->low[first + i]);
-        mean[i] = (double)sum * 0x1p-63 / divisor;
+        unsigned __int128 sum = (unsigned __int128)(uint64_t)v->high[first + i] << 64 | v->low[first + i];
+        mean[i] = (double)(__int128)sum * 0x1p-63 / weight;
     }
 }
+
+/* ---- one sum ---- */
 
 rd_status rd_exact_scalar_add(rd_exact_scalar *s, double value, uint64_t weight, rd_error *err)
 {
     if (!(fabs(value) < 0x1p40))
-        return rd_fail(err, RD_ERR_RANGE, "%g cannot enter a sum: expected a magnitude below 2^40", value);
-    if (weight > RD_EXACT_MAX_WEIGHT - s->weight)
-        return rd_fail(err, RD_ERR_RANGE, "the total weight of a sum would pass 2^40");
-    s->sum += (__int128)nearbyint(value / SCALAR_UNIT) * (__int128)weight; /* below 2^80 * 2^40 */
+        return rd_fail(err, RD_ERR_RANGE,
+                       "%g is too large for an exact sum, or no number; below 2^40 expected", value);
+    if (weight > RD_EXACT_MAX_WEIGHT || s->weight > RD_EXACT_MAX_WEIGHT - weight)
+        return rd_fail(err, RD_ERR_RANGE, "a total weight of %llu + %llu is beyond the 2^40 of an exact sum",
+                       (unsigned long long)s->weight, (unsigned long long)weight);
+    s->sum += (__int128)rint(value * 0x1p40) * (__int128)weight;
     s->weight += weight;
     return RD_OK;
 }
 
 double rd_exact_scalar_mean(const rd_exact_scalar *s)
 {
-    return s->weight == 0 ? NAN : (double)s->sum * SCALAR_UNIT / (double)s->weight;
+    return s->weight == 0 ? NAN : (double)s->sum * 0x1p-40 / (double)s->weight;
 }

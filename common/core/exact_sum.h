@@ -6,7 +6,8 @@
  *
  * What is exact: every float32 with |x| >= 2^-40 (and every smaller one whose last bit is >= 2^-63) enters
  * the sum without any rounding at all. What is smaller is rounded to the nearest 2^-63 after the weight is
- * applied, which depends on nothing but the term itself, so independence of order holds for every input.
+ * applied (halves away from zero), which depends on nothing but the term itself, so independence of order
+ * holds for every input.
  *
  * Overflow cannot happen unseen: |x| < RD_EXACT_MAX_VALUE and total weight <= RD_EXACT_MAX_WEIGHT are
  * checked, and within them |sum| < 2^126.
@@ -31,6 +32,7 @@ typedef struct rd_exact_vector {
     uint64_t *low; /* (count) lower halves */
 } rd_exact_vector;
 
+/* All sums start at 0. RD_ERR_MEMORY names the count. */
 rd_status rd_exact_vector_create(size_t count, rd_exact_vector *out, rd_error *err) RD_MUST_CHECK;
 void rd_exact_vector_free(rd_exact_vector *v);
 void rd_exact_vector_clear(rd_exact_vector *v);
@@ -46,11 +48,14 @@ void rd_exact_vector_add(rd_exact_vector *v, size_t first, const float *x, size_
 /* Adds every element of from to into; both have the same count. */
 void rd_exact_vector_merge(rd_exact_vector *into, const rd_exact_vector *from);
 
-/* mean[i] = (sum of element first + i) / total_weight, the sum rounded to double once and divided once. */
+/* mean[i] = (sum of element first + i) / total_weight, the sum rounded to double once and divided once.
+ * 1 <= total_weight <= RD_EXACT_MAX_WEIGHT. */
 void rd_exact_vector_mean(const rd_exact_vector *v, size_t first, size_t count, uint64_t total_weight,
                           double *mean);
 
-/* One sum of weighted doubles (losses, counts), in units of 2^-40. */
+/* One sum of weighted doubles (losses, counts), in units of 2^-40: each value is rounded to the nearest unit
+ * (halves to even) before its weight is applied, and nothing is rounded after that. A zeroed struct is an
+ * empty sum; two sums are merged by adding their members. */
 typedef struct rd_exact_scalar {
     __int128 sum;
     uint64_t weight;
@@ -60,7 +65,7 @@ typedef struct rd_exact_scalar {
  * total weight would pass RD_EXACT_MAX_WEIGHT; the sum is then unchanged. */
 rd_status rd_exact_scalar_add(rd_exact_scalar *s, double value, uint64_t weight, rd_error *err) RD_MUST_CHECK;
 
-/* Sum / weight, or NaN when nothing was added. */
+/* Sum / weight, or NaN when nothing was added: the sum rounded to double once and divided once. */
 double rd_exact_scalar_mean(const rd_exact_scalar *s);
 
 #endif
