@@ -49,6 +49,19 @@ static int append(rd_http *h, const char *bytes, size_t count)
     return 0;
 }
 
+/* Ends the string under way, without the white space that may follow a value. */
+static int end_string(rd_http *h)
+{
+    if (h->last == PIECE_VALUE)
+        while (h->block[h->used - 1] == ' ' || h->block[h->used - 1] == '\t')
+            h->used--;
+    if (append(h, "", 1) != 0)
+        return -1;
+    if (h->last == PIECE_TARGET)
+        h->headers = h->used;
+    return 0;
+}
+
 /* Adds bytes to the string under way, which is ended first when a string of another kind begins. */
 static int collect(http_parser *p, piece kind, const char *bytes, size_t count)
 {
@@ -56,10 +69,8 @@ static int collect(http_parser *p, piece kind, const char *bytes, size_t count)
     if (h->head_complete)
         return 0; /* trailers behind a chunked body: nobody asks for them */
     if (h->last != kind) {
-        if (h->last != PIECE_NONE && append(h, "", 1) != 0)
+        if (h->last != PIECE_NONE && end_string(h) != 0)
             return -1;
-        if (h->last == PIECE_TARGET)
-            h->headers = h->used;
         h->last = kind;
     }
     return append(h, bytes, count);
@@ -134,10 +145,8 @@ static int on_headers_complete(http_parser *p)
 {
     rd_http *h = p->data;
     rd_http_request *r = &h->request;
-    if (append(h, "", 1) != 0)
+    if (end_string(h) != 0)
         return -1;
-    if (h->last == PIECE_TARGET)
-        h->headers = h->used;
     h->head_complete = true;
     h->event = RD_HTTP_REQUEST;
     p->upgrade = 0; /* an offer that a server is free to ignore */

@@ -60,7 +60,7 @@ static const char *protocols[] = {"http/1.1", NULL};
 /* ---- what mbedTLS 2.28 and 3.x say differently ---- */
 
 #if MBEDTLS_VERSION_NUMBER >= 0x03020000
-static const uint16_t groups[] = {MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1, MBEDTLS_SSL_IANA_TLS_GROUP_X25519,
+static const uint16_t groups[] = {MBEDTLS_SSL_IANA_TLS_GROUP_X25519, MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1,
                                   MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1, MBEDTLS_SSL_IANA_TLS_GROUP_NONE};
 
 static void set_protocol(mbedtls_ssl_config *config)
@@ -75,7 +75,7 @@ static void set_protocol(mbedtls_ssl_config *config)
 #endif
 }
 #else
-static const mbedtls_ecp_group_id groups[] = {MBEDTLS_ECP_DP_SECP256R1, MBEDTLS_ECP_DP_CURVE25519,
+static const mbedtls_ecp_group_id groups[] = {MBEDTLS_ECP_DP_CURVE25519, MBEDTLS_ECP_DP_SECP256R1,
                                               MBEDTLS_ECP_DP_SECP384R1, MBEDTLS_ECP_DP_NONE};
 
 static void set_protocol(mbedtls_ssl_config *config)
@@ -246,22 +246,36 @@ static const char *alert_text(int code)
     }
 }
 
-static rd_tls_result explain_failure(rd_tls_session *s, int code, rd_error *err)
+static void explain_alert(int alert, rd_error *err)
 {
-    if (s->tls->reason[0] != '\0') {
+    const char *text = alert_text(alert);
+    (void)rd_fail(err, RD_ERR_REFUSED, "TLS handshake failed: the client ended it with alert %d%s%s", alert,
+                  text == NULL ? "" : ", ", text == NULL ? "" : text);
+}
+
+static void explain_failure(const rd_tls_session *s, int code, rd_error *err)
+{
+    if (s->tls->reason[0] != '\0')
         (void)rd_fail(err, RD_ERR_REFUSED, "TLS handshake failed: %s", s->tls->reason);
-    } else if (code == MBEDTLS_ERR_SSL_NO_CLIENT_CERTIFICATE) {
+    else if (code == MBEDTLS_ERR_SSL_NO_CLIENT_CERTIFICATE)
         (void)rd_fail(err, RD_ERR_REFUSED,
                       "TLS handshake failed: the client sent no certificate (expected one signed by our CA)");
-    } else if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) {
-        int alert = received_alert(&s->ssl);
-        const char *text = alert_text(alert);
-        (void)rd_fail(err, RD_ERR_REFUSED, "TLS handshake failed: the client ended it with alert %d%s%s",
-                      alert, text == NULL ? "" : ", ", text == NULL ? "" : text);
-    } else {
+    else if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
+        explain_alert(received_alert(&s->ssl), err);
+    else
         (void)fail_mbedtls(err, RD_ERR_NETWORK, "TLS handshake failed", code);
-    }
-    return RD_TLS_FAILED;
+}
+
+/* A client that does not like our certificate sends an alert and is gone before we have sent the rest of our
+ * part, so that we fail in sending. The alert, a record of seven bytes in clear, is then still unread. */
+static void explain_loss(const rd_tls_session *s, rd_error *err)
+{
+    uint8_t record[7];
+    ssize_t n = recv(s->fd, record, sizeof record, MSG_DONTWAIT);
+    if (n == (ssize_t)sizeof record && record[0] == MBEDTLS_SSL_MSG_ALERT && record[4] == 2)
+        explain_alert(record[6], err);
+    else
+        (void)rd_fail(err, RD_ERR_NETWORK, "the client went away in the middle of the TLS handshake");
 }
 
 /* ---- the socket ---- */
@@ -466,8 +480,10 @@ rd_tls_result rd_tls_handshake(rd_tls_session *s, rd_error *err)
         return RD_TLS_OK;
     rd_tls_result result = result_of(code);
     if (result == RD_TLS_CLOSED)
-        (void)rd_fail(err, RD_ERR_NETWORK, "the client went away in the middle of the TLS handshake");
-    return result == RD_TLS_FAILED ? explain_failure(s, code, err) : result;
+        explain_loss(s, err);
+    else if (result == RD_TLS_FAILED)
+        explain_failure(s, code, err);
+    return result;
 }
 
 rd_tls_result rd_tls_read(rd_tls_session *s, void *bytes, size_t size, size_t *count)

@@ -57,12 +57,12 @@ static inline int tls_files_make(void)
     return 0;
 }
 
-/* "/tmp/rondo-test-x/alice.pem"; up to eight results stay valid. */
+/* "/tmp/rondo-test-x/alice.pem"; 32 results stay valid. */
 static inline const char *tls_file(const char *name)
 {
-    static char paths[8][256];
-    static unsigned next;
-    char *path = paths[next++ % 8];
+    static _Thread_local char paths[32][256];
+    static _Thread_local unsigned next;
+    char *path = paths[next++ % 32];
     const char *folder = getenv("RONDO_TEST_CERTIFICATES");
     snprintf(path, sizeof paths[0], "%s/%s", folder == NULL ? "." : folder, name);
     return path;
