@@ -22,13 +22,19 @@ static void describe(const cJSON *item, char *text, size_t size)
                                              : "null");
 }
 
-/* "a, b or c" */
-static void list_names(const char *const *names, char *text, size_t size)
+/* "a, b or c": the names of two lists, of which the second may be NULL. */
+static void list_names(const char *const *first, const char *const *second, char *text, size_t size)
 {
-    size_t used = 0;
+    enum { MOST = 64 };
+    const char *names[MOST];
+    size_t count = 0, used = 0;
+    for (; *first != NULL && count < MOST; first++)
+        names[count++] = *first;
+    for (; second != NULL && *second != NULL && count < MOST; second++)
+        names[count++] = *second;
     text[0] = '\0';
-    for (size_t i = 0; names[i] != NULL && used < size; i++) {
-        const char *before = i == 0 ? "" : names[i + 1] == NULL ? " or " : ", ";
+    for (size_t i = 0; i < count && used < size; i++) {
+        const char *before = i == 0 ? "" : i + 1 == count ? " or " : ", ";
         used += (size_t)snprintf(text + used, size - used, "%s%s", before, names[i]);
     }
 }
@@ -55,12 +61,10 @@ rd_status rd_json_key_known(const cJSON *object, const char *path, const char *c
 {
     for (const cJSON *item = object->child; item != NULL; item = item->next) {
         if (!contains(common, item->string) && !contains(own, item->string)) {
-            char first[160], more[160] = "";
-            list_names(common, first, sizeof first);
-            if (own != NULL)
-                list_names(own, more, sizeof more);
-            return rd_fail(err, RD_ERR_CONFIG, "%s.%.60s: unknown key; expected %s%s%s", path, item->string,
-                           first, more[0] != '\0' ? " or " : "", more);
+            char expected[256];
+            list_names(common, own, expected, sizeof expected);
+            return rd_fail(err, RD_ERR_CONFIG, "%s.%.60s: unknown key; expected %s", path, item->string,
+                           expected);
         }
         if (cJSON_GetObjectItemCaseSensitive(object, item->string) != item)
             return rd_fail(err, RD_ERR_CONFIG, "%s.%.60s: this key stands here twice", path, item->string);
@@ -114,6 +118,6 @@ rd_status rd_json_key_choice(const cJSON *object, const char *path, const char *
         }
     char found[96], expected[256];
     describe(item, found, sizeof found);
-    list_names(names, expected, sizeof expected);
+    list_names(names, NULL, expected, sizeof expected);
     return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected %s, found %s", path, key, expected, found);
 }
