@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "run/signals.h"
+#include "core/signals.h"
 
 #define RETRY_MILLISECONDS 2000 /* between attempts to write when the disk is full */
 #define NO_PART UINT32_MAX

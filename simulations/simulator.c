@@ -16,7 +16,7 @@
 #include "round/round.h"
 #include "run/parallel.h"
 #include "run/run.h"
-#include "run/signals.h"
+#include "core/signals.h"
 #include "train/local_round.h"
 
 typedef struct simulator {

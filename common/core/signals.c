@@ -1,5 +1,5 @@
 /* signals.c: see signals.h. */
-#include "run/signals.h"
+#include "core/signals.h"
 
 #include <poll.h>
 #include <pthread.h>

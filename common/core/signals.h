@@ -1,7 +1,7 @@
 /* signals.h: SIGINT and SIGTERM as something to look at when it suits, instead of something that interrupts.
  */
-#ifndef RONDO_RUN_SIGNALS_H
-#define RONDO_RUN_SIGNALS_H
+#ifndef RONDO_CORE_SIGNALS_H
+#define RONDO_CORE_SIGNALS_H
 
 #include <stdbool.h>
 
