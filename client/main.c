@@ -1,0 +1,169 @@
+/* rondo-client: takes part in a run of federated learning with data that stay on this machine.
+ *
+ *   main.c            the command line
+ *   session.c         join, wait, train, deliver: the path of a delta begins here
+ *   transport_curl.c  HTTPS
+ *   ../common         model, training, data, what travels
+ *
+ * All that leaves the machine is listed in README.md beside this file. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/options.h"
+#include "session.h"
+
+/* Exit codes, by which scripts tell what to do. */
+enum {
+    EXIT_FINISHED = 0,
+    EXIT_OTHER = 1,
+    EXIT_USAGE = 2,
+    EXIT_REFUSED = 3,
+    EXIT_UNREACHABLE = 4,
+    EXIT_BAD_DATA = 5,
+    EXIT_BAD_CONFIG = 6
+};
+
+typedef struct client_options {
+    const char *aggregator, *ca, *cert, *key;
+    const char *data, *labels, *format, *label_column, *separator;
+    bool no_header, regression, standardise, quiet;
+    double retry_seconds;
+} client_options;
+
+static const char footer[] = "Example:\n"
+                             "  rondo-client --aggregator https://192.168.1.10:8443 --ca ca.crt --cert "
+                             "alice.crt --key alice.key --data alice.safetensors\n"
+                             "\n"
+                             "SIGINT and SIGTERM leave the run; a second one ends the client at once. Exit "
+                             "codes: 0 the run is finished,\n"
+                             "1 failure, 2 command line, 3 refused by the aggregator (certificate, list of "
+                             "clients), 4 aggregator not reachable,\n"
+                             "5 bad data, 6 bad configuration (certificate files, or what the aggregator "
+                             "sent), 130 or 143 left after a signal.\n";
+
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int number)
+{
+    stop_signal = number;
+}
+
+static rd_parse_result parse(int argc, char **argv, client_options *o, rd_error *err)
+{
+    const rd_option options[] = {
+        {RD_OPTION_TEXT, "aggregator", "URL", "https://HOST:PORT of the aggregator", &o->aggregator, true, 0,
+         0},
+        {RD_OPTION_TEXT, "ca", "FILE",
+         "certificate of the authority that signed the aggregator's certificate", &o->ca, true, 0, 0},
+        {RD_OPTION_TEXT, "cert", "FILE", "certificate of this client; its common name is the client's name",
+         &o->cert, true, 0, 0},
+        {RD_OPTION_TEXT, "key", "FILE", "private key of this client", &o->key, true, 0, 0},
+        {RD_OPTION_TEXT, "data", "PATH",
+         "data to train on: .safetensors, .csv, LEAF .json or folder, IDX images", &o->data, true, 0, 0},
+        {RD_OPTION_TEXT, "labels", "FILE",
+         "idx: the labels; default: the images' name with 'labels-idx1' for 'images-idx3'", &o->labels, false,
+         0, 0},
+        {RD_OPTION_TEXT, "label-column", "COLUMN",
+         "csv: name or position of the label; -1 is the last; default -1", &o->label_column, false, 0, 0},
+        {RD_OPTION_TEXT, "separator", "CHAR", "csv: what stands between columns; default ','", &o->separator,
+         false, 0, 0},
+        {RD_OPTION_FLAG, "no-header", NULL, "csv: the first line holds data, not names", &o->no_header, false,
+         0, 0},
+        {RD_OPTION_FLAG, "regression", NULL, "csv: the label is a number to predict, not a class",
+         &o->regression, false, 0, 0},
+        {RD_OPTION_FLAG, "standardise", NULL,
+         "csv: scale features to mean 0 and deviation 1 over this client's rows", &o->standardise, false, 0,
+         0},
+        {RD_OPTION_NUMBER, "retry-seconds", "S",
+         "give up when the aggregator has not answered for so long; default 300", &o->retry_seconds, false, 0,
+         1e7},
+        {RD_OPTION_FLAG, "quiet", NULL, "print nothing but errors", &o->quiet, false, 0, 0},
+        {RD_OPTION_END, NULL, NULL, NULL, NULL, false, 0, 0},
+    };
+    const rd_command command = {
+        "rondo-client", "--aggregator URL --ca FILE --cert FILE --key FILE --data PATH",
+        "Takes part in a run of federated learning: trains the shared model on data that never "
+        "leave this machine and sends the aggregator what has changed in the parameters.",
+        options, footer};
+    size_t operand_count = 0;
+    return rd_options_parse(&command, argc, argv, NULL, 0, &operand_count, err);
+}
+
+/* The data options, as the description that run.json uses too. */
+static rd_status describe_data(const client_options *o, rd_source *s, rd_error *err)
+{
+    rd_status status = rd_source_from_path(o->data, s, err);
+    if (status != RD_OK)
+        return err->status = RD_ERR_DATA;
+    bool csv_option =
+        o->label_column != NULL || o->separator != NULL || o->no_header || o->regression || o->standardise;
+    if (csv_option && s->format != RD_SOURCE_CSV)
+        return rd_fail(
+            err, RD_ERR_USAGE,
+            "--label-column, --separator, --no-header, --regression and --standardise are for CSV; "
+            "--data %s is not",
+            o->data);
+    if (o->labels != NULL && s->format != RD_SOURCE_IDX)
+        return rd_fail(err, RD_ERR_USAGE, "--labels is for IDX images; --data %s is something else", o->data);
+    if (o->separator != NULL && strlen(o->separator) != 1)
+        return rd_fail(err, RD_ERR_USAGE, "--separator: expected one character, found '%s'", o->separator);
+    if (o->labels != NULL)
+        (void)snprintf(s->labels_path, sizeof s->labels_path, "%s", o->labels);
+    if (o->label_column != NULL)
+        (void)snprintf(s->label_column, sizeof s->label_column, "%s", o->label_column);
+    if (o->separator != NULL)
+        s->separator = o->separator[0];
+    if (o->no_header)
+        s->header = false;
+    s->regression = o->regression;
+    s->standardise = o->standardise;
+    return RD_OK;
+}
+
+static int exit_code(rd_status status)
+{
+    switch (status) {
+    case RD_OK:
+        return EXIT_FINISHED;
+    case RD_ERR_USAGE:
+        return EXIT_USAGE;
+    case RD_ERR_REFUSED:
+        return EXIT_REFUSED;
+    case RD_ERR_NETWORK:
+        return EXIT_UNREACHABLE;
+    case RD_ERR_DATA:
+        return EXIT_BAD_DATA;
+    case RD_ERR_CONFIG:
+    case RD_ERR_FORMAT:
+        return EXIT_BAD_CONFIG;
+    default:
+        return EXIT_OTHER;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    rd_error err = {0};
+    client_options o = {.retry_seconds = 300.0};
+    rd_session_options session = {0};
+    rd_parse_result parsed = parse(argc, argv, &o, &err);
+    if (parsed == RD_PARSE_EXIT)
+        return 0;
+    rd_status status = parsed == RD_PARSE_RUN ? describe_data(&o, &session.data, &err) : RD_ERR_USAGE;
+    if (status == RD_OK) {
+        struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+        sigaction(SIGINT, &action, NULL);
+        sigaction(SIGTERM, &action, NULL);
+        signal(SIGPIPE, SIG_IGN);
+        session.transport = (rd_transport_options){o.aggregator, o.ca, o.cert, o.key, &stop_signal};
+        session.retry_seconds = o.retry_seconds;
+        session.quiet = o.quiet;
+        status = rd_session_run(&session, &err);
+    }
+    if (status != RD_OK)
+        fprintf(stderr, "rondo-client: %s\n", err.message);
+    if (stop_signal != 0)
+        return 128 + stop_signal;
+    return exit_code(status);
+}

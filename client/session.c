@@ -1,0 +1,412 @@
+/* session.c: see session.h. The path of a round: fetch_model -> rd_local_round_run -> deliver. Every request
+ * goes through `ask`, the one place that knows about lost connections, busy aggregators and restarts. */
+#include "session.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "codec/messages.h"
+#include "codec/tensor_stream.h"
+#include "codec/update.h"
+#include "core/random.h"
+#include "data/dataset.h"
+#include "model/model.h"
+#include "train/local_round.h"
+
+#define POLL_SECONDS 30
+#define FIRST_BACKOFF 0.2 /* seconds; doubled with each failure, drawn uniformly from [0, backoff) */
+#define MOST_BACKOFF 10.0
+#define JSON_TYPE "application/json"
+#define NO_VERSION UINT64_MAX
+
+typedef struct session {
+    const rd_session_options *options;
+    rd_transport *transport;
+    rd_random jitter;
+    rd_dataset data;
+    rd_welcome welcome;
+    bool joined;
+    rd_model *model;
+    rd_trainer *trainer;
+    float *global;    /* (n) parameters of model version `version` */
+    float *delta;     /* (n) */
+    uint64_t version; /* NO_VERSION: none is held */
+} session;
+
+static double clock_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static bool stopped(const session *s)
+{
+    return *s->options->transport.stop != 0;
+}
+
+static void say(const session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void say(const session *s, const char *format, ...)
+{
+    va_list arguments;
+    if (s->options->quiet)
+        return;
+    va_start(arguments, format);
+    vprintf(format, arguments);
+    va_end(arguments);
+    putchar('\n');
+    fflush(stdout);
+}
+
+static void sleep_seconds(const session *s, double seconds)
+{
+    double end = clock_seconds() + seconds;
+    for (double left = seconds; left > 0.0 && !stopped(s); left = end - clock_seconds())
+        usleep(left < 0.1 ? (useconds_t)(1e6 * left) : 100000);
+}
+
+/* ---- one request, until it is answered ---- */
+
+static rd_status join(session *s, rd_error *err);
+
+static rd_status refused(const rd_response *r, rd_error *err)
+{
+    char reason[400];
+    rd_refusal_parse(r->body, r->size, reason, sizeof reason);
+    return rd_fail(err, RD_ERR_REFUSED, "the aggregator refused (%d): %s", r->status, reason);
+}
+
+static bool asks_to_join(const rd_response *r)
+{
+    static const char word[] = "\"join\"";
+    return r->status == 403 && memmem(r->body, r->size, word, sizeof word - 1) != NULL;
+}
+
+/* Sends the request until there is an answer that is more than "later": connections are made again, with
+ * growing, random pauses; a restarted aggregator is joined again. Gives up after retry_seconds without an
+ * answer. `again` is called before each further attempt, to reset what the one before has begun; it may be
+ * NULL. */
+static rd_status ask(session *s, const rd_request *request, void (*again)(session *s, void *user),
+                     rd_response *response, rd_error *err)
+{
+    double give_up_at = clock_seconds() + s->options->retry_seconds, backoff = FIRST_BACKOFF;
+    for (;;) {
+        rd_status status = rd_transport_request(s->transport, request, response, err);
+        double pause = 0.0;
+        if (status == RD_OK && asks_to_join(response) && s->joined) {
+            say(s, "the aggregator does not know this client any more: joining again");
+            s->joined = false;
+            status = join(s, err);
+            if (status != RD_OK)
+                return status;
+        } else if (status == RD_OK && (response->status == 503 || response->status == 507)) {
+            (void)refused(response, err);
+            say(s, "%s; trying again", err->message);
+            pause = response->retry_after > 0 ? response->retry_after : 1.0;
+        } else if (status != RD_ERR_NETWORK || stopped(s)) {
+            return status;
+        } else {
+            pause = backoff * rd_random_uniform(&s->jitter);
+            backoff = backoff * 2.0 < MOST_BACKOFF ? backoff * 2.0 : MOST_BACKOFF;
+        }
+        if (clock_seconds() + pause > give_up_at)
+            return rd_fail(err, RD_ERR_NETWORK, "%.300s (tried for %.0f s)", strdupa(err->message),
+                           s->options->retry_seconds);
+        if (pause > 0.0)
+            sleep_seconds(s, pause);
+        if (stopped(s))
+            return rd_fail(err, RD_ERR_NETWORK, "interrupted");
+        if (again != NULL)
+            again(s, request->user);
+    }
+}
+
+/* ---- join ---- */
+
+static rd_status send_join(session *s, rd_response *response, rd_error *err)
+{
+    rd_join message = {.protocol = RD_PROTOCOL_VERSION, .samples = s->data.rows};
+    (void)snprintf(message.software, sizeof message.software, "rondo-client %s", RONDO_VERSION);
+    char *json = rd_join_write(&message);
+    if (json == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory to join");
+    rd_request request = {
+        .method = "POST", .path = "/v1/join", .content_type = JSON_TYPE, .body = {{json, strlen(json)}}};
+    rd_status status = ask(s, &request, NULL, response, err);
+    free(json);
+    if (status == RD_OK && response->status != 200)
+        status = refused(response, err);
+    return status;
+}
+
+/* Joins, for the first time or again. A restarted aggregator may hold other parameters under the same
+ * version. */
+static rd_status join(session *s, rd_error *err)
+{
+    rd_response response;
+    rd_welcome welcome;
+    rd_status status = send_join(s, &response, err);
+    if (status == RD_OK)
+        status = rd_welcome_parse(response.body, response.size, &welcome, err);
+    if (status != RD_OK)
+        return status;
+    s->version = NO_VERSION;
+    s->joined = true;
+    if (s->model == NULL) {
+        s->welcome = welcome;
+        return RD_OK;
+    }
+    if (strcmp(welcome.run_id, s->welcome.run_id) != 0)
+        status = rd_fail(err, RD_ERR_REFUSED,
+                         "the aggregator now serves another run (%s, was %s); start the client again",
+                         welcome.run_id, s->welcome.run_id);
+    rd_config_free(&welcome.config);
+    return status;
+}
+
+/* Plans the model that the aggregator described, and checks that the data fit it. */
+static rd_status plan(session *s, rd_error *err)
+{
+    const rd_config *c = &s->welcome.config;
+    rd_status status = rd_model_create(c->model, &s->model, err);
+    if (status != RD_OK)
+        return rd_fail_context(err, "the aggregator's configuration");
+    status = rd_data_check(s->model, &s->data, "--data", err);
+    if (status == RD_OK)
+        status = rd_trainer_create(s->model, &c->training, s->data.rows, &s->trainer, err);
+    if (status != RD_OK)
+        return status;
+    size_t n = rd_model_parameter_count(s->model);
+    s->global = malloc(n * sizeof *s->global);
+    s->delta = malloc(n * sizeof *s->delta);
+    if (s->global == NULL || s->delta == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for two times %zu parameters", n);
+    say(s, "joined run %.12s as %s: %zu samples, %zu parameters", s->welcome.run_id, s->welcome.client,
+        s->data.rows, n);
+    return RD_OK;
+}
+
+/* ---- a round ---- */
+
+typedef struct download {
+    rd_tensor_stream *stream;
+    float *into;
+    const rd_model *model;
+} download;
+
+static rd_status place(void *user, size_t first, const float *values, size_t count, rd_error *err)
+{
+    download *d = user;
+    (void)err;
+    memcpy(d->into + first, values, count * sizeof *values);
+    return RD_OK;
+}
+
+static rd_status take(void *user, const void *bytes, size_t count, rd_error *err)
+{
+    download *d = user;
+    if (d->stream == NULL) {
+        rd_tensor_sink sink = {.on_values = place, .user = d};
+        rd_status status = rd_tensor_stream_create(d->model, &sink, &d->stream, err);
+        if (status != RD_OK)
+            return status;
+    }
+    return rd_tensor_stream_feed(d->stream, bytes, count, err);
+}
+
+static void start_download_again(session *s, void *user)
+{
+    download *d = user;
+    (void)s;
+    rd_tensor_stream_free(d->stream);
+    d->stream = NULL;
+}
+
+/* Leaves model version `version` in s->global. *bytes is what came over the network: 0 where it was there
+ * already. */
+static rd_status fetch_model(session *s, uint64_t version, uint64_t *bytes, rd_error *err)
+{
+    char path[64];
+    rd_response response;
+    *bytes = 0;
+    if (s->version == version)
+        return RD_OK;
+    s->version = NO_VERSION;
+    download d = {.into = s->global, .model = s->model};
+    (void)snprintf(path, sizeof path, "/v1/model/%" PRIu64, version);
+    rd_request request = {.method = "GET", .path = path, .take = take, .user = &d};
+    rd_status status = ask(s, &request, start_download_again, &response, err);
+    if (status == RD_OK && response.status != 200)
+        status = refused(&response, err);
+    else if (status == RD_OK)
+        status = d.stream != NULL
+                     ? rd_tensor_stream_finish(d.stream, err)
+                     : rd_fail(err, RD_ERR_FORMAT, "model version %" PRIu64 " came empty", version);
+    rd_tensor_stream_free(d.stream);
+    if (status != RD_OK)
+        return status;
+    *bytes = response.received;
+    s->version = version;
+    return RD_OK;
+}
+
+/* Sends the delta. What the aggregator does not want is told and not repeated; the next task decides what
+ * follows. */
+static rd_status deliver(session *s, uint64_t round, const rd_report *report, rd_error *err)
+{
+    char path[64], reason[400], *header = NULL;
+    size_t header_size;
+    rd_response response;
+    int counted = 0;
+    double started = clock_seconds();
+    rd_status status = rd_update_header(s->model, round, report, &header, &header_size, err);
+    if (status != RD_OK)
+        return status;
+    size_t size = rd_model_parameter_count(s->model) * sizeof *s->delta;
+    (void)snprintf(path, sizeof path, "/v1/update/%" PRIu64, round);
+    rd_request request = {.method = "POST",
+                          .path = path,
+                          .content_type = "application/octet-stream",
+                          .body = {{header, header_size}, {s->delta, size}}};
+    status = ask(s, &request, NULL, &response, err);
+    free(header);
+    if (status != RD_OK)
+        return status;
+    if (response.status == 200) {
+        status = rd_receipt_parse(response.body, response.size, &round, &counted, err);
+        if (status == RD_OK)
+            say(s, "round %" PRIu64 ": delivered %zu bytes in %.0f ms%s", round, header_size + size,
+                1000.0 * (clock_seconds() - started), counted ? "" : " (it was counted before)");
+        return status;
+    }
+    if (response.status == 401 || response.status == 403)
+        return refused(&response, err);
+    rd_refusal_parse(response.body, response.size, reason, sizeof reason);
+    say(s, "round %" PRIu64 ": the update was not taken (%d): %s", round, response.status, reason);
+    return RD_OK;
+}
+
+static rd_status leave(session *s, rd_error *err)
+{
+    rd_response response;
+    rd_request request = {.method = "POST", .path = "/v1/leave", .content_type = JSON_TYPE};
+    return rd_transport_request(s->transport, &request, &response, err);
+}
+
+/* After a signal: the transport gives up whatever it does, so a fresh one carries the last word. It may fail.
+ */
+static void say_goodbye(session *s)
+{
+    static const volatile sig_atomic_t never = 0;
+    rd_error ignored;
+    rd_transport_options options = s->options->transport;
+    options.stop = &never;
+    rd_transport_free(s->transport);
+    s->transport = NULL;
+    if (rd_transport_create(&options, &s->transport, &ignored) == RD_OK && leave(s, &ignored) == RD_OK)
+        say(s, "left the run");
+}
+
+static rd_status train_and_deliver(session *s, const rd_task *task, rd_error *err)
+{
+    const rd_config *c = &s->welcome.config;
+    rd_report report;
+    uint64_t bytes;
+    rd_status status = fetch_model(s, task->model, &bytes, err);
+    if (status != RD_OK)
+        return status;
+    rd_local_task work = {.training = &c->training,
+                          .evaluation = &c->client_evaluation,
+                          .seed = c->seed,
+                          .round = task->round,
+                          .client_key = rd_client_key(s->welcome.client)};
+    double started = clock_seconds();
+    status = rd_local_round_run(s->trainer, &work, &s->data, rd_dataset_all_rows(&s->data), s->global,
+                                s->delta, &report, err);
+    if (status == RD_ERR_RANGE) { /* training diverged: this round has to do without this client */
+        say(s, "round %" PRIu64 ": %s", task->round, err->message);
+        return leave(s, err);
+    }
+    if (status != RD_OK)
+        return status;
+    report.seconds = clock_seconds() - started;
+    char before[64] = "";
+    if (report.before.samples > 0)
+        (void)snprintf(before, sizeof before, "loss before %.4f, ", report.before.loss);
+    say(s,
+        "round %" PRIu64 ": fetched %" PRIu64 " bytes; trained on %" PRIu64 " samples in %.3f s: %sloss %.4f",
+        task->round, bytes, report.samples, report.seconds, before, report.running_loss);
+    return deliver(s, task->round, &report, err);
+}
+
+/* ---- the whole ---- */
+
+static rd_status next_task(session *s, rd_task *task, bool *some, rd_error *err)
+{
+    char path[64];
+    rd_response response;
+    (void)snprintf(path, sizeof path, "/v1/task?wait=%d", POLL_SECONDS);
+    rd_request request = {.method = "GET", .path = path, .long_poll_seconds = POLL_SECONDS};
+    rd_status status = ask(s, &request, NULL, &response, err);
+    *some = false;
+    if (status != RD_OK || response.status == 204)
+        return status;
+    if (response.status != 200)
+        return refused(&response, err);
+    *some = true;
+    return rd_task_parse(response.body, response.size, task, err);
+}
+
+static rd_status live(session *s, rd_error *err)
+{
+    rd_status status = RD_OK;
+    while (status == RD_OK && !stopped(s)) {
+        rd_task task;
+        bool some = false;
+        status = next_task(s, &task, &some, err);
+        if (status != RD_OK || !some)
+            continue;
+        if (task.kind == RD_TASK_FINISHED) {
+            say(s, "the run is finished after round %" PRIu64, task.round);
+            return RD_OK;
+        }
+        status = train_and_deliver(s, &task, err);
+    }
+    return status;
+}
+
+rd_status rd_session_run(const rd_session_options *options, rd_error *err)
+{
+    rd_status status = RD_OK;
+    session s = {.options = options, .version = NO_VERSION};
+    s.jitter = rd_random_stream((uint64_t)time(NULL), RD_PURPOSE_JITTER, 0, (uint64_t)getpid());
+    RD_TRY(rd_transport_create(&options->transport, &s.transport, err));
+    status = rd_source_load(&options->data, &s.data, err);
+    if (status != RD_OK) {
+        status = err->status = RD_ERR_DATA;
+        goto cleanup;
+    }
+    RD_TRY(join(&s, err));
+    RD_TRY(plan(&s, err));
+    status = live(&s, err);
+cleanup:
+    if (stopped(&s)) {
+        if (s.joined)
+            say_goodbye(&s);
+        status = RD_OK;
+    }
+    rd_transport_free(s.transport);
+    rd_trainer_free(s.trainer);
+    free(s.global);
+    free(s.delta);
+    rd_model_free(s.model);
+    rd_config_free(&s.welcome.config);
+    rd_dataset_free(&s.data);
+    return status;
+}

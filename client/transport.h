@@ -1,0 +1,56 @@
+/* transport.h: one kept-open HTTPS connection to the aggregator, one request at a time. */
+#ifndef RONDO_CLIENT_TRANSPORT_H
+#define RONDO_CLIENT_TRANSPORT_H
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/error.h"
+
+typedef struct rd_transport rd_transport;
+
+typedef struct rd_transport_options {
+    const char *url;                   /* "https://HOST:PORT", without a path */
+    const char *ca, *cert, *key;       /* PEM files */
+    const volatile sig_atomic_t *stop; /* not 0: give up what is under way */
+} rd_transport_options;
+
+rd_status rd_transport_create(const rd_transport_options *options, rd_transport **out,
+                              rd_error *err) RD_MUST_CHECK;
+void rd_transport_free(rd_transport *t);
+
+/* A body in pieces that lie where they lie: the header of an update, and the delta itself. */
+typedef struct rd_piece {
+    const void *bytes;
+    size_t count;
+} rd_piece;
+#define RD_REQUEST_PIECES 2
+
+typedef struct rd_request {
+    const char *method;       /* "GET" or "POST" */
+    const char *path;         /* "/v1/task?wait=30" */
+    const char *content_type; /* of the body; NULL: no body */
+    rd_piece body[RD_REQUEST_PIECES];
+    unsigned long_poll_seconds; /* how long the aggregator may take to begin its answer; 0: not long */
+    /* Takes the body of a 200 as it arrives; NULL: it is collected like any other. A failure ends the
+     * request. */
+    rd_status (*take)(void *user, const void *bytes, size_t count, rd_error *err);
+    void *user;
+} rd_request;
+
+typedef struct rd_response {
+    int status;
+    unsigned retry_after; /* seconds; 0: not told */
+    const char *body;     /* (size), valid until the next request; at most 1 MB */
+    size_t size;
+    uint64_t received; /* bytes of body, taken ones included */
+} rd_response;
+
+/* RD_OK: there is an answer, whatever its status. RD_ERR_NETWORK: unreachable or gone, trying again may help;
+ * RD_ERR_REFUSED: TLS failed for a reason that will not go away; RD_ERR_CONFIG: a certificate file is
+ * unusable; or what take returned. */
+rd_status rd_transport_request(rd_transport *t, const rd_request *request, rd_response *response,
+                               rd_error *err) RD_MUST_CHECK;
+
+#endif

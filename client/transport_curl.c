@@ -1,0 +1,290 @@
+/* transport_curl.c: transport.h with libcurl. */
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "transport.h"
+
+#define MAX_COLLECTED (1u << 20)
+#define EXPECT_FROM \
+    (1u << 20) /* bodies from here on ask "Expect: 100-continue" first: a refusal then costs nothing */
+#define SILENCE_SECONDS 60 /* a connection on which nothing moves for so long is given up */
+
+struct rd_transport {
+    CURL *curl;
+    rd_transport_options options;
+    char url[1024];
+    char reason[CURL_ERROR_SIZE];
+
+    /* The request under way. */
+    const rd_request *request;
+    size_t sent; /* bytes of the body */
+    rd_response *response;
+    rd_status take_status;
+    rd_error take_error;
+    char *collected; /* (collected_size) */
+    size_t collected_size, collected_capacity;
+};
+
+static size_t body_size(const rd_request *r)
+{
+    size_t size = 0;
+    for (int i = 0; i < RD_REQUEST_PIECES; i++)
+        size += r->body[i].count;
+    return size;
+}
+
+/* ---- libcurl asks ---- */
+
+static size_t on_read(char *into, size_t size, size_t count, void *user)
+{
+    rd_transport *t = user;
+    size_t room = size * count, skip = t->sent, given = 0;
+    for (int i = 0; i < RD_REQUEST_PIECES && given < room; i++) {
+        const rd_piece *p = &t->request->body[i];
+        if (skip >= p->count) {
+            skip -= p->count;
+            continue;
+        }
+        size_t n = p->count - skip < room - given ? p->count - skip : room - given;
+        memcpy(into + given, (const char *)p->bytes + skip, n);
+        given += n;
+        skip = 0;
+    }
+    t->sent += given;
+    return given;
+}
+
+/* A connection that was kept open may turn out to be closed: libcurl then sends the body again on a new one.
+ */
+static int on_seek(void *user, curl_off_t offset, int origin)
+{
+    rd_transport *t = user;
+    if (origin != SEEK_SET || offset < 0 || (size_t)offset > body_size(t->request))
+        return CURL_SEEKFUNC_CANTSEEK;
+    t->sent = (size_t)offset;
+    return CURL_SEEKFUNC_OK;
+}
+
+static bool collect(rd_transport *t, const char *bytes, size_t count)
+{
+    if (t->collected_size + count > MAX_COLLECTED)
+        return false;
+    if (t->collected_size + count > t->collected_capacity) {
+        size_t capacity = 2 * (t->collected_size + count);
+        char *grown = realloc(t->collected, capacity);
+        if (grown == NULL)
+            return false;
+        t->collected = grown;
+        t->collected_capacity = capacity;
+    }
+    memcpy(t->collected + t->collected_size, bytes, count);
+    t->collected_size += count;
+    return true;
+}
+
+static size_t on_write(char *bytes, size_t size, size_t count, void *user)
+{
+    rd_transport *t = user;
+    long status = 0;
+    size_t n = size * count;
+    t->response->received += n;
+    curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status == 200 && t->request->take != NULL) {
+        t->take_status = t->request->take(t->request->user, bytes, n, &t->take_error);
+        return t->take_status == RD_OK ? n : CURL_WRITEFUNC_ERROR;
+    }
+    return collect(t, bytes, n) ? n : CURL_WRITEFUNC_ERROR;
+}
+
+static int on_progress(void *user, curl_off_t down, curl_off_t down_now, curl_off_t up, curl_off_t up_now)
+{
+    rd_transport *t = user;
+    (void)down;
+    (void)down_now;
+    (void)up;
+    (void)up_now;
+    return *t->options.stop != 0;
+}
+
+/* ---- what went wrong ---- */
+
+/* The alerts by which a server says what it thinks of our certificate, in OpenSSL's words. */
+static const struct {
+    const char *alert, *meaning;
+} alerts[] = {
+    {"unknown ca", "the aggregator does not trust the authority that signed --cert"},
+    {"certificate expired", "the aggregator says that --cert has expired"},
+    {"certificate revoked", "the aggregator says that --cert was revoked"},
+    {"bad certificate",
+     "the aggregator refused --cert: not signed by its authority, expired, or not made for clients"},
+    {"certificate unknown", "the aggregator refused --cert"},
+    {"unsupported certificate", "the aggregator refused --cert: it is not a client's certificate"},
+    {"handshake failure", "no common TLS version and cipher suite with the aggregator, or it refused --cert"},
+    {"access denied", "the aggregator refused --cert"},
+};
+
+static rd_status explain_tls(const rd_transport *t, rd_error *err)
+{
+    for (size_t i = 0; i < sizeof alerts / sizeof *alerts; i++)
+        if (strstr(t->reason, "alert") != NULL && strstr(t->reason, alerts[i].alert) != NULL)
+            return rd_fail(err, RD_ERR_REFUSED, "%s: %s", t->options.url, alerts[i].meaning);
+    if (strstr(t->reason, "wrong version number") != NULL ||
+        strstr(t->reason, "packet length too long") != NULL)
+        return rd_fail(err, RD_ERR_REFUSED, "%s: this port does not speak TLS", t->options.url);
+    return rd_fail(err, RD_ERR_NETWORK, "%s: the connection failed: %s", t->options.url, t->reason);
+}
+
+static rd_status explain(const rd_transport *t, CURLcode code, rd_error *err)
+{
+    switch (code) {
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return rd_fail(err, RD_ERR_REFUSED,
+                       "%s: the aggregator's certificate was not accepted: it must be signed by --ca %s, be "
+                       "valid now, and "
+                       "name the host in --aggregator (%s)",
+                       t->options.url, t->options.ca, t->reason);
+    case CURLE_SSL_CERTPROBLEM:
+        return rd_fail(err, RD_ERR_CONFIG, "--cert %s and --key %s cannot be used: %s", t->options.cert,
+                       t->options.key, t->reason);
+    case CURLE_SSL_CACERT_BADFILE:
+        return rd_fail(err, RD_ERR_CONFIG, "--ca %s cannot be used: %s", t->options.ca, t->reason);
+    case CURLE_ABORTED_BY_CALLBACK:
+        return rd_fail(err, RD_ERR_NETWORK, "interrupted");
+    case CURLE_WRITE_ERROR:
+        if (t->take_status != RD_OK)
+            return rd_fail(err, t->take_status, "%s", t->take_error.message);
+        return rd_fail(err, RD_ERR_FORMAT, "%s: an answer of more than 1 MB", t->options.url);
+    default:
+        return explain_tls(t, err);
+    }
+}
+
+/* ---- a request ---- */
+
+static rd_status prepare(rd_transport *t, const rd_request *r, struct curl_slist **headers, rd_error *err)
+{
+    char line[160];
+    CURL *c = t->curl;
+    size_t size = body_size(r);
+    (void)snprintf(t->url, sizeof t->url, "%s%s", t->options.url, r->path);
+    curl_easy_setopt(c, CURLOPT_URL, t->url);
+    curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)(SILENCE_SECONDS + r->long_poll_seconds));
+    if (strcmp(r->method, "GET") == 0) {
+        curl_easy_setopt(c, CURLOPT_HTTPGET, 1L);
+        return RD_OK;
+    }
+    curl_easy_setopt(c, CURLOPT_POST, 1L);
+    curl_easy_setopt(c, CURLOPT_POSTFIELDS, NULL);
+    curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
+    (void)snprintf(line, sizeof line, "Content-Type: %s", r->content_type != NULL ? r->content_type : "");
+    *headers = curl_slist_append(NULL, line);
+    struct curl_slist *more =
+        curl_slist_append(*headers, size >= EXPECT_FROM ? "Expect: 100-continue" : "Expect:");
+    if (*headers == NULL || more == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for a request");
+    *headers = more;
+    return RD_OK;
+}
+
+rd_status rd_transport_request(rd_transport *t, const rd_request *request, rd_response *response,
+                               rd_error *err)
+{
+    struct curl_slist *headers = NULL;
+    long status = 0;
+    curl_off_t retry_after = 0;
+    memset(response, 0, sizeof *response);
+    t->request = request;
+    t->response = response;
+    t->sent = t->collected_size = 0;
+    t->take_status = RD_OK;
+    t->reason[0] = '\0';
+    rd_status outcome = prepare(t, request, &headers, err);
+    if (outcome == RD_OK) {
+        curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, headers);
+        CURLcode code = curl_easy_perform(t->curl);
+        if (code != CURLE_OK && t->reason[0] == '\0')
+            (void)snprintf(t->reason, sizeof t->reason, "%s", curl_easy_strerror(code));
+        outcome = code == CURLE_OK ? RD_OK : explain(t, code, err);
+        curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, NULL);
+    }
+    curl_slist_free_all(headers);
+    curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(t->curl, CURLINFO_RETRY_AFTER, &retry_after);
+    response->status = (int)status;
+    response->retry_after = retry_after > 0 && retry_after < 3600 ? (unsigned)retry_after : 0;
+    response->body = t->collected != NULL ? t->collected : "";
+    response->size = t->collected_size;
+    return outcome;
+}
+
+/* ---- life ---- */
+
+static rd_status check_options(const rd_transport_options *o, rd_error *err)
+{
+    const char *const files[][2] = {{"--ca", o->ca}, {"--cert", o->cert}, {"--key", o->key}};
+    for (size_t i = 0; i < 3; i++)
+        if (access(files[i][1], R_OK) != 0)
+            return rd_fail(err, RD_ERR_CONFIG, "%s %s: cannot be read", files[i][0], files[i][1]);
+    if (strncmp(o->url, "https://", 8) != 0 || strchr(o->url + 8, '/') != NULL || o->url[8] == '\0')
+        return rd_fail(err, RD_ERR_USAGE, "--aggregator: expected https://HOST:PORT, found '%s'", o->url);
+    return RD_OK;
+}
+
+rd_status rd_transport_create(const rd_transport_options *options, rd_transport **out, rd_error *err)
+{
+    rd_status status = check_options(options, err);
+    if (status != RD_OK)
+        return status;
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    rd_transport *t = calloc(1, sizeof *t);
+    CURL *c = t != NULL ? t->curl = curl_easy_init() : NULL;
+    if (c == NULL) {
+        free(t);
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the HTTPS connection");
+    }
+    t->options = *options;
+    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, t->reason);
+    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https");
+    curl_easy_setopt(c, CURLOPT_PROXY, "");
+    curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(
+        c, CURLOPT_SSL_CIPHER_LIST,
+        "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256:"
+        "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384");
+    curl_easy_setopt(c, CURLOPT_CAINFO, options->ca);
+    curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
+    curl_easy_setopt(c, CURLOPT_SSLCERT, options->cert);
+    curl_easy_setopt(c, CURLOPT_SSLKEY, options->key);
+    curl_easy_setopt(c, CURLOPT_TCP_NODELAY, 1L);
+    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, 10L);
+    curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 64L * 1024);
+    curl_easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, 64L * 1024);
+    curl_easy_setopt(c, CURLOPT_READFUNCTION, on_read);
+    curl_easy_setopt(c, CURLOPT_READDATA, t);
+    curl_easy_setopt(c, CURLOPT_SEEKFUNCTION, on_seek);
+    curl_easy_setopt(c, CURLOPT_SEEKDATA, t);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_write);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, t);
+    curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(c, CURLOPT_XFERINFODATA, t);
+    *out = t;
+    return RD_OK;
+}
+
+void rd_transport_free(rd_transport *t)
+{
+    if (t == NULL)
+        return;
+    curl_easy_cleanup(t->curl);
+    curl_global_cleanup();
+    free(t->collected);
+    free(t);
+}
