@@ -161,15 +161,18 @@ Test(steps, the_learning_rate_decays_by_round)
 {
     rd_model *m = model_from_text("{\"preset\": \"softmax-regression\", \"input\": 4, \"classes\": 3}");
     rd_dataset d = random_classes(20, 4, 3);
-    float global[15] = {0}, first[15], third[15];
+    float global[15] = {0}, constant[15], first[15], third[15];
     rd_report report;
     round_call call = {m, training_of(1, 0, 0.1f), {0}, 1, 1, &d, rd_dataset_all_rows(&d), global};
+    run_well(&call, constant, &report);
     call.training.learning_rate_decay = 0.5f;
     run_well(&call, first, &report);
     call.round = 3;
     run_well(&call, third, &report);
-    for (size_t i = 0; i < 15; i++)
-        cr_assert_float_eq(third[i], 0.25 * first[i], 1e-7); /* one step each: the delta is -lr * gradient */
+    for (size_t i = 0; i < 15; i++) { /* one step each: the delta is -lr * gradient */
+        cr_assert_eq(first[i], constant[i], "round 1 has the full rate");
+        cr_assert_float_eq(third[i], 0.25 * first[i], 1e-7);
+    }
     rd_dataset_free(&d);
     rd_model_free(m);
 }
@@ -269,7 +272,7 @@ static void *thread_run(void *user)
     return NULL;
 }
 
-Test(bits, depend_on_the_client_and_the_round_alone)
+static void check_bits(float momentum)
 {
     rd_model *m = model_from_text(small_model);
     size_t n = rd_model_parameter_count(m), bytes = n * sizeof(float);
@@ -280,6 +283,7 @@ Test(bits, depend_on_the_client_and_the_round_alone)
     rd_trainer *t;
     rd_model_init(m, 5, global);
     round_call call = small_call(m, &d, global);
+    call.training.momentum = momentum;
     run_well(&call, once, &report);
 
     /* a larger trainer that has served another client before */
@@ -319,6 +323,17 @@ Test(bits, depend_on_the_client_and_the_round_alone)
     free(other);
     rd_dataset_free(&d);
     rd_model_free(m);
+}
+
+Test(bits, depend_on_the_client_and_the_round_alone)
+{
+    check_bits(0);
+}
+
+/* A velocity left over from another client would show. */
+Test(bits, depend_on_the_client_and_the_round_alone_with_momentum)
+{
+    check_bits(0.9f);
 }
 
 /* A simulated client owns some rows of a large set, a deployed one has a file of its own with the same rows.
