@@ -72,8 +72,7 @@ END
 # Unpacks the Debian package $1 into $work/deb.
 debian_package() {
     command -v apt-get >/dev/null || fail "$name comes from the Debian package $1, and this machine has no apt-get"
-    # apt's own user must be able to write here, or apt warns.
-    mkdir "$work/apt" && chmod 0777 "$work/apt"
+    mkdir "$work/apt"
     if ! (cd "$work/apt" && apt-get -qq download "$1") 2>"$work/apt.log"; then
         # Fresh machines and containers have no package lists.
         as_root apt-get -qq update >>"$work/apt.log" 2>&1 || true

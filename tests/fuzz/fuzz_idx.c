@@ -1,0 +1,16 @@
+/* IDX: two bytes say where the images end and the labels begin. */
+#include "data/parse.h"
+#include "dataset_holds.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
+{
+    rd_dataset d;
+    if (count < 2)
+        return 0;
+    size_t left = count - 2, x_size = bytes[0] | (size_t)bytes[1] << 8;
+    x_size = x_size < left ? x_size : left;
+    rd_input images = rd_input_memory("images", bytes + 2, x_size);
+    rd_input labels = rd_input_memory("labels", bytes + 2 + x_size, left - x_size);
+    dataset_holds(rd_idx_read(&images, &labels, &d, NULL), &d);
+    return 0;
+}
