@@ -72,8 +72,8 @@ size_t rd_exact_find_unfit(const float *x, size_t count)
  *
  * x = +-mantissa * 2^(exponent - 150), where numbers below the smallest normal one have the exponent 1 and no
  * implied bit. In units of 2^-63 it has to move by exponent - 87 places: to the left by at most 62, since
- * |x| < 2^23, or to the right, and then half a unit is added first. (Products
- * are below 2^55, so 63 places and more all leave 0.)
+ * |x| < 2^23, or to the right, and then half a unit is added first. (Products are below 2^55, so 63 places
+ * and more all leave 0.)
  *
  * The sum changes sign instead of the term, by inverting its bits before and after: ~(~s + t) = s - t. */
 static inline __attribute__((always_inline)) void add_terms(int64_t *restrict high, uint64_t *restrict low,
@@ -105,35 +105,44 @@ static inline __attribute__((always_inline)) void add_terms(int64_t *restrict hi
     }
 }
 
-#ifdef __x86_64__
-__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw"))) static void
-add_terms_avx512(int64_t *high, uint64_t *low, const float *x, size_t count, uint32_t weight)
+static void add_portable(int64_t *high, uint64_t *low, const float *x, size_t count, uint32_t weight)
 {
     add_terms(high, low, x, count, weight);
 }
 
-__attribute__((target("avx2"))) static void add_terms_avx2(int64_t *high, uint64_t *low, const float *x,
-                                                           size_t count, uint32_t weight)
+#ifdef __x86_64__
+__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw"))) static void
+add_avx512(int64_t *high, uint64_t *low, const float *x, size_t count, uint32_t weight)
+{
+    add_terms(high, low, x, count, weight);
+}
+
+__attribute__((target("avx2"))) static void add_avx2(int64_t *high, uint64_t *low, const float *x,
+                                                     size_t count, uint32_t weight)
 {
     add_terms(high, low, x, count, weight);
 }
 #endif
+
+size_t rd_exact_loops(rd_exact_loop loops[RD_EXACT_LOOPS_MAX])
+{
+    size_t n = 0;
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
+        loops[n++] = (rd_exact_loop){"AVX-512", add_avx512};
+    if (__builtin_cpu_supports("avx2"))
+        loops[n++] = (rd_exact_loop){"AVX2", add_avx2};
+#endif
+    loops[n++] = (rd_exact_loop){"portable", add_portable};
+    return n;
+}
 
 void rd_exact_vector_add(rd_exact_vector *v, size_t first, const float *x, size_t count, uint32_t weight)
 {
-#ifdef __x86_64__
-    bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
-    if (avx512) {
-        add_terms_avx512(v->high + first, v->low + first, x, count, weight);
-        return;
-    }
-    if (__builtin_cpu_supports("avx2")) {
-        add_terms_avx2(v->high + first, v->low + first, x, count, weight);
-        return;
-    }
-#endif
-    add_terms(v->high + first, v->low + first, x, count, weight);
+    rd_exact_loop loops[RD_EXACT_LOOPS_MAX];
+    (void)rd_exact_loops(loops);
+    loops[0].add(v->high + first, v->low + first, x, count, weight);
 }
 
 /* ---- partial sums and means ---- */
@@ -148,14 +157,35 @@ void rd_exact_vector_merge(rd_exact_vector *into, const rd_exact_vector *from)
     }
 }
 
+/* high:low * 2^-63, rounded to the nearest double (halves to even).
+ *
+ * The 63 bits from the leading one on, with a last bit that is set if anything but zeros follows, round to
+ * the same double as the whole number: conversion keeps 53 of them. (double) of an __int128 gives the same at
+ * twice the price, for its branches depend on signs, which are as good as random. */
+static inline double nearest_double(int64_t high, uint64_t low)
+{
+    uint64_t sign = (uint64_t)(high >> 63);
+    uint64_t size_low = (low ^ sign) - sign; /* the absolute value */
+    uint64_t size_high = ((uint64_t)high ^ sign) + (sign & (low == 0));
+    bool wide = size_high != 0;
+    uint64_t top = wide ? size_high : size_low;
+    uint64_t rest = wide ? size_low : 0;
+    int zeros = __builtin_clzll(top | 1);
+    uint64_t leading = top << zeros | (rest >> 1) >> (63 - zeros);
+    uint64_t bits = leading >> 1 | (leading & 1) | (rest << zeros != 0);
+    union {
+        uint64_t bits;
+        double value;
+    } scale = {.bits = (uint64_t)(1023 - 63 + 1 - zeros + (wide ? 64 : 0)) << 52}; /* a power of two */
+    return (double)(int64_t)((bits ^ sign) - sign) * scale.value;
+}
+
 void rd_exact_vector_mean(const rd_exact_vector *v, size_t first, size_t count, uint64_t total_weight,
                           double *mean)
 {
     double weight = (double)total_weight; /* exact: at most 2^40 */
-    for (size_t i = 0; i < count; i++) {
-        unsigned __int128 sum = (unsigned __int128)(uint64_t)v->high[first + i] << 64 | v->low[first + i];
-        mean[i] = (double)(__int128)sum * 0x1p-63 / weight;
-    }
+    for (size_t i = 0; i < count; i++)
+        mean[i] = nearest_double(v->high[first + i], v->low[first + i]) / weight;
 }
 
 /* ---- one sum ---- */

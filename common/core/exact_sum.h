@@ -53,6 +53,15 @@ void rd_exact_vector_merge(rd_exact_vector *into, const rd_exact_vector *from);
 void rd_exact_vector_mean(const rd_exact_vector *v, size_t first, size_t count, uint64_t total_weight,
                           double *mean);
 
+/* The loops that rd_exact_vector_add can choose from on this processor, fastest first; it takes loops[0].
+ * They give the same bits: tests and benchmarks run each. Returns how many there are. */
+#define RD_EXACT_LOOPS_MAX 3
+typedef struct rd_exact_loop {
+    const char *name; /* "AVX2" */
+    void (*add)(int64_t *high, uint64_t *low, const float *x, size_t count, uint32_t weight);
+} rd_exact_loop;
+size_t rd_exact_loops(rd_exact_loop loops[RD_EXACT_LOOPS_MAX]);
+
 /* One sum of weighted doubles (losses, counts), in units of 2^-40: each value is rounded to the nearest unit
  * (halves to even) before its weight is applied, and nothing is rounded after that. A zeroed struct is an
  * empty sum; two sums are merged by adding their members. */
