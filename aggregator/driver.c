@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 #include <uv.h>
 
 #include "core/signals.h"
@@ -559,7 +558,7 @@ void rd_driver_free(rd_driver *d)
     uv_close((uv_handle_t *)&d->signals, NULL);
     uv_run(&d->loop, UV_RUN_DEFAULT);
     uv_loop_close(&d->loop);
-    close(d->signal_fd);
+    rd_signals_close(d->signal_fd);
     while (d->newcomers != NULL) {
         newcomer *n = d->newcomers;
         d->newcomers = n->next;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/options.h"
+#include "core/signals.h"
 #include "session.h"
 
 /* Exit codes, by which scripts tell what to do. */
@@ -41,13 +42,6 @@ static const char footer[] = "Example:\n"
                              "clients), 4 aggregator not reachable,\n"
                              "5 bad data, 6 bad configuration (certificate files, or what the aggregator "
                              "sent), 130 or 143 left after a signal.\n";
-
-static volatile sig_atomic_t stop_signal;
-
-static void on_signal(int number)
-{
-    stop_signal = number;
-}
 
 static rd_parse_result parse(int argc, char **argv, client_options *o, rd_error *err)
 {
@@ -147,23 +141,21 @@ int main(int argc, char **argv)
     rd_error err = {0};
     client_options o = {.retry_seconds = 300.0};
     rd_session_options session = {0};
+    int signals = -1;
     rd_parse_result parsed = parse(argc, argv, &o, &err);
     if (parsed == RD_PARSE_EXIT)
         return 0;
     rd_status status = parsed == RD_PARSE_RUN ? describe_data(&o, &session.data, &err) : RD_ERR_USAGE;
     if (status == RD_OK) {
-        struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-        sigaction(SIGINT, &action, NULL);
-        sigaction(SIGTERM, &action, NULL);
+        signals = rd_signals_open();
         signal(SIGPIPE, SIG_IGN);
-        session.transport = (rd_transport_options){o.aggregator, o.ca, o.cert, o.key, &stop_signal};
+        session.transport = (rd_transport_options){o.aggregator, o.ca, o.cert, o.key, signals};
         session.retry_seconds = o.retry_seconds;
         session.quiet = o.quiet;
         status = rd_session_run(&session, &err);
     }
     if (status != RD_OK)
         fprintf(stderr, "rondo-client: %s\n", err.message);
-    if (stop_signal != 0)
-        return 128 + stop_signal;
-    return exit_code(status);
+    int number = rd_signals_number(signals);
+    return number != 0 ? 128 + number : exit_code(status);
 }

@@ -15,6 +15,7 @@
 #include "codec/tensor_stream.h"
 #include "codec/update.h"
 #include "core/random.h"
+#include "core/signals.h"
 #include "data/dataset.h"
 #include "model/model.h"
 #include "train/local_round.h"
@@ -48,7 +49,7 @@ static double clock_seconds(void)
 
 static bool stopped(const session *s)
 {
-    return *s->options->transport.stop != 0;
+    return rd_signals_arrived(s->options->transport.signals, 0);
 }
 
 static void say(const session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -303,10 +304,9 @@ static rd_status leave(session *s, rd_error *err)
  */
 static void say_goodbye(session *s)
 {
-    static const volatile sig_atomic_t never = 0;
     rd_error ignored;
     rd_transport_options options = s->options->transport;
-    options.stop = &never;
+    options.signals = -1;
     rd_transport_free(s->transport);
     s->transport = NULL;
     if (rd_transport_create(&options, &s->transport, &ignored) == RD_OK && leave(s, &ignored) == RD_OK)

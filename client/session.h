@@ -2,7 +2,6 @@
 #ifndef RONDO_CLIENT_SESSION_H
 #define RONDO_CLIENT_SESSION_H
 
-#include <signal.h>
 #include <stdbool.h>
 
 #include "core/error.h"
@@ -16,7 +15,7 @@ typedef struct rd_session_options {
     bool quiet;
 } rd_session_options;
 
-/* Returns RD_OK when the run is finished, or when options->transport.stop was set (the aggregator is then
+/* Returns RD_OK when the run is finished, or when a signal arrived (the aggregator is then
  * told). RD_ERR_DATA, RD_ERR_CONFIG, RD_ERR_REFUSED, RD_ERR_NETWORK say why else it ended. */
 rd_status rd_session_run(const rd_session_options *options, rd_error *err) RD_MUST_CHECK;
 

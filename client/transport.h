@@ -2,7 +2,6 @@
 #ifndef RONDO_CLIENT_TRANSPORT_H
 #define RONDO_CLIENT_TRANSPORT_H
 
-#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,9 +10,9 @@
 typedef struct rd_transport rd_transport;
 
 typedef struct rd_transport_options {
-    const char *url;                   /* "https://HOST:PORT", without a path */
-    const char *ca, *cert, *key;       /* PEM files */
-    const volatile sig_atomic_t *stop; /* not 0: give up what is under way */
+    const char *url;             /* "https://HOST:PORT", without a path */
+    const char *ca, *cert, *key; /* PEM files */
+    int signals; /* rd_signals_open: when one arrives, what is under way is given up; -1: never */
 } rd_transport_options;
 
 rd_status rd_transport_create(const rd_transport_options *options, rd_transport **out,

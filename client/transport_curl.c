@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/signals.h"
 #include "transport.h"
 
 #define MAX_COLLECTED (1u << 20)
@@ -107,7 +108,7 @@ static int on_progress(void *user, curl_off_t down, curl_off_t down_now, curl_of
     (void)down_now;
     (void)up;
     (void)up_now;
-    return *t->options.stop != 0;
+    return rd_signals_arrived(t->options.signals, 0);
 }
 
 /* ---- what went wrong ---- */

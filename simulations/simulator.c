@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "data/source.h"
 #include "progress.h"
@@ -288,8 +287,7 @@ static void release(simulator *s)
     rd_partition_free(&s->partition);
     rd_dataset_free(&s->data);
     pthread_mutex_destroy(&s->lock);
-    if (s->signals >= 0)
-        close(s->signals);
+    rd_signals_close(s->signals);
 }
 
 rd_status rd_simulate(const rd_config *config, const rd_sim_options *options, bool *interrupted,

@@ -25,6 +25,7 @@ static rd_status open_body(const char *json, size_t size, cJSON **root, rd_field
 /* What fields.c calls a configuration error is a format error here. */
 static rd_status close_body(cJSON *root, rd_fields *f)
 {
+    (void)rd_fields_required(f);
     cJSON_Delete(root);
     if (f->status == RD_ERR_CONFIG)
         f->status = f->err->status = RD_ERR_FORMAT;
@@ -94,7 +95,7 @@ rd_status rd_welcome_parse(const char *json, size_t size, rd_welcome *out, rd_er
     rd_fields_text(&f, "client", out->client, sizeof out->client);
     rd_fields_require(&f, "config");
     const cJSON *config = rd_fields_item(&f, "config", true);
-    if (f.status == RD_OK) {
+    if (rd_fields_required(&f) == RD_OK) {
         char *text = cJSON_PrintUnformatted(config);
         f.status = text == NULL ? rd_fail(err, RD_ERR_MEMORY, "no memory for the run's configuration")
                                 : rd_config_parse(text, strlen(text), "the aggregator's configuration", NULL,

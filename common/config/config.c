@@ -136,6 +136,8 @@ static rd_status read_source(rd_fields *data, const char *name, const char *path
     rd_fields_text(&f, "labels", labels, sizeof labels);
     rd_fields_choice(&f, "format", formats + 1, COUNT_OF(formats) - 1, &format);
     bool given = rd_fields_has(&f, "format");
+    if (file[0] == '\0')
+        return rd_fields_finish(&f);
     if (f.status != RD_OK || resolve(&f, "path", folder, file) != RD_OK ||
         resolve(&f, "labels", folder, labels) != RD_OK)
         return f.status;

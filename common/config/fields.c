@@ -63,9 +63,16 @@ const cJSON *rd_fields_item(rd_fields *f, const char *key, bool object)
 
 void rd_fields_require(rd_fields *f, const char *key)
 {
-    if (ask(f, key) == NULL && f->status == RD_OK)
+    if (ask(f, key) == NULL && f->missing == NULL)
+        f->missing = key;
+}
+
+rd_status rd_fields_required(rd_fields *f)
+{
+    if (f->missing != NULL && f->status == RD_OK)
         f->status = rd_fail(f->err, RD_ERR_CONFIG, "%s: %s%s%s is missing", f->whose, f->path,
-                            f->path[0] != '\0' ? "." : "", key);
+                            f->path[0] != '\0' ? "." : "", f->missing);
+    return f->status;
 }
 
 bool rd_fields_has(const rd_fields *f, const char *key)
@@ -198,5 +205,5 @@ rd_status rd_fields_finish(rd_fields *f)
             f->status = rd_fail(f->err, RD_ERR_CONFIG, "%s: %s%s%s is there twice", f->whose, f->path,
                                 f->path[0] != '\0' ? "." : "", item->string);
     }
-    return f->status;
+    return rd_fields_required(f);
 }

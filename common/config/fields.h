@@ -21,6 +21,7 @@ typedef struct rd_fields {
     const char *path;    /* "training", or "" at the top */
     const char *asked[RD_FIELDS_MOST];
     size_t asked_count;
+    const char *missing; /* the first required key that is absent */
     rd_status status;
     rd_error *err;
 } rd_fields;
@@ -28,7 +29,7 @@ typedef struct rd_fields {
 /* Starts reading parent's key `name` (an object, or absent). */
 rd_fields rd_fields_section(rd_fields *parent, const char *name, const char *path);
 
-/* Readers leave *out alone where the key is absent; required ones then fail. */
+/* Readers leave *out alone where the key is absent. */
 void rd_fields_number(rd_fields *f, const char *key, double min, double max, bool min_excluded, double *out);
 void rd_fields_count(rd_fields *f, const char *key, uint64_t min, uint64_t max, uint64_t *out);
 void rd_fields_bool(rd_fields *f, const char *key, bool *out);
@@ -37,6 +38,7 @@ void rd_fields_text(rd_fields *f, const char *key, char *out, size_t size);
 void rd_fields_choice(rd_fields *f, const char *key, const char *const *words, size_t word_count, int *out);
 /* The item itself, or NULL; `object` demands an object. */
 const cJSON *rd_fields_item(rd_fields *f, const char *key, bool object);
+/* The key must be there. Told by rd_fields_finish, after unknown keys: a slip of the finger explains a missing key. */
 void rd_fields_require(rd_fields *f, const char *key);
 bool rd_fields_has(const rd_fields *f, const char *key);
 /* A key that has no meaning here: `when` says when it has. */
@@ -44,7 +46,10 @@ void rd_fields_only(rd_fields *f, const char *key, bool allowed, const char *whe
 /* A failure of the reader's own about a key. */
 void rd_fields_fail(rd_fields *f, const char *key, const char *expected);
 
-/* Refuses unknown and repeated keys, and returns the first failure of all. */
+/* The first failure of all, a missing key included: for objects in which unknown keys are allowed. */
+rd_status rd_fields_required(rd_fields *f);
+
+/* Refuses unknown and repeated keys, too, and returns the first failure of all. */
 rd_status rd_fields_finish(rd_fields *f);
 
 #endif

@@ -1,23 +1,58 @@
-/* signals.c: see signals.h. */
+/* signals.c: see signals.h. A handler and not a blocked mask with signalfd: libraries start threads before main (OpenBLAS
+ * does), and a signal that is blocked everywhere else would be delivered to one of those. */
 #include "core/signals.h"
 
+#include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
-#include <sys/signalfd.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t event = -1; /* a handler has no argument of ours: this is the one variable of its kind */
+
+static void on_signal(int number)
+{
+    int kept = errno;
+    uint64_t value = (uint64_t)number;
+    ssize_t written = write(event, &value, sizeof value);
+    (void)written; /* the counter cannot be full: a second signal does not come here */
+    errno = kept;
+}
 
 int rd_signals_open(void)
 {
-    sigset_t ending;
-    sigemptyset(&ending);
-    sigaddset(&ending, SIGINT);
-    sigaddset(&ending, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &ending, NULL);
-    return signalfd(-1, &ending, SFD_NONBLOCK | SFD_CLOEXEC);
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+    event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (event >= 0) {
+        sigaction(SIGINT, &action, NULL);
+        sigaction(SIGTERM, &action, NULL);
+    }
+    return event;
 }
 
 bool rd_signals_arrived(int fd, int milliseconds)
 {
     struct pollfd waiting = {.fd = fd, .events = POLLIN};
     return poll(&waiting, 1, milliseconds) > 0;
+}
+
+int rd_signals_number(int fd)
+{
+    uint64_t value;
+    if (read(fd, &value, sizeof value) != (ssize_t)sizeof value)
+        return 0;
+    ssize_t written = write(fd, &value, sizeof value); /* reading has emptied it, and it stays visible */
+    (void)written;
+    return (int)value;
+}
+
+void rd_signals_close(int fd)
+{
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    event = -1;
+    if (fd >= 0)
+        close(fd);
 }

@@ -25,10 +25,12 @@ def delta(weight=(0.5, -0.25), bias=(1.0,), round=1, samples=10, **changes):
 
 
 def one_round(world, **options):
-    """An aggregator with round 1 open for client 'good', who has joined."""
-    world.certificates(["good", "evil"])
-    aggregator = world.aggregator(make_config(world, **options), "--linger-seconds", "0")
+    """An aggregator with round 1 open for client 'good', and for 'holder', who keeps it open until `finish`."""
+    world.certificates(["good", "evil", "holder"])
+    aggregator = world.aggregator(make_config(world, **{"min_clients": 2, **options}), "--linger-seconds", "0")
     good = world.session(aggregator, "good")
+    good.holder = world.session(aggregator, "holder")
+    good.holder.join()
     status, welcome, _ = good.join()
     assert status == 200 and welcome["client"] == "good"
     status, task, _ = good.task()
@@ -40,6 +42,7 @@ def finish(world, aggregator, good):
     """The good client delivers, is counted, and the model is exactly what it should be."""
     status, receipt, _ = good.update(1, delta())
     assert (status, receipt) == (200, {"round": 1, "counted": True}), (status, receipt)
+    assert good.holder.request("POST", "/v1/leave")[0] == 204
     wait_for(lambda: len(world.rounds()) == 2, "the round is committed", process=aggregator)
     with open(world.path("state/models/000000.safetensors"), "rb") as f:
         before = read_safetensors(f.read())
@@ -96,13 +99,14 @@ def test_a_good_digest_is_accepted(world):
 
 
 def test_second_delivery_counts_once(world):
-    aggregator, good = one_round(world, rounds=2, min_clients=1)
+    aggregator, good = one_round(world, rounds=2)
     assert good.update(1, delta())[1] == {"round": 1, "counted": True}
     assert good.update(1, delta(weight=(9, 9)))[1] == {"round": 1, "counted": False}
+    assert good.holder.update(1, delta())[1]["counted"]
     assert good.task()[1]["round"] == 2
     assert good.update(1, delta())[1] == {"round": 1, "counted": False}
     wait_for(lambda: len(world.rounds()) == 2, "the round is committed")
-    assert world.rounds()[1]["counted"] == 1 and world.rounds()[1]["samples"] == 10
+    assert world.rounds()[1]["counted"] == 2 and world.rounds()[1]["samples"] == 20
 
 
 def test_strangers(world):
@@ -154,7 +158,7 @@ def test_certificates_of_others(world):
     openssl(world, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
             "/CN=stranger", "-keyout", "certs/stranger.key", "-out", "certs/stranger.crt")
     handshake_fails(world, aggregator, "stranger", "not correctly signed by the trusted CA")
-    handshake_fails(world, aggregator, None, "no client certificate")
+    handshake_fails(world, aggregator, None, "sent no certificate")
     openssl(world, "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=old",
             "-keyout", "certs/old.key", "-out", "old.csr")
     world.write("ca.cnf", "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nnew_certs_dir=.\nserial=serial\ndefault_md=sha256\npolicy=p\n"
@@ -232,7 +236,8 @@ def test_slow_sender_is_dropped(world):
     except OSError:
         pass
     assert time.monotonic() - started < 10
-    finish(world, aggregator, world.session(aggregator, "good"))
+    status, receipt, _ = world.session(aggregator, "good").update(1, delta())
+    assert (status, receipt["counted"]) == (200, True)
 
 
 def test_full_disk(world):
@@ -252,6 +257,7 @@ def test_full_disk(world):
                 pass
         status, body, headers = good.update(1, delta())
         if status == 200:  # a tiny update may find room where a page is left; then the model file does not
+            good.holder.request("POST", "/v1/leave")
             wait_for(lambda: "trying again" in read(aggregator.log), "the aggregator says that the disk is full", 20, aggregator)
         else:
             assert status == 507 and headers["Retry-After"], (status, body)
@@ -287,7 +293,7 @@ def test_aggregator_cannot_start(world):
     assert "another" in serve(state="state") or "lock" in serve(state="state")
     bad = world.write("bad.json", {"rounds": 1, "model": MODEL, "training": {"learning_rte": 0.1}})
     assert "learning_rte" in serve(config=bad)
-    other = world.write("other.json", {"rounds": 1, "seed": 99, "model": MODEL, "training": {"learning_rate": 0.1}, "cohort": {"min_clients": 1, "deadline_seconds": 300}})
+    other = world.write("other.json", {"rounds": 1, "seed": 99, "model": MODEL, "training": {"learning_rate": 0.1}, "cohort": {"min_clients": 2, "deadline_seconds": 300}})
     finish(world, aggregator, good)
     assert wait_exit(aggregator) == 0
     assert "seed" in serve(config=other, state="state")
