@@ -5,13 +5,18 @@
  * Mutual TLS is the only way in: TLS 1.2 or newer, AEAD suites, ChaCha20-Poly1305 preferred.
  *
  * A request is shown to the application as an rd_exchange, in calls on the connection's own worker thread:
- *     on_request   headers are complete: answer at once (the body, if any, is then skipped or the connection
- * closed), or park (long poll), or return without either to be given the body on_body      the next bytes of
- * the body, as they arrive on_complete  the body is complete: answer now on_wake      rd_server_wake was
- * called, or the parking time is over (timed_out): answer or stay parked on_close     the exchange is over
- * (answered, failed, or the client went away): free what user points to
+ *     on_request   the head is complete: answer at once (what follows of a small body is dropped; for a large
+ *                  one the connection is closed behind the answer), or park (long poll), or return without
+ *                  either to be given the body
+ *     on_body      the next bytes of the body, as they arrive; may answer, too
+ *     on_complete  the request is complete and not answered: answer now, or park
+ *     on_wake      rd_server_wake was called, or the parking time is over (timed_out): answer, or return to
+ *                  stay parked (after timed_out: for as long again)
+ *     on_close     the exchange is over (answered, failed, or the client went away): free what user points
+ * to; exactly once for each on_request
  *
- * Memory per connection: the TLS context (about 40 KB with Debian's mbedTLS) plus one 16 KB buffer. */
+ * Memory per connection: the TLS context (about 40 KB with Debian's mbedTLS), and a 16 KB buffer each way
+ * only while something is in it. */
 #ifndef RONDO_AGGREGATOR_SERVER_H
 #define RONDO_AGGREGATOR_SERVER_H
 
@@ -25,13 +30,14 @@ typedef struct rd_server rd_server;
 typedef struct rd_exchange rd_exchange;
 
 typedef struct rd_server_app {
+    /* None may be NULL. */
     void (*on_request)(rd_exchange *x, void *app);
     void (*on_body)(rd_exchange *x, const uint8_t *bytes, size_t count, void *app);
     void (*on_complete)(rd_exchange *x, void *app);
     void (*on_wake)(rd_exchange *x, bool timed_out, void *app);
     void (*on_close)(rd_exchange *x, void *app);
-    /* A line for the log about a connection that never became a request: failed handshake, plain HTTP, slow
-     * sender. */
+    /* A line for the log about what never became a request: failed handshake, plain HTTP, slow sender, no
+     * descriptors left. May come from any thread of the server. */
     void (*on_trouble)(const char *peer_address, const char *what, void *app);
     void *app;
 } rd_server_app;
@@ -53,8 +59,9 @@ rd_status rd_server_start(const rd_server_options *options, const rd_server_app 
 unsigned rd_server_port(const rd_server *s);
 /* From any thread: every parked exchange gets on_wake soon. */
 void rd_server_wake(rd_server *s);
-/* From any thread but a worker: no new connections; answers under way are finished for at most grace_seconds;
- * joins the workers, frees. */
+/* From any thread but a worker: no new connections; parked exchanges get on_wake (timed_out) and are closed
+ * when that brings no answer; requests and answers under way are finished for at most grace_seconds; joins
+ * the workers, frees. */
 void rd_server_stop(rd_server *s, double grace_seconds);
 
 /* ---- an exchange; all calls on its own worker thread, inside the callbacks ---- */
