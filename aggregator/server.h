@@ -12,8 +12,8 @@
  *     on_complete  the request is complete and not answered: answer now, or park
  *     on_wake      rd_server_wake was called, or the parking time is over (timed_out): answer, or return to
  *                  stay parked (after timed_out: for as long again)
- *     on_close     the exchange is over (answered, failed, or the client went away): free what user points
- * to; exactly once for each on_request
+ *     on_close     the exchange is over (answered, failed, or the client went away), once for each
+ * on_request: free what user points to
  *
  * Memory per connection: the TLS context (about 40 KB with Debian's mbedTLS), and a 16 KB buffer each way
  * only while something is in it. */

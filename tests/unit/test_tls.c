@@ -154,7 +154,7 @@ Test(tls, does_not_wait_for_ever_for_a_handshake)
     toy_start(&t, &options);
     double begin = toy_now();
     cr_expect_str_eq(say_plainly(&t, "\x16\x03\x01", heard, sizeof heard), "");
-    cr_expect_float_eq(toy_now() - begin, 1.3, 0.5);
+    cr_expect_geq(toy_now() - begin, 0.95);
     cr_expect(toy_heard(&t, "no complete TLS handshake within 1 s"));
     say_plainly(&t, "\x16\x03\x01\x7f\x7f\x7f\x7f", heard, sizeof heard);
     toy_wait_for(toy_heard(&t, "TLS handshake failed: "));
