@@ -166,7 +166,8 @@ bool rd_driver_task(rd_driver *d, size_t client, rd_task *task)
 {
     bool something = true, last_word = false;
     pthread_mutex_lock(&d->lock);
-    d->told[client] = d->told[client] && rd_rounds_finished(d->rounds); /* who left and came back wants to know */
+    d->told[client] =
+        d->told[client] && rd_rounds_finished(d->rounds); /* who left and came back wants to know */
     if (rd_rounds_finished(d->rounds)) {
         *task = (rd_task){RD_TASK_FINISHED, rd_rounds_current(d->rounds) - 1, d->version};
         last_word = !d->told[client];

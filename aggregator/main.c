@@ -123,7 +123,8 @@ static rd_status serve_run(const serve_options *o, const rd_config *config, cons
                            rd_driver *driver, bool *interrupted, rd_error *err)
 {
     rd_server *server = NULL;
-    rd_routes routes = {.driver = driver, .state_directory = o->state, .allow = allow};
+    rd_routes routes = {
+        .driver = driver, .state_directory = o->state, .staging = {RD_STAGING_MEMORY}, .allow = allow};
     rd_server_app app = rd_routes_app(&routes);
     rd_server_options options = {.listen = o->listen,
                                  .ca_path = o->ca,

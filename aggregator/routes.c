@@ -254,8 +254,8 @@ static void update_begin(rd_routes *routes, rd_exchange *x, request *r)
         rd_driver_refused(routes->driver, r->client, r->number, err.message);
         return;
     }
-    if (rd_upload_create(model, routes->state_directory, r->number, rd_exchange_header(x, "Content-Digest"),
-                         &r->upload, &err) != RD_OK)
+    if (rd_upload_create(model, &routes->staging, routes->state_directory, r->number,
+                         rd_exchange_header(x, "Content-Digest"), &r->upload, &err) != RD_OK)
         refuse_update(routes, x, r, &err);
 }
 

@@ -5,10 +5,12 @@
 #include "allow.h"
 #include "driver.h"
 #include "server.h"
+#include "staging.h"
 
 typedef struct rd_routes {
     rd_driver *driver;
     const char *state_directory;
+    rd_staging_budget staging;
     const rd_allow *allow; /* NULL: every client with a certificate of the CA */
 } rd_routes;
 

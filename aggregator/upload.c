@@ -1,45 +1,25 @@
 /* upload.c: see upload.h. */
 #include "upload.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <mbedtls/base64.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "codec/update.h"
 #include "core/digest.h"
-#include "core/file.h"
 
 #define PIECE 16384 /* floats read back at a time: one stripe of the sum */
 
 struct rd_upload {
     rd_update_decoder *decoder;
-    int fd;
+    rd_staging *staging;
     size_t parameters;
     uint64_t size;
     bool digest_given;
     uint8_t digest_told[RD_SHA256_BYTES];
     rd_sha256 digest;
 };
-
-/* A file without a name: it is gone when it is closed, however the process ends. */
-static rd_status open_nameless(const char *folder, int *fd, rd_error *err)
-{
-    *fd = open(folder, O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
-    if (*fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR)) { /* file systems without O_TMPFILE */
-        char path[4096];
-        (void)snprintf(path, sizeof path, "%s/upload-XXXXXX", folder);
-        *fd = mkostemp(path, O_CLOEXEC);
-        if (*fd >= 0)
-            unlink(path);
-    }
-    return *fd < 0 ? rd_fail(err, RD_ERR_IO, "%s: no room for an upload: %s", folder, strerror(errno))
-                   : RD_OK;
-}
 
 /* RFC 9530: `sha-256=:BASE64:`, possibly among other algorithms. */
 static rd_status parse_digest(rd_upload *u, const char *field, rd_error *err)
@@ -65,22 +45,20 @@ static rd_status parse_digest(rd_upload *u, const char *field, rd_error *err)
 static rd_status lay_down(void *user, size_t first, const float *values, size_t count, rd_error *err)
 {
     rd_upload *u = user;
-    return rd_fd_pwrite_all(u->fd, values, count * sizeof *values, (off_t)(first * sizeof *values), "upload",
-                            err);
+    return rd_staging_write(u->staging, first * sizeof *values, values, count * sizeof *values, err);
 }
 
-rd_status rd_upload_create(const rd_model *m, const char *folder, uint64_t round, const char *digest,
-                           rd_upload **out, rd_error *err)
+rd_status rd_upload_create(const rd_model *m, rd_staging_budget *budget, const char *folder, uint64_t round,
+                           const char *digest, rd_upload **out, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_upload *u = calloc(1, sizeof *u);
     if (u == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for an upload");
-    u->fd = -1;
     u->parameters = rd_model_parameter_count(m);
     if (digest != NULL)
         RD_TRY(parse_digest(u, digest, err));
-    RD_TRY(open_nameless(folder, &u->fd, err));
+    RD_TRY(rd_staging_create(budget, folder, u->parameters * sizeof(float), &u->staging, err));
     RD_TRY(rd_update_decoder_create(m, round, lay_down, u, &u->decoder, err));
     *out = u;
     u = NULL;
@@ -112,13 +90,14 @@ rd_status rd_upload_finish(rd_upload *u, rd_report *report, rd_error *err)
 rd_status rd_upload_fold(rd_upload *u, rd_run *run, uint32_t weight, rd_error *err)
 {
     float piece[PIECE];
+    const void *values;
     for (size_t first = 0; first < u->parameters; first += PIECE) {
         size_t count = u->parameters - first < PIECE ? u->parameters - first : PIECE;
-        rd_status status = rd_fd_pread_all(u->fd, piece, count * sizeof *piece,
-                                           (off_t)(first * sizeof *piece), "upload", err);
+        rd_status status =
+            rd_staging_read(u->staging, first * sizeof *piece, piece, count * sizeof *piece, &values, err);
         if (status != RD_OK)
             return status;
-        rd_run_fold(run, first, piece, count, weight);
+        rd_run_fold(run, first, values, count, weight);
     }
     return RD_OK;
 }
@@ -133,7 +112,6 @@ void rd_upload_free(rd_upload *u)
     if (u == NULL)
         return;
     rd_update_decoder_free(u->decoder);
-    if (u->fd >= 0)
-        close(u->fd);
+    rd_staging_free(u->staging);
     free(u);
 }

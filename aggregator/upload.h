@@ -1,7 +1,6 @@
-/* upload.h: one update on its way in. Bytes are decoded and checked as they arrive and laid down in an
- * unlinked file of the state directory, as plain float32 in the model's order; only when all of it is there
- * and right is it folded into the sum. A client that goes away in the middle leaves nothing behind, and a
- * thousand uploads in flight cost file space, not memory. */
+/* upload.h: one update on its way in. Bytes are decoded and checked as they arrive and laid down (staging.h)
+ * as plain float32 in the model's order; only when all of it is there and right is it folded into the sum. A
+ * client that goes away in the middle leaves nothing behind. */
 #ifndef RONDO_AGGREGATOR_UPLOAD_H
 #define RONDO_AGGREGATOR_UPLOAD_H
 
@@ -10,14 +9,15 @@
 
 #include "core/error.h"
 #include "run/run.h"
+#include "staging.h"
 #include "train/local_round.h"
 
 typedef struct rd_upload rd_upload;
 
-/* folder: where the file is made. digest: the value of the request's Content-Digest field, or NULL;
+/* budget, folder: see staging.h. digest: the value of the request's Content-Digest field, or NULL;
  * RD_ERR_FORMAT where it holds no well-formed sha-256. */
-rd_status rd_upload_create(const rd_model *m, const char *folder, uint64_t round, const char *digest,
-                           rd_upload **out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_upload_create(const rd_model *m, rd_staging_budget *budget, const char *folder, uint64_t round,
+                           const char *digest, rd_upload **out, rd_error *err) RD_MUST_CHECK;
 /* The next bytes of the body. RD_ERR_FORMAT, RD_ERR_RANGE, RD_ERR_STATE: see codec/update.h; RD_ERR_IO: no
  * room. */
 rd_status rd_upload_feed(rd_upload *u, const void *bytes, size_t count, rd_error *err) RD_MUST_CHECK;
