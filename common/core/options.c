@@ -125,29 +125,24 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* How many letters must be inserted, left out, changed, or swapped with their neighbour to get from a to b
- * (optimal string alignment distance). Names longer than NAME_LENGTH_MAX are cut there. */
+/* How many letters must be inserted, left out or changed to get from a to b (Levenshtein distance). Names
+ * longer than NAME_LENGTH_MAX are cut there. */
 static size_t edit_distance(const char *a, const char *b)
 {
-    size_t rows[3][NAME_LENGTH_MAX + 1];
-    size_t *before = rows[0], *last = rows[1], *now = rows[2];
+    size_t row[NAME_LENGTH_MAX + 1]; /* row[j]: from the letters of a so far to the first j of b */
     size_t n = strnlen(a, NAME_LENGTH_MAX), m = strnlen(b, NAME_LENGTH_MAX);
     for (size_t j = 0; j <= m; j++)
-        last[j] = j;
+        row[j] = j;
     for (size_t i = 1; i <= n; i++) {
-        now[0] = i;
+        size_t diagonal = row[0];
+        row[0] = i;
         for (size_t j = 1; j <= m; j++) {
-            size_t changed = a[i - 1] != b[j - 1];
-            now[j] = least(least(last[j], now[j - 1]) + 1, last[j - 1] + changed);
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                now[j] = least(now[j], before[j - 2] + 1);
+            size_t changed = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            row[j] = least(least(row[j], row[j - 1]) + 1, changed);
         }
-        size_t *spare = before;
-        before = last;
-        last = now;
-        now = spare;
     }
-    return last[m];
+    return row[m];
 }
 
 /* The known name that was probably meant, or NULL where none is near. */
