@@ -491,10 +491,11 @@ void rd_worker_wake(rd_worker *w)
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     rd_connection *c = poll->data;
-    if (status < 0 || (c->watched == UV_DISCONNECT && (events & UV_DISCONNECT) != 0))
-        close_connection(c);
-    else
+    bool lost = status < 0 || (c->watched == UV_DISCONNECT && (events & UV_DISCONNECT) != 0);
+    if (!lost || c->phase == PHASE_HANDSHAKE) /* why the client went away may still be there to be read */
         run(c);
+    if (lost)
+        close_connection(c);
 }
 
 static void watch(rd_connection *c, int events)

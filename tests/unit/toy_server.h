@@ -198,9 +198,10 @@ static inline double toy_now(void)
 #define toy_wait_for(condition)                                   \
     do {                                                          \
         double toy_end = toy_now() + 10;                          \
-        while (!(condition) && toy_now() < toy_end)               \
+        bool toy_holds;                                           \
+        while (!(toy_holds = (condition)) && toy_now() < toy_end) \
             usleep(2000);                                         \
-        cr_assert((condition), "waited in vain for " #condition); \
+        cr_assert(toy_holds, "waited in vain for " #condition);   \
     } while (0)
 
 static inline bool toy_heard(toy *t, const char *what)
