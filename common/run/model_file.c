@@ -44,18 +44,6 @@ cleanup:
     return status;
 }
 
-rd_status rd_model_file_sync(const char *path, rd_error *err)
-{
-    rd_status status = RD_OK;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
-    if (fsync(fd) != 0)
-        status = rd_fail(err, RD_ERR_IO, "%s: cannot reach the disk: %s", path, strerror(errno));
-    close(fd);
-    return status;
-}
-
 rd_status rd_model_file_read(const rd_model *m, const char *path, float *parameters, rd_error *err)
 {
     rd_status status = RD_OK;

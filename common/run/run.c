@@ -251,12 +251,8 @@ rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participa
     }
     record->finished_at = now_unix();
     if (run->store != NULL) {
-        char path[RD_SOURCE_PATH_MAX];
-        rd_store_model_path(run->store, run->version, path, sizeof path);
-        rd_status status = rd_model_file_sync(path, err);
-        if (status == RD_OK)
-            status =
-                rd_store_commit_round(run->store, record, parts, part_count, run->config->keep_every, err);
+        rd_status status =
+            rd_store_commit_round(run->store, record, parts, part_count, run->config->keep_every, err);
         if (status != RD_OK)
             return status;
     }

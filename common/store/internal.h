@@ -34,10 +34,15 @@ struct rd_store {
     sqlite3 *db;
     char *directory;
     char run_id[RD_RUN_ID_MAX];
-    int lock_fd;   /* holds the lock of the one writer; -1 in a reader */
-    int models_fd; /* the folder of model files, to be fsynced; -1 in a reader */
-    bool durable;  /* commits wait for the disk (see rd_store_set_durable) */
-    bool batch;    /* between rd_store_batch_begin and rd_store_batch_end */
+    int lock_fd;             /* holds the lock of the one writer; -1 in a reader */
+    int models_fd;           /* the folder of model files, to be fsynced; -1 in a reader */
+    bool durable;            /* commits wait for the disk (see rd_store_set_durable) */
+    double durable_at;       /* monotonic seconds of the last commit that waited for the disk */
+    bool unsynced;           /* model files have come since then ... */
+    uint64_t unsynced_round; /* ... and this is the newest */
+    uint64_t keep_every;     /* of the last commit */
+    uint64_t deleted_below;  /* outdated model files of earlier rounds are gone */
+    bool batch;              /* between rd_store_batch_begin and rd_store_batch_end */
     sqlite3_stmt *statements[RD_SQL_KINDS];
 };
 
@@ -54,6 +59,8 @@ rd_status rd_store_run_statement(rd_store *s, sqlite3_stmt *statement, const cha
 rd_status rd_store_simple(rd_store *s, rd_sql which, const char *doing, rd_error *err) RD_MUST_CHECK;
 /* Turns SQLite's complaint into ours: "DIR/rondo.db: cannot commit round 3: database or disk is full". */
 rd_status rd_store_fail(rd_store *s, int code, const char *doing, rd_error *err);
+/* Puts the newest model file and the folder that names it on the disk, where they may not be there yet. */
+rd_status rd_store_sync_models(rd_store *s, rd_error *err) RD_MUST_CHECK;
 /* Says whether the commits that follow wait for the disk. */
 rd_status rd_store_set_durable(rd_store *s, bool durable, rd_error *err) RD_MUST_CHECK;
 

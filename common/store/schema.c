@@ -184,7 +184,8 @@ const char *rd_store_sql(rd_sql which)
         /* Rounds with a model file of their own, without the newest two. One would do; the second is for the
          * file that a crash kept from being deleted a round ago. */
         [RD_SQL_OUTDATED_MODELS] =
-            "SELECT round FROM rounds WHERE aggregated OR round = 0 ORDER BY round DESC LIMIT 2 OFFSET 2",
+            "SELECT round FROM rounds WHERE round >= ?1 AND (aggregated OR round = 0) ORDER BY round DESC "
+            "LIMIT -1 OFFSET 2",
         [RD_SQL_FINISH] = "UPDATE run SET finished = ?1",
         [RD_SQL_RESUME] =
             "UPDATE run SET name = ?1, rounds = ?2, config = ?3, finished = finished AND NOT ?4",

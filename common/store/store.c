@@ -3,11 +3,11 @@
  * What survives what:
  *   kill -9      everything committed. SQLite appends to its write-ahead log with plain writes, which outlive
  *                the process; a transaction cut short is ignored at the next opening.
- *   power loss   every round committed. Model files of older rounds are deleted right after a commit, so a
- *                commit that the disk forgot would leave a run whose last round has no model. Therefore a
- *                round's commit waits for the disk (synchronous = FULL), after its model file and the folder
- *                that names it. Clients joining do not wait (NORMAL): one that is forgotten joins again, and
- *                ten thousand of them would be ten thousand waits.
+ *   power loss   every round but those of the last second. Waiting for the disk takes longer than a round of
+ * a small model, so a commit waits only where the last one that did is a second old: first its model file,
+ * then the folder that names it, then the database (synchronous = FULL). In between, model files are not
+ * deleted and the log is not checkpointed, so the disk never knows a round without its model. Finishing and
+ * closing wait, too. Clients that join do not: one that is forgotten joins again.
  *
  * The lock is flock() on DIR/lock: the kernel drops it with the process, however that ends. The process
  * number inside is for the message only. */
@@ -150,6 +150,26 @@ static rd_status sync_folder(int fd, const char *path, rd_error *err)
     if (fsync(fd) != 0 && errno != EINVAL)
         return rd_fail(err, RD_ERR_IO, "%s: cannot reach the disk: %s", path, strerror(errno));
     return RD_OK;
+}
+
+rd_status rd_store_sync_models(rd_store *s, rd_error *err)
+{
+    rd_status status = RD_OK;
+    char path[PATH_MAX_HERE];
+    if (!s->unsynced)
+        return RD_OK;
+    rd_store_model_path(s, s->unsynced_round, path, sizeof path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno != ENOENT) /* a caller may keep no models */
+        return rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
+    if (fd >= 0 && fsync(fd) != 0)
+        status = rd_fail(err, RD_ERR_IO, "%s: cannot reach the disk: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    if (status == RD_OK)
+        status = sync_folder(s->models_fd, path, err);
+    s->unsynced = status != RD_OK;
+    return status;
 }
 
 static rd_status take_lock(rd_store *s, rd_error *err)
@@ -335,7 +355,8 @@ rd_status rd_store_open(const char *directory, const rd_config *config, rd_store
     }
     sqlite3_busy_timeout(s->db, BUSY_MILLISECONDS);
     RD_TRY(check_schema(s, &fresh, err));
-    RD_TRY(execute(s, "PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON", "use a write-ahead log", err));
+    RD_TRY(execute(s, "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON",
+                   "use a write-ahead log", err));
     RD_TRY(rd_store_set_durable(s, true, err));
     RD_TRY(fresh ? make_run(s, config, err) : resume_run(s, config, err));
     *resumed = !fresh;
@@ -410,6 +431,7 @@ void rd_store_close(rd_store *s)
         return;
     for (size_t i = 0; i < RD_SQL_KINDS; i++)
         sqlite3_finalize(s->statements[i]);
+    (void)!rd_store_sync_models(s, NULL); /* closing moves the log into the database */
     sqlite3_close(s->db);
     if (s->models_fd >= 0)
         close(s->models_fd);

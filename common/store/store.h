@@ -93,12 +93,13 @@ rd_status rd_store_client(rd_store *s, const char *client, const rd_join *join, 
  * them after the end. No round is committed in between. */
 rd_status rd_store_batch_begin(rd_store *s, rd_error *err) RD_MUST_CHECK;
 rd_status rd_store_batch_end(rd_store *s, rd_error *err) RD_MUST_CHECK;
-/* Commits a round with its participants in one transaction, then deletes model files that are not needed any
- * more: kept are the newest two and those of rounds that are multiples of keep_every (0: none). An abandoned
- * round has no model file of its own and does not push an older one out. The caller has put the model file on
- * the disk (rd_model_file_sync). When this returns, round and model outlive a power loss. On failure nothing
- * has changed, and the call may be repeated; RD_ERR_STATE: the round is there already. Participants that
- * never joined are entered as clients. */
+/* Commits a round with its participants in one transaction. The caller has written the model file where the
+ * round made one. When this returns, the round outlives the process; at most a second later, or at
+ * rd_store_finish and rd_store_close, it outlives a power loss, too (store.c says how). Model files that are
+ * not needed any more are then deleted: kept are the newest two and those of rounds that are multiples of
+ * keep_every (0: none). An abandoned round has no model file of its own and does not push an older one out.
+ * On failure nothing has changed, and the call may be repeated; RD_ERR_STATE: the round is there already.
+ * Participants that never joined are entered as clients. */
 rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round,
                                 const rd_participation_record *parts, size_t part_count, uint64_t keep_every,
                                 rd_error *err) RD_MUST_CHECK;

@@ -1,14 +1,16 @@
 /* write.c: clients, rounds and participations going into the database. */
 #include "store/internal.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "data/source.h"
+
+#define DURABLE_SECONDS 1.0 /* between commits that wait for the disk */
 
 /* ---- binding: parameters are numbered from 1, in the order of the columns ---- */
 
@@ -187,20 +189,25 @@ static rd_status add_participation(rd_store *s, uint64_t round, const rd_partici
 }
 
 /* Failing to delete costs disk space and nothing else: it is no failure of the round. */
-static void delete_outdated_models(rd_store *s, uint64_t keep_every)
+static void delete_outdated_models(rd_store *s)
 {
     sqlite3_stmt *statement = NULL;
     char path[RD_SOURCE_PATH_MAX];
+    uint64_t newest = 0;
     if (rd_store_statement(s, RD_SQL_OUTDATED_MODELS, &statement, NULL) != RD_OK)
         return;
+    sqlite3_bind_int64(statement, 1, (sqlite3_int64)s->deleted_below);
     while (sqlite3_step(statement) == SQLITE_ROW) {
         uint64_t round = (uint64_t)sqlite3_column_int64(statement, 0);
-        if (keep_every > 0 && round % keep_every == 0)
+        newest = round > newest ? round : newest;
+        if (s->keep_every > 0 && round % s->keep_every == 0)
             continue;
         rd_store_model_path(s, round, path, sizeof path);
         (void)unlink(path);
     }
     sqlite3_reset(statement);
+    if (newest > 0)
+        s->deleted_below = newest;
 }
 
 static rd_status set_finished(rd_store *s, bool finished, rd_error *err)
@@ -213,16 +220,37 @@ static rd_status set_finished(rd_store *s, bool finished, rd_error *err)
     return rd_store_run_statement(s, statement, "write that the run is finished", err);
 }
 
+/* Moves the log into the database: SQLite by itself would do it between two waits for the disk. Where a
+ * reader is in the way, the next call does it. */
+static void keep_log_short(rd_store *s)
+{
+    (void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
+static double clock_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round,
                                 const rd_participation_record *parts, size_t part_count, uint64_t keep_every,
                                 rd_error *err)
 {
     char doing[48];
+    double now = clock_seconds();
+    s->keep_every = keep_every;
+    bool kept = keep_every > 0 && round->round % keep_every == 0;
+    bool durable = round->round == 0 || kept || now - s->durable_at >= DURABLE_SECONDS;
     (void)snprintf(doing, sizeof doing, "commit round %" PRIu64, round->round);
-    /* The caller has synced the model file; its name in the folder is synced here. */
-    if (fsync(s->models_fd) != 0 && errno != EINVAL)
-        return rd_fail(err, RD_ERR_IO, "%s/models: cannot reach the disk: %s", s->directory, strerror(errno));
-    rd_status status = begin(s, true, err);
+    if (round->aggregated) {
+        s->unsynced = true;
+        s->unsynced_round = round->round;
+    }
+    rd_status status = durable ? rd_store_sync_models(s, err) : RD_OK;
+    if (status == RD_OK)
+        status = begin(s, durable, err);
     if (status != RD_OK)
         return status;
     status = add_round(s, round, err);
@@ -231,13 +259,22 @@ rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round,
     if (status == RD_OK)
         status = set_finished(s, false, err);
     status = end(s, status, doing, err);
-    if (status == RD_OK)
-        delete_outdated_models(s, keep_every);
+    if (status == RD_OK && durable) {
+        s->durable_at = now;
+        delete_outdated_models(s);
+        keep_log_short(s);
+    }
     return status;
 }
 
 rd_status rd_store_finish(rd_store *s, rd_error *err)
 {
-    rd_status status = rd_store_set_durable(s, true, err);
-    return status == RD_OK ? set_finished(s, true, err) : status;
+    rd_status status = rd_store_sync_models(s, err);
+    if (status == RD_OK)
+        status = rd_store_set_durable(s, true, err);
+    if (status == RD_OK)
+        status = set_finished(s, true, err);
+    if (status == RD_OK)
+        delete_outdated_models(s);
+    return status;
 }

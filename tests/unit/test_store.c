@@ -627,6 +627,7 @@ Test(store, the_newest_two_models_and_the_kept_ones_stay)
         put_model(store, r);
         commit(store, r, true, 3);
     }
+    cr_assert(rd_store_finish(store, NULL) == RD_OK);
     rd_store_close(store);
     static const bool stays[] = {true, false, false, true, false, false, true, true};
     for (int r = 0; r <= 7; r++) {
@@ -648,6 +649,7 @@ Test(store, abandoned_rounds_do_not_push_out_the_model_in_use)
     cr_assert(has_file("models/000000.safetensors") && has_file("models/000001.safetensors"));
     put_model(store, 8);
     commit(store, 8, true, 0);
+    cr_assert(rd_store_finish(store, NULL) == RD_OK);
     cr_assert(!has_file("models/000000.safetensors"));
     cr_assert(has_file("models/000001.safetensors") && has_file("models/000008.safetensors"));
     rd_store_close(store);
