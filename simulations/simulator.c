@@ -227,16 +227,16 @@ static rd_status enroll_clients(simulator *s, rd_error *err)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     (void)snprintf(join.software, sizeof join.software, "rondo-sim %s", RONDO_VERSION);
-    for (size_t i = 0; i < s->partition.clients; i++) {
+    rd_store *store = rd_run_store(s->run);
+    rd_status status = store != NULL ? rd_store_batch_begin(store, err) : RD_OK;
+    for (size_t i = 0; i < s->partition.clients && status == RD_OK; i++) {
         rd_sim_client_name(i, name);
         join.samples = rd_partition_rows(&s->partition, i).count;
-        rd_status status = rd_rounds_join(s->rounds, name, &number, err);
-        if (status == RD_OK && rd_run_store(s->run) != NULL)
-            status = rd_store_client(rd_run_store(s->run), name, &join, (double)now.tv_sec, err);
-        if (status != RD_OK)
-            return status;
+        status = rd_rounds_join(s->rounds, name, &number, err);
+        if (status == RD_OK && store != NULL)
+            status = rd_store_client(store, name, &join, (double)now.tv_sec, err);
     }
-    return RD_OK;
+    return status == RD_OK && store != NULL ? rd_store_batch_end(store, err) : status;
 }
 
 static rd_status prepare(simulator *s, rd_error *err)
