@@ -80,7 +80,7 @@ done
 for replay in "$bin"/tests/fuzz_*; do
     [ -x "$replay" ] && [ -f "$replay" ] || continue
     name=$(basename "$replay")
-    "$replay" "$rondo_root/tests/fuzz/corpus/$name" > "$work/errors" 2>&1
+    "$replay" "$rondo_root/tests/fuzz/corpus/$name"/* > "$work/errors" 2>&1
     code=$?
     { [ $code -eq 0 ] && echo "ok $name" || echo "not ok $name"; } > "$work/tap"
     count "corpus: $name" "$work/tap" $code
