@@ -749,7 +749,7 @@ Test(store, a_cohort_of_1000_in_one_transaction)
         rd_round_record r = plain_round(n);
         cr_assert(rd_store_commit_round(store, &r, parts, 1000, 0, NULL) == RD_OK);
     }
-    cr_log_warn("a round with a cohort of 1000: %.1f ms", 100.0 * (seconds_now() - start));
+    cr_log_info("a round with a cohort of 1000: %.1f ms", 100.0 * (seconds_now() - start));
     rd_store_close(store);
     free(parts);
     cr_assert_str_eq(query("SELECT sum(selected) FROM clients"), "10000");
@@ -768,7 +768,7 @@ Test(store, many_clients_join_in_one_transaction)
         cr_assert(rd_store_client(store, name, &join, 1.0, &error) == RD_OK, "%s", error.message);
     }
     cr_assert(rd_store_batch_end(store, &error) == RD_OK);
-    cr_log_warn("20,000 clients joined in %.3f s", seconds_now() - start);
+    cr_log_info("20,000 clients joined in %.3f s", seconds_now() - start);
     commit(store, 0, true, 0);
     rd_store_close(store);
     cr_assert_str_eq(query("SELECT count(*) FROM clients"), "20000");
