@@ -1,5 +1,6 @@
 /* transport_curl.c: transport.h with libcurl. */
 #include <curl/curl.h>
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #define MAX_COLLECTED (1u << 20)
 #define EXPECT_FROM \
     (1u << 20) /* bodies from here on ask "Expect: 100-continue" first: a refusal then costs nothing */
+#define HEAP_KEPT (1 << 20)
 #define SILENCE_SECONDS 60 /* a connection on which nothing moves for so long is given up */
 
 struct rd_transport {
@@ -240,6 +242,9 @@ rd_status rd_transport_create(const rd_transport_options *options, rd_transport 
     rd_status status = check_options(options, err);
     if (status != RD_OK)
         return status;
+    /* libcurl's buffers come and go with each request; without this the heap shrinks and grows by them each
+     * time. */
+    mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
     curl_global_init(CURL_GLOBAL_DEFAULT);
     rd_transport *t = calloc(1, sizeof *t);
     CURL *c = t != NULL ? t->curl = curl_easy_init() : NULL;

@@ -1,5 +1,5 @@
-/* signals.c: see signals.h. A handler and not a blocked mask with signalfd: libraries start threads before main (OpenBLAS
- * does), and a signal that is blocked everywhere else would be delivered to one of those. */
+/* signals.c: see signals.h. A handler and not a blocked mask with signalfd: libraries start threads before
+ * main (OpenBLAS does), and a signal that is blocked everywhere else would be delivered to one of those. */
 #include "core/signals.h"
 
 #include <errno.h>
@@ -10,12 +10,15 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t event = -1; /* a handler has no argument of ours: this is the one variable of its kind */
+/* A handler has no argument of ours: these are the two variables of their kind. */
+static volatile sig_atomic_t event = -1;
+static volatile sig_atomic_t arrived; /* the signal's number; looking at it costs nothing in a loop */
 
 static void on_signal(int number)
 {
     int kept = errno;
-    uint64_t value = (uint64_t)number;
+    uint64_t value = 1;
+    arrived = number;
     ssize_t written = write(event, &value, sizeof value);
     (void)written; /* the counter cannot be full: a second signal does not come here */
     errno = kept;
@@ -24,6 +27,7 @@ static void on_signal(int number)
 int rd_signals_open(void)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+    arrived = 0;
     event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (event >= 0) {
         sigaction(SIGINT, &action, NULL);
@@ -35,17 +39,14 @@ int rd_signals_open(void)
 bool rd_signals_arrived(int fd, int milliseconds)
 {
     struct pollfd waiting = {.fd = fd, .events = POLLIN};
-    return poll(&waiting, 1, milliseconds) > 0;
+    if (fd >= 0 && milliseconds > 0)
+        (void)poll(&waiting, 1, milliseconds);
+    return fd >= 0 && arrived != 0;
 }
 
 int rd_signals_number(int fd)
 {
-    uint64_t value;
-    if (read(fd, &value, sizeof value) != (ssize_t)sizeof value)
-        return 0;
-    ssize_t written = write(fd, &value, sizeof value); /* reading has emptied it, and it stays visible */
-    (void)written;
-    return (int)value;
+    return fd >= 0 ? arrived : 0;
 }
 
 void rd_signals_close(int fd)
