@@ -25,24 +25,26 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-packages="$rondo_build_packages libcriterion-dev python3 curl"
+packages="$rondo_build_packages libcriterion-dev python3 curl iproute2"
 [ ${#wrapper[@]} -gt 0 ] && packages="$packages valgrind"
 [ "$fuzz_seconds" -gt 0 ] && packages="$packages clang libclang-rt-14-dev"
 rondo_install $packages || exit 1
 
-passed=0 failed=0
+passed=0 failed=0 skipped=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # count NAME TAPFILE EXIT_CODE: adds the lines "ok" and "not ok" up; a test program that dies is one failure more.
 count() {
-    local ok bad
-    ok=$(grep -c '^ok ' "$2")
+    local ok bad skip
+    skip=$(grep -c '^ok .*# SKIP' "$2")
+    ok=$(($(grep -c '^ok ' "$2") - skip))
     bad=$(grep -c '^not ok ' "$2")
     [ "$3" -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
-    [ "$ok" -eq 0 ] && [ "$bad" -eq 0 ] && bad=1 # a program that tests nothing is no test
-    passed=$((passed + ok)) failed=$((failed + bad))
+    [ $((ok + skip)) -eq 0 ] && [ "$bad" -eq 0 ] && bad=1 # a program that tests nothing is no test
+    passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
     printf '%-34s %3d passed, %d failed\n' "$1" "$ok" "$bad"
+    grep '^ok .*# SKIP' "$2"
     [ "$bad" -eq 0 ] || { grep -v '^ok ' "$2"; cat "$work/errors"; } | tail -n 60
 }
 
@@ -103,5 +105,5 @@ if [ $bench -eq 1 ]; then
     done
 fi
 
-echo "$passed passed, $failed failed"
+echo "$passed passed, $failed failed$([ $skipped -eq 0 ] || echo ", $skipped skipped")"
 [ "$failed" -eq 0 ]

@@ -22,6 +22,10 @@ SANITIZED = bool(os.environ.get("RONDO_SLOW"))  # run.sh says so: sanitizers tak
 SLOW = 10 if SANITIZED else 1
 
 
+class Skip(Exception):
+    """This machine lacks what the test needs."""
+
+
 class World:
     """A temporary folder, the built programs, and the processes that a test started."""
 
@@ -201,6 +205,8 @@ def main():
         try:
             function(world)
             print(f"ok {number} - {name}", flush=True)
+        except Skip as reason:
+            print(f"ok {number} - {name} # SKIP {reason}", flush=True)
         except Exception:
             failures += 1
             print(f"not ok {number} - {name}", flush=True)

@@ -244,8 +244,7 @@ def test_full_disk(world):
     state = world.path("state")
     os.makedirs(state)
     if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", state], capture_output=True).returncode != 0:
-        print("# cannot mount a small file system here: not tested")
-        return
+        raise harness.Skip("cannot mount a small file system here")
     try:
         aggregator, good = one_round(world)
         filler = os.path.join(state, "filler")

@@ -43,12 +43,13 @@ class Machines:
             subprocess.run(["ip", "netns", "delete", name], capture_output=True)
 
 
-def can_make_namespaces():
+def need_namespaces():
     if os.geteuid() != 0 or shutil.which("ip") is None:
-        return False
+        raise harness.Skip("needs root and the ip command")
     made = subprocess.run(["ip", "netns", "add", f"rd{os.getpid()}-try"], capture_output=True).returncode == 0
     subprocess.run(["ip", "netns", "delete", f"rd{os.getpid()}-try"], capture_output=True)
-    return made
+    if not made:
+        raise harness.Skip("no network namespaces here")
 
 
 def start(world, machines, rounds):
@@ -80,17 +81,13 @@ def same_as_simulated(world, config, aggregator, clients):
 
 
 def test_two_machines(world):
-    if not can_make_namespaces():
-        print("# SKIP no network namespaces here")
-        return
+    need_namespaces()
     with Machines(world) as machines:
         same_as_simulated(world, *start(world, machines, 5))
 
 
 def test_a_cable_is_pulled_and_put_back(world):
-    if not can_make_namespaces():
-        print("# SKIP no network namespaces here")
-        return
+    need_namespaces()
     with Machines(world) as machines:
         config, aggregator, clients = start(world, machines, 400)
         wait_for(lambda: len(world.rounds()) > 20, "some rounds are done", process=aggregator)
