@@ -25,7 +25,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-packages="$rondo_build_packages libcriterion-dev python3 curl iproute2"
+packages="$rondo_build_packages libcriterion-dev python3 python3-jsonschema curl iproute2"
 [ ${#wrapper[@]} -gt 0 ] && packages="$packages valgrind"
 [ "$fuzz_seconds" -gt 0 ] && packages="$packages clang libclang-rt-14-dev"
 rondo_install $packages || exit 1
@@ -92,7 +92,8 @@ system=("$rondo_root"/tests/system/test_*.py)
 [ $long -eq 1 ] && system+=("$rondo_root"/tests/system/long_*)
 [ ${#wrapper[@]} -gt 0 ] && system=()
 for script in "${system[@]}"; do
-    "$script" "$bin" > "$work/tap" 2> "$work/errors"
+    case $script in *.py) run=(/usr/bin/python3) ;; *) run=() ;; esac # Debian's, which has Debian's packages
+    "${run[@]}" "$script" "$bin" > "$work/tap" 2> "$work/errors"
     count "system: $(basename "$script")" "$work/tap" $?
 done
 
