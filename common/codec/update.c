@@ -11,6 +11,8 @@
 #include "codec/tensor_stream.h"
 #include "core/exact_sum.h"
 
+#define MAX_REAL 1e12 /* of a loss, a norm, a time; within what rd_exact_scalar_add takes */
+
 struct rd_update_decoder {
     rd_tensor_stream *stream;
     uint64_t round;
@@ -85,7 +87,17 @@ static rd_status read_whole(const rd_safetensors *file, const char *key, uint64_
     return RD_OK;
 }
 
-static rd_status read_real(const rd_safetensors *file, const char *key, double min, double *out,
+/* Whoever tells a larger count than could be trained on would use up the weight that a round's means have. */
+static rd_status read_samples(const rd_safetensors *file, const char *key, uint64_t *out, rd_error *err)
+{
+    rd_status status = read_whole(file, key, out, err);
+    if (status == RD_OK && *out >= RD_EXACT_MAX_TERM_WEIGHT)
+        status = rd_fail(err, RD_ERR_RANGE, "metadata '%s': expected at most %u, found %" PRIu64, key,
+                         RD_EXACT_MAX_TERM_WEIGHT - 1, *out);
+    return status;
+}
+
+static rd_status read_real(const rd_safetensors *file, const char *key, double max, double *out,
                            rd_error *err)
 {
     const char *text = rd_safetensors_metadata(file, key);
@@ -93,9 +105,9 @@ static rd_status read_real(const rd_safetensors *file, const char *key, double m
     if (text == NULL)
         return RD_OK;
     double x = strtod(text, &end);
-    if (end == text || *end != '\0' || !isfinite(x) || x < min || x >= 0x1p40)
-        return rd_fail(err, RD_ERR_RANGE, "metadata '%s': expected a number from %g to 2^40, found '%.40s'",
-                       key, min, text);
+    if (end == text || *end != '\0' || !(x >= 0.0 && x <= max)) /* NaN compares false */
+        return rd_fail(err, RD_ERR_RANGE, "metadata '%s': expected a number from 0 to %.7g, found '%.40s'",
+                       key, max, text);
     *out = x;
     return RD_OK;
 }
@@ -105,9 +117,9 @@ static rd_status read_metrics(const rd_safetensors *file, const char *const keys
 {
     rd_status status = RD_OK;
     m->loss = m->accuracy = NAN;
-    RD_TRY(read_whole(file, keys[0], &m->samples, err));
-    RD_TRY(read_real(file, keys[1], 0.0, &m->loss, err));
-    RD_TRY(read_real(file, keys[2], 0.0, &m->accuracy, err));
+    RD_TRY(read_samples(file, keys[0], &m->samples, err));
+    RD_TRY(read_real(file, keys[1], MAX_REAL, &m->loss, err));
+    RD_TRY(read_real(file, keys[2], 1.0, &m->accuracy, err));
     if (m->samples > 0 && isnan(m->loss))
         status = rd_fail(err, RD_ERR_RANGE, "metadata '%s' is there, '%s' is missing", keys[0], keys[1]);
 cleanup:
@@ -138,11 +150,11 @@ static rd_status read_report(void *user, const rd_safetensors *file, rd_error *e
                              : "nothing");
     }
     RD_TRY(status);
-    RD_TRY(read_real(file, "loss", 0.0, &r->running_loss, err));
+    RD_TRY(read_real(file, "loss", MAX_REAL, &r->running_loss, err));
     RD_TRY(read_metrics(file, before, &r->before, err));
     RD_TRY(read_metrics(file, holdout, &r->holdout, err));
-    RD_TRY(read_real(file, "delta_norm", 0.0, &r->delta_norm, err));
-    RD_TRY(read_real(file, "seconds", 0.0, &r->seconds, err));
+    RD_TRY(read_real(file, "delta_norm", MAX_REAL, &r->delta_norm, err));
+    RD_TRY(read_real(file, "seconds", MAX_REAL, &r->seconds, err));
 cleanup:
     return status;
 }

@@ -4,7 +4,7 @@
  *   "round": "3", "samples": "600", "loss": "0.52",            (loss: running loss; optional)
  *   "before_loss", "before_accuracy", "before_samples",        (optional)
  *   "holdout_loss", "holdout_accuracy", "holdout_samples",     (optional)
- *   "seconds"                                                  (optional)
+ *   "delta_norm", "seconds"                                    (optional)
  *
  * The decoder takes bytes as they come off the socket, in pieces of any size, and hands out floats. It has
  * checked everything about a float by the time it hands it out; memory is the header plus a small constant.
