@@ -2,6 +2,7 @@
 #include "codec/messages.h"
 
 #include <cjson/cJSON.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,11 @@
  * so that a later version may add some: rd_fields_finish is not called. */
 static rd_status open_body(const char *json, size_t size, cJSON **root, rd_fields *f, rd_error *err)
 {
-    *root = cJSON_ParseWithLength(json, size);
-    if (!cJSON_IsObject(*root)) {
+    const char *end = json;
+    *root = cJSON_ParseWithLengthOpts(json, size, &end, false);
+    while (*root != NULL && end < json + size && strchr(" \t\r\n", *end) != NULL && *end != '\0')
+        end++;
+    if (!cJSON_IsObject(*root) || end < json + size) {
         cJSON_Delete(*root);
         *root = NULL;
         return rd_fail(err, RD_ERR_FORMAT, "the body is not a JSON object");
@@ -63,8 +67,12 @@ rd_status rd_join_parse(const char *json, size_t size, rd_join *out, rd_error *e
     rd_fields_count(&f, "protocol", 0, MOST, &out->protocol);
     rd_fields_require(&f, "samples");
     rd_fields_count(&f, "samples", 1, MOST, &out->samples);
-    if (rd_fields_has(&f, "software"))
+    const cJSON *software = rd_fields_item(&f, "software", false);
+    if (!cJSON_IsString(software) || software->valuestring[0] != '\0')
         rd_fields_text(&f, "software", out->software, sizeof out->software);
+    for (char *c = out->software; *c != '\0'; c++)
+        if (iscntrl((unsigned char)*c))
+            *c = '?'; /* it ends up in terminals */
     return close_body(root, &f);
 }
 

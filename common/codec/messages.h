@@ -16,7 +16,7 @@
 #define RD_PROTOCOL_VERSION 1
 #define RD_RUN_ID_MAX 33 /* 32 hexadecimal digits */
 
-/* POST /v1/join, request: {"protocol": 1, "samples": 600, "features": 784, "software": "rondo-client 1.0.0"}
+/* POST /v1/join, request: {"protocol": 1, "samples": 600, "software": "rondo-client 1.0.0"}
  */
 typedef struct rd_join {
     uint64_t protocol;
