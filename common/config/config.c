@@ -104,8 +104,9 @@ static void read_csv_keys(rd_fields *f, rd_source *s)
     static const char *const keys[] = {"label_column", "group_column", "header",
                                        "separator",    "standardise",  "regression"};
     char separator[8] = "";
+    bool allowed = s->format == RD_SOURCE_CSV || s->format == RD_SOURCE_NONE;
     for (size_t i = 0; i < COUNT_OF(keys); i++)
-        rd_fields_only(f, keys[i], s->format == RD_SOURCE_CSV, "for \"format\": \"csv\"");
+        rd_fields_only(f, keys[i], allowed, "for \"format\": \"csv\"");
     rd_fields_text(f, "label_column", s->label_column, sizeof s->label_column);
     rd_fields_text(f, "group_column", s->group_column, sizeof s->group_column);
     rd_fields_bool(f, "header", &s->header);
@@ -136,8 +137,10 @@ static rd_status read_source(rd_fields *data, const char *name, const char *path
     rd_fields_text(&f, "labels", labels, sizeof labels);
     rd_fields_choice(&f, "format", formats + 1, COUNT_OF(formats) - 1, &format);
     bool given = rd_fields_has(&f, "format");
-    if (file[0] == '\0')
+    if (file[0] == '\0') {
+        read_csv_keys(&f, s); /* what is wrong is the path, not they */
         return rd_fields_finish(&f);
+    }
     if (f.status != RD_OK || resolve(&f, "path", folder, file) != RD_OK ||
         resolve(&f, "labels", folder, labels) != RD_OK)
         return f.status;
