@@ -1,0 +1,91 @@
+/* The JSON of the wire: the first byte chooses the parser. What is accepted survives being written and read
+ * again. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/messages.h"
+
+static void check(int holds)
+{
+    if (!holds)
+        abort();
+}
+
+static rd_status join(const char *json, size_t size, rd_error *err)
+{
+    rd_join j, again;
+    rd_status status = rd_join_parse(json, size, &j, err);
+    if (status != RD_OK)
+        return status;
+    check(j.samples >= 1 && strlen(j.software) < sizeof j.software);
+    char *text = rd_join_write(&j);
+    check(text == NULL || rd_join_parse(text, strlen(text), &again, err) == RD_OK);
+    check(text == NULL || strcmp(j.software, again.software) == 0);
+    free(text);
+    return status;
+}
+
+static rd_status welcome(const char *json, size_t size, rd_error *err)
+{
+    rd_welcome w, again;
+    rd_status status = rd_welcome_parse(json, size, &w, err);
+    if (status != RD_OK)
+        return status;
+    char *text = rd_welcome_write(w.run_id, w.client, &w.config);
+    if (text != NULL) {
+        check(rd_welcome_parse(text, strlen(text), &again, err) == RD_OK);
+        check(strcmp(w.run_id, again.run_id) == 0 && strcmp(w.client, again.client) == 0);
+        rd_config_free(&again.config);
+    }
+    free(text);
+    rd_config_free(&w.config);
+    return status;
+}
+
+static rd_status task(const char *json, size_t size, rd_error *err)
+{
+    rd_task t, again;
+    rd_status status = rd_task_parse(json, size, &t, err);
+    if (status != RD_OK)
+        return status;
+    char *text = rd_task_write(&t);
+    check(text == NULL || rd_task_parse(text, strlen(text), &again, err) == RD_OK);
+    check(text == NULL || again.kind == t.kind);
+    free(text);
+    return status;
+}
+
+static rd_status receipt(const char *json, size_t size, rd_error *err)
+{
+    uint64_t round;
+    int counted;
+    return rd_receipt_parse(json, size, &round, &counted, err);
+}
+
+static rd_status refusal(const char *json, size_t size, rd_error *err)
+{
+    char text[40];
+    memset(text, 'x', sizeof text);
+    (void)err;
+    rd_refusal_parse(json, size, text, sizeof text);
+    check(memchr(text, '\0', sizeof text) != NULL);
+    return RD_OK;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
+{
+    static rd_status (*const parsers[])(const char *, size_t, rd_error *) = {join, welcome, task, receipt,
+                                                                             refusal};
+    rd_error err = {RD_OK, ""};
+    if (count < 1)
+        return 0;
+    char *json = malloc(count > 1 ? count - 1 : 1);
+    if (json == NULL)
+        return 0;
+    memcpy(json, bytes + 1, count - 1);
+    rd_status status = parsers[bytes[0] % (sizeof parsers / sizeof *parsers)](json, count - 1, &err);
+    check(status == RD_OK || (status == err.status && err.message[0] != '\0'));
+    check(status == RD_OK || status == RD_ERR_FORMAT || status == RD_ERR_CONFIG);
+    free(json);
+    return 0;
+}
