@@ -87,8 +87,8 @@ static rd_status parse_tensor(const cJSON *entry, const char *whose, rd_st_tenso
             d++;
     if (d == DTYPE_COUNT)
         return rd_fail(err, RD_ERR_FORMAT,
-                       "%s: tensor '%s': dtype: expected one of F64, F32, F16, BF16, I64, I32, I16, I8, U8, "
-                       "BOOL, found %.20s",
+                       "%s: tensor '%s': dtype is missing or unknown (found %.20s; known are F64, F32, F16, "
+                       "BF16, I64, I32, I16, I8, U8, BOOL)",
                        whose, t->name, cJSON_IsString(dtype) ? dtype->valuestring : "none");
     t->dtype = (rd_dtype)d;
     rd_status status = parse_shape(shape, whose, t, err);
