@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "config/fields.h"
+#include "config/json_print.h"
 
 /* Parses a body into an object; fields.c then reads it. Fields that nobody asks for are allowed on the wire,
  * so that a later version may add some: rd_fields_finish is not called. */
@@ -39,7 +40,7 @@ static rd_status close_body(cJSON *root, rd_fields *f)
 /* Prints and deletes. */
 static char *print(cJSON *root)
 {
-    char *text = cJSON_PrintUnformatted(root);
+    char *text = rd_json_print(root);
     cJSON_Delete(root);
     return text;
 }
@@ -104,7 +105,7 @@ rd_status rd_welcome_parse(const char *json, size_t size, rd_welcome *out, rd_er
     rd_fields_require(&f, "config");
     const cJSON *config = rd_fields_item(&f, "config", true);
     if (rd_fields_required(&f) == RD_OK) {
-        char *text = cJSON_PrintUnformatted(config);
+        char *text = rd_json_print(config);
         f.status = text == NULL ? rd_fail(err, RD_ERR_MEMORY, "no memory for the run's configuration")
                                 : rd_config_parse(text, strlen(text), "the aggregator's configuration", NULL,
                                                   &out->config, err);

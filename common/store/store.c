@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "config/json_print.h"
 #include "core/file.h"
 #include "data/source.h"
 
@@ -259,7 +260,7 @@ static rd_status make_run(rd_store *s, const rd_config *config, rd_error *err)
 {
     rd_status status = RD_OK;
     bool open = false;
-    char *json = cJSON_PrintUnformatted(config->shared);
+    char *json = rd_json_print(config->shared);
     if (json == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the configuration");
     RD_TRY(draw_run_id(s->run_id, err));
@@ -283,7 +284,7 @@ static rd_status update_run(rd_store *s, const rd_config *config, bool reopened,
     rd_status status = rd_store_statement(s, RD_SQL_RESUME, &statement, err);
     if (status != RD_OK)
         return status;
-    char *json = cJSON_PrintUnformatted(config->shared);
+    char *json = rd_json_print(config->shared);
     if (json == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the configuration");
     sqlite3_bind_text(statement, 1, config->name, -1, SQLITE_TRANSIENT);

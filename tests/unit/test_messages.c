@@ -1,0 +1,94 @@
+/* The JSON of the wire: what is written is what aggregator/PROTOCOL.md shows, and what is not so is refused.
+ */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/messages.h"
+
+/* The caller's err takes the message. */
+#define REFUSE(call, words)                                                                       \
+    do {                                                                                          \
+        cr_assert_eq(call, RD_ERR_FORMAT);                                                        \
+        cr_assert(strstr(err.message, words) != NULL, "'%s' is not in '%s'", words, err.message); \
+    } while (0)
+
+Test(messages, join)
+{
+    rd_join j = {.protocol = 1, .samples = 600, .software = "me 1"}, back;
+    rd_error err;
+    char *json = rd_join_write(&j);
+    cr_assert_str_eq(json, "{\"protocol\":1,\"samples\":600,\"software\":\"me 1\"}");
+    cr_assert_eq(rd_join_parse(json, strlen(json), &back, &err), RD_OK);
+    cr_assert(back.protocol == 1 && back.samples == 600 && strcmp(back.software, "me 1") == 0);
+    free(json);
+    const char *least = "{\"protocol\": 1, \"samples\": 1, \"features\": 784, \"more\": [1]}";
+    cr_assert_eq(rd_join_parse(least, strlen(least), &back, &err), RD_OK);
+    cr_assert_str_eq(back.software, "");
+    REFUSE(rd_join_parse("{}", 2, &back, &err), "protocol is missing");
+    REFUSE(rd_join_parse("[]", 2, &back, &err), "not a JSON object");
+    REFUSE(rd_join_parse("{\"protocol\":1}", 14, &back, &err), "samples is missing");
+    const char *none = "{\"protocol\":1,\"samples\":0}";
+    REFUSE(rd_join_parse(none, strlen(none), &back, &err), "samples: expected a whole number from 1");
+}
+
+Test(messages, task)
+{
+    rd_task t = {RD_TASK_TRAIN, 3, 2}, back;
+    rd_error err;
+    char *json = rd_task_write(&t);
+    cr_assert_str_eq(json, "{\"task\":\"train\",\"round\":3,\"model\":2}");
+    cr_assert_eq(rd_task_parse(json, strlen(json), &back, &err), RD_OK);
+    cr_assert(back.kind == RD_TASK_TRAIN && back.round == 3 && back.model == 2);
+    free(json);
+    const char *over = "{\"task\": \"finished\", \"round\": 10, \"model\": 10}";
+    cr_assert_eq(rd_task_parse(over, strlen(over), &back, &err), RD_OK);
+    cr_assert_eq(back.kind, RD_TASK_FINISHED);
+    const char *unknown = "{\"task\": \"sleep\", \"round\": 10, \"model\": 10}";
+    REFUSE(rd_task_parse(unknown, strlen(unknown), &back, &err),
+           "task: expected one of \"train\", \"finished\"");
+}
+
+Test(messages, welcome_carries_the_configuration)
+{
+    const char *run = "{\"rounds\": 7, \"seed\": 3, \"model\": {\"preset\": \"mnist-2nn\"}, \"training\": "
+                      "{\"learning_rate\": 0.25}, "
+                      "\"data\": {\"train\": {\"path\": \"secret.csv\"}}}";
+    rd_config config;
+    rd_welcome back;
+    rd_error err;
+    cr_assert_eq(rd_config_parse(run, strlen(run), "run.json", NULL, &config, &err), RD_OK);
+    char *json = rd_welcome_write("0123456789abcdef0123456789abcdef", "alice", &config);
+    cr_assert_null(strstr(json, "secret"));
+    cr_assert_eq(rd_welcome_parse(json, strlen(json), &back, &err), RD_OK);
+    cr_assert_str_eq(back.client, "alice");
+    cr_assert_str_eq(back.run_id, "0123456789abcdef0123456789abcdef");
+    cr_assert(back.config.seed == 3 && back.config.training.learning_rate == 0.25f);
+    rd_config_free(&back.config);
+    free(json);
+    const char *bad = "{\"protocol\":1,\"run\":\"r\",\"client\":\"c\",\"config\":{\"rounds\":1}}";
+    cr_assert_eq(rd_welcome_parse(bad, strlen(bad), &back, &err), RD_ERR_CONFIG);
+    cr_assert_not_null(strstr(err.message, "the aggregator's configuration: "));
+    const char *later = "{\"protocol\":2,\"run\":\"r\",\"client\":\"c\",\"config\":{}}";
+    REFUSE(rd_welcome_parse(later, strlen(later), &back, &err), "protocol");
+    rd_config_free(&config);
+}
+
+Test(messages, receipt_and_refusal)
+{
+    uint64_t round;
+    int counted;
+    rd_error err;
+    char text[64], *json = rd_receipt_write(3, 1);
+    cr_assert_str_eq(json, "{\"round\":3,\"counted\":true}");
+    cr_assert_eq(rd_receipt_parse(json, strlen(json), &round, &counted, &err), RD_OK);
+    cr_assert(round == 3 && counted);
+    free(json);
+    json = rd_refusal_write("range", "element 17 is \"NaN\"");
+    cr_assert_str_eq(json, "{\"error\":\"range\",\"message\":\"element 17 is \\\"NaN\\\"\"}");
+    rd_refusal_parse(json, strlen(json), text, sizeof text);
+    cr_assert_str_eq(text, "element 17 is \"NaN\"");
+    free(json);
+    rd_refusal_parse("<html>", 6, text, sizeof text);
+    cr_assert_str_eq(text, "the aggregator gave no reason that can be read");
+}

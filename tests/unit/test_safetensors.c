@@ -1,0 +1,132 @@
+/* Safetensors headers against bytes written by hand from the format's description. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/file.h"
+#include "format/safetensors.h"
+
+static void refuse(const char *json, const char *words)
+{
+    rd_safetensors s;
+    rd_error err = {0};
+    cr_assert_eq(rd_safetensors_parse(json, strlen(json), "f", &s, &err), RD_ERR_FORMAT, "%s", json);
+    cr_assert(strstr(err.message, words) != NULL, "'%s' is not in '%s'", words, err.message);
+    cr_assert(strncmp(err.message, "f: ", 3) == 0);
+}
+
+#define T(name, dtype, shape, begin, end) \
+    "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" begin "," end "]}"
+
+Test(safetensors, reads_what_the_format_describes)
+{
+    const char *json = "{\"__metadata__\":{\"format\":\"pt\"}," T("b", "F32", "[2]", "24", "32") "," T(
+        "a", "F32", "[2,3]", "0", "24") "," T("scalar", "I64", "[]", "32", "40") "," T("none", "F16", "[0,7]",
+                                                                                       "40", "40") "}   ";
+    rd_safetensors s;
+    rd_error err;
+    cr_assert_eq(rd_safetensors_parse(json, strlen(json), "f", &s, &err), RD_OK);
+    cr_assert_eq(s.tensor_count, 4);
+    cr_assert_str_eq(s.tensors[0].name, "a");
+    cr_assert_str_eq(s.tensors[1].name, "b");
+    cr_assert(s.tensors[0].rank == 2 && s.tensors[0].shape[0] == 2 && s.tensors[0].shape[1] == 3 &&
+              s.tensors[0].count == 6);
+    const rd_st_tensor *scalar = rd_safetensors_find(&s, "scalar");
+    cr_assert(scalar->rank == 0 && scalar->count == 1 && scalar->dtype == RD_DTYPE_I64);
+    cr_assert_eq(rd_safetensors_find(&s, "none")->count, 0);
+    cr_assert_null(rd_safetensors_find(&s, "missing"));
+    cr_assert_str_eq(rd_safetensors_metadata(&s, "format"), "pt");
+    cr_assert_null(rd_safetensors_metadata(&s, "other"));
+    cr_assert_eq(s.data_size, 40);
+    cr_assert_eq(s.data_start, 8 + strlen(json));
+    rd_safetensors_free(&s);
+}
+
+Test(safetensors, refuses_what_it_forbids)
+{
+    refuse("", "not a JSON object");
+    refuse(" {}", "not a JSON object");
+    refuse("[]", "not a JSON object");
+    refuse("{", "not valid JSON");
+    refuse("{} x", "something follows");
+    refuse("{" T("a", "F32", "[2]", "0", "8") "," T("b", "F32", "[1]", "12", "16") "}",
+           "'b' begins at byte 12");
+    refuse("{" T("a", "F32", "[2]", "0", "8") "," T("b", "F32", "[1]", "4", "8") "}", "'b' begins at byte 4");
+    refuse("{" T("a", "F32", "[2]", "4", "12") "}", "'a' begins at byte 4");
+    refuse("{" T("a", "F32", "[2]", "0", "8") "," T("a", "F32", "[1]", "8", "12") "}", "'a' is there twice");
+    refuse("{" T("a", "F32", "[3]", "0", "8") "}", "do not hold 3 elements of F32");
+    refuse("{" T("a", "F32", "[2]", "8", "0") "}", "do not hold");
+    refuse("{" T("a", "X32", "[2]", "0", "8") "}", "dtype is missing or unknown");
+    refuse("{" T("a", "F32", "[-1]", "0", "8") "}", "whole numbers");
+    refuse("{" T("a", "F32", "[1.5]", "0", "6") "}", "whole numbers");
+    refuse("{" T("a", "F32", "[4294967296,4294967296]", "0", "0") "}", "too large");
+    refuse("{" T("a", "F32", "[9007199254740992,3]", "0", "8") "}", "too large");
+    refuse("{" T("a", "F32", "[1,1,1,1,1,1,1,1,1]", "0", "4") "}", "at most 8");
+    refuse("{" T("a", "F32", "2", "0", "8") "}", "shape: expected an array");
+    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", "data_offsets: expected [begin, end]");
+    refuse("{\"a\":7}", "expected an object with dtype");
+    refuse("{\"__metadata__\":{\"n\":3}}", "'n' is not a string");
+    refuse("{\"__metadata__\":[]}", "expected an object of strings");
+    refuse("{\"\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", "names have 1 to");
+}
+
+Test(safetensors, writes_a_header_that_is_aligned_and_read_back)
+{
+    rd_st_tensor tensors[] = {{.name = "fc1.weight", .dtype = RD_DTYPE_F32, .rank = 2, .shape = {2, 3}},
+                              {.name = "fc1.bias", .dtype = RD_DTYPE_F32, .rank = 1, .shape = {2}}};
+    rd_st_pair pair = {"round", "3"};
+    char *bytes;
+    size_t size;
+    rd_safetensors s;
+    rd_error err;
+    cr_assert_eq(rd_safetensors_header(tensors, 2, &pair, 1, &bytes, &size, &err), RD_OK);
+    static const char expected[] =
+        "{\"__metadata__\":{\"round\":\"3\"},"
+        "\"fc1.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
+        "\"fc1.bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]}}";
+    cr_assert_eq(size % 8, 0);
+    cr_assert_eq((unsigned char)bytes[0] | (unsigned char)bytes[1] << 8, (int)size - 8);
+    cr_assert_eq(memcmp(bytes + 8, expected, sizeof expected - 1), 0);
+    cr_assert_eq(rd_safetensors_parse(bytes + 8, size - 8, "f", &s, &err), RD_OK);
+    cr_assert_eq(s.data_size, 32);
+    rd_safetensors_free(&s);
+    free(bytes);
+}
+
+/* A file by hand: 8 bytes of length, the header, the data. */
+static rd_status open_file(uint64_t length, const char *json, size_t data, rd_error *err)
+{
+    char path[] = "/tmp/rondo-st-XXXXXX", content[4096];
+    int fd = mkstemp(path);
+    memcpy(content, &length, 8);
+    memcpy(content + 8, json, strlen(json));
+    memset(content + 8 + strlen(json), 0, data);
+    cr_assert_eq(rd_fd_write_all(fd, content, 8 + strlen(json) + data, path, err), RD_OK);
+    close(fd);
+    rd_safetensors s;
+    rd_status status = rd_safetensors_open(path, &s, &fd, err);
+    if (status == RD_OK) {
+        close(fd);
+        rd_safetensors_free(&s);
+    }
+    unlink(path);
+    return status;
+}
+
+Test(safetensors, files_are_as_long_as_they_say)
+{
+    const char *json = "{" T("a", "F32", "[2]", "0", "8") "}";
+    rd_error err = {0};
+    cr_assert_eq(open_file(strlen(json), json, 8, &err), RD_OK);
+    cr_assert_eq(open_file(strlen(json), json, 7, &err), RD_ERR_FORMAT);
+    cr_assert_not_null(strstr(err.message, "its header describes"));
+    cr_assert_eq(open_file(strlen(json), json, 9, &err), RD_ERR_FORMAT);
+    cr_assert_eq(open_file(1000000, json, 8, &err), RD_ERR_FORMAT);
+    cr_assert_eq(open_file(UINT64_MAX, json, 8, &err), RD_ERR_FORMAT);
+    cr_assert_not_null(strstr(err.message, "not a safetensors file"));
+    int fd;
+    rd_safetensors s;
+    cr_assert_eq(rd_safetensors_open("/nowhere.safetensors", &s, &fd, &err), RD_ERR_IO);
+}
