@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """make-certs: what it makes is judged by the openssl command; what exists stays."""
 import os
+import shutil
 import stat
 
 import harness
@@ -54,6 +55,47 @@ def test_nothing_is_overwritten(world):
     assert open(world.path("certs/alice.key"), "rb").read() == before["alice.key"]
 
 
+def test_what_exists_is_kept_only_where_it_is_of_use(world):
+    make(world, "ca")
+    addresses = "IP:2001:db8::1,IP:10.0.0.11,DNS:*.example.org"
+    make(world, "aggregator", "aggregator", "--san", addresses)
+    assert "kept" in make(world, "aggregator", "aggregator", "--san", addresses.replace("::1", ":0:0::1"))
+    assert "10.0.0.1;" in make(world, "aggregator", "aggregator", "--san", "IP:10.0.0.1", code=1), "10.0.0.11 is another machine"
+    assert "DNS:example.org" in make(world, "aggregator", "aggregator", "--san", "DNS:example.org", code=1)
+    make(world, "client", "alice", "bob")
+    assert "purpose" in make(world, "aggregator", "alice", code=1)
+    os.rename(world.path("certs/alice.crt"), world.path("alice.crt"))
+    shutil.copy(world.path("certs/bob.crt"), world.path("certs/alice.crt"))
+    assert "do not belong together" in make(world, "client", "alice", code=1)
+    os.replace(world.path("alice.crt"), world.path("certs/alice.crt"))
+    world.check("openssl", "x509", "-x509toreq", "-in", world.path("certs/bob.crt"), "-signkey", world.path("certs/bob.key"), "-out", world.path("bob.csr"))
+    world.check("openssl", "x509", "-req", "-in", world.path("bob.csr"), "-CA", world.path("certs/ca.crt"), "-CAkey", world.path("certs/ca.key"),
+                "-set_serial", "7", "-days", "-1", "-out", world.path("certs/bob.crt"))
+    assert "expired" in make(world, "client", "bob", code=1)
+    for name in ("ca.crt", "ca.key"):
+        os.remove(world.path("certs", name))
+    make(world, "ca")
+    assert "another authority" in make(world, "client", "alice", code=1)
+
+
+def test_a_mistake_leaves_nothing_behind(world):
+    assert "make the authority first" in make(world, "client", "alice", code=1)
+    assert not os.path.exists(world.path("certs"))
+    make(world, "ca")
+    before = sorted(os.listdir(world.path("certs")))
+    assert "999.1.1.1" in make(world, "aggregator", "aggregator", "--san", "IP:999.1.1.1", code=1)
+    assert sorted(os.listdir(world.path("certs"))) == before
+    make(world, "aggregator", "aggregator", "--san", "IP:99.1.1.1")
+    make(world, "aggregator", "10.0.0.7")
+    assert "IP Address:10.0.0.7" in text(world, "10.0.0.7", "-ext", "subjectAltName")
+    assert sorted(os.listdir(world.path("certs"))) == sorted(before + [n + e for n in ("aggregator", "10.0.0.7") for e in (".crt", ".key")])
+
+
+def test_without_openssl(world):
+    result = world.run("/bin/bash", MAKE, world.path("certs"), "ca", env={"PATH": "/nowhere"})
+    assert result.returncode == 1 and "apt-get install openssl" in result.stderr, result
+
+
 def test_a_client_keeps_its_key_to_itself(world):
     make(world, "ca")
     world.check("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=carol", "-keyout",
@@ -69,7 +111,8 @@ def test_mistakes(world):
     make(world, "ca")
     for command, words in ((("client", "al ice"), "letters"), (("client", "../x"), "letters"), (("client", "ca"), "authority"), (("client",), "name"),
                            (("aggregator", "a", "--san", "10.0.0.1"), "DNS:HOST"), (("client", "a", "--days", "0"), "--days"),
-                           (("client", "a", "--dayz", "1"), "--dayz"), (("clients", "a"), "clients"), (("client", "a", "--san", "DNS:x"), "--san")):
+                           (("client", "a", "--dayz", "1"), "--dayz"), (("clients", "a"), "clients"), (("client", "a", "--san", "DNS:x"), "--san"),
+                           (("client", "a", "--name", "x"), "--name"), (("ca", "--name", "A/O=B"), "--name"), (("sign", "/nowhere.csr"), "/nowhere.csr")):
         assert words in make(world, *command, code=1), command
     assert world.run(MAKE).returncode == 2
     assert "Usage" in world.check(MAKE, "--help")
