@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/spelling.h"
+
 /* "0.1 (a number)", "\"0.1\" (a string)": what stands there, for the message. */
 static void describe(const cJSON *item, char *text, size_t size)
 {
@@ -161,23 +163,14 @@ void rd_fields_choice(rd_fields *f, const char *key, const char *const *words, s
     rd_fields_fail(f, key, expected);
 }
 
-/* Letters in common at the same places, minus what differs in length: enough to find a slip of the finger. */
-static int likeness(const char *a, const char *b)
-{
-    int same = 0, la = (int)strlen(a), lb = (int)strlen(b);
-    for (int i = 0; i < la && i < lb; i++)
-        same += a[i] == b[i] || a[la - 1 - i] == b[lb - 1 - i];
-    return same - (la > lb ? la - lb : lb - la);
-}
-
 static void refuse_unknown(rd_fields *f, const char *key)
 {
     const char *nearest = NULL, *dot = f->path[0] != '\0' ? "." : "";
-    int best = (int)strlen(key) / 2;
+    size_t best = rd_spelling_limit(key);
     for (size_t i = 0; i < f->asked_count; i++) {
-        int like = likeness(key, f->asked[i]);
-        if (like > best) {
-            best = like;
+        size_t distance = rd_edit_distance(key, f->asked[i]);
+        if (distance < best) {
+            best = distance;
             nearest = f->asked[i];
         }
     }

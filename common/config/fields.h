@@ -38,7 +38,8 @@ void rd_fields_text(rd_fields *f, const char *key, char *out, size_t size);
 void rd_fields_choice(rd_fields *f, const char *key, const char *const *words, size_t word_count, int *out);
 /* The item itself, or NULL; `object` demands an object. */
 const cJSON *rd_fields_item(rd_fields *f, const char *key, bool object);
-/* The key must be there. Told by rd_fields_finish, after unknown keys: a slip of the finger explains a missing key. */
+/* The key must be there. Told by rd_fields_finish, after unknown keys: a slip of the finger explains a
+ * missing key. */
 void rd_fields_require(rd_fields *f, const char *key);
 bool rd_fields_has(const rd_fields *f, const char *key);
 /* A key that has no meaning here: `when` says when it has. */

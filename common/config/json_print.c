@@ -1,5 +1,5 @@
-/* json_print.c: see json_print.h. In a copy of the tree, numbers that cJSON would round become raw text of 17 digits, which
- * give back the same double. */
+/* json_print.c: see json_print.h. In a copy of the tree, numbers that cJSON would round become raw text of 17
+ * digits, which give back the same double. */
 #include "config/json_print.h"
 
 #include <math.h>

@@ -7,11 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/spelling.h"
+
 enum {
     HELP_WIDTH = 92,       /* columns of the --help text */
     HELP_COLUMN_MAX = 30,  /* where descriptions begin at the latest */
     OPTIONS_MAX = 64,      /* of one table */
-    NAME_LENGTH_MAX = 63,  /* of names that are compared for a suggestion */
     MISSING_TEXT_MAX = 256 /* for the list of missing options */
 };
 
@@ -120,36 +121,11 @@ static void print_help(const rd_command *c)
 
 /* ---- suggestions ---- */
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* How many letters must be inserted, left out or changed to get from a to b (Levenshtein distance). Names
- * longer than NAME_LENGTH_MAX are cut there. */
-static size_t edit_distance(const char *a, const char *b)
-{
-    size_t row[NAME_LENGTH_MAX + 1]; /* row[j]: from the letters of a so far to the first j of b */
-    size_t n = strnlen(a, NAME_LENGTH_MAX), m = strnlen(b, NAME_LENGTH_MAX);
-    for (size_t j = 0; j <= m; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= n; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= m; j++) {
-            size_t changed = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            row[j] = least(least(row[j], row[j - 1]) + 1, changed);
-        }
-    }
-    return row[m];
-}
-
 /* The known name that was probably meant, or NULL where none is near. */
 static const char *nearest_name(const rd_option *options, const char *typed)
 {
     const char *best = NULL;
-    size_t length = strlen(typed), best_distance = 2 + length / 3;
+    size_t length = strlen(typed), best_distance = rd_spelling_limit(typed);
     static const rd_option always[] = {
         {.kind = RD_OPTION_FLAG, .name = "help"},
         {.kind = RD_OPTION_FLAG, .name = "version"},
@@ -159,7 +135,7 @@ static const char *nearest_name(const rd_option *options, const char *typed)
     for (int t = 0; t < 2; t++)
         for (const rd_option *o = tables[t]; o->kind != RD_OPTION_END; o++) {
             bool begins = length >= 2 && strncmp(o->name, typed, length) == 0;
-            size_t distance = begins ? 0 : edit_distance(typed, o->name);
+            size_t distance = begins ? 0 : rd_edit_distance(typed, o->name);
             if (distance < best_distance) {
                 best = o->name;
                 best_distance = distance;
@@ -170,7 +146,7 @@ static const char *nearest_name(const rd_option *options, const char *typed)
 
 static rd_status fail_unknown(const rd_command *c, const char *word, rd_error *err)
 {
-    char name[NAME_LENGTH_MAX + 1];
+    char name[RD_SPELLING_MAX + 1];
     (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
     const char *nearest = nearest_name(c->options, name + strspn(name, "-"));
     if (nearest != NULL)
