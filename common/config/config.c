@@ -9,6 +9,7 @@
 
 #include "config/fields.h"
 #include "core/file.h"
+#include "model/model.h"
 
 #define MAX_CONFIG_BYTES (1 << 20)
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
@@ -258,6 +259,18 @@ rd_status rd_config_parse(const char *json, size_t size, const char *whose, cons
     return status;
 }
 
+/* Builds the plan and drops it, so that what is wrong with the model is told with the file's name. */
+static rd_status check_model(rd_config *c, const char *path, rd_error *err)
+{
+    rd_model *m = NULL;
+    if (rd_model_create(c->model, &m, err) != RD_OK) {
+        rd_config_free(c);
+        return rd_fail_context(err, "%s", path);
+    }
+    rd_model_free(m);
+    return RD_OK;
+}
+
 rd_status rd_config_load(const char *path, rd_config *out, rd_error *err)
 {
     char *json = NULL, folder[RD_SOURCE_PATH_MAX];
@@ -270,6 +283,8 @@ rd_status rd_config_load(const char *path, rd_config *out, rd_error *err)
     (void)snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) : 1,
                    slash != NULL ? path : ".");
     status = rd_config_parse(json, size, path, folder, out, err);
+    if (status == RD_OK)
+        status = check_model(out, path, err);
     free(json);
     return status;
 }

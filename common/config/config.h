@@ -38,11 +38,11 @@ typedef struct rd_config {
     cJSON *shared; /* the whole of run.json but "data": what clients are told at join; owned by the config */
 } rd_config;
 
-/* Reads and checks run.json. The "model" object is checked by rd_model_create, not here. */
+/* Reads and checks run.json, the model in it included. */
 rd_status rd_config_load(const char *path, rd_config *out, rd_error *err) RD_MUST_CHECK;
 
-/* The same from text; whose ("run.json") starts messages, folder resolves relative paths (NULL: leave them).
- */
+/* The same from text, except that the "model" object is left to rd_model_create; whose ("run.json") starts
+ * messages, folder resolves relative paths (NULL: leave them). */
 rd_status rd_config_parse(const char *json, size_t size, const char *whose, const char *folder,
                           rd_config *out, rd_error *err) RD_MUST_CHECK;
 

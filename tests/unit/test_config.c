@@ -1,5 +1,7 @@
-/* run.json: defaults, paths and what clients are told. What is refused is in tests/reference/configs. */
+/* run.json: defaults, paths and what clients are told. tests/reference/configs is a table of documents to
+ * accept and to refuse; tests/system/test_schema.py holds the schema to the same. */
 #include <criterion/criterion.h>
+#include <glob.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +9,7 @@
 
 #include "config/config.h"
 #include "config/json_print.h"
+#include "core/file.h"
 
 #define MINIMAL \
     "{\"rounds\": 7, \"model\": {\"preset\": \"mnist-2nn\"}, \"training\": {\"learning_rate\": 0.25}"
@@ -155,4 +158,40 @@ Test(config, a_missing_file_is_named)
     rd_error err = {0};
     cr_assert_eq(rd_config_load("/nowhere/run.json", &c, &err), RD_ERR_IO);
     cr_assert_not_null(strstr(err.message, "/nowhere/run.json: No such file"));
+}
+
+/* ---- the table ---- */
+
+Test(config, good_documents_are_accepted)
+{
+    glob_t found;
+    cr_assert_eq(glob(RONDO_SOURCE_DIR "/tests/reference/configs/good/*.json", 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        rd_config c;
+        rd_error err = {0};
+        cr_expect(rd_config_load(found.gl_pathv[i], &c, &err) == RD_OK, "%s", err.message);
+        rd_config_free(&c);
+    }
+    globfree(&found);
+}
+
+Test(config, bad_documents_are_refused_in_the_expected_words)
+{
+    glob_t found;
+    cr_assert_eq(glob(RONDO_SOURCE_DIR "/tests/reference/configs/bad/*.json", 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        const char *document = found.gl_pathv[i];
+        char path[1024], *words;
+        size_t size;
+        rd_config c;
+        rd_error err = {0};
+        (void)snprintf(path, sizeof path, "%.*s.expect", (int)strlen(document) - 5, document);
+        cr_assert(rd_file_read(path, 4096, &words, &size, &err) == RD_OK, "%s", err.message);
+        words[strcspn(words, "\n")] = '\0';
+        cr_expect_eq(rd_config_load(document, &c, &err), RD_ERR_CONFIG, "%s", document);
+        cr_expect(strstr(err.message, words) != NULL, "'%s' is not in '%s'", words, err.message);
+        cr_expect(strncmp(err.message, document, strlen(document)) == 0, "%s", err.message);
+        free(words);
+    }
+    globfree(&found);
 }
