@@ -106,6 +106,11 @@ static rd_status parse_tensor(const cJSON *entry, const char *whose, rd_st_tenso
     return RD_OK;
 }
 
+static int by_key(const void *a, const void *b)
+{
+    return strcmp(((const rd_st_pair *)a)->key, ((const rd_st_pair *)b)->key);
+}
+
 static rd_status parse_metadata(const cJSON *entry, const char *whose, rd_safetensors *out, rd_error *err)
 {
     if (!cJSON_IsObject(entry))
@@ -125,6 +130,11 @@ static rd_status parse_metadata(const cJSON *entry, const char *whose, rd_safete
         if (pair->key == NULL || pair->value == NULL)
             return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its metadata", whose);
     }
+    qsort(out->metadata, out->metadata_count, sizeof *out->metadata, by_key);
+    for (size_t i = 1; i < out->metadata_count; i++)
+        if (strcmp(out->metadata[i - 1].key, out->metadata[i].key) == 0)
+            return rd_fail(err, RD_ERR_FORMAT, "%s: __metadata__: '%.60s' is there twice", whose,
+                           out->metadata[i].key);
     return RD_OK;
 }
 

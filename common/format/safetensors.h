@@ -50,7 +50,7 @@ typedef struct rd_st_pair {
 typedef struct rd_safetensors {
     rd_st_tensor *tensors; /* (tensor_count), by rising begin */
     size_t tensor_count;
-    rd_st_pair *metadata; /* (metadata_count) */
+    rd_st_pair *metadata; /* (metadata_count), by key */
     size_t metadata_count;
     uint64_t data_start; /* file offset of the data: 8 + N */
     uint64_t data_size;  /* bytes of data that the tensors cover */

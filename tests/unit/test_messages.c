@@ -28,6 +28,19 @@ Test(messages, join)
     REFUSE(rd_join_parse("{}", 2, &back, &err), "protocol is missing");
     REFUSE(rd_join_parse("[]", 2, &back, &err), "not a JSON object");
     REFUSE(rd_join_parse("{\"protocol\":1}", 14, &back, &err), "samples is missing");
+    const char *nameless = "{\"protocol\": 1, \"samples\": 1, \"software\": \"\"} \r\n";
+    cr_assert_eq(rd_join_parse(nameless, strlen(nameless), &back, &err), RD_OK);
+    cr_assert_str_eq(back.software, "");
+    const char *escape = "{\"protocol\":1,\"samples\":1,\"software\":\"\\u001b[2Jx\"}";
+    cr_assert_eq(rd_join_parse(escape, strlen(escape), &back, &err), RD_OK);
+    cr_assert_str_eq(back.software, "?[2Jx"); /* nothing that a terminal would obey */
+    const char *longer = "{\"protocol\":1,\"samples\":1,\"software\":"
+                         "\"0123456789012345678901234567890123456789012345678901234567890123\"}";
+    REFUSE(rd_join_parse(longer, strlen(longer), &back, &err),
+           "software: expected a string of 1 to 63 bytes");
+    const char *followed = "{\"protocol\":1,\"samples\":1}x";
+    REFUSE(rd_join_parse(followed, strlen(followed), &back, &err), "not a JSON object");
+    REFUSE(rd_join_parse("", 0, &back, &err), "not a JSON object");
     const char *none = "{\"protocol\":1,\"samples\":0}";
     REFUSE(rd_join_parse(none, strlen(none), &back, &err), "samples: expected a whole number from 1");
 }
@@ -88,6 +101,11 @@ Test(messages, receipt_and_refusal)
     cr_assert_str_eq(json, "{\"error\":\"range\",\"message\":\"element 17 is \\\"NaN\\\"\"}");
     rd_refusal_parse(json, strlen(json), text, sizeof text);
     cr_assert_str_eq(text, "element 17 is \"NaN\"");
+    rd_refusal_parse(json, strlen(json), text, 8);
+    cr_assert_str_eq(text, "element"); /* cut where the room ends */
+    REFUSE(rd_receipt_parse("{\"round\":1}", 11, &round, &counted, &err), "counted is missing");
+    REFUSE(rd_receipt_parse("{\"counted\":1,\"round\":1}", 23, &round, &counted, &err),
+           "counted: expected true or false");
     free(json);
     rd_refusal_parse("<html>", 6, text, sizeof text);
     cr_assert_str_eq(text, "the aggregator gave no reason that can be read");

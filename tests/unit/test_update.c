@@ -191,6 +191,19 @@ Test(update, wrong_metadata_is_named)
            "metadata 'loss'");
     refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"holdout_samples\":\"4\""), values, 9, RD_ERR_RANGE,
            "'holdout_loss' is missing");
+    /* a client must not use up the weight of the round's means */
+    refuse(
+        WITH("\"round\":\"3\",\"samples\":\"1\",\"before_samples\":\"1099511627776\",\"before_loss\":\"1\""),
+        values, 9, RD_ERR_RANGE, "'before_samples': expected at most 2147483647, found 1099511627776");
+    refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"before_accuracy\":\"1.01\""), values, 9, RD_ERR_RANGE,
+           "'before_accuracy': expected a number from 0 to 1, found '1.01'");
+    refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"seconds\":\"1e13\""), values, 9, RD_ERR_RANGE,
+           "'seconds': expected a number from 0 to 1e+12, found '1e13'");
+    refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"seconds\":\"1 s\""), values, 9, RD_ERR_RANGE,
+           "found '1 s'");
+    refuse(WITH("\"round\":\"3\",\"samples\":\"-1\""), values, 9, RD_ERR_RANGE, "found '-1'");
+    refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"colour\":\"red\",\"round\":\"4\""), values, 9,
+           RD_ERR_FORMAT, "'round' is there twice");
 }
 
 Test(update, absurd_lengths_are_refused_at_once)
