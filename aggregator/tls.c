@@ -1,4 +1,7 @@
-/* tls.c: see tls.h. Written for mbedTLS 2.28, 3.x; what differs between them is in the first section. */
+/* tls.c: see tls.h. Written for mbedTLS 2.28 and 3.x; what differs between them is in the first section.
+ *
+ * TLS 1.2 with both: 2.28 has no other, and a client that 3.6 refuses under TLS 1.3 cannot read the alert
+ * that says why (seen with 3.6.6 against OpenSSL 3.5: "bad record mac"). */
 #include "tls.h"
 
 #include <errno.h>
@@ -20,14 +23,6 @@
 #if MBEDTLS_VERSION_NUMBER >= 0x03000000
 #include <mbedtls/build_info.h>
 #endif
-/* PSA, on which TLS 1.3 rests in mbedTLS 3.x, may be used from several threads since 3.6 only. */
-#if MBEDTLS_VERSION_NUMBER >= 0x03060000 && defined(MBEDTLS_SSL_PROTO_TLS1_3) && defined(MBEDTLS_THREADING_C)
-#define WITH_TLS_1_3 1
-#include <psa/crypto.h>
-#else
-#define WITH_TLS_1_3 0
-#endif
-
 #define PEM_MAX ((size_t)1 << 20)
 #define REASON_MAX 384
 
@@ -41,11 +36,6 @@ struct rd_tls {
 };
 
 static const int suites[] = {
-#if WITH_TLS_1_3
-    MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
-    MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
-    MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
-#endif
     MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
     MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
     MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
@@ -67,12 +57,7 @@ static void set_protocol(mbedtls_ssl_config *config)
 {
     mbedtls_ssl_conf_groups(config, groups);
     mbedtls_ssl_conf_min_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
-#if WITH_TLS_1_3
-    mbedtls_ssl_conf_max_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_3);
-    mbedtls_ssl_conf_tls13_key_exchange_modes(config, MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL);
-#else
     mbedtls_ssl_conf_max_tls_version(config, MBEDTLS_SSL_VERSION_TLS1_2);
-#endif
 }
 #else
 static const mbedtls_ecp_group_id groups[] = {MBEDTLS_ECP_DP_CURVE25519, MBEDTLS_ECP_DP_SECP256R1,
@@ -102,15 +87,6 @@ static int check_pair(rd_tls *t)
     return mbedtls_pk_check_pair(&t->certificate.pk, &t->key, mbedtls_ctr_drbg_random, &t->random);
 #else
     return mbedtls_pk_check_pair(&t->certificate.pk, &t->key);
-#endif
-}
-
-static int start_library(void)
-{
-#if WITH_TLS_1_3
-    return psa_crypto_init() == PSA_SUCCESS ? 0 : MBEDTLS_ERR_SSL_INTERNAL_ERROR;
-#else
-    return 0;
 #endif
 }
 
@@ -387,10 +363,8 @@ rd_status rd_tls_create(const char *ca_path, const char *cert_path, const char *
     mbedtls_pk_init(&t->key);
     mbedtls_ssl_config_init(&t->config);
 
-    int code = start_library();
-    if (code == 0)
-        code =
-            mbedtls_ctr_drbg_seed(&t->random, mbedtls_entropy_func, &t->entropy, purpose, sizeof purpose - 1);
+    int code =
+        mbedtls_ctr_drbg_seed(&t->random, mbedtls_entropy_func, &t->entropy, purpose, sizeof purpose - 1);
     if (code != 0) {
         status = fail_mbedtls(err, RD_ERR_INTERNAL, "random numbers for TLS", code);
         goto cleanup;

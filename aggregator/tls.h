@@ -4,7 +4,7 @@
  * worker makes its own, because mbedTLS caches inside keys and certificates while it uses them; so nothing is
  * shared between threads and nothing needs a lock.
  *
- * TLS 1.2 or newer; ECDHE over P-256, X25519 or P-384; AEAD only, ChaCha20-Poly1305 first (mbedTLS 2.28:
+ * TLS 1.2; ECDHE over P-256, X25519 or P-384; AEAD only, ChaCha20-Poly1305 first (mbedTLS 2.28:
  * 534 MB/s against 322 MB/s for AES-128-GCM with AES-NI). No session tickets, no renegotiation. */
 #ifndef RONDO_AGGREGATOR_TLS_H
 #define RONDO_AGGREGATOR_TLS_H
