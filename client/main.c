@@ -27,7 +27,7 @@ enum {
 
 typedef struct client_options {
     const char *aggregator, *ca, *cert, *key;
-    const char *data, *labels, *format, *label_column, *separator;
+    const char *data, *labels, *label_column, *separator;
     bool no_header, regression, standardise, quiet;
     double retry_seconds;
 } client_options;
@@ -149,7 +149,7 @@ int main(int argc, char **argv)
     if (status == RD_OK) {
         signals = rd_signals_open();
         signal(SIGPIPE, SIG_IGN);
-        session.transport = (rd_transport_options){o.aggregator, o.ca, o.cert, o.key, signals};
+        session.transport = (rd_transport_options){o.aggregator, o.ca, o.cert, o.key, signals, 0.0};
         session.retry_seconds = o.retry_seconds;
         session.quiet = o.quiet;
         status = rd_session_run(&session, &err);

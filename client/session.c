@@ -23,6 +23,9 @@
 #define POLL_SECONDS 30
 #define FIRST_BACKOFF 0.2 /* seconds; doubled with each failure, drawn uniformly from [0, backoff) */
 #define MOST_BACKOFF 10.0
+#define LEAST_POLL \
+    0.2 /* seconds from one question for work to the next where the answer is "nothing" at once */
+#define GOODBYE_SECONDS 1.0
 #define JSON_TYPE "application/json"
 #define NO_VERSION UINT64_MAX
 
@@ -39,6 +42,12 @@ typedef struct session {
     float *delta;     /* (n) */
     uint64_t version; /* NO_VERSION: none is held */
 } session;
+
+/* How long to pause before the next of several attempts: longer and longer, and random, so that the clients
+ * of an aggregator that comes back do not come all at once. */
+typedef struct backoff {
+    double most; /* seconds; 0: no attempt has failed yet */
+} backoff;
 
 static double clock_seconds(void)
 {
@@ -72,6 +81,12 @@ static void sleep_seconds(const session *s, double seconds)
         usleep(left < 0.1 ? (useconds_t)(1e6 * left) : 100000);
 }
 
+static double next_pause(session *s, backoff *b)
+{
+    b->most = b->most == 0.0 ? FIRST_BACKOFF : fmin(2.0 * b->most, MOST_BACKOFF);
+    return b->most * rd_random_uniform(&s->jitter);
+}
+
 /* ---- one request, until it is answered ---- */
 
 static rd_status join(session *s, rd_error *err);
@@ -89,38 +104,48 @@ static bool asks_to_join(const rd_response *r)
     return r->status == 403 && memmem(r->body, r->size, word, sizeof word - 1) != NULL;
 }
 
+static rd_status join_again(session *s, rd_error *err)
+{
+    say(s, "the aggregator does not know this client any more: joining again");
+    s->joined = false;
+    return join(s, err);
+}
+
 /* Sends the request until there is an answer that is more than "later": connections are made again, with
- * growing, random pauses; a restarted aggregator is joined again. Gives up after retry_seconds without an
- * answer. `again` is called before each further attempt, to reset what the one before has begun; it may be
- * NULL. */
+ * growing, random pauses; a restarted aggregator is joined again. Gives up when nothing has been heard for
+ * retry_seconds since the connection was lost; who answers, if only "busy", is there. `again` is called
+ * before each further attempt, to reset what the one before has begun; it may be NULL. */
 static rd_status ask(session *s, const rd_request *request, void (*again)(session *s, void *user),
                      rd_response *response, rd_error *err)
 {
-    double give_up_at = clock_seconds() + s->options->retry_seconds, backoff = FIRST_BACKOFF;
+    backoff reconnect = {0}, rejoin = {0};
+    double lost_at = 0.0;
     for (;;) {
-        rd_status status = rd_transport_request(s->transport, request, response, err);
         double pause = 0.0;
-        if (status == RD_OK && asks_to_join(response) && s->joined) {
-            say(s, "the aggregator does not know this client any more: joining again");
-            s->joined = false;
-            status = join(s, err);
+        rd_status status = rd_transport_request(s->transport, request, response, err);
+        if (status == RD_ERR_NETWORK && !stopped(s)) {
+            if (reconnect.most == 0.0)
+                lost_at = clock_seconds();
+            pause = next_pause(s, &reconnect);
+            if (clock_seconds() + pause > lost_at + s->options->retry_seconds)
+                return rd_fail(err, RD_ERR_NETWORK, "%.300s (tried for %.0f s)", strdupa(err->message),
+                               s->options->retry_seconds);
+        } else if (status == RD_OK && asks_to_join(response) && s->joined) {
+            if (rejoin.most > 0.0)
+                sleep_seconds(s, next_pause(s, &rejoin));
+            rejoin.most = FIRST_BACKOFF;
+            status = join_again(s, err);
             if (status != RD_OK)
                 return status;
         } else if (status == RD_OK && (response->status == 503 || response->status == 507)) {
             (void)refused(response, err);
             say(s, "%s; trying again", err->message);
+            reconnect.most = 0.0;
             pause = response->retry_after > 0 ? response->retry_after : 1.0;
-        } else if (status != RD_ERR_NETWORK || stopped(s)) {
-            return status;
         } else {
-            pause = backoff * rd_random_uniform(&s->jitter);
-            backoff = backoff * 2.0 < MOST_BACKOFF ? backoff * 2.0 : MOST_BACKOFF;
+            return status;
         }
-        if (clock_seconds() + pause > give_up_at)
-            return rd_fail(err, RD_ERR_NETWORK, "%.300s (tried for %.0f s)", strdupa(err->message),
-                           s->options->retry_seconds);
-        if (pause > 0.0)
-            sleep_seconds(s, pause);
+        sleep_seconds(s, pause);
         if (stopped(s))
             return rd_fail(err, RD_ERR_NETWORK, "interrupted");
         if (again != NULL)
@@ -230,10 +255,11 @@ static void start_download_again(session *s, void *user)
 }
 
 /* Leaves model version `version` in s->global. *bytes is what came over the network: 0 where it was there
- * already. */
+ * already. Where the aggregator does not keep it any more, because rounds went on without this client, that
+ * is told and s->version stays NO_VERSION. */
 static rd_status fetch_model(session *s, uint64_t version, uint64_t *bytes, rd_error *err)
 {
-    char path[64];
+    char path[64], reason[400];
     rd_response response;
     *bytes = 0;
     if (s->version == version)
@@ -243,23 +269,31 @@ static rd_status fetch_model(session *s, uint64_t version, uint64_t *bytes, rd_e
     (void)snprintf(path, sizeof path, "/v1/model/%" PRIu64, version);
     rd_request request = {.method = "GET", .path = path, .take = take, .user = &d};
     rd_status status = ask(s, &request, start_download_again, &response, err);
-    if (status == RD_OK && response.status != 200)
-        status = refused(&response, err);
-    else if (status == RD_OK)
-        status = d.stream != NULL
-                     ? rd_tensor_stream_finish(d.stream, err)
-                     : rd_fail(err, RD_ERR_FORMAT, "model version %" PRIu64 " came empty", version);
+    if (status == RD_OK && response.status == 200)
+        status = d.stream != NULL ? rd_tensor_stream_finish(d.stream, err)
+                                  : rd_fail(err, RD_ERR_FORMAT, "it came empty");
     rd_tensor_stream_free(d.stream);
+    if (status == RD_ERR_FORMAT || status == RD_ERR_RANGE) {
+        (void)rd_fail_context(err, "version %" PRIu64 " of the model, as the aggregator sent it", version);
+        return err->status = RD_ERR_FORMAT;
+    }
     if (status != RD_OK)
         return status;
+    if (response.status == 404) {
+        rd_refusal_parse(response.body, response.size, reason, sizeof reason);
+        say(s, "the model to train is gone: %s", reason);
+        return RD_OK;
+    }
+    if (response.status != 200)
+        return refused(&response, err);
     *bytes = response.received;
     s->version = version;
     return RD_OK;
 }
 
-/* Sends the delta. What the aggregator does not want is told and not repeated; the next task decides what
- * follows. */
-static rd_status deliver(session *s, uint64_t round, const rd_report *report, rd_error *err)
+/* Sends the delta. What the aggregator does not want is told and not repeated (*taken = false); the next task
+ * decides what follows. */
+static rd_status deliver(session *s, uint64_t round, const rd_report *report, bool *taken, rd_error *err)
 {
     char path[64], reason[400], *header = NULL;
     size_t header_size;
@@ -280,6 +314,7 @@ static rd_status deliver(session *s, uint64_t round, const rd_report *report, rd
     if (status != RD_OK)
         return status;
     if (response.status == 200) {
+        *taken = true;
         status = rd_receipt_parse(response.body, response.size, &round, &counted, err);
         if (status == RD_OK)
             say(s, "round %" PRIu64 ": delivered %zu bytes in %.0f ms%s", round, header_size + size,
@@ -293,33 +328,34 @@ static rd_status deliver(session *s, uint64_t round, const rd_report *report, rd
     return RD_OK;
 }
 
-static rd_status leave(session *s, rd_error *err)
-{
-    rd_response response;
-    rd_request request = {.method = "POST", .path = "/v1/leave", .content_type = JSON_TYPE};
-    return rd_transport_request(s->transport, &request, &response, err);
-}
+static const rd_request leave = {.method = "POST", .path = "/v1/leave", .content_type = JSON_TYPE};
 
 /* After a signal: the transport gives up whatever it does, so a fresh one carries the last word. It may fail.
  */
 static void say_goodbye(session *s)
 {
     rd_error ignored;
+    rd_response response;
     rd_transport_options options = s->options->transport;
     options.signals = -1;
+    options.most_seconds = GOODBYE_SECONDS;
     rd_transport_free(s->transport);
     s->transport = NULL;
-    if (rd_transport_create(&options, &s->transport, &ignored) == RD_OK && leave(s, &ignored) == RD_OK)
+    if (rd_transport_create(&options, &s->transport, &ignored) == RD_OK &&
+        rd_transport_request(s->transport, &leave, &response, &ignored) == RD_OK && response.status == 204)
         say(s, "left the run");
 }
 
-static rd_status train_and_deliver(session *s, const rd_task *task, rd_error *err)
+/* *taken: the aggregator has this client's update. */
+static rd_status train_and_deliver(session *s, const rd_task *task, bool *taken, rd_error *err)
 {
     const rd_config *c = &s->welcome.config;
     rd_report report;
+    rd_response response;
     uint64_t bytes;
+    *taken = false;
     rd_status status = fetch_model(s, task->model, &bytes, err);
-    if (status != RD_OK)
+    if (status != RD_OK || s->version != task->model)
         return status;
     rd_local_task work = {.training = &c->training,
                           .evaluation = &c->client_evaluation,
@@ -331,7 +367,7 @@ static rd_status train_and_deliver(session *s, const rd_task *task, rd_error *er
                                 s->delta, &report, err);
     if (status == RD_ERR_RANGE) { /* training diverged: this round has to do without this client */
         say(s, "round %" PRIu64 ": %s", task->round, err->message);
-        return leave(s, err);
+        return ask(s, &leave, NULL, &response, err);
     }
     if (status != RD_OK)
         return status;
@@ -342,7 +378,7 @@ static rd_status train_and_deliver(session *s, const rd_task *task, rd_error *er
     say(s,
         "round %" PRIu64 ": fetched %" PRIu64 " bytes; trained on %" PRIu64 " samples in %.3f s: %sloss %.4f",
         task->round, bytes, report.samples, report.seconds, before, report.running_loss);
-    return deliver(s, task->round, &report, err);
+    return deliver(s, task->round, &report, taken, err);
 }
 
 /* ---- the whole ---- */
@@ -351,12 +387,17 @@ static rd_status next_task(session *s, rd_task *task, bool *some, rd_error *err)
 {
     char path[64];
     rd_response response;
+    double asked_at = clock_seconds();
     (void)snprintf(path, sizeof path, "/v1/task?wait=%d", POLL_SECONDS);
     rd_request request = {.method = "GET", .path = path, .long_poll_seconds = POLL_SECONDS};
     rd_status status = ask(s, &request, NULL, &response, err);
     *some = false;
-    if (status != RD_OK || response.status == 204)
+    if (status != RD_OK)
         return status;
+    if (response.status == 204) {
+        sleep_seconds(s, fmax(response.retry_after, asked_at + LEAST_POLL - clock_seconds()));
+        return RD_OK;
+    }
     if (response.status != 200)
         return refused(&response, err);
     *some = true;
@@ -366,9 +407,12 @@ static rd_status next_task(session *s, rd_task *task, bool *some, rd_error *err)
 static rd_status live(session *s, rd_error *err)
 {
     rd_status status = RD_OK;
+    backoff repeat = {
+        0}; /* for a round that comes back although it failed: it will hardly go better at once */
+    uint64_t failed_round = 0;
     while (status == RD_OK && !stopped(s)) {
         rd_task task;
-        bool some = false;
+        bool some = false, taken;
         status = next_task(s, &task, &some, err);
         if (status != RD_OK || !some)
             continue;
@@ -376,7 +420,12 @@ static rd_status live(session *s, rd_error *err)
             say(s, "the run is finished after round %" PRIu64, task.round);
             return RD_OK;
         }
-        status = train_and_deliver(s, &task, err);
+        if (task.round == failed_round)
+            sleep_seconds(s, next_pause(s, &repeat));
+        else
+            repeat.most = 0.0;
+        status = train_and_deliver(s, &task, &taken, err);
+        failed_round = taken ? 0 : task.round;
     }
     return status;
 }

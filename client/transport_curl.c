@@ -145,6 +145,10 @@ static rd_status explain(const rd_transport *t, CURLcode code, rd_error *err)
 {
     switch (code) {
     case CURLE_PEER_FAILED_VERIFICATION:
+        /* libcurl has this code for the alert "certificate expired", too, which is about ours. */
+        if (strcmp(t->reason, "SSL certificate verification failed") == 0)
+            return rd_fail(err, RD_ERR_REFUSED, "%s: the aggregator says that --cert %s has expired",
+                           t->options.url, t->options.cert);
         return rd_fail(err, RD_ERR_REFUSED,
                        "%s: the aggregator's certificate was not accepted: it must be signed by --ca %s, be "
                        "valid now, and "
@@ -262,6 +266,8 @@ rd_status rd_transport_create(const rd_transport_options *options, rd_transport 
         c, CURLOPT_SSL_CIPHER_LIST,
         "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256:"
         "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384");
+    curl_easy_setopt(c, CURLOPT_TLS13_CIPHERS,
+                     "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384");
     curl_easy_setopt(c, CURLOPT_CAINFO, options->ca);
     curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
     curl_easy_setopt(c, CURLOPT_SSLCERT, options->cert);
@@ -269,6 +275,7 @@ rd_status rd_transport_create(const rd_transport_options *options, rd_transport 
     curl_easy_setopt(c, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, 10L);
+    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)(1000.0 * options->most_seconds));
     curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 1L);
     curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 64L * 1024);
     curl_easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, 64L * 1024);
