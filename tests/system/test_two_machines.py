@@ -46,9 +46,12 @@ class Machines:
 def need_namespaces():
     if os.geteuid() != 0 or shutil.which("ip") is None:
         raise harness.Skip("needs root and the ip command")
-    made = subprocess.run(["ip", "netns", "add", f"rd{os.getpid()}-try"], capture_output=True).returncode == 0
-    subprocess.run(["ip", "netns", "delete", f"rd{os.getpid()}-try"], capture_output=True)
-    if not made:
+    name = f"rd{os.getpid()}-try"
+    # In a chroot that is no mount point a namespace can be made, but not entered.
+    usable = all(subprocess.run(["ip", *command], capture_output=True).returncode == 0 for command in (
+        ["netns", "add", name], ["netns", "exec", name, "true"], ["-n", name, "link", "add", "hub", "type", "bridge"]))
+    subprocess.run(["ip", "netns", "delete", name], capture_output=True)
+    if not usable:
         raise harness.Skip("no network namespaces here")
 
 
