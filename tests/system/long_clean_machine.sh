@@ -1,53 +1,99 @@
 #!/usr/bin/env bash
-# long_clean_machine.sh [BUILD_DIR [SUITE]]: the README's two commands on a Debian that has nothing else installed: a chroot made
-# with debootstrap (SUITE: bookworm, unless told otherwise) from this machine's own mirror. Needs root; takes minutes.
+# long_clean_machine.sh: do the README's two commands do what it says on a machine that has nothing yet?
+#
+# Makes a minimal Debian in a temporary folder, lays the committed sources into it, and runs there, as a newcomer would,
+# simulations/quickstart.sh, the same once more, and tests/run.sh. Whatever they install comes from the mirror that apt
+# uses on this machine. Mounts and processes live in namespaces of their own, so none can outlive the test.
+#
+#   long_clean_machine.sh BUILD_DIR [SUITE...]      SUITE: bookworm (default), trixie ...
 set -uo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-suite=${2:-bookworm}
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+suites=("${@:2}")
+[ ${#suites[@]} -gt 0 ] || suites=(bookworm)
+number=0 failures=0 work='' mirror='' log=''
 
 skip() {
-    echo "ok 1 - clean_machine # SKIP $*"
+    echo "ok 1 - the README's commands on a clean machine # SKIP $*"
+    echo "1..1"
     exit 0
 }
-[ "$(id -u)" -eq 0 ] || skip "needs root"
-command -v debootstrap >/dev/null || skip "needs debootstrap"
-mirror=$(sed -n 's/^URIs: *//p; s/^deb  *\(\[[^]]*\] *\)\{0,1\}\(http[^ ]*\).*/\2/p' /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null | head -n 1)
-[ -n "$mirror" ] || skip "found no Debian mirror in this machine's apt configuration"
 
-folder=$(mktemp -d /var/tmp/rondo-clean-XXXXXX)
-cleanup() {
-    umount "$folder/proc" "$folder/dev" 2>/dev/null
-    rm -rf --one-file-system "$folder"
-}
-trap cleanup EXIT
-
-number=0 failed=0
-step() { # step NAME COMMAND...
-    local name=$1 code
-    shift
-    "$@" > "$folder.log" 2>&1
-    code=$?
+# report CODE NAME: a line of TAP, with the end of the log where the exit code tells of a failure.
+report() {
+    local code=$1
     number=$((number + 1))
-    if [ $code -eq 0 ]; then
-        echo "ok $number - $name"
+    if [ "$code" -eq 0 ]; then
+        echo "ok $number - $suite: $2"
     else
-        echo "not ok $number - $name (ended with $code)"
-        tail -n 30 "$folder.log" | sed 's/^/# /'
-        failed=1
+        failures=$((failures + 1))
+        echo "not ok $number - $suite: $2 (exit code $code)"
+        tail -n 40 "$log" | sed 's/^/# /'
     fi
-    rm -f "$folder.log"
+    return "$code"
 }
-inside() { timeout 1500 chroot "$folder" env -i CI=true HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
 
-step debootstrap debootstrap --variant=minbase "$suite" "$folder" "$mirror"
-cp /etc/resolv.conf /etc/hosts "$folder/etc/"
-cp /etc/apt/apt.conf.d/99* "$folder/etc/apt/apt.conf.d/" 2>/dev/null # proxies and the like
-mount -t proc proc "$folder/proc" && mount --bind /dev "$folder/dev" || exit 1
-mkdir "$folder/rondo"
-git -C "$root" archive HEAD | tar x -C "$folder/rondo"
+# bounded SECONDS COMMAND...: its mounts and its processes are gone when it has ended, or has been ended.
+bounded() {
+    timeout --foreground --signal=KILL "$1" unshare --mount --pid --fork --kill-child "${@:2}" < /dev/null
+}
 
-step quickstart inside /rondo/simulations/quickstart.sh
-step quickstart_again inside /rondo/simulations/quickstart.sh
-step tests inside /rondo/tests/run.sh
-step tests_again inside /rondo/tests/run.sh
-exit $failed
+# The base system, and how this machine's apt gets at its mirror: proxies, certificates, names.
+make_machine() {
+    local root=$1
+    bounded 900 debootstrap --variant=minbase "$suite" "$root" "$mirror" || return
+    cp /etc/hosts "$root/etc/" || return
+    apt-config dump | grep -E '^Acquire::(http|Check-|Retries)' > "$root/etc/apt/apt.conf.d/99machine"
+    if [ -e /etc/ssl/certs/ca-certificates.crt ]; then
+        mkdir -p "$root/etc/ssl/certs" && cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/" || return
+    fi
+    mkdir "$root/rondo" && git -C "$repository" archive HEAD | tar -x -C "$root/rondo"
+}
+
+# on_machine SECONDS ROOT COMMAND...: as root on that machine, with nothing of this one's environment but proxies.
+on_machine() {
+    local seconds=$1 root=$2
+    shift 2
+    bounded "$seconds" bash -c '
+        root=$1 && shift &&
+        mount --bind "$root" "$root" && cd "$root" && # network namespaces ask for a root that is a mount point
+        mount -t proc proc proc && mount -t sysfs sysfs sys && mount --rbind /dev dev && mount -t tmpfs tmpfs run &&
+        exec chroot . env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+            ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} "$@"' \
+        - "$root" "$@"
+}
+
+try_machine() {
+    local root=$work/$suite time
+    log=$work/$suite.log
+    make_machine "$root" > "$log" 2>&1
+    report $? "a minimal Debian" || return
+
+    for time in first second; do
+        on_machine 1200 "$root" /rondo/simulations/quickstart.sh > "$log" 2>&1 &&
+            tail -n 1 "$log" | awk '/^test accuracy / { good = $3 > 0.80 } END { exit !good }'
+        report $? "quickstart.sh, $time time: $(tail -n 1 "$log")"
+    done
+
+    on_machine 2400 "$root" /rondo/tests/run.sh > "$log" 2>&1 && tail -n 1 "$log" | grep -qE '^[1-9][0-9]* passed, 0 failed'
+    report $? "tests/run.sh: $(tail -n 1 "$log")"
+    ! grep 'warning:' "$log" > "$work/warnings"
+    log=$work/warnings
+    report $? "no compiler warnings"
+}
+
+[ "$(id -u)" -eq 0 ] || skip "needs root"
+command -v debootstrap > /dev/null || skip "needs debootstrap"
+unshare --mount --pid --fork true 2> /dev/null || skip "needs namespaces"
+git -C "$repository" rev-parse --quiet --verify HEAD > /dev/null || skip "needs a git clone"
+mirror=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' | sed -n '/^Debian /{s///p;q}')
+[ -n "$mirror" ] || skip "apt knows of no Debian mirror here; apt-get update may help"
+
+work=$(mktemp -d /var/tmp/rondo-clean-XXXXXX)
+trap 'rm -rf --one-file-system "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+for suite in "${suites[@]}"; do
+    try_machine
+    rm -rf --one-file-system "${work:?}/$suite"
+done
+echo "1..$number"
+[ $failures -eq 0 ]
