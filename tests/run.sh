@@ -73,7 +73,7 @@ for test in "$bin"/tests/test_*; do
     [ $preset = tsan ] && break
     [ -x "$test" ] && [ -f "$test" ] || continue
     rm -f "$work/tap"
-    "${wrapper[@]}" "$test" --tap="$work/tap" --quiet > "$work/errors" 2>&1
+    timeout 1800 "${wrapper[@]}" "$test" --tap="$work/tap" --quiet > "$work/errors" 2>&1
     code=$?
     touch "$work/tap"
     count "unit: $(basename "$test")" "$work/tap" $code

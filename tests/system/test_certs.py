@@ -70,7 +70,7 @@ def test_what_exists_is_kept_only_where_it_is_of_use(world):
     os.replace(world.path("alice.crt"), world.path("certs/alice.crt"))
     world.check("openssl", "x509", "-x509toreq", "-in", world.path("certs/bob.crt"), "-signkey", world.path("certs/bob.key"), "-out", world.path("bob.csr"))
     world.check("openssl", "x509", "-req", "-in", world.path("bob.csr"), "-CA", world.path("certs/ca.crt"), "-CAkey", world.path("certs/ca.key"),
-                "-set_serial", "7", "-days", "-1", "-out", world.path("certs/bob.crt"))
+                "-set_serial", "7", *world.expired(), "-out", world.path("certs/bob.crt"))
     assert "expired" in make(world, "client", "bob", code=1)
     for name in ("ca.crt", "ca.key"):
         os.remove(world.path("certs", name))

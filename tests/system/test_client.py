@@ -352,21 +352,24 @@ def test_training_that_diverges_costs_the_round(world):
 
 # ---- certificates and addresses ----
 
+NINE_DAYS = ["-days", "9"]
+
+
 def sign(world, name, days, extension, ca="certs/ca"):
     """A certificate of its own kind for a new key."""
     world.write("extension", extension)
     world.check("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
                 "-keyout", world.path(f"certs/{name}.key"), "-out", world.path("csr"))
     world.check("openssl", "x509", "-req", "-in", world.path("csr"), "-CA", world.path(ca + ".crt"), "-CAkey", world.path(ca + ".key"),
-                "-set_serial", "99", "-days", days, "-extfile", world.path("extension"), "-out", world.path(f"certs/{name}.crt"))
+                "-set_serial", "99", *days, "-extfile", world.path("extension"), "-out", world.path(f"certs/{name}.crt"))
 
 
 def test_aggregators_that_are_not_the_right_one(world):
     fake, client = begin(world)
     served = "extendedKeyUsage=serverAuth\nsubjectAltName="
-    sign(world, "elsewhere", 9, served + "DNS:elsewhere.example.org")
-    sign(world, "old", -1, served + "IP:127.0.0.1")
-    sign(world, "notserver", 9, "extendedKeyUsage=clientAuth\nsubjectAltName=IP:127.0.0.1")
+    sign(world, "elsewhere", NINE_DAYS, served + "DNS:elsewhere.example.org")
+    sign(world, "old", world.expired(), served + "IP:127.0.0.1")
+    sign(world, "notserver", NINE_DAYS, "extendedKeyUsage=clientAuth\nsubjectAltName=IP:127.0.0.1")
     for certificate, word in (("elsewhere", "matches target host"), ("old", "expired"), ("notserver", "purpose")):
         other = FakeAggregator(world, certificate=certificate)
         result = world.run(world.program("rondo-client"), "--aggregator", other.url, *world.tls("alice"), "--data", world.path("private.csv"), "--regression")
@@ -379,8 +382,8 @@ def test_aggregators_that_are_not_the_right_one(world):
 
 def test_clients_that_are_not_let_in(world):
     fake, client = begin(world)
-    sign(world, "late", -1, "extendedKeyUsage=clientAuth")
-    sign(world, "server", 9, "extendedKeyUsage=serverAuth")
+    sign(world, "late", world.expired(), "extendedKeyUsage=clientAuth")
+    sign(world, "server", NINE_DAYS, "extendedKeyUsage=serverAuth")
     world.check("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=stranger",
                 "-keyout", world.path("certs/stranger.key"), "-out", world.path("certs/stranger.crt"))
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
