@@ -27,7 +27,8 @@ done
 
 packages="$rondo_build_packages libcriterion-dev python3 python3-jsonschema curl iproute2"
 [ ${#wrapper[@]} -gt 0 ] && packages="$packages valgrind"
-[ "$fuzz_seconds" -gt 0 ] && packages="$packages clang libclang-rt-14-dev"
+[ $long -eq 1 ] && packages="$packages debootstrap git"
+[ "$fuzz_seconds" -gt 0 ] && packages="$packages clang libclang-rt-dev"
 rondo_install $packages || exit 1
 
 passed=0 failed=0 skipped=0
