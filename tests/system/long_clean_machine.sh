@@ -5,11 +5,11 @@
 # simulations/quickstart.sh, the same once more, and tests/run.sh. Whatever they install comes from the mirror that apt
 # uses on this machine. Mounts and processes live in namespaces of their own, so none can outlive the test.
 #
-#   long_clean_machine.sh BUILD_DIR [SUITE...]      SUITE: bookworm (default), trixie ...
+#   long_clean_machine.sh BUILD_DIR [SUITE...]      SUITE: bookworm and trixie, unless told otherwise
 set -uo pipefail
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 suites=("${@:2}")
-[ ${#suites[@]} -gt 0 ] || suites=(bookworm)
+[ ${#suites[@]} -gt 0 ] || suites=(bookworm trixie)
 number=0 failures=0 work='' mirror='' log=''
 
 skip() {
@@ -27,7 +27,7 @@ report() {
     else
         failures=$((failures + 1))
         echo "not ok $number - $suite: $2 (exit code $code)"
-        tail -n 40 "$log" | sed 's/^/# /'
+        tail -n 120 "$log" | sed 's/^/# /'
     fi
     return "$code"
 }

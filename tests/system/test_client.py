@@ -370,7 +370,7 @@ def test_aggregators_that_are_not_the_right_one(world):
     sign(world, "elsewhere", NINE_DAYS, served + "DNS:elsewhere.example.org")
     sign(world, "old", world.expired(), served + "IP:127.0.0.1")
     sign(world, "notserver", NINE_DAYS, "extendedKeyUsage=clientAuth\nsubjectAltName=IP:127.0.0.1")
-    for certificate, word in (("elsewhere", "matches target host"), ("old", "expired"), ("notserver", "purpose")):
+    for certificate, word in (("elsewhere", "matches target"), ("old", "expired"), ("notserver", "purpose")):
         other = FakeAggregator(world, certificate=certificate)
         result = world.run(world.program("rondo-client"), "--aggregator", other.url, *world.tls("alice"), "--data", world.path("private.csv"), "--regression")
         assert result.returncode == 3 and word in result.stderr and "--ca" in result.stderr, (certificate, result)
