@@ -2,23 +2,24 @@
 #include "codec/messages.h"
 
 #include <cjson/cJSON.h>
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "config/fields.h"
 #include "config/json_print.h"
+#include "format/foreign.h"
 
 /* Parses a body into an object; fields.c then reads it. Fields that nobody asks for are allowed on the wire,
  * so that a later version may add some: rd_fields_finish is not called. */
 static rd_status open_body(const char *json, size_t size, cJSON **root, rd_fields *f, rd_error *err)
 {
-    const char *end = json;
-    *root = cJSON_ParseWithLengthOpts(json, size, &end, false);
-    while (*root != NULL && end < json + size && strchr(" \t\r\n", *end) != NULL && *end != '\0')
-        end++;
-    if (!cJSON_IsObject(*root) || end < json + size) {
+    const char *what;
+    size_t at;
+    *root = rd_foreign_json(json, size, &at, &what);
+    if (*root == NULL)
+        return rd_fail(err, RD_ERR_FORMAT, "the body is not a JSON object: at byte %zu it is %s", at, what);
+    if (!cJSON_IsObject(*root)) {
         cJSON_Delete(*root);
         *root = NULL;
         return rd_fail(err, RD_ERR_FORMAT, "the body is not a JSON object");
@@ -27,13 +28,16 @@ static rd_status open_body(const char *json, size_t size, cJSON **root, rd_field
     return RD_OK;
 }
 
-/* What fields.c calls a configuration error is a format error here. */
+/* What fields.c calls a configuration error is a format error here. The message may quote the body, and ends
+ * up in logs. */
 static rd_status close_body(cJSON *root, rd_fields *f)
 {
     (void)rd_fields_required(f);
     cJSON_Delete(root);
     if (f->status == RD_ERR_CONFIG)
         f->status = f->err->status = RD_ERR_FORMAT;
+    if (f->status != RD_OK)
+        rd_foreign_plain(f->err->message);
     return f->status;
 }
 
@@ -71,9 +75,7 @@ rd_status rd_join_parse(const char *json, size_t size, rd_join *out, rd_error *e
     const cJSON *software = rd_fields_item(&f, "software", false);
     if (!cJSON_IsString(software) || software->valuestring[0] != '\0')
         rd_fields_text(&f, "software", out->software, sizeof out->software);
-    for (char *c = out->software; *c != '\0'; c++)
-        if (iscntrl((unsigned char)*c))
-            *c = '?'; /* it ends up in terminals */
+    rd_foreign_plain(out->software); /* it ends up in terminals */
     return close_body(root, &f);
 }
 
@@ -174,7 +176,9 @@ char *rd_refusal_write(const char *kind, const char *message)
 {
     cJSON *root = cJSON_CreateObject();
     cJSON_AddStringToObject(root, "error", kind);
-    cJSON_AddStringToObject(root, "message", message);
+    cJSON *item = cJSON_AddStringToObject(root, "message", message);
+    if (item != NULL)
+        rd_foreign_plain(item->valuestring); /* a path or a quotation need not be UTF-8, but JSON must be */
     return print(root);
 }
 
@@ -185,5 +189,6 @@ void rd_refusal_parse(const char *json, size_t size, char *text, size_t text_siz
     (void)snprintf(text, text_size, "%s",
                    cJSON_IsString(message) ? message->valuestring
                                            : "the aggregator gave no reason that can be read");
+    rd_foreign_plain(text); /* for the terminal; cut within a character, perhaps */
     cJSON_Delete(root);
 }

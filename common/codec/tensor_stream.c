@@ -11,6 +11,7 @@
 
 #include "codec/model_header.h"
 #include "core/exact_sum.h"
+#include "format/foreign.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error \
@@ -195,6 +196,8 @@ rd_status rd_tensor_stream_feed(rd_tensor_stream *s, const void *bytes, size_t c
         status = header_complete(s, err);
     if (status == RD_OK && s->stage == STAGE_DATA)
         status = feed_data(s, p, count, err);
+    if (status != RD_OK)
+        rd_foreign_plain(err != NULL ? err->message : NULL); /* it may quote the body, and ends up in logs */
     return status;
 }
 

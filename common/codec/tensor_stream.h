@@ -1,6 +1,7 @@
-/* tensor_stream.h: a safetensors body with a model's tensors, taken as it comes off the socket, in pieces of any
- * size, and handed out as floats with their place in the parameter vector. Memory is the header plus a small constant.
- * The model that a client fetches and the update that an aggregator receives both pass through here. */
+/* tensor_stream.h: a safetensors body with a model's tensors, taken as it comes off the socket, in pieces of
+ * any size, and handed out as floats with their place in the parameter vector. Memory is the header plus a
+ * small constant. The model that a client fetches and the update that an aggregator receives both pass
+ * through here. */
 #ifndef RONDO_CODEC_TENSOR_STREAM_H
 #define RONDO_CODEC_TENSOR_STREAM_H
 
@@ -21,11 +22,12 @@ typedef struct rd_tensor_sink {
 
 typedef struct rd_tensor_stream rd_tensor_stream;
 
-rd_status rd_tensor_stream_create(const rd_model *m, const rd_tensor_sink *sink, rd_tensor_stream **out, rd_error *err)
-    RD_MUST_CHECK;
-/* The next bytes. RD_ERR_FORMAT: not safetensors, wrong names, shapes or dtype, too long; RD_ERR_RANGE: NaN, Inf or
- * 2^23 and more; or what the sink returned. After a failure the stream is only good for freeing. */
-rd_status rd_tensor_stream_feed(rd_tensor_stream *s, const void *bytes, size_t count, rd_error *err) RD_MUST_CHECK;
+rd_status rd_tensor_stream_create(const rd_model *m, const rd_tensor_sink *sink, rd_tensor_stream **out,
+                                  rd_error *err) RD_MUST_CHECK;
+/* The next bytes. RD_ERR_FORMAT: not safetensors, wrong names, shapes or dtype, too long; RD_ERR_RANGE: NaN,
+ * Inf or 2^23 and more; or what the sink returned. After a failure the stream is only good for freeing. */
+rd_status rd_tensor_stream_feed(rd_tensor_stream *s, const void *bytes, size_t count,
+                                rd_error *err) RD_MUST_CHECK;
 /* The body has ended: was all of it there? */
 rd_status rd_tensor_stream_finish(const rd_tensor_stream *s, rd_error *err) RD_MUST_CHECK;
 void rd_tensor_stream_free(rd_tensor_stream *s);

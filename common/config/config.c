@@ -9,6 +9,7 @@
 
 #include "config/fields.h"
 #include "core/file.h"
+#include "format/foreign.h"
 #include "model/model.h"
 
 #define MAX_CONFIG_BYTES (1 << 20)
@@ -226,36 +227,35 @@ cleanup:
     return status;
 }
 
-static rd_status bad_json(const char *json, size_t size, const char *end, const char *whose, rd_error *err)
+static rd_status bad_json(const char *json, size_t at, const char *what, const char *whose, rd_error *err)
 {
-    size_t line = 1, column = 1, at = end != NULL && end >= json ? (size_t)(end - json) : 0;
-    for (size_t i = 0; i < at && i < size; i++) {
+    size_t line = 1, column = 1;
+    for (size_t i = 0; i < at; i++) {
         column = json[i] == '\n' ? 1 : column + 1;
         line += json[i] == '\n';
     }
-    return rd_fail(err, RD_ERR_CONFIG, "%s: line %zu, column %zu: not valid JSON", whose, line, column);
+    return rd_fail(err, RD_ERR_CONFIG, "%s: line %zu, column %zu: %s", whose, line, column, what);
 }
 
 rd_status rd_config_parse(const char *json, size_t size, const char *whose, const char *folder,
                           rd_config *out, rd_error *err)
 {
-    const char *end = NULL;
+    const char *what;
+    size_t at;
     memset(out, 0, sizeof *out);
-    cJSON *root = cJSON_ParseWithLengthOpts(json, size, &end, false);
+    cJSON *root = rd_foreign_json(json, size, &at, &what);
     if (root == NULL)
-        return bad_json(json, size, end, whose, err);
-    while (end < json + size && (*end == ' ' || *end == '\n' || *end == '\r' || *end == '\t' || *end == '\0'))
-        end++;
+        return bad_json(json, at, what, whose, err);
     rd_status status;
-    if (end < json + size)
-        status = bad_json(json, size, end, whose, err);
-    else if (!cJSON_IsObject(root))
+    if (!cJSON_IsObject(root))
         status = rd_fail(err, RD_ERR_CONFIG, "%s: expected a JSON object", whose);
     else
         status = read_top(&(rd_fields){.object = root, .whose = whose, .path = "", .err = err}, folder, out);
     cJSON_Delete(root);
-    if (status != RD_OK)
+    if (status != RD_OK) {
         rd_config_free(out);
+        rd_foreign_plain(err != NULL ? err->message : NULL);
+    }
     return status;
 }
 

@@ -69,8 +69,22 @@ void rd_fields_require(rd_fields *f, const char *key)
         f->missing = key;
 }
 
+/* Of a key that is there twice, one value would be ignored. */
+static void refuse_repeated(rd_fields *f)
+{
+    for (size_t i = 0; i < f->asked_count && f->status == RD_OK; i++) {
+        int times = 0;
+        const cJSON *item;
+        cJSON_ArrayForEach(item, f->object) times += strcmp(item->string, f->asked[i]) == 0;
+        if (times > 1)
+            f->status = rd_fail(f->err, RD_ERR_CONFIG, "%s: %s%s%s is there twice", f->whose, f->path,
+                                f->path[0] != '\0' ? "." : "", f->asked[i]);
+    }
+}
+
 rd_status rd_fields_required(rd_fields *f)
 {
+    refuse_repeated(f);
     if (f->missing != NULL && f->status == RD_OK)
         f->status = rd_fail(f->err, RD_ERR_CONFIG, "%s: %s%s%s is missing", f->whose, f->path,
                             f->path[0] != '\0' ? "." : "", f->missing);
@@ -191,9 +205,6 @@ rd_status rd_fields_finish(rd_fields *f)
             known = strcmp(f->asked[i], item->string) == 0;
         if (!known)
             refuse_unknown(f, item->string);
-        else if (cJSON_GetObjectItemCaseSensitive(f->object, item->string) != item)
-            f->status = rd_fail(f->err, RD_ERR_CONFIG, "%s: %s%s%s is there twice", f->whose, f->path,
-                                f->path[0] != '\0' ? "." : "", item->string);
     }
     return rd_fields_required(f);
 }

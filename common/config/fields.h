@@ -47,10 +47,12 @@ void rd_fields_only(rd_fields *f, const char *key, bool allowed, const char *whe
 /* A failure of the reader's own about a key. */
 void rd_fields_fail(rd_fields *f, const char *key, const char *expected);
 
-/* The first failure of all, a missing key included: for objects in which unknown keys are allowed. */
+/* The first failure of all, a missing or repeated key included: for objects in which unknown keys are
+ * allowed.
+ */
 rd_status rd_fields_required(rd_fields *f);
 
-/* Refuses unknown and repeated keys, too, and returns the first failure of all. */
+/* Refuses unknown keys, too, and returns the first failure of all. */
 rd_status rd_fields_finish(rd_fields *f);
 
 #endif

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "core/file.h"
+#include "format/foreign.h"
 
 static const struct {
     const char *name;
@@ -72,6 +73,21 @@ static rd_status parse_shape(const cJSON *shape, const char *whose, rd_st_tensor
     return RD_OK;
 }
 
+/* Which of two values another reader takes is anyone's guess. */
+static rd_status check_once(const cJSON *entry, const char *whose, rd_error *err)
+{
+    static const char *const keys[] = {"dtype", "shape", "data_offsets"};
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+        int times = 0;
+        const cJSON *item;
+        cJSON_ArrayForEach(item, entry) times += strcmp(item->string, keys[k]) == 0;
+        if (times > 1)
+            return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '%s': %s is there twice", whose, entry->string,
+                           keys[k]);
+    }
+    return RD_OK;
+}
+
 static rd_status parse_tensor(const cJSON *entry, const char *whose, rd_st_tensor *t, rd_error *err)
 {
     if (strlen(entry->string) >= sizeof t->name || entry->string[0] == '\0')
@@ -91,7 +107,9 @@ static rd_status parse_tensor(const cJSON *entry, const char *whose, rd_st_tenso
                        "BF16, I64, I32, I16, I8, U8, BOOL)",
                        whose, t->name, cJSON_IsString(dtype) ? dtype->valuestring : "none");
     t->dtype = (rd_dtype)d;
-    rd_status status = parse_shape(shape, whose, t, err);
+    rd_status status = check_once(entry, whose, err);
+    if (status == RD_OK)
+        status = parse_shape(shape, whose, t, err);
     if (status != RD_OK)
         return status;
     if (!cJSON_IsArray(offsets) || cJSON_GetArraySize(offsets) != 2 ||
@@ -215,21 +233,23 @@ rd_status rd_safetensors_parse(const char *json, size_t size, const char *whose,
 {
     rd_status status = RD_OK;
     cJSON *root = NULL;
-    const char *end = NULL;
+    const char *what = NULL;
+    size_t at = 0, end = size;
     memset(out, 0, sizeof *out);
-    if (size == 0 || json[0] != '{' || memchr(json, '\0', size) != NULL) {
+    if (size == 0 || json[0] != '{') {
         status = rd_fail(err, RD_ERR_FORMAT, "%s: the header is not a JSON object", whose);
         goto cleanup;
     }
-    root = cJSON_ParseWithLengthOpts(json, size, &end, false);
-    if (!cJSON_IsObject(root)) {
-        status = rd_fail(err, RD_ERR_FORMAT, "%s: the header is not valid JSON", whose);
+    root = rd_foreign_json(json, size, &at, &what);
+    if (root == NULL) {
+        status = rd_fail(err, RD_ERR_FORMAT, "%s: the header is %s (at its byte %zu)", whose, what, at);
         goto cleanup;
     }
-    while (end < json + size && *end == ' ')
-        end++;
-    if (end < json + size) {
-        status = rd_fail(err, RD_ERR_FORMAT, "%s: something follows the header's JSON object", whose);
+    while (json[end - 1] == ' ')
+        end--;
+    if (json[end - 1] != '}') {
+        status =
+            rd_fail(err, RD_ERR_FORMAT, "%s: the header is padded with something else than spaces", whose);
         goto cleanup;
     }
     RD_TRY(parse_entries(root, whose, out, err));
@@ -238,8 +258,10 @@ rd_status rd_safetensors_parse(const char *json, size_t size, const char *whose,
     out->data_start = 8 + size;
 cleanup:
     cJSON_Delete(root);
-    if (status != RD_OK)
+    if (status != RD_OK) {
         rd_safetensors_free(out);
+        rd_foreign_plain(err != NULL ? err->message : NULL);
+    }
     return status;
 }
 

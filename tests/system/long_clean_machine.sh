@@ -10,7 +10,7 @@ set -uo pipefail
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 suites=("${@:2}")
 [ ${#suites[@]} -gt 0 ] || suites=(bookworm trixie)
-number=0 failures=0 work='' mirror='' log=''
+number=0 failures=0 running='' work='' mirror='' log=''
 
 skip() {
     echo "ok 1 - the README's commands on a clean machine # SKIP $*"
@@ -33,8 +33,15 @@ report() {
 }
 
 # bounded SECONDS COMMAND...: its mounts and its processes are gone when it has ended, or has been ended.
+# In the background, because bash heeds signals only then; env gives back to the command those that this takes from it.
 bounded() {
-    timeout --foreground --signal=KILL "$1" unshare --mount --pid --fork --kill-child "${@:2}" < /dev/null
+    local code
+    timeout --signal=KILL "$1" unshare --mount --pid --fork --kill-child env --default-signal=INT,QUIT "${@:2}" < /dev/null &
+    running=$!
+    wait $running
+    code=$?
+    running=''
+    return $code
 }
 
 # The base system, and how this machine's apt gets at its mirror: proxies, certificates, names.
@@ -81,6 +88,15 @@ try_machine() {
     report $? "no compiler warnings"
 }
 
+clean_up() {
+    if [ -n "$running" ]; then
+        kill -KILL -- "-$running" # timeout has made a process group
+        wait "$running"
+        sleep 1 # until the last process of the namespace has gone
+    fi 2> /dev/null
+    rm -rf --one-file-system "$work"
+}
+
 [ "$(id -u)" -eq 0 ] || skip "needs root"
 command -v debootstrap > /dev/null || skip "needs debootstrap"
 unshare --mount --pid --fork true 2> /dev/null || skip "needs namespaces"
@@ -89,7 +105,7 @@ mirror=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' | sed -n '/^Debian
 [ -n "$mirror" ] || skip "apt knows of no Debian mirror here; apt-get update may help"
 
 work=$(mktemp -d /var/tmp/rondo-clean-XXXXXX)
-trap 'rm -rf --one-file-system "$work"' EXIT
+trap clean_up EXIT
 trap 'exit 1' HUP INT TERM
 for suite in "${suites[@]}"; do
     try_machine

@@ -143,7 +143,11 @@ Test(config, syntax_errors_have_a_place)
 {
     refuse("{\n  \"rounds\": 1,\n  oops\n}", "run.json: line 3, column");
     refuse("", "not valid JSON");
-    refuse(MINIMAL "} trailing", "not valid JSON");
+    refuse(MINIMAL "} trailing", "not valid JSON: something follows its end");
+    refuse("{\n  \"name\": \"\xff\"\n}", "run.json: line 2, column 12: not UTF-8");
+    refuse("{\n  \"name\": \"a\tb\"\n}", "run.json: line 2, column 13: not valid JSON: a control character");
+    refuse(MINIMAL ", \"seed\\u0000s\": 4}", "\\u0000 would end a text early");
+    refuse(MINIMAL ", \"se\\u001b[2Jed\": 4}", "run.json: se?[2Jed: unknown key"); /* fit for a terminal */
     refuse("{\"rounds\": 1, \"rounds\": 2, \"model\": {}, \"training\": {\"learning_rate\": 1}}",
            "rounds is there twice");
     refuse(MINIMAL ", \"data\": {\"train\": {\"path\": \"a.csv\", \"labels\": \"b\"}}}",

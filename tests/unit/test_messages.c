@@ -34,6 +34,15 @@ Test(messages, join)
     const char *escape = "{\"protocol\":1,\"samples\":1,\"software\":\"\\u001b[2Jx\"}";
     cr_assert_eq(rd_join_parse(escape, strlen(escape), &back, &err), RD_OK);
     cr_assert_str_eq(back.software, "?[2Jx"); /* nothing that a terminal would obey */
+    const char *eight_bits = "{\"protocol\":1,\"samples\":1,\"software\":\"\\u009b2J\\u00fc\"}";
+    cr_assert_eq(rd_join_parse(eight_bits, strlen(eight_bits), &back, &err), RD_OK);
+    cr_assert_str_eq(back.software, "??2J\303\274"); /* U+009B begins commands, too; a letter stays */
+    const char *twice = "{\"protocol\":1,\"samples\":1,\"samples\":2}";
+    REFUSE(rd_join_parse(twice, strlen(twice), &back, &err), "body: samples is there twice");
+    const char *latin = "{\"protocol\":1,\"samples\":1,\"software\":\"\xfc\"}";
+    REFUSE(rd_join_parse(latin, strlen(latin), &back, &err), "at byte 38 it is not UTF-8");
+    const char *forged = "{\"protocol\":1,\"samples\":\"1\\nround 9 done\"}";
+    REFUSE(rd_join_parse(forged, strlen(forged), &back, &err), "found \"1?round 9 done\"");
     const char *longer = "{\"protocol\":1,\"samples\":1,\"software\":"
                          "\"0123456789012345678901234567890123456789012345678901234567890123\"}";
     REFUSE(rd_join_parse(longer, strlen(longer), &back, &err),
@@ -107,6 +116,12 @@ Test(messages, receipt_and_refusal)
     REFUSE(rd_receipt_parse("{\"counted\":1,\"round\":1}", 23, &round, &counted, &err),
            "counted: expected true or false");
     free(json);
+    json = rd_refusal_write("io", "\xff\303.csv");
+    cr_assert_str_eq(json, "{\"error\":\"io\",\"message\":\"??.csv\"}"); /* JSON is UTF-8 */
+    free(json);
+    const char *colour = "{\"message\":\"\\u001b[31m\303\274\\n\"}";
+    rd_refusal_parse(colour, strlen(colour), text, sizeof text);
+    cr_assert_str_eq(text, "?[31m\303\274?");
     rd_refusal_parse("<html>", 6, text, sizeof text);
     cr_assert_str_eq(text, "the aggregator gave no reason that can be read");
 }

@@ -17,8 +17,9 @@ static void refuse(const char *json, const char *words)
     cr_assert(strncmp(err.message, "f: ", 3) == 0);
 }
 
-#define T(name, dtype, shape, begin, end) \
-    "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" begin "," end "]}"
+#define T_BODY(dtype, shape, begin, end) \
+    "{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" begin "," end "]}"
+#define T(name, dtype, shape, begin, end) "\"" name "\":" T_BODY(dtype, shape, begin, end)
 
 Test(safetensors, reads_what_the_format_describes)
 {
@@ -51,6 +52,12 @@ Test(safetensors, refuses_what_it_forbids)
     refuse("[]", "not a JSON object");
     refuse("{", "not valid JSON");
     refuse("{} x", "something follows");
+    refuse("{}\n", "padded with something else than spaces");
+    refuse("{\"\xff\":1}", "is not UTF-8 (at its byte 2)");
+    refuse("{\"a\\u0000b\":" T_BODY("F32", "[2]", "0", "8") "}",
+           "\\u0000 would end a text early (at its byte 3)");
+    refuse("{\"__metadata__\":{\"samples\":\"5\\u00005\"}}", "\\u0000 would end");
+    refuse("{\"a\nb\":" T_BODY("F32", "[2]", "0", "8") "}", "a control character must be written");
     refuse("{" T("a", "F32", "[2]", "0", "8") "," T("b", "F32", "[1]", "12", "16") "}",
            "'b' begins at byte 12");
     refuse("{" T("a", "F32", "[2]", "0", "8") "," T("b", "F32", "[1]", "4", "8") "}", "'b' begins at byte 4");
@@ -66,6 +73,11 @@ Test(safetensors, refuses_what_it_forbids)
     refuse("{" T("a", "F32", "[1,1,1,1,1,1,1,1,1]", "0", "4") "}", "at most 8");
     refuse("{" T("a", "F32", "2", "0", "8") "}", "shape: expected an array");
     refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", "data_offsets: expected [begin, end]");
+    refuse("{\"a\":{\"dtype\":\"F32\",\"dtype\":\"I32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
+           "tensor 'a': dtype is there twice");
+    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"shape\":[2]}}",
+           "tensor 'a': shape is there twice");
+    refuse("{" T("a\\u001b[2J\\n", "X32", "[2]", "0", "8") "}", "tensor 'a?[2J?': dtype"); /* fit for a log */
     refuse("{\"a\":7}", "expected an object with dtype");
     refuse("{\"__metadata__\":{\"n\":3}}", "'n' is not a string");
     refuse("{\"__metadata__\":[]}", "expected an object of strings");
@@ -129,4 +141,71 @@ Test(safetensors, files_are_as_long_as_they_say)
     int fd;
     rd_safetensors s;
     cr_assert_eq(rd_safetensors_open("/nowhere.safetensors", &s, &fd, &err), RD_ERR_IO);
+}
+
+Test(safetensors, headers_have_a_largest_size_that_is_checked_before_they_are_read)
+{
+    char path[] = "/tmp/rondo-st-XXXXXX";
+    const uint64_t length = RD_SAFETENSORS_MAX_HEADER + 1;
+    rd_safetensors s;
+    rd_error err = {0};
+    int fd = mkstemp(path);
+    cr_assert_eq(rd_fd_write_all(fd, &length, 8, path, &err), RD_OK);
+    cr_assert_eq(ftruncate(fd, 64 << 20), 0); /* the file does hold that many bytes */
+    close(fd);
+    cr_assert_eq(rd_safetensors_open(path, &s, &fd, &err), RD_ERR_FORMAT);
+    cr_assert_not_null(strstr(err.message, "a header of 16777217 bytes does not fit"));
+    cr_assert_eq(fd, -1);
+    unlink(path);
+}
+
+static const rd_st_tensor *expect(const rd_safetensors *s, const char *name, rd_dtype dtype, int rank,
+                                  uint64_t count)
+{
+    const rd_st_tensor *t = rd_safetensors_find(s, name);
+    cr_assert_not_null(t, "%s", name);
+    cr_assert(t->dtype == dtype && t->rank == rank && t->count == count, "%s", name);
+    return t;
+}
+
+static void read_data(int fd, const rd_safetensors *s, const rd_st_tensor *t, void *into)
+{
+    rd_error err = {0};
+    cr_assert(rd_fd_pread_all(fd, into, t->end - t->begin, (off_t)(s->data_start + t->begin), "f", &err) ==
+                  RD_OK,
+              "%s", err.message);
+}
+
+/* tests/reference/make_safetensors.py wrote the file, and says these values. */
+Test(safetensors, reads_a_file_that_python_made)
+{
+    rd_safetensors s;
+    rd_error err = {0};
+    int fd;
+    double f64[6];
+    float f32[3];
+    int64_t i64;
+    uint8_t u8[5], boolean[2];
+    cr_assert(rd_safetensors_open(RONDO_SOURCE_DIR "/tests/reference/tensors.safetensors", &s, &fd, &err) ==
+                  RD_OK,
+              "%s", err.message);
+    cr_assert_eq(s.tensor_count, 7);
+    cr_assert_str_eq(rd_safetensors_metadata(&s, "made_by"), "Python's struct and json");
+    cr_assert_str_eq(rd_safetensors_metadata(&s, "two lines"), "\303\274ber\n\360\235\204\236");
+    const rd_st_tensor *t = expect(&s, "double", RD_DTYPE_F64, 2, 6);
+    cr_assert(t->shape[0] == 3 && t->shape[1] == 2);
+    read_data(fd, &s, t, f64);
+    cr_assert(f64[0] == 1.0 / 3.0 && f64[5] == -1e300);
+    read_data(fd, &s, expect(&s, "layer.weight", RD_DTYPE_F32, 1, 3), f32);
+    cr_assert(f32[0] == 0.1f && f32[1] == -2.5f && f32[2] == 1e-45f);
+    read_data(fd, &s, expect(&s, "step", RD_DTYPE_I64, 0, 1), &i64);
+    cr_assert_eq(i64, -9007199254740993);
+    read_data(fd, &s, expect(&s, "bytes", RD_DTYPE_U8, 1, 5), u8);
+    cr_assert(u8[0] == 0 && u8[4] == 255);
+    read_data(fd, &s, expect(&s, "mask", RD_DTYPE_BOOL, 1, 2), boolean);
+    cr_assert(boolean[0] == 1 && boolean[1] == 0);
+    (void)expect(&s, "half", RD_DTYPE_F16, 2, 2);
+    (void)expect(&s, "empty", RD_DTYPE_F32, 2, 0);
+    close(fd);
+    rd_safetensors_free(&s);
 }

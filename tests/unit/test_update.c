@@ -201,6 +201,10 @@ Test(update, wrong_metadata_is_named)
            "'seconds': expected a number from 0 to 1e+12, found '1e13'");
     refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"seconds\":\"1 s\""), values, 9, RD_ERR_RANGE,
            "found '1 s'");
+    /* the message ends up in a log: no client may begin a line there */
+    refuse(WITH("\"round\":\"3\",\"samples\":\"1\\nround 9 \\u001b[31mdone\""), values, 9, RD_ERR_RANGE,
+           "found '1?round 9 ?[31mdone'");
+    refuse(WITH("\"round\":\"3\",\"samples\":\"1\\u0000\""), values, 9, RD_ERR_FORMAT, "\\u0000 would end");
     refuse(WITH("\"round\":\"3\",\"samples\":\"-1\""), values, 9, RD_ERR_RANGE, "found '-1'");
     refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"colour\":\"red\",\"round\":\"4\""), values, 9,
            RD_ERR_FORMAT, "'round' is there twice");
