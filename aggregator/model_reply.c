@@ -10,8 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "data/source.h"
-
 #define TYPE "application/octet-stream"
 
 /* Reads "bytes=A-B", "bytes=A-" and "bytes=-N" (RFC 9110, 14.1.2) into [*first, *last]. Anything else,
@@ -45,22 +43,19 @@ static rd_status parse_range(const char *field, uint64_t size, bool *given, uint
     return RD_OK;
 }
 
-rd_status rd_model_reply(rd_exchange *x, const rd_store *store, uint64_t version, rd_error *err)
+rd_status rd_model_reply(rd_exchange *x, const char *path, const char *tag, rd_error *err)
 {
     rd_status status = RD_OK;
-    char path[RD_SOURCE_PATH_MAX], headers[256];
-    char tag[64];
+    char headers[256];
     struct stat info;
     uint64_t first = 0, last = 0;
     bool partial = false;
-    rd_store_model_path(store, version, path, sizeof path);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &info) != 0) {
-        status = rd_fail(err, RD_ERR_STATE, "model version %" PRIu64 " is not kept here", version);
+        status = rd_fail(err, RD_ERR_STATE, "it is not kept here");
         goto cleanup;
     }
     uint64_t size = (uint64_t)info.st_size;
-    (void)snprintf(tag, sizeof tag, "\"%s-%" PRIu64 "\"", rd_store_run_id(store), version);
     const char *known = rd_exchange_header(x, "If-None-Match");
     if (known != NULL && strcmp(known, tag) == 0) {
         (void)snprintf(headers, sizeof headers, "ETag: %s\r\n", tag);

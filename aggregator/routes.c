@@ -152,8 +152,20 @@ static void task_begin(rd_routes *routes, rd_exchange *x, request *r)
 static void model_begin(rd_routes *routes, rd_exchange *x, request *r)
 {
     rd_error err;
-    rd_run *run = rd_driver_run(routes->driver);
-    rd_status status = rd_model_reply(x, rd_run_store(run), r->number, &err);
+    char path[RD_SOURCE_PATH_MAX], tag[64], what[64];
+    const rd_store *store = rd_run_store(rd_driver_run(routes->driver));
+    if (r->route->numbered) {
+        rd_store_model_path(store, r->number, path, sizeof path);
+        (void)snprintf(tag, sizeof tag, "\"%s-%" PRIu64 "\"", rd_store_run_id(store), r->number);
+        (void)snprintf(what, sizeof what, "model version %" PRIu64, r->number);
+    } else {
+        rd_store_frozen_path(store, path, sizeof path);
+        (void)snprintf(tag, sizeof tag, "\"%s-frozen\"", rd_store_run_id(store));
+        (void)snprintf(what, sizeof what, "a frozen part of the model");
+    }
+    rd_status status = rd_model_reply(x, path, tag, &err);
+    if (status != RD_OK)
+        (void)rd_fail_context(&err, "%s", what);
     if (status == RD_OK)
         r->answered = true;
     else if (status == RD_ERR_RANGE)
@@ -291,6 +303,7 @@ static const route table[] = {
     {"POST", "/v1/leave", false, true, leave_begin, NULL},
     {"GET", "/v1/task", false, true, task_begin, NULL},
     {"GET", "/v1/model/", true, false, model_begin, NULL},
+    {"GET", "/v1/frozen", false, false, model_begin, NULL},
     {"POST", "/v1/update/", true, true, update_begin, update_complete},
     {"GET", "/v1/rounds", false, false, rounds_begin, NULL},
 };

@@ -55,7 +55,7 @@ rd_status rd_upload_create(const rd_model *m, rd_staging_budget *budget, const c
     rd_upload *u = calloc(1, sizeof *u);
     if (u == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for an upload");
-    u->parameters = rd_model_parameter_count(m);
+    u->parameters = rd_model_set_size(m, RD_TENSORS_SHARED);
     if (digest != NULL)
         RD_TRY(parse_digest(u, digest, err));
     RD_TRY(rd_staging_create(budget, folder, u->parameters * sizeof(float), &u->staging, err));

@@ -41,6 +41,7 @@ typedef struct session {
     float *global;    /* (n) parameters of model version `version` */
     float *delta;     /* (n) */
     uint64_t version; /* NO_VERSION: none is held */
+    bool has_frozen;  /* the frozen part has come */
 } session;
 
 /* How long to pause before the next of several attempts: longer and longer, and random, so that the clients
@@ -224,6 +225,7 @@ typedef struct download {
     rd_tensor_stream *stream;
     float *into;
     const rd_model *model;
+    rd_tensor_set set;
 } download;
 
 static rd_status place(void *user, size_t first, const float *values, size_t count, rd_error *err)
@@ -239,7 +241,7 @@ static rd_status take(void *user, const void *bytes, size_t count, rd_error *err
     download *d = user;
     if (d->stream == NULL) {
         rd_tensor_sink sink = {.on_values = place, .user = d};
-        rd_status status = rd_tensor_stream_create(d->model, &sink, &d->stream, err);
+        rd_status status = rd_tensor_stream_create(d->model, d->set, &sink, &d->stream, err);
         if (status != RD_OK)
             return status;
     }
@@ -254,6 +256,39 @@ static void start_download_again(session *s, void *user)
     d->stream = NULL;
 }
 
+/* Asks for tensors of the model and leaves them in s->global. */
+static rd_status fetch_tensors(session *s, const char *path, rd_tensor_set set, rd_response *response,
+                               rd_error *err)
+{
+    download d = {.into = s->global, .model = s->model, .set = set};
+    rd_request request = {.method = "GET", .path = path, .take = take, .user = &d};
+    rd_status status = ask(s, &request, start_download_again, response, err);
+    if (status == RD_OK && response->status == 200)
+        status = d.stream != NULL ? rd_tensor_stream_finish(d.stream, err)
+                                  : rd_fail(err, RD_ERR_FORMAT, "it came empty");
+    rd_tensor_stream_free(d.stream);
+    if (status != RD_ERR_FORMAT && status != RD_ERR_RANGE)
+        return status;
+    (void)rd_fail_context(err, "%s, as the aggregator sent it", path);
+    return err->status = RD_ERR_FORMAT;
+}
+
+/* What is frozen comes once. */
+static rd_status fetch_frozen(session *s, rd_error *err)
+{
+    rd_response response;
+    if (s->has_frozen || rd_model_set_size(s->model, RD_TENSORS_FROZEN) == 0)
+        return RD_OK;
+    rd_status status = fetch_tensors(s, "/v1/frozen", RD_TENSORS_FROZEN, &response, err);
+    if (status == RD_OK && response.status != 200)
+        status = refused(&response, err);
+    s->has_frozen = status == RD_OK;
+    if (status == RD_OK)
+        say(s, "fetched the frozen part of the model: %zu parameters",
+            rd_model_set_size(s->model, RD_TENSORS_FROZEN));
+    return status;
+}
+
 /* Leaves model version `version` in s->global. *bytes is what came over the network: 0 where it was there
  * already. Where the aggregator does not keep it any more, because rounds went on without this client, that
  * is told and s->version stays NO_VERSION. */
@@ -265,18 +300,10 @@ static rd_status fetch_model(session *s, uint64_t version, uint64_t *bytes, rd_e
     if (s->version == version)
         return RD_OK;
     s->version = NO_VERSION;
-    download d = {.into = s->global, .model = s->model};
     (void)snprintf(path, sizeof path, "/v1/model/%" PRIu64, version);
-    rd_request request = {.method = "GET", .path = path, .take = take, .user = &d};
-    rd_status status = ask(s, &request, start_download_again, &response, err);
-    if (status == RD_OK && response.status == 200)
-        status = d.stream != NULL ? rd_tensor_stream_finish(d.stream, err)
-                                  : rd_fail(err, RD_ERR_FORMAT, "it came empty");
-    rd_tensor_stream_free(d.stream);
-    if (status == RD_ERR_FORMAT || status == RD_ERR_RANGE) {
-        (void)rd_fail_context(err, "version %" PRIu64 " of the model, as the aggregator sent it", version);
-        return err->status = RD_ERR_FORMAT;
-    }
+    rd_status status = fetch_frozen(s, err);
+    if (status == RD_OK)
+        status = fetch_tensors(s, path, RD_TENSORS_SHARED, &response, err);
     if (status != RD_OK)
         return status;
     if (response.status == 404) {
@@ -303,7 +330,7 @@ static rd_status deliver(session *s, uint64_t round, const rd_report *report, bo
     rd_status status = rd_update_header(s->model, round, report, &header, &header_size, err);
     if (status != RD_OK)
         return status;
-    size_t size = rd_model_parameter_count(s->model) * sizeof *s->delta;
+    size_t size = rd_model_set_size(s->model, RD_TENSORS_SHARED) * sizeof *s->delta;
     (void)snprintf(path, sizeof path, "/v1/update/%" PRIu64, round);
     rd_request request = {.method = "POST",
                           .path = path,

@@ -91,7 +91,7 @@ static rd_status serve_client(simulator *s, unsigned thread, size_t member, rd_e
     pthread_mutex_lock(&s->lock);
     (void)rd_rounds_deliver(s->rounds, client, round);
     pthread_mutex_unlock(&s->lock);
-    rd_run_fold(s->run, 0, s->deltas[thread], rd_model_parameter_count(rd_run_model(s->run)),
+    rd_run_fold(s->run, 0, s->deltas[thread], rd_model_set_size(rd_run_model(s->run), RD_TENSORS_SHARED),
                 (uint32_t)part->report.samples);
     part->seconds = rd_progress_clock() - s->opened_at;
     pthread_mutex_lock(&s->lock);

@@ -26,6 +26,7 @@ typedef enum stage { STAGE_LENGTH, STAGE_HEADER, STAGE_DATA } stage;
 
 struct rd_tensor_stream {
     const rd_model *model;
+    rd_tensor_set set;
     rd_tensor_sink sink;
 
     stage stage;
@@ -42,25 +43,26 @@ struct rd_tensor_stream {
     float values[STAGE];
 };
 
-static uint64_t max_header(const rd_model *m)
+static uint64_t max_header(const rd_model *m, rd_tensor_set set)
 {
     size_t count;
-    rd_model_tensors(m, &count);
+    rd_model_tensors(m, set, &count);
     return METADATA_ROOM + BYTES_PER_TENSOR * (uint64_t)count;
 }
 
-uint64_t rd_tensor_stream_max_size(const rd_model *m)
+uint64_t rd_tensor_stream_max_size(const rd_model *m, rd_tensor_set set)
 {
-    return 8 + max_header(m) + sizeof(float) * (uint64_t)rd_model_parameter_count(m);
+    return 8 + max_header(m, set) + sizeof(float) * (uint64_t)rd_model_set_size(m, set);
 }
 
-rd_status rd_tensor_stream_create(const rd_model *m, const rd_tensor_sink *sink, rd_tensor_stream **out,
-                                  rd_error *err)
+rd_status rd_tensor_stream_create(const rd_model *m, rd_tensor_set set, const rd_tensor_sink *sink,
+                                  rd_tensor_stream **out, rd_error *err)
 {
     rd_tensor_stream *s = calloc(1, sizeof *s);
     if (s == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for a stream of tensors");
     s->model = m;
+    s->set = set;
     s->sink = *sink;
     *out = s;
     return RD_OK;
@@ -71,11 +73,11 @@ static rd_status length_complete(rd_tensor_stream *s, rd_error *err)
     s->header_size = 0;
     for (int i = 7; i >= 0; i--)
         s->header_size = s->header_size << 8 | s->length_bytes[i];
-    if (s->header_size < 2 || s->header_size > max_header(s->model))
+    if (s->header_size < 2 || s->header_size > max_header(s->model, s->set))
         return rd_fail(err, RD_ERR_FORMAT,
                        "not a safetensors body: a header of %" PRIu64 " bytes, at most %" PRIu64
                        " are expected",
-                       s->header_size, max_header(s->model));
+                       s->header_size, max_header(s->model, s->set));
     s->header = malloc((size_t)s->header_size);
     if (s->header == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for a header of %" PRIu64 " bytes", s->header_size);
@@ -89,7 +91,7 @@ static rd_status header_complete(rd_tensor_stream *s, rd_error *err)
     rd_status status = RD_OK;
     size_t count;
     size_t *origin = NULL;
-    const rd_tensor *tensors = rd_model_tensors(s->model, &count);
+    const rd_tensor *tensors = rd_model_tensors(s->model, s->set, &count);
     RD_TRY(rd_safetensors_parse(s->header, (size_t)s->header_size, "body", &s->file, err));
     origin = calloc(count, sizeof *origin);
     s->destination = calloc(count, sizeof *s->destination);
@@ -97,7 +99,7 @@ static rd_status header_complete(rd_tensor_stream *s, rd_error *err)
         status = rd_fail(err, RD_ERR_MEMORY, "no memory for the table of %zu tensors", count);
         goto cleanup;
     }
-    RD_TRY(rd_model_header_match(s->model, &s->file, "body", origin, err));
+    RD_TRY(rd_model_header_match(s->model, s->set, &s->file, "body", origin, err));
     for (size_t i = 0; i < count; i++)
         s->destination[origin[i]] = tensors[i].offset;
     if (s->sink.on_header != NULL)

@@ -23,7 +23,7 @@ struct rd_update_decoder {
 
 uint64_t rd_update_max_size(const rd_model *m)
 {
-    return rd_tensor_stream_max_size(m);
+    return rd_tensor_stream_max_size(m, RD_TENSORS_SHARED);
 }
 
 /* ---- writing ---- */
@@ -70,7 +70,7 @@ rd_status rd_update_header(const rd_model *m, uint64_t round, const rd_report *r
     }
     add_real(&p, "delta_norm", report->delta_norm);
     add_real(&p, "seconds", report->seconds);
-    return rd_model_header(m, p.pair, p.count, bytes, size, err);
+    return rd_model_header(m, RD_TENSORS_SHARED, p.pair, p.count, bytes, size, err);
 }
 
 /* ---- metadata ---- */
@@ -177,7 +177,7 @@ rd_status rd_update_decoder_create(const rd_model *m, uint64_t round, rd_update_
     d->sink = sink;
     d->user = user;
     rd_tensor_sink inner = {.on_header = read_report, .on_values = pass_on, .user = d};
-    rd_status status = rd_tensor_stream_create(m, &inner, &d->stream, err);
+    rd_status status = rd_tensor_stream_create(m, RD_TENSORS_SHARED, &inner, &d->stream, err);
     if (status == RD_OK)
         *out = d;
     else

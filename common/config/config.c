@@ -194,6 +194,28 @@ static rd_status read_data(rd_fields *top, const char *folder, rd_config *c)
     return status == RD_OK ? rd_fields_finish(&f) : status;
 }
 
+static rd_status read_initial(rd_fields *top, const char *folder, rd_initial_config *c)
+{
+    rd_fields f = rd_fields_section(top, "initial", "initial");
+    const cJSON *item;
+    if (f.object == NULL)
+        return f.status;
+    rd_fields_require(&f, "path");
+    rd_fields_text(&f, "path", c->path, sizeof c->path);
+    const cJSON *map = rd_fields_item(&f, "map", true);
+    cJSON_ArrayForEach(item, map)
+    {
+        if (!cJSON_IsString(item) && !cJSON_IsNull(item))
+            rd_fields_fail(&f, "map", "names of the model's tensors, or null, as values");
+    }
+    if (f.status != RD_OK || resolve(&f, "path", folder, c->path) != RD_OK)
+        return f.status;
+    c->map = map != NULL ? cJSON_Duplicate(map, true) : NULL;
+    if (map != NULL && c->map == NULL)
+        return rd_fail(f.err, RD_ERR_MEMORY, "%s: no memory for the configuration", f.whose);
+    return rd_fields_finish(&f);
+}
+
 /* ---- the whole ---- */
 
 static rd_status read_top(rd_fields *f, const char *folder, rd_config *out)
@@ -216,10 +238,12 @@ static rd_status read_top(rd_fields *f, const char *folder, rd_config *out)
     RD_TRY(read_cohort(f, &out->cohort));
     RD_TRY(read_evaluation(f, out));
     RD_TRY(read_data(f, folder, out));
+    RD_TRY(read_initial(f, folder, &out->initial));
     RD_TRY(rd_fields_finish(f));
     out->model = cJSON_Duplicate(model, true);
     out->shared = cJSON_Duplicate(f->object, true);
     cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "data");
+    cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "initial");
     cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "$schema");
     if (out->model == NULL || out->shared == NULL)
         status = rd_fail(f->err, RD_ERR_MEMORY, "%s: no memory for the configuration", f->whose);
@@ -291,7 +315,8 @@ rd_status rd_config_load(const char *path, rd_config *out, rd_error *err)
 
 void rd_config_free(rd_config *c)
 {
+    cJSON_Delete(c->initial.map);
     cJSON_Delete(c->model);
     cJSON_Delete(c->shared);
-    c->model = c->shared = NULL;
+    c->model = c->shared = c->initial.map = NULL;
 }

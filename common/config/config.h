@@ -17,6 +17,12 @@
 
 #define RD_RUN_NAME_MAX 64
 
+/* run.json "initial": parameters to start from */
+typedef struct rd_initial_config {
+    char path[RD_SOURCE_PATH_MAX]; /* a safetensors file; empty: a random start */
+    cJSON *map; /* names in the file -> names in the model, or null; NULL: they are the same */
+} rd_initial_config;
+
 typedef struct rd_config {
     char name[RD_RUN_NAME_MAX]; /* "name"; default "run" */
     uint64_t seed;              /* "seed"; default 1 */
@@ -34,8 +40,10 @@ typedef struct rd_config {
     rd_source train, test;         /* "data.train", "data.test"; format RD_SOURCE_NONE when absent */
     rd_partition_config partition; /* "data.partition"; default iid */
     char strategy[32];             /* "strategy.name"; "fedavg" */
-    cJSON *model;                  /* "model", owned by the config */
-    cJSON *shared; /* the whole of run.json but "data": what clients are told at join; owned by the config */
+    rd_initial_config initial;
+    cJSON *model;  /* "model", owned by the config */
+    cJSON *shared; /* the whole of run.json but "data" and "initial": what clients are told at join; owned by
+                      the config */
 } rd_config;
 
 /* Reads and checks run.json, the model in it included. */

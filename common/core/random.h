@@ -20,6 +20,8 @@ typedef enum rd_purpose {
     RD_PURPOSE_HOLDOUT = 5,   /* which of its samples a client keeps for evaluation */
     RD_PURPOSE_JITTER = 6,    /* back-off of a client that reconnects; never influences a result */
     RD_PURPOSE_TEST = 7,      /* tests and benchmarks */
+    RD_PURPOSE_DROPOUT = 8,   /* what dropout drops */
+    RD_PURPOSE_SAMPLE = 9,    /* text sampled from a language model */
 } rd_purpose;
 
 typedef struct rd_random {

@@ -5,10 +5,11 @@
 
 #include <stdbool.h>
 
-/* Begins to note the two signals and returns a file descriptor that becomes readable when one has arrived. One at a
- * time in a process; rd_signals_close ends it. -1: the system has no more descriptors. */
+/* Begins to note the two signals and returns a file descriptor that becomes readable when one has arrived.
+ * One at a time in a process; rd_signals_close ends it. -1: the system has no more descriptors. */
 int rd_signals_open(void);
-/* Has one arrived, or does one within so many milliseconds (0: only look)? It stays visible to later calls. */
+/* Has one arrived, or does one within so many milliseconds (0: only look)? It stays visible to later calls.
+ */
 bool rd_signals_arrived(int fd, int milliseconds);
 /* The signal that has arrived, for the exit code 128 + number; 0: none. */
 int rd_signals_number(int fd);

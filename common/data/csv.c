@@ -348,6 +348,7 @@ static rd_status settle_classes(csv_table *t, rd_error *err)
 {
     rd_status status = RD_OK;
     const size_t n = t->labels.count;
+    t->d.label_count = 1;
     csv_label *label = calloc(n, sizeof *label);
     int32_t *class_of = malloc(n * sizeof *class_of);
     if (label == NULL || class_of == NULL) {

@@ -19,15 +19,30 @@ void rd_dataset_gather(const rd_dataset *d, rd_rows view, const uint32_t *pick, 
             const uint8_t *restrict from = d->x_u8 + row * D;
             float *restrict to = x + b * D;
             for (size_t i = 0; i < D; i++)
-                to[i] = (float)from[i] / 255.0f;
+                to[i] = d->tokens ? (float)from[i] : (float)from[i] / 255.0f;
         } else {
             memcpy(x + b * D, d->x_f32 + row * D, D * sizeof *x);
         }
         if (y_class != NULL)
-            y_class[b] = d->labels[row];
+            memcpy(y_class + b * d->label_count, d->labels + row * d->label_count,
+                   d->label_count * sizeof *y_class);
         if (y_real != NULL)
             memcpy(y_real + b * T, d->targets + row * T, T * sizeof *y_real);
     }
+}
+
+size_t rd_dataset_count_labels(const rd_dataset *d, rd_rows view, const uint32_t *pick, size_t B)
+{
+    size_t count = 0;
+    if (d->labels == NULL || d->label_count == 1)
+        return B;
+    for (size_t b = 0; b < B; b++) {
+        const int32_t *labels =
+            d->labels + (view.index != NULL ? view.index[pick[b]] : pick[b]) * d->label_count;
+        for (size_t i = 0; i < d->label_count; i++)
+            count += labels[i] >= 0;
+    }
+    return count;
 }
 
 void rd_dataset_free(rd_dataset *d)

@@ -6,6 +6,7 @@
 #ifndef RONDO_DATA_DATASET_H
 #define RONDO_DATA_DATASET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,10 +20,12 @@ typedef struct rd_dataset {
 
     /* Exactly one of the two holds the features, (N,D) row-major. */
     float *x_f32;
-    uint8_t *x_u8; /* a byte b stands for the feature b / 255 */
+    uint8_t *x_u8; /* a byte b stands for the feature b / 255, or for token b */
+    bool tokens;   /* the D numbers of a row are tokens, symbols of a text by their number */
 
     /* Exactly one of the two holds what is to be predicted. */
-    int32_t *labels;     /* (N) classes in [0, classes) */
+    int32_t *labels;     /* (N, label_count) classes in [0, classes); -1 where nothing is to be predicted */
+    size_t label_count;  /* of a row: 1, or one for every position of a sequence; 0 for regression */
     float *targets;      /* (N,T) */
     size_t classes;      /* 1 + the largest label, or as the file declares; 0 for regression */
     size_t target_count; /* T; 0 for classification */
@@ -42,10 +45,14 @@ typedef struct rd_rows {
 
 rd_rows rd_dataset_all_rows(const rd_dataset *d);
 
-/* Copies the features of rows pick[0..B) of view into x (B,D) as float32, and their labels (B) or targets
- * (B,T) into whichever of y_class / y_real is not NULL. pick[i] < view.count. */
+/* Copies the features of rows pick[0..B) of view into x (B,D) as float32, and their labels (B, label_count)
+ * or targets (B,T) into whichever of y_class / y_real is not NULL. pick[i] < view.count. */
 void rd_dataset_gather(const rd_dataset *d, rd_rows view, const uint32_t *pick, size_t B, float *x,
                        int32_t *y_class, float *y_real);
+
+/* How many labels of rows pick[0..B) of view say what is to be predicted; B where a row has one, or targets.
+ */
+size_t rd_dataset_count_labels(const rd_dataset *d, rd_rows view, const uint32_t *pick, size_t B);
 
 /* Frees everything inside; the struct itself is the caller's. A zeroed struct is an empty dataset. */
 void rd_dataset_free(rd_dataset *d);

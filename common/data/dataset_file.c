@@ -41,9 +41,9 @@ static rd_status check_shapes(const rd_st_tensor *x, const rd_st_tensor *y, cons
     if (x->rank < 2 || x->rank > 4)
         return rd_fail(err, RD_ERR_DATA, "%s: 'x' has %d dimensions; (rows, ...) with 2 to 4 was expected",
                        path, x->rank);
-    if (y->rank < 1 || y->rank > (y->dtype == RD_DTYPE_F32 ? 2 : 1))
+    if (y->rank < 1 || y->rank > 2)
         return rd_fail(err, RD_ERR_DATA, "%s: 'y' has %d dimensions; (rows)%s was expected", path, y->rank,
-                       y->dtype == RD_DTYPE_F32 ? " or (rows, targets)" : "");
+                       y->dtype == RD_DTYPE_F32 ? " or (rows, targets)" : " or (rows, positions)");
     if (x->shape[0] != y->shape[0])
         return rd_fail(err, RD_ERR_DATA, "%s: 'x' has %" PRIu64 " rows, but 'y' has %" PRIu64, path,
                        x->shape[0], y->shape[0]);
@@ -86,11 +86,12 @@ static rd_status settle_classes(rd_dataset *d, const char *declared, const char 
                            path, declared, RD_MAX_CLASSES);
         classes = (size_t)n;
     }
-    for (size_t i = 0; i < d->rows; i++) {
-        if (d->labels[i] < 0 || (size_t)d->labels[i] >= classes)
+    for (size_t i = 0; i < d->rows * d->label_count; i++) {
+        if (d->labels[i] < (d->label_count > 1 ? -1 : 0) ||
+            (d->labels[i] >= 0 && (size_t)d->labels[i] >= classes))
             return rd_fail(err, RD_ERR_DATA, "%s: 'y': row %zu is class %" PRId32 "; 0 to %zu was expected",
-                           path, i, d->labels[i], classes - 1);
-        if ((size_t)d->labels[i] > largest)
+                           path, i / d->label_count, d->labels[i], classes - 1);
+        if (d->labels[i] >= 0 && (size_t)d->labels[i] > largest)
             largest = (size_t)d->labels[i];
     }
     d->classes = declared != NULL ? classes : largest + 1;
@@ -115,7 +116,9 @@ static rd_status read_dataset(int fd, const rd_safetensors *s, const char *path,
         RD_TRY(read_tensor(fd, s, x, path, (void **)&d->x_f32, err));
         RD_TRY(check_finite(d->x_f32, d->rows, d->features, "x", path, err));
     }
+    d->tokens = rd_safetensors_metadata(s, "tokens") != NULL;
     if (y->dtype == RD_DTYPE_I32) {
+        d->label_count = y->rank == 2 ? (size_t)y->shape[1] : 1;
         RD_TRY(read_tensor(fd, s, y, path, (void **)&d->labels, err));
         RD_TRY(settle_classes(d, rd_safetensors_metadata(s, "classes"), path, err));
     } else {
@@ -166,10 +169,10 @@ static void describe(const rd_dataset *d, rd_rows rows, rd_st_tensor tensors[2])
 
     strcpy(y->name, "y");
     y->dtype = d->labels != NULL ? RD_DTYPE_I32 : RD_DTYPE_F32;
-    y->rank = d->labels != NULL ? 1 : 2;
+    y->rank = d->labels != NULL && d->label_count == 1 ? 1 : 2;
     y->shape[0] = rows.count;
-    y->shape[1] = d->target_count;
-    y->count = (uint64_t)rows.count * (d->labels != NULL ? 1 : d->target_count);
+    y->shape[1] = d->labels != NULL ? d->label_count : d->target_count;
+    y->count = (uint64_t)rows.count * (d->labels != NULL ? d->label_count : d->target_count);
 }
 
 /* Copies the rows of one array, each `width` bytes, and returns where the next array begins. */
@@ -187,13 +190,16 @@ rd_status rd_dataset_file_save(const rd_dataset *d, rd_rows rows, const char *pa
     char classes[24], *header = NULL, *file = NULL;
     size_t header_size = 0, data_size;
     const size_t x_width = d->features * (d->x_u8 != NULL ? 1 : sizeof(float));
-    const size_t y_width = d->labels != NULL ? sizeof(int32_t) : d->target_count * sizeof(float);
+    const size_t y_width =
+        d->labels != NULL ? d->label_count * sizeof(int32_t) : d->target_count * sizeof(float);
     if (rows.count == 0)
         return rd_fail(err, RD_ERR_DATA, "%s: no rows to write", path);
     describe(d, rows, tensors);
     (void)snprintf(classes, sizeof classes, "%zu", d->classes);
-    RD_TRY(rd_safetensors_header(tensors, 2, &(rd_st_pair){.key = "classes", .value = classes},
-                                 d->labels != NULL ? 1 : 0, &header, &header_size, err));
+    const rd_st_pair pairs[] = {{.key = "tokens", .value = "true"}, {.key = "classes", .value = classes}};
+    size_t left_out = d->tokens ? 0 : 1; /* in front, the classes behind */
+    RD_TRY(rd_safetensors_header(tensors, 2, pairs + left_out, 2 - left_out - (d->labels == NULL), &header,
+                                 &header_size, err));
     data_size = rows.count * (x_width + y_width);
     file = malloc(header_size + data_size);
     if (file == NULL) {

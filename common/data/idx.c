@@ -102,6 +102,7 @@ cleanup:
 static rd_status widen_labels(const uint8_t *raw, rd_dataset *d, rd_error *err)
 {
     uint8_t largest = 0;
+    d->label_count = 1;
     d->labels = malloc(d->rows * sizeof *d->labels);
     if (d->labels == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu labels", d->rows);

@@ -121,6 +121,7 @@ static rd_status reserve_rows(leaf_reader *r, size_t more, rd_error *err)
                        r->d.features);
     float *x = realloc(r->d.x_f32, bytes);
     r->d.x_f32 = x != NULL ? x : r->d.x_f32;
+    r->d.label_count = 1;
     int32_t *labels = realloc(r->d.labels, rows * sizeof *labels);
     r->d.labels = labels != NULL ? labels : r->d.labels;
     int32_t *group = realloc(r->d.group, rows * sizeof *group);

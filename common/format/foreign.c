@@ -6,43 +6,27 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The character that begins at text[0]: how many bytes it has, or 0 where that is no UTF-8 (RFC 3629). */
-static size_t decode(const unsigned char *text, size_t size, uint32_t *code)
-{
-    unsigned char first = text[0];
-    size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    if (length == 0 || first > 0xf4 || length > size)
-        return 0;
-    *code = length == 1 ? first : first & (0x7fu >> length);
-    for (size_t i = 1; i < length; i++) {
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-        *code = *code << 6 | (text[i] & 0x3fu);
-    }
-    bool overlong = (length == 3 && *code < 0x800) || (length == 4 && *code < 0x10000);
-    bool surrogate = *code >= 0xd800 && *code < 0xe000;
-    return overlong || surrogate || *code > 0x10ffff ? 0 : length;
-}
+#include "core/utf8.h"
 
 /* What no JSON may hold but cJSON lets pass; NULL: nothing. */
-static const char *find_fault(const unsigned char *text, size_t size, size_t *at)
+static const char *find_fault(const char *text, size_t size, size_t *at)
 {
     bool quoted = false;
     size_t length;
     for (size_t i = 0; i < size; i += length) {
         uint32_t code;
         *at = i;
-        length = decode(text + i, size - i, &code);
+        length = rd_utf8_decode(text + i, size - i, &code);
         if (length == 0)
             return "not UTF-8";
         if (code < 0x20 && (quoted || (code != '\t' && code != '\n' && code != '\r')))
             return "not valid JSON: a control character must be written \\u00..";
         if (code == '"')
             quoted = !quoted;
-        if (quoted && code == '\\' && i + 1 < size && text[i + 1] < 0x80) {
+        if (quoted && code == '\\' && i + 1 < size && (unsigned char)text[i + 1] < 0x80) {
             if (size - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0)
                 return "not accepted: \\u0000 would end a text early";
-            if (text[i + 1] >= 0x20)
+            if ((unsigned char)text[i + 1] >= 0x20)
                 length = 2; /* an escaped quote ends no string */
         }
     }
@@ -53,7 +37,7 @@ cJSON *rd_foreign_json(const char *text, size_t size, size_t *at, const char **w
 {
     const char *end = NULL;
     *at = 0;
-    *what = find_fault((const unsigned char *)text, size, at);
+    *what = find_fault(text, size, at);
     if (*what != NULL)
         return NULL;
     cJSON *root = cJSON_ParseWithLengthOpts(text, size, &end, false);
@@ -69,14 +53,13 @@ cJSON *rd_foreign_json(const char *text, size_t size, size_t *at, const char **w
 
 void rd_foreign_plain(char *text)
 {
-    unsigned char *c = (unsigned char *)text;
     size_t size = text != NULL ? strlen(text) : 0;
     for (size_t i = 0; i < size;) {
         uint32_t code = 0;
-        size_t length = decode(c + i, size - i, &code);
+        size_t length = rd_utf8_decode(text + i, size - i, &code);
         if (length == 0 || code < 0x20 || (code >= 0x7f && code < 0xa0)) {
             length = length == 0 ? 1 : length;
-            memset(c + i, '?', length);
+            memset(text + i, '?', length);
         }
         i += length;
     }

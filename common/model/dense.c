@@ -1,76 +1,68 @@
-/* dense.c: the fully connected layer, y = x W^T + b, with W (O,I) and b (O) laid out as PyTorch's Linear.
- *
- * Nearly all of a small network's training time is spent in the three products here, so each is one sgemm on
- * the tensors where they lie. The weight gradient never exists as a matrix of its own: alpha and beta of the
- * product are the rate and the scale, which makes plain SGD a rank-B update of W in place. That spares a pass
- * over the weights to write the gradient and one to apply it, at batch 10 a third of the memory traffic. */
-#include <cblas.h>
-#include <string.h>
+/* dense.c: the fully connected layer, y = x W^T + b, laid out as PyTorch's Linear. On a sequence (T,E) it
+ * maps every position by itself. */
+#include <stdlib.h>
 
 #include "model/json_key.h"
-#include "model/layer.h"
+#include "model/linear.h"
 
-#undef I /* cblas.h brings in complex.h, which takes the letter */
+typedef struct dense {
+    rd_linear map;
+    bool starts_at_zero; /* "start": "zero": a map whose output is added to something begins as no change */
+} dense;
 
-enum { WEIGHT, BIAS }; /* places in l->tensors */
-
-static const char *const dense_keys[] = {"units", NULL};
+static const char *const dense_keys[] = {"units", "bias", "start", NULL};
 
 static rd_status dense_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
 {
-    rd_status status = rd_json_key_whole(json, path, "units", 1, RD_LAYER_MAX_WIDTH, &l->outputs, err);
+    static const char *const starts[] = {"random", "zero", NULL};
+    size_t units = 0, start = 0;
+    bool bias = true;
+    rd_status status = rd_json_key_whole(json, path, "units", 1, RD_LAYER_MAX_WIDTH, &units, err);
+    if (status == RD_OK)
+        status = rd_json_key_bool(json, path, "bias", true, &bias, err);
+    if (status == RD_OK)
+        status = rd_json_key_choice(json, path, "start", starts, 0, &start, err);
     if (status != RD_OK)
         return status;
-    l->flops = 2 * (uint64_t)l->inputs * l->outputs;
-    status = rd_plan_tensor(plan, l, "weight", 2, (const size_t[]){l->outputs, l->inputs}, err);
-    if (status != RD_OK)
-        return status;
-    return rd_plan_tensor(plan, l, "bias", 1, (const size_t[]){l->outputs}, err);
+    if (l->in.rank == 3 || l->in.vocabulary > 0)
+        return rd_plan_misfit(l, path, "features (D) or a sequence (T, E)", err);
+    dense *own = l->own = calloc(1, sizeof *own);
+    if (own == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", path);
+    rd_linear *f = &own->map;
+    own->starts_at_zero = start == 1;
+    l->out.size[l->out.rank - 1] = units;
+    status =
+        rd_linear_plan(plan, l, f, "weight", bias ? "bias" : NULL, l->in.size[l->in.rank - 1], units, err);
+    size_t rows = l->inputs / f->I;
+    l->flops = rows * rd_linear_flops(f);
+    l->scratch_per_sample = rd_linear_scratch(f, rows);
+    return status;
 }
 
 static void dense_init(const rd_layer *l, uint64_t seed, float *parameters)
 {
-    if (l->activation->rectifies)
-        rd_init_he_normal(&l->tensors[WEIGHT], l->inputs, seed, parameters);
-    else
-        rd_init_glorot_uniform(&l->tensors[WEIGHT], l->inputs, l->outputs, seed, parameters);
-    rd_init_zero(&l->tensors[BIAS], parameters);
+    const dense *f = l->own;
+    rd_linear_init(l, &f->map, l->activation->rectifies, seed, parameters);
+    if (f->starts_at_zero)
+        rd_init_constant(l->tensors[f->map.weight], 0.0f, parameters);
 }
 
-/* x (B,I), W (O,I), b (O)  ->  y (B,O) = x W^T + b */
+static size_t rows_of(const rd_layer *l, const rd_pass *pass)
+{
+    return pass->B * (l->inputs / ((const dense *)l->own)->map.I);
+}
+
 static void dense_forward(const rd_layer *l, const rd_pass *pass)
 {
-    const float *W = pass->parameters + l->tensors[WEIGHT].offset;
-    const float *b = pass->parameters + l->tensors[BIAS].offset;
-    int B = (int)pass->B, I = (int)l->inputs, O = (int)l->outputs;
-    for (size_t i = 0; i < pass->B; i++)
-        memcpy(pass->y + i * l->outputs, b, l->outputs * sizeof *b);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, B, O, I, 1.0f, pass->x, I, W, I, 1.0f, pass->y, O);
+    rd_linear_forward(l, &((const dense *)l->own)->map, pass, rows_of(l, pass), pass->x, pass->y,
+                      pass->scratch);
 }
 
-/* dy (B,O), x (B,I), W (O,I)  ->  dx (B,I) = dy W
- *                                 W (O,I)  = scale W + rate dy^T x
- *                                 b (O)    = scale b + rate sum_B dy       (W and b of `into`)
- * dx comes first: it needs W as it was. */
 static void dense_backward(const rd_layer *l, const rd_pass *pass)
 {
-    const float *W = pass->parameters + l->tensors[WEIGHT].offset;
-    float *into_W = pass->into + l->tensors[WEIGHT].offset;
-    float *restrict into_b = pass->into + l->tensors[BIAS].offset;
-    int B = (int)pass->B, I = (int)l->inputs, O = (int)l->outputs;
-    if (pass->dx != NULL)
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, B, I, O, 1.0f, pass->dy, O, W, I, 0.0f,
-                    pass->dx, I);
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, O, I, B, pass->rate, pass->dy, O, pass->x, I,
-                pass->scale, into_W, I);
-
-    for (size_t o = 0; o < l->outputs; o++)
-        into_b[o] = pass->scale == 0.0f ? 0.0f : pass->scale * into_b[o]; /* 0 forgets NaN, as sgemm does */
-    for (size_t i = 0; i < pass->B; i++) {
-        const float *restrict dy = pass->dy + i * l->outputs;
-        for (size_t o = 0; o < l->outputs; o++)
-            into_b[o] += pass->rate * dy[o];
-    }
+    rd_linear_backward(l, &((const dense *)l->own)->map, pass, rows_of(l, pass), pass->x, pass->dy, pass->dx,
+                       pass->scratch);
 }
 
 const rd_layer_type rd_layer_dense = {

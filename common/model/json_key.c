@@ -61,7 +61,7 @@ rd_status rd_json_key_known(const cJSON *object, const char *path, const char *c
 {
     for (const cJSON *item = object->child; item != NULL; item = item->next) {
         if (!contains(common, item->string) && !contains(own, item->string)) {
-            char expected[256];
+            char expected[512];
             list_names(common, own, expected, sizeof expected);
             return rd_fail(err, RD_ERR_CONFIG, "%s.%.60s: unknown key; expected %s", path, item->string,
                            expected);
@@ -85,6 +85,55 @@ rd_status rd_json_key_whole(const cJSON *object, const char *path, const char *k
     describe(item, found, sizeof found);
     return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected a whole number from %zu to %zu, found %s", path, key,
                    min, max, found);
+}
+
+rd_status rd_json_key_number(const cJSON *object, const char *path, const char *key, double min, double max,
+                             double fallback, double *out, rd_error *err)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    *out = item == NULL ? fallback : cJSON_IsNumber(item) ? item->valuedouble : NAN;
+    if (item == NULL || (*out >= min && *out <= max))
+        return RD_OK;
+    char found[96];
+    describe(item, found, sizeof found);
+    return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected a number from %g to %g, found %s", path, key, min,
+                   max, found);
+}
+
+rd_status rd_json_key_bool(const cJSON *object, const char *path, const char *key, bool fallback, bool *out,
+                           rd_error *err)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    *out = item == NULL ? fallback : cJSON_IsTrue(item);
+    if (item == NULL || cJSON_IsBool(item))
+        return RD_OK;
+    char found[96];
+    describe(item, found, sizeof found);
+    return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected true or false, found %s", path, key, found);
+}
+
+rd_status rd_json_key_sizes(const cJSON *object, const char *path, const char *key, size_t min, size_t max,
+                            size_t fallback, size_t count, size_t *out, rd_error *err)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    if (item != NULL && cJSON_IsArray(item) && (size_t)cJSON_GetArraySize(item) == count) {
+        for (size_t i = 0; i < count; i++) {
+            const cJSON *one = cJSON_GetArrayItem(item, (int)i);
+            double value = cJSON_IsNumber(one) ? one->valuedouble : NAN;
+            if (!(value >= (double)min && value <= (double)max) || floor(value) != value)
+                return rd_fail(err, RD_ERR_CONFIG, "%s.%s[%zu]: expected a whole number from %zu to %zu",
+                               path, key, i, min, max);
+            out[i] = (size_t)value;
+        }
+        return RD_OK;
+    }
+    rd_status status = RD_OK;
+    size_t value = fallback;
+    if (item != NULL || fallback == 0)
+        status = rd_json_key_whole(object, path, key, min, max, &value, err);
+    for (size_t i = 0; i < count; i++)
+        out[i] = value;
+    return status;
 }
 
 rd_status rd_json_key_text(const cJSON *object, const char *path, const char *key, const char **out,
@@ -116,7 +165,7 @@ rd_status rd_json_key_choice(const cJSON *object, const char *path, const char *
             *out = i;
             return RD_OK;
         }
-    char found[96], expected[256];
+    char found[96], expected[512];
     describe(item, found, sizeof found);
     list_names(names, NULL, expected, sizeof expected);
     return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected %s, found %s", path, key, expected, found);

@@ -6,6 +6,7 @@
 #define RONDO_MODEL_JSON_KEY_H
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/error.h"
@@ -23,6 +24,19 @@ rd_status rd_json_key_known(const cJSON *object, const char *path, const char *c
 /* A whole number, min <= *out <= max; the key must be there. */
 rd_status rd_json_key_whole(const cJSON *object, const char *path, const char *key, size_t min, size_t max,
                             size_t *out, rd_error *err) RD_MUST_CHECK;
+
+/* A number, min <= *out <= max; a missing key means fallback. */
+rd_status rd_json_key_number(const cJSON *object, const char *path, const char *key, double min, double max,
+                             double fallback, double *out, rd_error *err) RD_MUST_CHECK;
+
+/* true or false; a missing key means fallback. */
+rd_status rd_json_key_bool(const cJSON *object, const char *path, const char *key, bool fallback, bool *out,
+                           rd_error *err) RD_MUST_CHECK;
+
+/* A whole number, or a list of `count` of them ("kernel": 3, "kernel": [3, 5]); a missing key means fallback,
+ * unless that is 0: then the key must be there. */
+rd_status rd_json_key_sizes(const cJSON *object, const char *path, const char *key, size_t min, size_t max,
+                            size_t fallback, size_t count, size_t *out, rd_error *err) RD_MUST_CHECK;
 
 /* A text; *out points into the object, or is NULL where the key is missing. */
 rd_status rd_json_key_text(const cJSON *object, const char *path, const char *key, const char **out,

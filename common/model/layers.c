@@ -1,6 +1,15 @@
 #include "model/layer.h"
 
-const rd_layer_type *const rd_layer_types[] = {
-    &rd_layer_dense,
-    NULL,
-};
+#define EVERY_LAYER(X)                                                                                   \
+    X(dense)                                                                                             \
+    X(conv2d)                                                                                            \
+    X(max_pool)                                                                                          \
+    X(average_pool) X(global_pool) X(flatten) X(dropout) X(batch_norm) X(layer_norm) X(rms_norm)         \
+        X(group_norm) X(embedding) X(position) X(sinusoid) X(rnn) X(gru) X(lstm) X(attention) X(mixture) \
+            X(tied_output) X(last) X(mean) X(residual) X(transformer) X(adapter)
+
+#define DECLARE(name) extern const rd_layer_type rd_layer_##name;
+EVERY_LAYER(DECLARE)
+
+#define POINT_TO(name) &rd_layer_##name,
+const rd_layer_type *const rd_layer_types[] = {EVERY_LAYER(POINT_TO) NULL};

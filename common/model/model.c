@@ -1,19 +1,80 @@
 /* model.c: what a plan says of itself, and the initial parameters. */
+#include <stdio.h>
+
 #include "model/plan.h"
+
+size_t rd_shape_count(const rd_shape *s)
+{
+    size_t count = 1;
+    for (int i = 0; i < s->rank; i++)
+        if (__builtin_mul_overflow(count, s->size[i], &count))
+            return SIZE_MAX;
+    return count;
+}
+
+void rd_shape_text(const rd_shape *s, char text[RD_SHAPE_TEXT_MAX])
+{
+    if (s->vocabulary > 0)
+        (void)snprintf(text, RD_SHAPE_TEXT_MAX, "%zu tokens of %zu symbols", s->size[0], s->vocabulary);
+    else if (s->rank == 1)
+        (void)snprintf(text, RD_SHAPE_TEXT_MAX, "(%zu)", s->size[0]);
+    else if (s->rank == 2)
+        (void)snprintf(text, RD_SHAPE_TEXT_MAX, "(%zu, %zu)", s->size[0], s->size[1]);
+    else
+        (void)snprintf(text, RD_SHAPE_TEXT_MAX, "(%zu, %zu, %zu)", s->size[0], s->size[1], s->size[2]);
+}
+
+static const rd_layer *last_layer(const rd_model *m)
+{
+    return &m->layers[m->layer_count - 1];
+}
+
+const rd_shape *rd_model_input(const rd_model *m)
+{
+    return &m->input;
+}
 
 size_t rd_model_input_size(const rd_model *m)
 {
-    return m->input_size;
+    return rd_shape_count(&m->input);
+}
+
+const rd_vocabulary *rd_model_vocabulary(const rd_model *m)
+{
+    return m->vocabulary.count > 0 ? &m->vocabulary : NULL;
 }
 
 size_t rd_model_output_size(const rd_model *m)
 {
-    return m->layers[m->layer_count - 1].outputs;
+    const rd_shape *s = &last_layer(m)->out;
+    return s->size[s->rank - 1];
+}
+
+size_t rd_model_predictions(const rd_model *m)
+{
+    const rd_shape *s = &last_layer(m)->out;
+    return s->rank == 2 ? s->size[0] : 1;
 }
 
 rd_loss_kind rd_model_loss(const rd_model *m)
 {
-    return m->loss;
+    return m->loss.kind;
+}
+
+const char *rd_model_loss_name(const rd_model *m)
+{
+    return rd_loss_names[m->loss.kind];
+}
+
+bool rd_model_classifies(const rd_model *m)
+{
+    return rd_loss_types[m->loss.kind].classifies;
+}
+
+size_t rd_model_class_count(const rd_model *m)
+{
+    size_t outputs = rd_model_output_size(m);
+    return outputs == 1 ? 2 : outputs;
 }
 
 size_t rd_model_parameter_count(const rd_model *m)
@@ -21,10 +82,24 @@ size_t rd_model_parameter_count(const rd_model *m)
     return m->parameter_count;
 }
 
-const rd_tensor *rd_model_tensors(const rd_model *m, size_t *count)
+size_t rd_model_shared_count(const rd_model *m)
 {
-    *count = m->tensor_count;
-    return m->tensors;
+    return m->shared_count;
+}
+
+const rd_tensor *rd_model_tensors(const rd_model *m, rd_tensor_set set, size_t *count)
+{
+    *count = set == RD_TENSORS_ALL      ? m->tensor_count
+             : set == RD_TENSORS_SHARED ? m->shared_tensors
+                                        : m->tensor_count - m->shared_tensors;
+    return set == RD_TENSORS_FROZEN ? m->tensors + m->shared_tensors : m->tensors;
+}
+
+size_t rd_model_set_size(const rd_model *m, rd_tensor_set set)
+{
+    return set == RD_TENSORS_ALL      ? m->parameter_count
+           : set == RD_TENSORS_SHARED ? m->shared_count
+                                      : m->parameter_count - m->shared_count;
 }
 
 uint64_t rd_model_forward_flops(const rd_model *m)
@@ -35,8 +110,41 @@ uint64_t rd_model_forward_flops(const rd_model *m)
     return sum;
 }
 
+bool rd_model_drops(const rd_model *m)
+{
+    bool draws = false;
+    for (size_t i = 0; i < m->layer_count; i++)
+        draws = draws || m->layers[i].draws;
+    return draws;
+}
+
+size_t rd_model_layer_count(const rd_model *m)
+{
+    return m->layer_count;
+}
+
+rd_layer_info rd_model_layer_info(const rd_model *m, size_t layer)
+{
+    const rd_layer *l = &m->layers[layer];
+    rd_layer_info info = {
+        .name = l->name, .type = l->type->name, .in = l->in, .out = l->out, .flops = l->flops};
+    for (size_t i = 0; i < l->tensor_count; i++) {
+        bool seen = false;
+        for (size_t before = 0; before < layer; before++)
+            for (size_t j = 0; j < m->layers[before].tensor_count; j++)
+                seen = seen || m->layers[before].tensors[j] == l->tensors[i];
+        if (seen)
+            continue;
+        info.parameters += l->tensors[i]->count;
+        info.trained += l->tensors[i]->role == RD_TENSOR_TRAINED ? l->tensors[i]->count : 0;
+    }
+    info.activation_bytes = sizeof(float) * (l->outputs * (l->activation->keeps_input ? 2 : 1) + l->kept);
+    return info;
+}
+
 void rd_model_init(const rd_model *m, uint64_t seed, float *parameters)
 {
     for (size_t i = 0; i < m->layer_count; i++)
-        m->layers[i].type->init(&m->layers[i], seed, parameters);
+        if (m->layers[i].type->init != NULL)
+            m->layers[i].type->init(&m->layers[i], seed, parameters);
 }

@@ -1,83 +1,149 @@
 /* pass.c: a batch through the layers and back.
  *
- * Forward keeps every layer's output, after its activation; that is all the backward pass needs. Backward
- * walks from the loss to the first layer with two gradient buffers that swap roles: what one layer writes as
- * dx, the next reads as dy. A layer's own parameters change only after its dx is done, so `into` may be the
- * parameters.
- */
+ * Forward keeps every layer's output, after its activation, and what else a layer asks for; that is all the
+ * backward pass needs. Backward walks from the loss to the first layer. The gradient of each layer's output
+ * lies in a slot that plan.c chose; where two layers take the same output, the second one adds to what the
+ * first has left there. A layer's own parameters change only after its dx is done, so `into` may be the
+ * parameters. */
 #include <stdlib.h>
+#include <string.h>
 
-#include "model/loss.h"
+#include "model/blas.h"
 #include "model/plan.h"
 
 struct rd_workspace {
-    float *x;           /* (B,D) */
-    int32_t *labels;    /* (B), for classification */
-    float *targets;     /* (B,T), for regression */
-    float **y;          /* (layers) each (B,O) of its layer */
-    float *gradient[2]; /* (B, widest O) */
+    size_t layers, slots;
+    float *x;         /* (B,D) */
+    int32_t *labels;  /* (B, predictions), for classification */
+    float *targets;   /* (B,T), for regression */
+    float **y;        /* (layers) each (B,O) of its layer */
+    float **z;        /* (layers) before the activation, where that is kept; else NULL */
+    float **kept;     /* (layers) each (B, kept), or NULL */
+    float **gradient; /* (slots + 1), the last for what is to be added */
+    float *scratch;
 };
 
+/* ---- memory ---- */
+
+static size_t widest(const rd_model *m)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < m->slot_count; i++)
+        most = m->slot_size[i] > most ? m->slot_size[i] : most;
+    return most;
+}
+
+/* Does some output go to two layers? */
+static bool branches(const rd_model *m)
+{
+    for (size_t i = 0; i < m->layer_count; i++)
+        if (m->layers[i].also != RD_LAYER_INPUT)
+            return true;
+    return false;
+}
+
+static size_t scratch_floats(const rd_model *m, size_t B)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < m->layer_count; i++) {
+        size_t need = m->layers[i].scratch + B * m->layers[i].scratch_per_sample;
+        most = need > most ? need : most;
+    }
+    return most;
+}
+
+size_t rd_workspace_bytes(const rd_model *m, size_t B)
+{
+    unsigned __int128 floats = (unsigned __int128)B * (rd_shape_count(&m->input) + rd_model_predictions(m));
+    unsigned __int128 scratch = 0;
+    for (size_t i = 0; i < m->layer_count; i++) {
+        const rd_layer *l = &m->layers[i];
+        floats += (unsigned __int128)B * (l->outputs * (l->activation->keeps_input ? 2 : 1) + l->kept);
+        unsigned __int128 need = l->scratch + (unsigned __int128)B * l->scratch_per_sample;
+        scratch = need > scratch ? need : scratch;
+    }
+    for (size_t i = 0; i < m->slot_count; i++)
+        floats += (unsigned __int128)B * m->slot_size[i];
+    floats += (branches(m) ? (unsigned __int128)B * widest(m) : 0) + scratch;
+    if (!rd_model_classifies(m))
+        floats += (unsigned __int128)B * rd_model_output_size(m);
+    return floats > SIZE_MAX / sizeof(float) ? SIZE_MAX : (size_t)floats * sizeof(float);
+}
+
 /* Vectors start at a cache line, whichever they are. */
-static void *allocate_rows(size_t rows, size_t width, size_t element, rd_status *status)
+static void *allocate_rows(size_t rows, size_t width, rd_status *status)
 {
     enum { LINE = 64 };
-    size_t bytes;
-    if (*status != RD_OK)
+    size_t bytes = rows * width * sizeof(float); /* rd_workspace_bytes has seen to it that this can be */
+    if (*status != RD_OK || bytes == 0)
         return NULL;
-    void *p = NULL;
-    if (!__builtin_mul_overflow(rows, width, &bytes) && !__builtin_mul_overflow(bytes, element, &bytes) &&
-        bytes <= SIZE_MAX - LINE)
-        p = aligned_alloc(LINE, (bytes + LINE - 1) / LINE * LINE);
+    void *p = aligned_alloc(LINE, (bytes + LINE - 1) / LINE * LINE);
     if (p == NULL)
         *status = RD_ERR_MEMORY;
     return p;
 }
 
-rd_status rd_workspace_create(const rd_model *m, size_t max_batch, rd_workspace **out, rd_error *err)
+static rd_status allocate(const rd_model *m, size_t B, rd_workspace *w)
 {
     rd_status status = RD_OK;
-    rd_workspace *w = calloc(1, sizeof *w);
-    float **y = calloc(m->layer_count + 1, sizeof *y); /* ends with NULL */
-    if (w == NULL || y == NULL) {
-        free(w);
-        free(y);
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for a workspace");
+    size_t layers = m->layer_count;
+    w->layers = layers;
+    w->slots = m->slot_count + 1;
+    w->y = calloc(layers, sizeof *w->y);
+    w->z = calloc(layers, sizeof *w->z);
+    w->kept = calloc(layers, sizeof *w->kept);
+    w->gradient = calloc(m->slot_count + 1, sizeof *w->gradient);
+    if (w->y == NULL || w->z == NULL || w->kept == NULL || w->gradient == NULL)
+        return RD_ERR_MEMORY;
+    w->x = allocate_rows(B, rd_shape_count(&m->input), &status);
+    for (size_t i = 0; i < layers; i++) {
+        const rd_layer *l = &m->layers[i];
+        w->y[i] = allocate_rows(B, l->outputs, &status);
+        w->z[i] = allocate_rows(B, l->activation->keeps_input ? l->outputs : 0, &status);
+        w->kept[i] = allocate_rows(B, l->kept, &status);
     }
-    size_t widest = 0;
-    w->y = y;
-    w->x = allocate_rows(max_batch, m->input_size, sizeof(float), &status);
-    for (size_t i = 0; i < m->layer_count; i++) {
-        size_t O = m->layers[i].outputs;
-        w->y[i] = allocate_rows(max_batch, O, sizeof(float), &status);
-        widest = O > widest ? O : widest;
-    }
-    for (int i = 0; i < 2; i++)
-        w->gradient[i] = allocate_rows(max_batch, widest, sizeof(float), &status);
-    if (m->loss == RD_LOSS_SOFTMAX_CROSS_ENTROPY)
-        w->labels = allocate_rows(max_batch, 1, sizeof(int32_t), &status);
+    for (size_t i = 0; i < m->slot_count; i++)
+        w->gradient[i] = allocate_rows(B, m->slot_size[i], &status);
+    w->gradient[m->slot_count] = allocate_rows(B, branches(m) ? widest(m) : 0, &status);
+    w->scratch = allocate_rows(1, scratch_floats(m, B), &status);
+    if (rd_model_classifies(m))
+        w->labels = allocate_rows(B, rd_model_predictions(m), &status);
     else
-        w->targets = allocate_rows(max_batch, rd_model_output_size(m), sizeof(float), &status);
-    if (status != RD_OK) {
+        w->targets = allocate_rows(B, rd_model_output_size(m), &status);
+    return status;
+}
+
+rd_status rd_workspace_create(const rd_model *m, size_t max_batch, rd_workspace **out, rd_error *err)
+{
+    rd_workspace *w = rd_workspace_bytes(m, max_batch) < SIZE_MAX ? calloc(1, sizeof *w) : NULL;
+    if (w == NULL || allocate(m, max_batch, w) != RD_OK) {
         rd_workspace_free(w);
-        return rd_fail(err, status, "no memory for the activations of %zu samples", max_batch);
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the activations of %zu samples (%.0f MB)",
+                       max_batch, (double)rd_workspace_bytes(m, max_batch) / 1e6);
     }
     *out = w;
     return RD_OK;
+}
+
+static void free_all(float **vectors, size_t count)
+{
+    for (size_t i = 0; vectors != NULL && i < count; i++)
+        free(vectors[i]);
+    free(vectors);
 }
 
 void rd_workspace_free(rd_workspace *w)
 {
     if (w == NULL)
         return;
-    for (float **y = w->y; *y != NULL; y++)
-        free(*y);
-    free(w->y);
+    free_all(w->y, w->layers);
+    free_all(w->z, w->layers);
+    free_all(w->kept, w->layers);
+    free_all(w->gradient, w->slots);
     free(w->x);
     free(w->labels);
     free(w->targets);
-    free(w->gradient[0]);
-    free(w->gradient[1]);
+    free(w->scratch);
     free(w);
 }
 
@@ -96,46 +162,113 @@ float *rd_workspace_targets(rd_workspace *w)
     return w->targets;
 }
 
+/* ---- the passes ---- */
+
+static const float *output_of(const rd_workspace *w, size_t layer)
+{
+    return layer == RD_LAYER_INPUT ? w->x : w->y[layer];
+}
+
+static rd_pass pass_of(const rd_workspace *w, size_t i, const rd_layer *l, size_t B, const float *parameters)
+{
+    return (rd_pass){.B = B,
+                     .parameters = parameters,
+                     .x = output_of(w, l->from),
+                     .x2 = output_of(w, l->also),
+                     .y = w->y[i],
+                     .kept = w->kept[i],
+                     .scratch = w->scratch};
+}
+
+/* training: NULL, or what training adds. */
+static const float *forward(const rd_model *m, const float *parameters, rd_workspace *w, size_t B,
+                            const rd_gradient_call *training)
+{
+    for (size_t i = 0; i < m->layer_count; i++) {
+        const rd_layer *l = &m->layers[i];
+        rd_pass pass = pass_of(w, i, l, B, parameters);
+        if (training != NULL) {
+            pass.training = true;
+            pass.random = training->random;
+            pass.statistics = training->parameters;
+        }
+        if (w->z[i] != NULL)
+            pass.y = w->z[i];
+        l->type->forward(l, &pass);
+        if (l->activation->forward != NULL)
+            l->activation->forward(pass.y, w->y[i], B * l->outputs);
+    }
+    return w->y[m->layer_count - 1];
+}
+
+static rd_batch_result loss_of(const rd_model *m, const float *y, const rd_workspace *w, float *dy, size_t B,
+                               double norm)
+{
+    return rd_loss_types[m->loss.kind].function(&m->loss, y, w->labels, w->targets, dy,
+                                                B * rd_model_predictions(m), rd_model_output_size(m), norm);
+}
+
 const float *rd_model_forward(const rd_model *m, const float *parameters, rd_workspace *w, size_t B,
                               rd_batch_result *result)
 {
-    const float *x = w->x;
-    for (size_t i = 0; i < m->layer_count; i++) {
-        const rd_layer *l = &m->layers[i];
-        rd_pass pass = {.B = B, .parameters = parameters, .x = x, .y = w->y[i]};
-        l->type->forward(l, &pass);
-        if (l->activation->forward != NULL)
-            l->activation->forward(pass.y, B * l->outputs);
-        x = pass.y;
-    }
+    const float *y = forward(m, parameters, w, B, NULL);
     if (result != NULL)
-        *result = rd_loss_of(m->loss)(x, w->labels, w->targets, NULL, B, rd_model_output_size(m));
-    return x;
+        *result = loss_of(m, y, w, NULL, B, 0);
+    return y;
 }
 
-void rd_model_backward(const rd_model *m, const float *parameters, rd_workspace *w, size_t B, float *into,
-                       float scale, float rate, rd_batch_result *result)
+/* Where a layer may write the gradient of one of its inputs: the slot, or, where another layer has already
+ * left its share there, the spare one. NULL: nobody needs it. */
+static float *place_for(const rd_model *m, const rd_workspace *w, const rd_layer *l, size_t input,
+                        const bool *written)
 {
-    float *dy = w->gradient[0], *dx = w->gradient[1];
-    const float *y = rd_model_forward(m, parameters, w, B, NULL);
-    rd_batch_result loss = rd_loss_of(m->loss)(y, w->labels, w->targets, dy, B, rd_model_output_size(m));
+    if (input == RD_LAYER_INPUT || !l->needs_dx)
+        return NULL;
+    return w->gradient[written[input] ? m->slot_count : m->slot_of[input]];
+}
+
+static void note_gradient(const rd_model *m, const rd_workspace *w, size_t input, float *got, size_t B,
+                          bool *written)
+{
+    if (got == NULL)
+        return;
+    if (written[input])
+        cblas_saxpy((int)(B * m->layers[input].outputs), 1.0f, got, 1, w->gradient[m->slot_of[input]], 1);
+    written[input] = true;
+}
+
+static void layer_backward(const rd_model *m, size_t i, const rd_gradient_call *call, rd_workspace *w,
+                           bool *written)
+{
+    const rd_layer *l = &m->layers[i];
+    if (!l->trains && !l->needs_dx)
+        return;
+    rd_pass pass = pass_of(w, i, l, call->B, call->parameters);
+    pass.training = true;
+    pass.dy = w->gradient[m->slot_of[i]];
+    if (l->activation->backward != NULL)
+        l->activation->backward(w->z[i] != NULL ? w->z[i] : w->y[i], pass.dy, call->B * l->outputs);
+    pass.dx = place_for(m, w, l, l->from, written);
+    pass.dx2 = place_for(m, w, l, l->also, written);
+    pass.into = call->into;
+    pass.scale = call->scale;
+    pass.rate = call->rate;
+    pass.share = call->share;
+    l->type->backward(l, &pass);
+    note_gradient(m, w, l->from, pass.dx, call->B, written);
+    note_gradient(m, w, l->also, pass.dx2, call->B, written);
+}
+
+void rd_model_backward(const rd_model *m, const rd_gradient_call *call, rd_workspace *w,
+                       rd_batch_result *result)
+{
+    bool written[m->layer_count];
+    memset(written, 0, sizeof written);
+    const float *y = forward(m, call->parameters, w, call->B, call);
+    rd_batch_result loss = loss_of(m, y, w, w->gradient[m->slot_of[m->layer_count - 1]], call->B,
+                                   1.0 / (double)call->predictions);
     if (result != NULL)
         *result = loss;
-    for (size_t i = m->layer_count; i-- > 0;) {
-        const rd_layer *l = &m->layers[i];
-        if (l->activation->backward != NULL)
-            l->activation->backward(w->y[i], dy, B * l->outputs);
-        rd_pass pass = {.B = B,
-                        .parameters = parameters,
-                        .x = i == 0 ? w->x : w->y[i - 1],
-                        .y = w->y[i],
-                        .dy = dy,
-                        .dx = i == 0 ? NULL : dx,
-                        .into = into,
-                        .scale = scale,
-                        .rate = rate};
-        l->type->backward(l, &pass);
-        dx = dy;
-        dy = pass.dx;
-    }
+    for (size_t i = m->layer_count; i-- > 0;)
+        layer_backward(m, i, call, w, written);
 }

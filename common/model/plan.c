@@ -1,33 +1,63 @@
 /* plan.c: from the "model" object of run.json to the plan of layers.
  *
- * Each layer is told how many inputs it gets, answers with its outputs, and declares its tensors, which are
- * laid one after another into the vector of parameters. Whatever is wrong is found here, where there still is
- * a key to point at; running a plan cannot fail. */
+ * Each layer is told what comes in, answers with what goes out, and declares its tensors. Kinds of layers
+ * that are made of others (compose.c) call back to plan those. In the end the tensors are laid one after
+ * another into the vector of parameters, those that travel first. Whatever is wrong is found here, where
+ * there still is a key to point at; running a plan cannot fail. */
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "model/json_key.h"
-#include "model/loss.h"
 #include "model/plan.h"
+
+#define MOST_LAYERS 4096
 
 struct rd_plan {
     rd_model *model;
-    size_t tensor_capacity;
-    const char *path; /* of the layer that is being planned */
+    size_t tensor_capacity, layer_capacity;
+    uint64_t elements; /* of all tensors so far */
+    const char *path;  /* of the layer that is being planned */
+    const rd_fine_tuning *fine_tuning;
+    size_t (
+        *tensor_of)[RD_LAYER_MAX_TENSORS]; /* (layer_capacity) numbers in model->tensors, which still moves */
 };
 
-rd_status rd_plan_tensor(rd_plan *plan, rd_layer *l, const char *suffix, int rank, const size_t *shape,
-                         rd_error *err)
+rd_shape rd_plan_shape(const rd_plan *plan, size_t layer)
+{
+    return layer == RD_LAYER_INPUT ? plan->model->input : plan->model->layers[layer].out;
+}
+
+rd_status rd_plan_misfit(const rd_layer *l, const char *path, const char *takes, rd_error *err)
+{
+    char in[RD_SHAPE_TEXT_MAX];
+    rd_shape_text(&l->in, in);
+    return rd_fail(err, RD_ERR_CONFIG, "%s: layer '%s' takes %s, but what comes in is %s", path, l->name,
+                   takes, in);
+}
+
+/* ---- tensors ---- */
+
+static rd_status too_large(const rd_plan *plan, const rd_layer *l, rd_error *err)
+{
+    char in[RD_SHAPE_TEXT_MAX], out[RD_SHAPE_TEXT_MAX];
+    rd_shape_text(&l->in, in);
+    rd_shape_text(&l->out, out);
+    return rd_fail(
+        err, RD_ERR_CONFIG,
+        "%s: layer '%s' from %s to %s takes the model beyond the largest size, 2147483648 parameters",
+        plan->path, l->name, in, out);
+}
+
+static rd_status add_tensor(rd_plan *plan, rd_layer *l, const char *suffix, int rank, const size_t *shape,
+                            rd_tensor_role role, rd_error *err)
 {
     rd_model *m = plan->model;
-    uint64_t room = RD_MODEL_MAX_PARAMETERS - m->parameter_count, count = 1;
+    uint64_t room = RD_MODEL_MAX_PARAMETERS - plan->elements, count = 1;
     for (int i = 0; i < rank; i++) {
         if (count > room / shape[i])
-            return rd_fail(err, RD_ERR_CONFIG,
-                           "%s: layer '%s' from %zu to %zu units takes the model beyond the largest size, "
-                           "2147483648 parameters",
-                           plan->path, l->name, l->inputs, l->outputs);
+            return too_large(plan, l, err);
         count *= shape[i];
     }
     if (m->tensor_count == plan->tensor_capacity) {
@@ -38,20 +68,66 @@ rd_status rd_plan_tensor(rd_plan *plan, rd_layer *l, const char *suffix, int ran
         m->tensors = grown;
         plan->tensor_capacity = capacity;
     }
-    rd_tensor *t = &m->tensors[m->tensor_count++];
-    *t = (rd_tensor){.rank = rank, .offset = m->parameter_count, .count = (size_t)count};
-    (void)snprintf(t->name, sizeof t->name, "%s.%s", l->name, suffix);
+    rd_tensor *t = &m->tensors[m->tensor_count];
+    *t = (rd_tensor){.rank = rank, .count = (size_t)count, .role = role};
+    if (snprintf(t->name, sizeof t->name, "%s.%s", l->name, suffix) >= (int)sizeof t->name)
+        return rd_fail(err, RD_ERR_CONFIG, "%s: the name of the tensor '%s.%s' is longer than %zu characters",
+                       plan->path, l->name, suffix, sizeof t->name - 1);
+    if (rd_fine_tuning_freezes(plan->fine_tuning, t->name))
+        t->role = RD_TENSOR_FROZEN;
     memcpy(t->shape, shape, (size_t)rank * sizeof *shape);
-    m->parameter_count += t->count;
-    l->tensor_count++;
+    plan->elements += count;
+    plan->tensor_of[l - m->layers][l->tensor_count++] = m->tensor_count++;
     return RD_OK;
+}
+
+rd_status rd_plan_tensor(rd_plan *plan, rd_layer *l, const char *suffix, int rank, const size_t *shape,
+                         rd_error *err)
+{
+    return add_tensor(plan, l, suffix, rank, shape, RD_TENSOR_TRAINED, err);
+}
+
+rd_status rd_plan_statistic(rd_plan *plan, rd_layer *l, const char *suffix, int rank, const size_t *shape,
+                            rd_error *err)
+{
+    return add_tensor(plan, l, suffix, rank, shape, RD_TENSOR_STATISTIC, err);
+}
+
+rd_status rd_plan_tie(rd_plan *plan, rd_layer *l, const char *name, const rd_layer_type *type,
+                      const char *path, const rd_tensor **tensor, rd_error *err)
+{
+    rd_model *m = plan->model;
+    for (rd_layer *other = m->layers; other < l; other++)
+        if (other->type == type && strcmp(other->name, name) == 0 && !other->follows) {
+            size_t number = plan->tensor_of[other - m->layers][0];
+            other->follows = true;
+            plan->tensor_of[l - m->layers][l->tensor_count++] = number;
+            *tensor = &m->tensors[number];
+            return RD_OK;
+        }
+    return rd_fail(err, RD_ERR_CONFIG, "%s: no layer of type %s before it is named '%s' and still to be tied",
+                   path, type->name, name);
+}
+
+size_t rd_plan_lora_rank(const rd_plan *plan, const char *weight, float *scaling)
+{
+    const rd_fine_tuning *f = plan->fine_tuning;
+    const cJSON *pattern;
+    cJSON_ArrayForEach(pattern, f->lora_targets)
+    {
+        if (f->lora_rank > 0 && fnmatch(pattern->valuestring, weight, 0) == 0) {
+            *scaling = (float)(f->lora_alpha / (double)f->lora_rank);
+            return f->lora_rank;
+        }
+    }
+    return 0;
 }
 
 /* ---- a layer ---- */
 
 static rd_status find_type(const cJSON *json, const char *path, const rd_layer_type **out, rd_error *err)
 {
-    enum { MOST_TYPES = 32 };
+    enum { MOST_TYPES = 48 };
     const char *names[MOST_TYPES + 1] = {NULL};
     size_t which = 0;
     for (size_t i = 0; i < MOST_TYPES && rd_layer_types[i] != NULL; i++)
@@ -61,123 +137,374 @@ static rd_status find_type(const cJSON *json, const char *path, const rd_layer_t
     return status;
 }
 
-/* The layer's "name", or its type's prefix and the how-manieth of its type it is. */
-static rd_status name_layer(const rd_model *m, rd_layer *l, const cJSON *json, const char *path,
-                            rd_error *err)
+/* Has the layer itself, or one that it is a part of, this name? */
+static bool is_taken(const rd_model *m, const char *name, size_t *by)
 {
-    const char *given;
+    size_t length = strlen(name);
+    for (*by = 0; *by < m->layer_count; ++*by) {
+        const char *other = m->layers[*by].name;
+        if (strncmp(other, name, length) == 0 && (other[length] == '\0' || other[length] == '.'))
+            return true;
+    }
+    return false;
+}
+
+/* The layer's "name", or its type's prefix and a number, behind the scope. */
+static rd_status name_layer(const rd_model *m, const rd_layer_type *type, const cJSON *json, const char *path,
+                            const char *scope, char name[RD_LAYER_NAME_MAX], rd_error *err)
+{
+    const char *given, *dot = scope[0] != '\0' ? "." : "";
+    size_t by, number = 1;
+    int length;
     rd_status status = rd_json_key_text(json, path, "name", &given, err);
     if (status != RD_OK)
         return status;
     if (given != NULL) {
         size_t size = strlen(given);
-        if (size == 0 || size >= sizeof l->name ||
+        length = snprintf(name, RD_LAYER_NAME_MAX, "%s%s%s", scope, dot, given);
+        if (size == 0 || length >= RD_LAYER_NAME_MAX ||
             strspn(given, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") != size)
             return rd_fail(err, RD_ERR_CONFIG,
-                           "%s.name: expected 1 to %zu letters, digits, '_', '-' or '.', found \"%.60s\"",
-                           path, sizeof l->name - 1, given);
-        memcpy(l->name, given, size + 1);
-    } else {
-        size_t number = 1;
-        for (const rd_layer *before = m->layers; before < l; before++)
-            number += before->type == l->type;
-        (void)snprintf(l->name, sizeof l->name, "%s%zu", l->type->prefix, number);
+                           "%s.name: expected 1 to %d letters, digits, '_', '-' or '.', found \"%.60s\"",
+                           path, RD_LAYER_NAME_MAX - 1, given);
+        if (is_taken(m, name, &by))
+            return rd_fail(err, RD_ERR_CONFIG, "%s.name: '%s' is already the name of another layer", path,
+                           name);
+        return RD_OK;
     }
-    for (const rd_layer *before = m->layers; before < l; before++)
-        if (strcmp(before->name, l->name) == 0)
-            return rd_fail(err, RD_ERR_CONFIG, "%s.name: '%s' is already the name of layers[%zu]", path,
-                           l->name, (size_t)(before - m->layers));
+    for (const rd_layer *before = m->layers; before < m->layers + m->layer_count; before++)
+        number += before->type == type && before->scope == strlen(scope) &&
+                  strncmp(before->name, scope, before->scope) == 0;
+    do {
+        length = snprintf(name, RD_LAYER_NAME_MAX, "%s%s%s%zu", scope, dot, type->prefix, number++);
+        if (length >= RD_LAYER_NAME_MAX)
+            return rd_fail(err, RD_ERR_CONFIG, "%s: the layer's name under '%s' is longer than %d characters",
+                           path, scope, RD_LAYER_NAME_MAX - 1);
+    } while (is_taken(m, name, &by));
     return RD_OK;
 }
 
-static rd_status plan_layer(rd_plan *plan, const cJSON *json, const char *path, size_t inputs, rd_error *err)
+static rd_status make_room(rd_plan *plan, rd_error *err)
 {
-    static const char *const keys[] = {"type", "name", "activation", NULL};
     rd_model *m = plan->model;
-    rd_layer *l = &m->layers[m->layer_count];
+    if (m->layer_count < plan->layer_capacity)
+        return RD_OK;
+    size_t capacity = plan->layer_capacity == 0 ? 16 : 2 * plan->layer_capacity;
+    if (capacity > MOST_LAYERS)
+        return rd_fail(err, RD_ERR_CONFIG, "%s: a model has at most %d layers", plan->path, MOST_LAYERS);
+    rd_layer *layers = realloc(m->layers, capacity * sizeof *layers);
+    if (layers != NULL)
+        m->layers = layers;
+    void *tensors = realloc(plan->tensor_of, capacity * sizeof *plan->tensor_of);
+    if (tensors != NULL)
+        plan->tensor_of = tensors;
+    if (layers == NULL || tensors == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", plan->path);
+    plan->layer_capacity = capacity;
+    return RD_OK;
+}
+
+static rd_status plan_simple(rd_plan *plan, const rd_layer_type *type, const cJSON *json, const char *path,
+                             const char *name, size_t scope, size_t from, size_t also, size_t *out,
+                             rd_error *err)
+{
+    rd_model *m = plan->model;
     size_t activation = 0;
-    rd_status status = rd_json_key_object(json, path, err);
+    rd_status status = rd_json_key_choice(json, path, "activation", rd_activation_names, 0, &activation, err);
     if (status == RD_OK)
-        status = find_type(json, path, &l->type, err);
-    if (status == RD_OK)
-        status = rd_json_key_known(json, path, keys, l->type->keys, err);
-    if (status == RD_OK)
-        status = name_layer(m, l, json, path, err);
-    if (status == RD_OK)
-        status = rd_json_key_choice(json, path, "activation", rd_activation_names, 0, &activation, err);
+        status = make_room(plan, err);
     if (status != RD_OK)
         return status;
-    l->activation = &rd_activations[activation];
-    l->inputs = inputs;
+    rd_layer *l = &m->layers[m->layer_count];
+    *l = (rd_layer){
+        .type = type, .activation = &rd_activations[activation], .scope = scope, .from = from, .also = also};
+    memcpy(l->name, name, RD_LAYER_NAME_MAX);
+    l->in = l->out = rd_plan_shape(plan, from);
+    l->inputs = rd_shape_count(&l->in);
+    *out = m->layer_count++;
+    status = l->type->plan(plan, l, json, path, err);
+    l->outputs = rd_shape_count(&l->out);
+    if (status == RD_OK && l->outputs > RD_LAYER_MAX_WIDTH)
+        status = rd_fail(err, RD_ERR_CONFIG, "%s: layer '%s' puts out %zu numbers a sample; the most is %u",
+                         path, l->name, l->outputs, RD_LAYER_MAX_WIDTH);
+    return status;
+}
+
+rd_status rd_plan_one(rd_plan *plan, const rd_layer_type *type, const cJSON *json, const char *path,
+                      const char *scope, size_t from, size_t also, size_t *out, rd_error *err)
+{
+    static const char *const keys[] = {"type", "name", "activation", NULL};
+    char name[RD_LAYER_NAME_MAX] = "";
+    rd_status status = rd_json_key_object(json, path, err);
+    if (status == RD_OK && type == NULL)
+        status = find_type(json, path, &type, err);
+    if (status == RD_OK)
+        status = rd_json_key_known(json, path, keys, type->keys, err);
+    if (status == RD_OK)
+        status = name_layer(plan->model, type, json, path, scope, name, err);
+    if (status != RD_OK)
+        return status;
     plan->path = path;
-    m->layer_count++;
-    return l->type->plan(plan, l, json, path, err);
+    return type->compose != NULL
+               ? type->compose(plan, json, path, name, from, out, err)
+               : plan_simple(plan, type, json, path, name, strlen(scope), from, also, out, err);
+}
+
+rd_status rd_plan_list(rd_plan *plan, const cJSON *list, const char *path, const char *scope, size_t from,
+                       size_t *out, rd_error *err)
+{
+    if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) == 0)
+        return rd_fail(err, RD_ERR_CONFIG, "%s: expected a list of at least one layer, found %s", path,
+                       list == NULL          ? "nothing"
+                       : cJSON_IsArray(list) ? "an empty one"
+                                             : "something else");
+    size_t number = 0;
+    const cJSON *item;
+    *out = from;
+    cJSON_ArrayForEach(item, list)
+    {
+        char place[RD_JSON_PATH_MAX];
+        (void)snprintf(place, sizeof place, "%s[%zu]", path, number++);
+        rd_status status = rd_plan_one(plan, NULL, item, place, scope, *out, RD_LAYER_INPUT, out, err);
+        if (status != RD_OK)
+            return status;
+    }
+    return RD_OK;
 }
 
 /* ---- the model ---- */
 
-static rd_status plan_layers(rd_model *m, const cJSON *list, const char *path, rd_error *err)
+/* "input": 784, or [1, 28, 28], or {"tokens": 80, "vocabulary": 65}, or with a text of symbols instead of 65
+ */
+static rd_status read_input(rd_model *m, const cJSON *section, const char *path, rd_error *err)
 {
-    rd_plan plan = {.model = m};
-    if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) == 0)
-        return rd_fail(err, RD_ERR_CONFIG, "%s.layers: expected a list of at least one layer, found %s", path,
-                       list == NULL          ? "nothing"
-                       : cJSON_IsArray(list) ? "an empty one"
-                                             : "something else");
-    m->layers = calloc((size_t)cJSON_GetArraySize(list), sizeof *m->layers);
-    if (m->layers == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "%s.layers: no memory for the plan", path);
-    size_t width = m->input_size;
-    const cJSON *item;
-    cJSON_ArrayForEach(item, list)
-    {
-        char place[RD_JSON_PATH_MAX];
-        (void)snprintf(place, sizeof place, "%s.layers[%zu]", path, m->layer_count);
-        rd_status status = plan_layer(&plan, item, place, width, err);
-        if (status != RD_OK)
-            return status;
-        width = m->layers[m->layer_count - 1].outputs;
+    static const char *const keys[] = {"tokens", "vocabulary", NULL};
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(section, "input"), *dimension;
+    char place[RD_JSON_PATH_MAX];
+    rd_shape *s = &m->input;
+    if (cJSON_IsArray(item)) {
+        cJSON_ArrayForEach(dimension, item)
+        {
+            double value = cJSON_IsNumber(dimension) ? dimension->valuedouble : 0;
+            if (s->rank == 3 || !(value >= 1 && value <= RD_LAYER_MAX_WIDTH) ||
+                value != (double)(size_t)value)
+                return rd_fail(err, RD_ERR_CONFIG,
+                               "%s.input: expected one to three whole numbers: [D], [T, E] or [C, H, W]",
+                               path);
+            s->size[s->rank++] = (size_t)value;
+        }
+        if (s->rank == 0 || rd_shape_count(s) > RD_LAYER_MAX_WIDTH)
+            return rd_fail(err, RD_ERR_CONFIG, "%s.input: expected 1 to %u numbers a sample", path,
+                           RD_LAYER_MAX_WIDTH);
+        return RD_OK;
     }
-    /* Only now does the table of tensors stay where it is. */
-    const rd_tensor *next = m->tensors;
-    for (size_t i = 0; i < m->layer_count; i++) {
-        m->layers[i].tensors = next;
-        next += m->layers[i].tensor_count;
+    s->rank = 1;
+    if (!cJSON_IsObject(item))
+        return rd_json_key_whole(section, path, "input", 1, RD_LAYER_MAX_WIDTH, &s->size[0], err);
+    (void)snprintf(place, sizeof place, "%s.input", path);
+    rd_status status = rd_json_key_known(item, place, keys, NULL, err);
+    if (status == RD_OK)
+        status = rd_json_key_whole(item, place, "tokens", 1, RD_LAYER_MAX_WIDTH, &s->size[0], err);
+    const cJSON *symbols = cJSON_GetObjectItemCaseSensitive(item, "vocabulary");
+    if (status != RD_OK || !cJSON_IsString(symbols))
+        return status != RD_OK
+                   ? status
+                   : rd_json_key_whole(item, place, "vocabulary", 2, RD_LAYER_MAX_WIDTH, &s->vocabulary, err);
+    (void)snprintf(place, sizeof place, "%s.input.vocabulary", path);
+    status = rd_vocabulary_create(symbols->valuestring, place, &m->vocabulary, err);
+    s->vocabulary = m->vocabulary.count;
+    if (status == RD_OK && s->vocabulary < 2)
+        status = rd_fail(err, RD_ERR_CONFIG, "%s: expected at least 2 symbols", place);
+    return status;
+}
+
+/* "loss": "mse", or {"type": "huber", "delta": 1} */
+static rd_status read_loss(rd_loss *loss, const cJSON *section, const char *path, rd_error *err)
+{
+    static const char *const type[] = {"type", NULL}, *const smoothing[] = {"label_smoothing", NULL},
+                             *const delta[] = {"delta", NULL};
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(section, "loss");
+    char place[RD_JSON_PATH_MAX];
+    size_t kind = 0;
+    double value = 0;
+    loss->delta = 1;
+    if (!cJSON_IsObject(item)) {
+        rd_status status = rd_json_key_choice(section, path, "loss", rd_loss_names, -1, &kind, err);
+        loss->kind = (rd_loss_kind)kind;
+        return status;
     }
-    if (m->loss == RD_LOSS_SOFTMAX_CROSS_ENTROPY && width < 2)
+    (void)snprintf(place, sizeof place, "%s.loss", path);
+    rd_status status = rd_json_key_choice(item, place, "type", rd_loss_names, -1, &kind, err);
+    loss->kind = (rd_loss_kind)kind;
+    if (status == RD_OK)
+        status = rd_json_key_known(item, place, type,
+                                   loss->kind == RD_LOSS_SOFTMAX_CROSS_ENTROPY ? smoothing
+                                   : loss->kind == RD_LOSS_HUBER               ? delta
+                                                                               : NULL,
+                                   err);
+    if (status == RD_OK)
+        status = rd_json_key_number(item, place, "label_smoothing", 0, 0.999, 0, &value, err);
+    loss->label_smoothing = (float)value;
+    if (status == RD_OK)
+        status = rd_json_key_number(item, place, "delta", 1e-6, 1e6, 1, &value, err);
+    if (loss->kind == RD_LOSS_HUBER)
+        loss->delta = (float)value;
+    return status;
+}
+
+/* Does the loss fit what the last layer puts out? */
+static rd_status check_output(const rd_model *m, const char *path, rd_error *err)
+{
+    const rd_layer *last = &m->layers[m->layer_count - 1];
+    size_t width = rd_model_output_size(m);
+    char out[RD_SHAPE_TEXT_MAX];
+    rd_shape_text(&last->out, out);
+    if (last->out.rank == 3 || last->out.vocabulary > 0)
         return rd_fail(
             err, RD_ERR_CONFIG,
-            "%s.layers[%zu]: softmax_cross_entropy needs an output for each of at least 2 classes, "
-            "found %zu",
-            path, m->layer_count - 1, width);
+            "%s: the last layer '%s' puts out %s, but a loss needs features (D) or a sequence (T, E)", path,
+            last->name, out);
+    if (m->loss.kind == RD_LOSS_SOFTMAX_CROSS_ENTROPY && width < 2)
+        return rd_fail(
+            err, RD_ERR_CONFIG,
+            "%s: the loss softmax_cross_entropy needs an output for each of at least 2 classes, but the "
+            "last layer '%s' puts out %s",
+            path, last->name, out);
+    if (m->loss.kind == RD_LOSS_BINARY_CROSS_ENTROPY && width != 1)
+        return rd_fail(
+            err, RD_ERR_CONFIG,
+            "%s: the loss binary_cross_entropy needs one output, but the last layer '%s' puts out %s", path,
+            last->name, out);
+    if (!rd_loss_types[m->loss.kind].classifies && last->out.rank != 1)
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "%s: the loss %s needs features (D), but the last layer '%s' puts out %s", path,
+                       rd_loss_names[m->loss.kind], last->name, out);
     return RD_OK;
+}
+
+/* Lays the tensors into the vector, those that travel first, and tells the layers where theirs are. */
+static rd_status lay_out(rd_plan *plan, rd_error *err)
+{
+    rd_model *m = plan->model;
+    rd_tensor *sorted = malloc((m->tensor_count + 1) * sizeof *sorted);
+    size_t *place = malloc((m->tensor_count + 1) * sizeof *place), next = 0;
+    if (sorted == NULL || place == NULL) {
+        free(sorted);
+        free(place);
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the table of tensors");
+    }
+    for (int frozen = 0; frozen < 2; frozen++) {
+        for (size_t i = 0; i < m->tensor_count; i++)
+            if ((m->tensors[i].role == RD_TENSOR_FROZEN) == frozen) {
+                place[i] = next;
+                sorted[next] = m->tensors[i];
+                sorted[next++].offset = m->parameter_count;
+                m->parameter_count += m->tensors[i].count;
+            }
+        if (frozen == 0) {
+            m->shared_tensors = next;
+            m->shared_count = m->parameter_count;
+        }
+    }
+    free(m->tensors);
+    m->tensors = sorted;
+    for (size_t i = 0; i < m->layer_count; i++)
+        for (size_t j = 0; j < m->layers[i].tensor_count; j++)
+            m->layers[i].tensors[j] = &m->tensors[place[plan->tensor_of[i][j]]];
+    free(place);
+    return RD_OK;
+}
+
+/* Works backwards through the layers, as the gradient will: which slot does the gradient of each output lie
+ * in, and who needs a gradient at all? */
+static rd_status plan_gradients(rd_model *m, rd_error *err)
+{
+    enum { NONE = -1 };
+    size_t count = m->layer_count;
+    m->slot_of = malloc((count + 1) * sizeof *m->slot_of);
+    m->slot_size = calloc(count + 1, sizeof *m->slot_size);
+    bool *assigned = calloc(count + 1, sizeof *assigned), *busy = calloc(count + 1, sizeof *busy);
+    rd_status status = RD_OK;
+    if (m->slot_of == NULL || m->slot_size == NULL || assigned == NULL || busy == NULL) {
+        status = rd_fail(err, RD_ERR_MEMORY, "no memory for the plan");
+        goto cleanup;
+    }
+    for (size_t i = count; i-- > 0;) {
+        const size_t inputs[] = {m->layers[i].from, m->layers[i].also};
+        if (!assigned[i]) { /* the last layer, or one whose output nobody uses */
+            size_t slot = 0;
+            while (busy[slot])
+                slot++;
+            m->slot_of[i] = slot;
+            assigned[i] = busy[slot] = true;
+        }
+        for (int k = 0; k < 2; k++) {
+            if (inputs[k] == RD_LAYER_INPUT || assigned[inputs[k]])
+                continue;
+            size_t slot = 0;
+            while (busy[slot])
+                slot++;
+            m->slot_of[inputs[k]] = slot;
+            assigned[inputs[k]] = busy[slot] = true;
+        }
+        busy[m->slot_of[i]] = false;
+        size_t *size = &m->slot_size[m->slot_of[i]];
+        *size = m->layers[i].outputs > *size ? m->layers[i].outputs : *size;
+        m->slot_count = m->slot_of[i] + 1 > m->slot_count ? m->slot_of[i] + 1 : m->slot_count;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const size_t inputs[] = {m->layers[i].from, m->layers[i].also};
+        for (size_t t = 0; t < m->layers[i].tensor_count; t++)
+            m->layers[i].trains = m->layers[i].trains || m->layers[i].tensors[t]->role == RD_TENSOR_TRAINED;
+        for (int k = 0; k < 2; k++) {
+            if (inputs[k] == RD_LAYER_INPUT)
+                continue;
+            const rd_layer *before = &m->layers[inputs[k]];
+            m->layers[i].needs_dx = m->layers[i].needs_dx || before->needs_dx || before->trains;
+        }
+    }
+cleanup:
+    free(assigned);
+    free(busy);
+    return status;
 }
 
 rd_status rd_model_create(const cJSON *section, rd_model **out, rd_error *err)
 {
     static const char path[] = "model";
-    static const char *const keys[] = {"input", "loss", "layers", NULL};
+    static const char *const keys[] = {"input", "loss", "layers", "fine_tuning", NULL};
     cJSON *expanded = NULL;
     rd_model *m = NULL;
+    rd_fine_tuning fine_tuning = {0};
+    rd_plan plan = {.fine_tuning = &fine_tuning};
+    size_t last;
     rd_status status = RD_OK;
     RD_TRY(rd_json_key_object(section, path, err));
     if (cJSON_GetObjectItemCaseSensitive(section, "preset") != NULL) {
         RD_TRY(rd_preset_expand(section, path, &expanded, err));
         section = expanded;
     }
-    m = calloc(1, sizeof *m);
+    plan.model = m = calloc(1, sizeof *m);
     if (m == NULL)
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", path));
-    size_t loss = 0;
     RD_TRY(rd_json_key_known(section, path, keys, NULL, err));
-    RD_TRY(rd_json_key_whole(section, path, "input", 1, RD_LAYER_MAX_WIDTH, &m->input_size, err));
-    RD_TRY(rd_json_key_choice(section, path, "loss", rd_loss_names, -1, &loss, err));
-    m->loss = (rd_loss_kind)loss;
-    RD_TRY(plan_layers(m, cJSON_GetObjectItemCaseSensitive(section, "layers"), path, err));
+    RD_TRY(read_input(m, section, path, err));
+    RD_TRY(read_loss(&m->loss, section, path, err));
+    RD_TRY(rd_fine_tuning_read(section, path, &fine_tuning, err));
+    RD_TRY(rd_plan_list(&plan, cJSON_GetObjectItemCaseSensitive(section, "layers"), "model.layers", "",
+                        RD_LAYER_INPUT, &last, err));
+    RD_TRY(check_output(m, path, err));
+    RD_TRY(lay_out(&plan, err));
+    RD_TRY(plan_gradients(m, err));
+    if (m->shared_count == 0)
+        RD_TRY(rd_fail(err, RD_ERR_CONFIG, "%s: nothing is left to train: %s", path,
+                       m->parameter_count == 0 ? "no layer has parameters"
+                                               : "fine_tuning.freeze names every tensor"));
     *out = m;
     m = NULL;
 cleanup:
     rd_model_free(m);
+    free(plan.tensor_of);
     cJSON_Delete(expanded);
     return status;
 }
@@ -186,7 +513,12 @@ void rd_model_free(rd_model *m)
 {
     if (m == NULL)
         return;
+    for (size_t i = 0; i < m->layer_count; i++)
+        free(m->layers[i].own);
+    rd_vocabulary_free(&m->vocabulary);
     free(m->layers);
     free(m->tensors);
+    free(m->slot_of);
+    free(m->slot_size);
     free(m);
 }

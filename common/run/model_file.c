@@ -13,8 +13,8 @@
 #include "core/file.h"
 #include "format/safetensors.h"
 
-rd_status rd_model_file_write(const rd_model *m, const float *parameters, uint64_t round, const char *path,
-                              rd_error *err)
+rd_status rd_model_file_write(const rd_model *m, rd_tensor_set set, const float *parameters, uint64_t round,
+                              const char *path, rd_error *err)
 {
     rd_status status = RD_OK;
     char temporary[4096], text[24];
@@ -24,14 +24,16 @@ rd_status rd_model_file_write(const rd_model *m, const float *parameters, uint64
     if (snprintf(temporary, sizeof temporary, "%s.tmp", path) >= (int)sizeof temporary)
         return rd_fail(err, RD_ERR_IO, "%s: path too long", path);
     (void)snprintf(text, sizeof text, "%" PRIu64, round);
-    RD_TRY(rd_model_header(m, &(rd_st_pair){"round", text}, 1, &header, &header_size, err));
+    RD_TRY(rd_model_header(m, set, &(rd_st_pair){"round", text}, 1, &header, &header_size, err));
     fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0) {
         status = rd_fail(err, RD_ERR_IO, "%s: %s", temporary, strerror(errno));
         goto cleanup;
     }
     RD_TRY(rd_fd_write_all(fd, header, header_size, temporary, err));
-    RD_TRY(rd_fd_write_all(fd, parameters, rd_model_parameter_count(m) * sizeof *parameters, temporary, err));
+    size_t first = set == RD_TENSORS_FROZEN ? rd_model_set_size(m, RD_TENSORS_SHARED) : 0;
+    RD_TRY(rd_fd_write_all(fd, parameters + first, rd_model_set_size(m, set) * sizeof *parameters, temporary,
+                           err));
     if (rename(temporary, path) != 0)
         status = rd_fail(err, RD_ERR_IO, "%s: cannot take its place: %s", path, strerror(errno));
 cleanup:
@@ -44,20 +46,21 @@ cleanup:
     return status;
 }
 
-rd_status rd_model_file_read(const rd_model *m, const char *path, float *parameters, rd_error *err)
+rd_status rd_model_file_read(const rd_model *m, rd_tensor_set set, const char *path, float *parameters,
+                             rd_error *err)
 {
     rd_status status = RD_OK;
     rd_safetensors file = {0};
     int fd = -1;
     size_t count, *origin = NULL;
-    const rd_tensor *tensors = rd_model_tensors(m, &count);
+    const rd_tensor *tensors = rd_model_tensors(m, set, &count);
     RD_TRY(rd_safetensors_open(path, &file, &fd, err));
     origin = calloc(count, sizeof *origin);
     if (origin == NULL) {
         status = rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the table of %zu tensors", path, count);
         goto cleanup;
     }
-    RD_TRY(rd_model_header_match(m, &file, path, origin, err));
+    RD_TRY(rd_model_header_match(m, set, &file, path, origin, err));
     for (size_t i = 0; i < count; i++)
         RD_TRY(rd_fd_pread_all(fd, parameters + tensors[i].offset, tensors[i].count * sizeof *parameters,
                                (off_t)(file.data_start + file.tensors[origin[i]].begin), path, err));

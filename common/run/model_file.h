@@ -7,12 +7,12 @@
 #include "core/error.h"
 #include "model/model.h"
 
-/* Writes the parameters (rd_model_parameter_count) through path.tmp and rename. Does not wait for the disk:
+/* Writes a set of the parameters through path.tmp and rename. Does not wait for the disk:
  * that is the store's, so that clients can have the model while the disk still works. */
-rd_status rd_model_file_write(const rd_model *m, const float *parameters, uint64_t round, const char *path,
-                              rd_error *err) RD_MUST_CHECK;
-/* Reads a file that has exactly this model's tensors, as F32, in any order. */
-rd_status rd_model_file_read(const rd_model *m, const char *path, float *parameters,
+rd_status rd_model_file_write(const rd_model *m, rd_tensor_set set, const float *parameters, uint64_t round,
+                              const char *path, rd_error *err) RD_MUST_CHECK;
+/* Reads a file that has exactly the set's tensors, as F32, in any order. */
+rd_status rd_model_file_read(const rd_model *m, rd_tensor_set set, const char *path, float *parameters,
                              rd_error *err) RD_MUST_CHECK;
 
 #endif

@@ -13,6 +13,7 @@
 #include "core/exact_sum.h"
 #include "data/source.h"
 #include "round/fedavg.h"
+#include "run/initial.h"
 #include "run/model_file.h"
 #include "run/parallel.h"
 
@@ -155,8 +156,8 @@ void rd_run_average(rd_run *run, uint64_t round, bool aggregate, rd_round_record
     record->holdout = mean_metrics(&c->holdout_loss, &c->holdout_accuracy);
     record->update_norm = 0.0;
     if (aggregate)
-        record->update_norm = sqrt(
-            rd_fedavg_apply(&run->sum, c->samples, 0, rd_model_parameter_count(run->model), run->parameters));
+        record->update_norm = sqrt(rd_fedavg_apply(
+            &run->sum, c->samples, 0, rd_model_set_size(run->model, RD_TENSORS_SHARED), run->parameters));
     rd_exact_vector_clear(&run->sum);
     memset(&run->clients, 0, sizeof run->clients);
 }
@@ -166,7 +167,8 @@ rd_status rd_run_save_model(rd_run *run, uint64_t round, rd_error *err)
     if (run->store != NULL) {
         char path[RD_SOURCE_PATH_MAX];
         rd_store_model_path(run->store, round, path, sizeof path);
-        rd_status status = rd_model_file_write(run->model, run->parameters, round, path, err);
+        rd_status status =
+            rd_model_file_write(run->model, RD_TENSORS_SHARED, run->parameters, round, path, err);
         if (status != RD_OK)
             return status;
     }
@@ -187,17 +189,17 @@ typedef struct evaluation_job {
 
 static void evaluate_some(void *user, unsigned thread)
 {
-    enum { ROWS_AT_A_TIME = 2 * RD_EVALUATION_BATCH };
     evaluation_job *job = user;
+    const size_t rows_at_a_time = 2 * rd_evaluation_batch(job->run->model);
     rd_rows rows = rd_dataset_all_rows(&job->run->test);
     rd_evaluation sums = {0};
     rd_error error;
     rd_status status = RD_OK;
     for (;;) {
-        size_t first = atomic_fetch_add(&job->next, ROWS_AT_A_TIME);
+        size_t first = atomic_fetch_add(&job->next, rows_at_a_time);
         if (first >= rows.count || status != RD_OK)
             break;
-        size_t count = rows.count - first < ROWS_AT_A_TIME ? rows.count - first : ROWS_AT_A_TIME;
+        size_t count = rows.count - first < rows_at_a_time ? rows.count - first : rows_at_a_time;
         status = rd_evaluate(job->run->trainers[thread], job->run->parameters, &job->run->test, rows, first,
                              count, &sums, &error);
     }
@@ -239,7 +241,8 @@ rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participa
 {
     rd_sha256 digest;
     rd_sha256_start(&digest);
-    rd_sha256_add(&digest, run->parameters, rd_model_parameter_count(run->model) * sizeof *run->parameters);
+    rd_sha256_add(&digest, run->parameters,
+                  rd_model_set_size(run->model, RD_TENSORS_SHARED) * sizeof *run->parameters);
     rd_sha256_finish_hex(&digest, record->model_sha256);
 
     record->test = (rd_metrics){.loss = NAN, .accuracy = NAN};
@@ -313,12 +316,13 @@ static rd_status resume(rd_run *run, const history *h, rd_error *err)
 {
     char path[RD_SOURCE_PATH_MAX], hex[RD_SHA256_HEX];
     rd_store_model_path(run->store, h->version, path, sizeof path);
-    rd_status status = rd_model_file_read(run->model, path, run->parameters, err);
+    rd_status status = rd_model_file_read(run->model, RD_TENSORS_SHARED, path, run->parameters, err);
     if (status != RD_OK)
         return status;
     rd_sha256 digest;
     rd_sha256_start(&digest);
-    rd_sha256_add(&digest, run->parameters, rd_model_parameter_count(run->model) * sizeof *run->parameters);
+    rd_sha256_add(&digest, run->parameters,
+                  rd_model_set_size(run->model, RD_TENSORS_SHARED) * sizeof *run->parameters);
     rd_sha256_finish_hex(&digest, hex);
     if (strcmp(hex, h->last.model_sha256) != 0)
         return rd_fail(err, RD_ERR_FORMAT,
@@ -327,21 +331,31 @@ static rd_status resume(rd_run *run, const history *h, rd_error *err)
                        path, (unsigned long long)h->last.round, hex, h->last.model_sha256);
     run->version = h->version;
     run->last = h->last;
-    return RD_OK;
+    if (rd_model_set_size(run->model, RD_TENSORS_FROZEN) == 0)
+        return RD_OK;
+    rd_store_frozen_path(run->store, path, sizeof path);
+    return rd_model_file_read(run->model, RD_TENSORS_FROZEN, path, run->parameters, err);
 }
 
 static rd_status begin(rd_run *run, rd_error *err)
 {
     rd_round_record record = {.aggregated = true, .running_loss = NAN};
     record.train = record.holdout = (rd_metrics){.loss = NAN, .accuracy = NAN};
+    char path[RD_SOURCE_PATH_MAX];
     rd_model_init(run->model, run->config->seed, run->parameters);
-    rd_status status = rd_run_save_model(run, 0, err);
+    rd_status status = rd_initial_load(&run->config->initial, run->model, run->parameters, err);
+    if (status == RD_OK && run->store != NULL && rd_model_set_size(run->model, RD_TENSORS_FROZEN) > 0) {
+        rd_store_frozen_path(run->store, path, sizeof path);
+        status = rd_model_file_write(run->model, RD_TENSORS_FROZEN, run->parameters, 0, path, err);
+    }
+    if (status == RD_OK)
+        status = rd_run_save_model(run, 0, err);
     return status == RD_OK ? rd_run_commit(run, &record, NULL, 0, err) : status;
 }
 
 static rd_status load_test_set(rd_run *run, rd_error *err)
 {
-    rd_training evaluation_only = {.batch_size = RD_EVALUATION_BATCH};
+    rd_training evaluation_only = {.batch_size = 1};
     if (run->config->test.format == RD_SOURCE_NONE)
         return RD_OK;
     rd_status status = rd_source_load(&run->config->test, &run->test, err);
@@ -353,21 +367,22 @@ static rd_status load_test_set(rd_run *run, rd_error *err)
     if (run->trainers == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for %u evaluation threads", run->threads);
     for (unsigned i = 0; i < run->threads && status == RD_OK; i++)
-        status = rd_trainer_create(run->model, &evaluation_only, RD_EVALUATION_BATCH, &run->trainers[i], err);
+        status = rd_trainer_create(run->model, &evaluation_only, 1, &run->trainers[i], err);
     return status;
 }
 
 static rd_status allocate(rd_run *run, rd_error *err)
 {
-    size_t n = rd_model_parameter_count(run->model);
-    run->stripe_count = n / STRIPE + 1;
+    size_t n = rd_model_parameter_count(run->model),
+           shared = rd_model_set_size(run->model, RD_TENSORS_SHARED);
+    run->stripe_count = shared / STRIPE + 1;
     run->parameters = malloc(n * sizeof *run->parameters);
     run->stripes = calloc(run->stripe_count, sizeof *run->stripes);
     if (run->parameters == NULL || run->stripes == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for a model of %zu parameters", n);
     for (size_t i = 0; i < run->stripe_count; i++)
         pthread_mutex_init(&run->stripes[i], NULL);
-    return rd_exact_vector_create(n, &run->sum, err);
+    return rd_exact_vector_create(shared, &run->sum, err);
 }
 
 rd_status rd_run_open(const rd_config *config, const char *directory, unsigned threads, rd_run **out,

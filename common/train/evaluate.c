@@ -1,8 +1,8 @@
 /* evaluate.c: loss and accuracy of given parameters on some rows.
  *
- * Rows go through in batches that start at multiples of RD_EVALUATION_BATCH, each batch's mean loss enters an
- * exact sum with the batch's size as its weight, and exact sums do not depend on order. So threads may share
- * an evaluation in any way that keeps to those multiples and find the same bits. */
+ * Rows go through in batches that start at multiples of rd_evaluation_batch, each batch's mean loss enters an
+ * exact sum with the number of its predictions as its weight, and exact sums do not depend on order. So
+ * threads may share an evaluation in any way that keeps to those multiples and find the same bits. */
 #include <math.h>
 
 #include "train/trainer.h"
@@ -11,13 +11,16 @@ rd_status rd_evaluate(rd_trainer *t, const float *parameters, const rd_dataset *
                       size_t count, rd_evaluation *sums, rd_error *err)
 {
     for (size_t done = 0; done < count;) {
-        size_t B = count - done < RD_EVALUATION_BATCH ? count - done : RD_EVALUATION_BATCH;
+        size_t B = count - done < t->evaluation_batch ? count - done : t->evaluation_batch;
         rd_batch_result result;
         for (size_t i = 0; i < B; i++)
             t->pick[i] = (uint32_t)(first + done + i);
         rd_trainer_load(t, d, view, t->pick, B);
         (void)rd_model_forward(t->model, parameters, t->workspace, B, &result);
-        rd_status status = rd_exact_scalar_add(&sums->loss, result.loss_sum / (double)B, B, err);
+        rd_status status = RD_OK;
+        if (result.predictions > 0)
+            status = rd_exact_scalar_add(&sums->loss, result.loss_sum / (double)result.predictions,
+                                         result.predictions, err);
         if (status != RD_OK) {
             (void)rd_fail_context(err, "loss of samples %zu to %zu", first + done, first + done + B - 1);
             return status;
@@ -41,8 +44,6 @@ rd_metrics rd_evaluation_metrics(const rd_evaluation *e, const rd_model *m)
     if (metrics.samples == 0)
         return metrics;
     metrics.loss = rd_exact_scalar_mean(&e->loss);
-    metrics.accuracy = rd_model_loss(m) == RD_LOSS_SOFTMAX_CROSS_ENTROPY
-                           ? (double)e->correct / (double)metrics.samples
-                           : NAN;
+    metrics.accuracy = rd_model_classifies(m) ? (double)e->correct / (double)metrics.samples : NAN;
     return metrics;
 }

@@ -7,7 +7,7 @@
  *
  * Training happens in the delta's own memory: the global parameters are copied there, trained, and taken off
  * again. So a client needs two vectors of the model's size, and a third where a step cannot be made in place
- * (momentum, or a batch of more than RD_EVALUATION_BATCH samples). Such a batch goes through in pieces whose
+ * (momentum, or a batch too large to go through at once). Such a batch goes through in pieces whose
  * gradients are summed, so memory does not grow with it.
  *
  * Every choice here follows from the task and the client's rows alone, never from the trainer's size or past:
@@ -58,37 +58,67 @@ typedef struct session {
     const rd_training *training;
     const rd_dataset *data;
     float learning_rate; /* of this round */
-    float *parameters;   /* (n), trained in place */
-    size_t n;
+    float *parameters;   /* trained in place */
+    rd_random dropout;
+    size_t predictions; /* so far in this epoch */
 } session;
 
+/* Runs of trained tensors, one after another: statistics in between are not the optimizer's. */
+static void update_trained(const session *s)
+{
+    rd_trainer *t = s->trainer;
+    size_t count, first = 0;
+    const rd_tensor *tensors = rd_model_tensors(t->model, RD_TENSORS_SHARED, &count);
+    while (first < count) {
+        size_t last = first, elements = 0;
+        while (last < count && tensors[last].role == tensors[first].role)
+            elements += tensors[last++].count;
+        if (tensors[first].role == RD_TENSOR_TRAINED)
+            t->optimizer->update(s->training, s->learning_rate, elements,
+                                 s->parameters + tensors[first].offset, t->vectors + tensors[first].offset);
+        first = last;
+    }
+}
+
 /* One step on the B rows at `rows`. Returns the sum of their losses, before the step. */
-static double train_batch(const session *s, const uint32_t *rows, size_t B)
+static double train_batch(session *s, const uint32_t *rows, size_t B)
 {
     rd_trainer *t = s->trainer;
     const rd_optimizer *o = t->optimizer;
     rd_rows all = rd_dataset_all_rows(s->data);
     rd_batch_result result;
-    float scale, rate;
-    if (B <= RD_EVALUATION_BATCH && o->in_place(s->training, s->learning_rate, &scale, &rate)) {
+    rd_gradient_call call = {.parameters = s->parameters,
+                             .predictions = rd_dataset_count_labels(s->data, all, rows, B),
+                             .random = &s->dropout};
+    s->predictions += call.predictions;
+    if (call.predictions == 0)
+        return 0; /* nothing in this batch is to be predicted */
+    if (B <= t->piece && o->in_place(s->training, s->learning_rate, &call.scale, &call.rate)) {
         rd_trainer_load(t, s->data, all, rows, B);
-        rd_model_backward(t->model, s->parameters, t->workspace, B, s->parameters, scale, rate, &result);
+        call.into = s->parameters;
+        call.B = B;
+        call.share = 1;
+        rd_model_backward(t->model, &call, t->workspace, &result);
         return result.loss_sum;
     }
     double loss = 0;
+    call.into = t->vectors;
+    call.rate = 1;
     for (size_t done = 0; done < B;) {
-        size_t piece = B - done < RD_EVALUATION_BATCH ? B - done : RD_EVALUATION_BATCH;
+        size_t piece = B - done < t->piece ? B - done : t->piece;
         rd_trainer_load(t, s->data, all, rows + done, piece);
-        rd_model_backward(t->model, s->parameters, t->workspace, piece, t->vectors,
-                          done == 0 ? o->keep(s->training) : 1.0f, (float)piece / (float)B, &result);
+        call.scale = done == 0 ? o->keep(s->training) : 1.0f;
+        call.B = piece;
+        call.share = (float)piece / (float)B;
+        rd_model_backward(t->model, &call, t->workspace, &result);
         loss += result.loss_sum;
         done += piece;
     }
-    o->update(s->training, s->learning_rate, s->n, s->parameters, t->vectors);
+    update_trained(s);
     return loss;
 }
 
-static rd_status train(const session *s, const rd_local_task *task, size_t rows, double *running_loss,
+static rd_status train(session *s, const rd_local_task *task, size_t rows, double *running_loss,
                        rd_error *err)
 {
     rd_trainer *t = s->trainer;
@@ -96,6 +126,7 @@ static rd_status train(const session *s, const rd_local_task *task, size_t rows,
     rd_random random = rd_random_stream(task->seed, RD_PURPOSE_SHUFFLE, task->round, task->client_key);
     for (uint32_t epoch = 1; epoch <= s->training->epochs; epoch++) {
         double loss = 0;
+        s->predictions = 0;
         rd_random_shuffle(&random, t->rows, rows);
         for (size_t done = 0; done < rows; done += batch) {
             loss += train_batch(s, t->rows + done, rows - done < batch ? rows - done : batch);
@@ -105,7 +136,7 @@ static rd_status train(const session *s, const rd_local_task *task, size_t rows,
                                "finite; a smaller training.learning_rate may help",
                                (unsigned long long)task->round, epoch, (double)s->learning_rate);
         }
-        *running_loss = loss / (double)rows;
+        *running_loss = s->predictions > 0 ? loss / (double)s->predictions : NAN;
     }
     return RD_OK;
 }
@@ -136,11 +167,11 @@ static double subtract(float *restrict delta, const float *restrict global, size
 static rd_status check_delta(const rd_model *m, const float *delta, const rd_local_task *task,
                              float learning_rate, rd_error *err)
 {
-    size_t n = rd_model_parameter_count(m), count;
+    size_t n = rd_model_set_size(m, RD_TENSORS_SHARED), count;
     size_t unfit = rd_exact_find_unfit(delta, n);
     if (unfit == n)
         return RD_OK;
-    const rd_tensor *tensor = rd_model_tensors(m, &count);
+    const rd_tensor *tensor = rd_model_tensors(m, RD_TENSORS_SHARED, &count);
     while (unfit >= tensor->offset + tensor->count)
         tensor++;
     return rd_fail(
@@ -161,8 +192,7 @@ static rd_status check_task(const rd_trainer *t, const rd_training *training, si
         return rd_fail(err, RD_ERR_DATA, "there is no sample to train on");
     if (rows > t->most_rows)
         return rd_fail(err, RD_ERR_INTERNAL, "a trainer for %zu samples was given %zu", t->most_rows, rows);
-    if (t->vectors == NULL &&
-        (batch > RD_EVALUATION_BATCH || !t->optimizer->in_place(training, 0.0f, &scale, &rate)))
+    if (t->vectors == NULL && (batch > t->piece || !t->optimizer->in_place(training, 0.0f, &scale, &rate)))
         return rd_fail(err, RD_ERR_INTERNAL, "a trainer was made for another momentum or batch size");
     return RD_OK;
 }
@@ -177,7 +207,8 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_
                  .data = d,
                  .learning_rate = (float)((double)training->learning_rate * decay),
                  .parameters = delta,
-                 .n = rd_model_parameter_count(t->model)};
+                 .dropout = rd_random_stream(task->seed, RD_PURPOSE_DROPOUT, task->round, task->client_key)};
+    size_t shared = rd_model_set_size(t->model, RD_TENSORS_SHARED), all = rd_model_parameter_count(t->model);
     memset(report, 0, sizeof *report);
     rd_status status = check_task(t, training, rows.count, err);
     if (status != RD_OK)
@@ -190,12 +221,12 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_
     if (held > 0)
         RD_TRY(look(t, global, d, (rd_rows){t->rows + kept, held}, "hold-out", &report->holdout, err));
 
-    memcpy(delta, global, s.n * sizeof *delta);
+    memcpy(delta, global, all * sizeof *delta);
     if (t->vectors != NULL)
-        memset(t->vectors, 0, t->optimizer->vectors * s.n * sizeof *t->vectors);
+        memset(t->vectors, 0, t->optimizer->vectors * all * sizeof *t->vectors);
     RD_TRY(train(&s, task, kept, &report->running_loss, err));
     report->samples = kept;
-    report->delta_norm = subtract(delta, global, s.n);
+    report->delta_norm = subtract(delta, global, shared);
     status = check_delta(t->model, delta, task, s.learning_rate, err);
 cleanup:
     return status;

@@ -31,10 +31,10 @@ typedef struct rd_client_evaluation {
                         0 = none */
 } rd_client_evaluation;
 
-/* Loss and accuracy over some samples. */
+/* Loss and accuracy over some predictions: a sample has one, or one for each position of a sequence. */
 typedef struct rd_metrics {
-    uint64_t samples; /* 0: not measured */
-    double loss;      /* mean per sample */
+    uint64_t samples; /* predictions; 0: not measured */
+    double loss;      /* mean per prediction */
     double accuracy;  /* share of correct classes; NaN for regression */
 } rd_metrics;
 
@@ -49,11 +49,13 @@ typedef struct rd_report {
     double seconds;     /* of computing; informative only, filled in by the caller */
 } rd_report;
 
+/* Samples that are evaluated at a time: 256, or fewer where their activations would take more than 32 MB. */
+size_t rd_evaluation_batch(const rd_model *m);
+
 /* Buffers for training and evaluation with one model; one per thread, made once, for any clients of up to
- * most_rows rows. Holds activations for RD_EVALUATION_BATCH samples, whatever the batch size (a larger batch
- * goes through in pieces whose gradients are summed), and one vector of the model's size if training.momentum
- * > 0 or a batch may have more than RD_EVALUATION_BATCH samples. */
-#define RD_EVALUATION_BATCH 256
+ * most_rows rows. Holds activations for the batch size, but at most for 256 samples or 256 MB (a larger batch
+ * goes through in pieces whose gradients are summed), and vectors of the model's size where a step cannot be
+ * made in place. RD_ERR_MEMORY, with the bytes that are needed, where this machine does not have them. */
 typedef struct rd_trainer rd_trainer;
 rd_status rd_trainer_create(const rd_model *m, const rd_training *t, size_t most_rows, rd_trainer **out,
                             rd_error *err) RD_MUST_CHECK;
@@ -72,15 +74,16 @@ typedef struct rd_local_task {
     uint64_t client_key; /* rd_client_key(name) */
 } rd_local_task;
 
-/* Trains from global (n) on the client's rows and writes delta (n) = local - global, and the report.
- * Fails with RD_ERR_RANGE where training diverges (a loss or parameter that is not finite), RD_ERR_DATA where
- * no row is left to train on. delta must not overlap global. */
+/* Trains from global (n, all parameters) on the client's rows and writes delta = local - global to the first
+ * elements, those that travel, of delta (n), whose rest holds the frozen ones; and the report. Fails with
+ * RD_ERR_RANGE where training diverges (a loss or parameter that is not finite), RD_ERR_DATA where no row is
+ * left to train on. delta must not overlap global. */
 rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, rd_rows rows,
                              const float *global, float *delta, rd_report *report,
                              rd_error *err) RD_MUST_CHECK;
 
 /* Sums for an evaluation that several threads share: any split into ranges gives the same bits as long as
- * each range starts at a multiple of RD_EVALUATION_BATCH. */
+ * each range starts at a multiple of rd_evaluation_batch. */
 typedef struct rd_evaluation {
     rd_exact_scalar loss;
     uint64_t correct;

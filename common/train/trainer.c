@@ -1,10 +1,55 @@
 #include "train/trainer.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Rondo runs a client per thread, so a matrix product must not start threads of its own. OpenBLAS is told so;
  * other CBLAS libraries do not have the function. */
 extern void openblas_set_num_threads(int threads) __attribute__((weak));
+
+#define EVALUATION_BYTES ((size_t)32 << 20)
+#define TRAINING_BYTES ((size_t)256 << 20)
+#define MOST_AT_A_TIME 256u
+
+size_t rd_evaluation_batch(const rd_model *m)
+{
+    size_t batch = MOST_AT_A_TIME;
+    while (batch > 1 && rd_workspace_bytes(m, batch) > EVALUATION_BYTES)
+        batch /= 2;
+    return batch;
+}
+
+/* Samples that go through at a time in training: all of a mini-batch if that can be. Follows from the model
+ * and the batch size alone, never from the machine, because it decides the order of sums. */
+static size_t training_piece(const rd_model *m, const rd_training *t)
+{
+    bool fits = t->batch_size > 0 && t->batch_size <= MOST_AT_A_TIME &&
+                rd_workspace_bytes(m, t->batch_size) <= TRAINING_BYTES;
+    return fits ? t->batch_size : rd_evaluation_batch(m);
+}
+
+/* Linux grants memory that it does not have and ends the program later; so ask first. */
+static rd_status check_memory(const rd_model *m, size_t most, size_t vectors, rd_error *err)
+{
+    double have = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    double need = (double)rd_workspace_bytes(m, most) +
+                  (double)vectors * (double)rd_model_parameter_count(m) * sizeof(float);
+    if (need <= have)
+        return RD_OK;
+    size_t largest = 0;
+    for (size_t i = 1; i < rd_model_layer_count(m); i++)
+        if (rd_model_layer_info(m, i).activation_bytes > rd_model_layer_info(m, largest).activation_bytes)
+            largest = i;
+    rd_layer_info info = rd_model_layer_info(m, largest);
+    char in[RD_SHAPE_TEXT_MAX], out[RD_SHAPE_TEXT_MAX];
+    rd_shape_text(&info.in, in);
+    rd_shape_text(&info.out, out);
+    return rd_fail(err, RD_ERR_MEMORY,
+                   "training this model needs %.1f GB in each thread, but this machine has %.1f GB in all; "
+                   "the largest layer is "
+                   "'%s' from %s to %s, %.1f MB a sample",
+                   need / 1e9, have / 1e9, info.name, in, out, (double)info.activation_bytes / 1e6);
+}
 
 rd_status rd_trainer_create(const rd_model *m, const rd_training *training, size_t most_rows,
                             rd_trainer **out, rd_error *err)
@@ -19,19 +64,24 @@ rd_status rd_trainer_create(const rd_model *m, const rd_training *training, size
     t->model = m;
     t->optimizer = &rd_sgd;
     t->most_rows = most_rows;
-    t->rows = malloc((most_rows > 0 ? most_rows : 1) * sizeof *t->rows);
-    if (t->rows == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory to shuffle %zu rows", most_rows));
-
+    t->evaluation_batch = rd_evaluation_batch(m);
+    t->piece = training_piece(m, training);
+    size_t most = t->piece > t->evaluation_batch ? t->piece : t->evaluation_batch;
     size_t largest_batch =
         training->batch_size == 0 || training->batch_size > most_rows ? most_rows : training->batch_size;
-    if (largest_batch > RD_EVALUATION_BATCH || !t->optimizer->in_place(training, 0.0f, &scale, &rate)) {
+    bool needs_vectors = largest_batch > t->piece || !t->optimizer->in_place(training, 0.0f, &scale, &rate);
+    RD_TRY(check_memory(m, most, needs_vectors ? t->optimizer->vectors : 0, err));
+    t->rows = malloc((most_rows > 0 ? most_rows : 1) * sizeof *t->rows);
+    t->pick = malloc(t->evaluation_batch * sizeof *t->pick);
+    if (t->rows == NULL || t->pick == NULL)
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory to shuffle %zu rows", most_rows));
+    if (needs_vectors) {
         t->vectors = calloc(rd_model_parameter_count(m), t->optimizer->vectors * sizeof *t->vectors);
         if (t->vectors == NULL)
             RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the gradient of %zu parameters",
                            rd_model_parameter_count(m)));
     }
-    RD_TRY(rd_workspace_create(m, RD_EVALUATION_BATCH, &t->workspace, err));
+    RD_TRY(rd_workspace_create(m, most, &t->workspace, err));
     *out = t;
     t = NULL;
 cleanup:
@@ -46,6 +96,7 @@ void rd_trainer_free(rd_trainer *t)
     rd_workspace_free(t->workspace);
     free(t->vectors);
     free(t->rows);
+    free(t->pick);
     free(t);
 }
 

@@ -47,6 +47,7 @@ static rd_dataset random_data(void)
     rd_random random = rd_random_stream(1, RD_PURPOSE_TEST, 0, 0);
     rd_dataset d = {.rows = ROWS, .features = FEATURES, .rank = 1, .shape = {FEATURES}, .classes = CLASSES};
     d.x_u8 = checked(malloc(ROWS * FEATURES));
+    d.label_count = 1;
     d.labels = checked(malloc(ROWS * sizeof *d.labels));
     for (size_t i = 0; i < ROWS * FEATURES; i++)
         d.x_u8[i] = (uint8_t)rd_random_u32(&random);
@@ -77,7 +78,7 @@ static double sgemm_peak(void)
 static double training_flops(const rd_model *m)
 {
     size_t count;
-    const rd_tensor *first = rd_model_tensors(m, &count);
+    const rd_tensor *first = rd_model_tensors(m, RD_TENSORS_ALL, &count);
     return 3.0 * (double)rd_model_forward_flops(m) - 2.0 * (double)first->count;
 }
 

@@ -85,7 +85,7 @@ Test(dataset_file, what_does_not_fit_is_named)
     refused(XY("F64", "1,1", 8, "I32", "1", 12), data, 12, "'x' is F64; U8 or F32 was expected");
     refused(XY("F32", "1,1", 4, "I64", "1", 12), data, 12, "'y' is I64; I32 (classes) or F32 (targets)");
     refused(XY("F32", "1", 4, "I32", "1", 8), data, 8, "'x' has 1 dimensions");
-    refused(XY("F32", "1,1", 4, "I32", "1,1", 8), data, 8, "'y' has 2 dimensions; (rows) was expected");
+    refused(XY("F32", "1,1", 4, "I32", "1,1,1", 8), data, 8, "'y' has 3 dimensions; (rows");
     refused(XY("F32", "2,1", 8, "I32", "1", 12), data, 12, "'x' has 2 rows, but 'y' has 1");
     refused(XY("F32", "0,1", 0, "I32", "0", 0), data, 0, "0 rows of");
 }
@@ -154,8 +154,14 @@ Test(dataset_file, comes_back_bit_for_bit)
     const uint32_t some[] = {4, 0, 3};
     const rd_rows all = {.count = 5}, chosen = {.index = some, .count = 3};
     /* The client's share has no row of class 9, but knows of ten classes. */
-    rd_dataset d = {
-        .rows = 5, .features = 3, .rank = 2, .shape = {1, 3}, .x_u8 = bytes, .labels = labels, .classes = 10};
+    rd_dataset d = {.rows = 5,
+                    .features = 3,
+                    .rank = 2,
+                    .shape = {1, 3},
+                    .x_u8 = bytes,
+                    .labels = labels,
+                    .label_count = 1,
+                    .classes = 10};
     round_trip(&d, all);
     round_trip(&d, chosen);
     d = (rd_dataset){.rows = 5,
@@ -173,8 +179,14 @@ Test(dataset_file, what_cannot_be_written)
 {
     uint8_t bytes[1] = {0};
     int32_t labels[1] = {0};
-    const rd_dataset d = {
-        .rows = 1, .features = 1, .rank = 1, .shape = {1}, .x_u8 = bytes, .labels = labels, .classes = 1};
+    const rd_dataset d = {.rows = 1,
+                          .features = 1,
+                          .rank = 1,
+                          .shape = {1},
+                          .x_u8 = bytes,
+                          .labels = labels,
+                          .label_count = 1,
+                          .classes = 1};
     expect_error(rd_dataset_file_save(&d, (rd_rows){0}, "/nonexistent/a", why), RD_ERR_DATA,
                  "/nonexistent/a: no rows to write");
     expect_error(rd_dataset_file_save(&d, rd_dataset_all_rows(&d), "/nonexistent/a", why), RD_ERR_IO,

@@ -11,6 +11,7 @@ static rd_dataset make_data(size_t rows, size_t classes)
     rd_dataset d = {.rows = rows, .features = 1, .rank = 1, .shape = {1}, .classes = classes};
     d.x_u8 = calloc(rows, 1);
     d.labels = malloc(rows * sizeof *d.labels);
+    d.label_count = 1;
     for (size_t i = 0; i < rows; i++)
         d.labels[i] = (int32_t)(i % classes);
     return d;

@@ -1,0 +1,88 @@
+/* fine_tuning.c: which parameters of a model are trained. Patterns are those of a shell ("encoder.*"),
+ * matched against the names of tensors; LoRA's own tensors are never frozen, and the weights that it changes
+ * always. */
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "model/json_key.h"
+#include "model/plan.h"
+
+static rd_status read_patterns(const cJSON *object, const char *path, const char *key, const cJSON **out,
+                               rd_error *err)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(object, key), *item;
+    *out = NULL;
+    if (list == NULL)
+        return RD_OK;
+    bool good = cJSON_IsArray(list) && cJSON_GetArraySize(list) > 0;
+    cJSON_ArrayForEach(item, list) good = good && cJSON_IsString(item);
+    if (!good)
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "%s.%s: expected a list of names of tensors, which may hold * and ?", path, key);
+    *out = list;
+    return RD_OK;
+}
+
+static rd_status read_lora(const cJSON *object, rd_fine_tuning *out, rd_error *err)
+{
+    static const char path[] = "model.fine_tuning.lora";
+    static const char *const keys[] = {"rank", "alpha", "targets", NULL};
+    rd_status status = rd_json_key_object(object, path, err);
+    if (status == RD_OK)
+        status = rd_json_key_known(object, path, keys, NULL, err);
+    if (status == RD_OK)
+        status = rd_json_key_whole(object, path, "rank", 1, 65536, &out->lora_rank, err);
+    if (status == RD_OK)
+        status = rd_json_key_number(object, path, "alpha", 1e-6, 1e6, (double)out->lora_rank,
+                                    &out->lora_alpha, err);
+    if (status == RD_OK)
+        status = read_patterns(object, path, "targets", &out->lora_targets, err);
+    if (status == RD_OK && out->lora_targets == NULL)
+        status = rd_fail(err, RD_ERR_CONFIG,
+                         "%s.targets is missing: which weights are changed, such as [\"*.weight\"]", path);
+    return status;
+}
+
+rd_status rd_fine_tuning_read(const cJSON *section, const char *model_path, rd_fine_tuning *out,
+                              rd_error *err)
+{
+    static const char *const keys[] = {"freeze", "train", "lora", NULL};
+    const cJSON *object = cJSON_GetObjectItemCaseSensitive(section, "fine_tuning");
+    char path[RD_JSON_PATH_MAX];
+    memset(out, 0, sizeof *out);
+    if (object == NULL)
+        return RD_OK;
+    (void)snprintf(path, sizeof path, "%s.fine_tuning", model_path);
+    rd_status status = rd_json_key_object(object, path, err);
+    if (status == RD_OK)
+        status = rd_json_key_known(object, path, keys, NULL, err);
+    if (status == RD_OK)
+        status = read_patterns(object, path, "freeze", &out->freeze, err);
+    if (status == RD_OK)
+        status = read_patterns(object, path, "train", &out->train, err);
+    const cJSON *lora = cJSON_GetObjectItemCaseSensitive(object, "lora");
+    if (status == RD_OK && lora != NULL)
+        status = read_lora(lora, out, err);
+    return status;
+}
+
+static bool matches(const cJSON *patterns, const char *name)
+{
+    const cJSON *pattern;
+    cJSON_ArrayForEach(pattern, patterns)
+    {
+        if (fnmatch(pattern->valuestring, name, 0) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool rd_fine_tuning_freezes(const rd_fine_tuning *f, const char *tensor)
+{
+    if (strstr(tensor, "lora_A.") != NULL || strstr(tensor, "lora_B.") != NULL)
+        return false;
+    if (f->lora_rank > 0 && matches(f->lora_targets, tensor))
+        return true;
+    return matches(f->freeze, tensor) && !matches(f->train, tensor);
+}

@@ -1,0 +1,295 @@
+/* mixture.c: a mixture of experts in place of a feed-forward block (Shazeer et al. 2017). For every position
+ * a gate chooses the top_k of N experts, each a two-layer network E -> F -> E with GELU, and mixes what they
+ * say by the softmax of the chosen logits.
+ *
+ * So that not all go to one expert, training adds balance * N * sum_e f_e P_e to the loss (Fedus et al. 2021,
+ * equation 4, with f_e over all top_k choices): f_e is the share of choices that fell on expert e, P_e the
+ * mean probability that the gate gave it. The reported loss is without it.
+ *
+ * Positions are handled expert by expert: those that chose it are gathered into a matrix, so each expert
+ * costs two products, and FLOPs count the top_k experts only. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/blas.h"
+#include "model/json_key.h"
+#include "model/layer.h"
+
+enum { GATE, W1, B1, W2, B2 };
+
+typedef struct mixture {
+    size_t T, E, F, N, K; /* positions, width, hidden units, experts, chosen ones */
+    float balance;
+} mixture;
+
+static const char *const mixture_keys[] = {"experts", "top_k", "units", "balance", NULL};
+
+static rd_status mixture_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+{
+    double balance = 0;
+    mixture *f = l->own = calloc(1, sizeof *f);
+    if (f == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", path);
+    rd_status status = rd_json_key_whole(json, path, "experts", 2, 1024, &f->N, err);
+    if (status == RD_OK)
+        status = rd_json_key_whole(json, path, "top_k", 1, f->N, &f->K, err);
+    if (status == RD_OK)
+        status = rd_json_key_whole(json, path, "units", 1, RD_LAYER_MAX_WIDTH, &f->F, err);
+    if (status == RD_OK)
+        status = rd_json_key_number(json, path, "balance", 0, 100, 0.01, &balance, err);
+    if (status == RD_OK && (l->in.rank == 3 || l->in.vocabulary > 0))
+        status = rd_plan_misfit(l, path, "features (D) or a sequence (T, E)", err);
+    if (status != RD_OK)
+        return status;
+    f->balance = (float)balance;
+    f->E = l->in.size[l->in.rank - 1];
+    f->T = l->inputs / f->E;
+    l->flops = f->T * (2 * (uint64_t)f->N * f->E + 4 * (uint64_t)f->K * f->E * f->F);
+    /* Each choice's expert, weight and place among the expert's; the gate's probabilities; for each choice
+     * its hidden units before and after GELU, and what its expert said. */
+    l->kept = f->T * (3 * f->K + f->N + f->K * (2 * f->F + f->E));
+    l->scratch_per_sample = f->T * (f->N + f->K * (2 * f->E + f->F));
+    l->scratch = 2 * f->N;
+    status = rd_plan_tensor(plan, l, "gate.weight", 2, (const size_t[]){f->N, f->E}, err);
+    if (status == RD_OK)
+        status = rd_plan_tensor(plan, l, "w1", 3, (const size_t[]){f->N, f->F, f->E}, err);
+    if (status == RD_OK)
+        status = rd_plan_tensor(plan, l, "b1", 2, (const size_t[]){f->N, f->F}, err);
+    if (status == RD_OK)
+        status = rd_plan_tensor(plan, l, "w2", 3, (const size_t[]){f->N, f->E, f->F}, err);
+    return status == RD_OK ? rd_plan_tensor(plan, l, "b2", 2, (const size_t[]){f->N, f->E}, err) : status;
+}
+
+static void mixture_init(const rd_layer *l, uint64_t seed, float *parameters)
+{
+    const mixture *f = l->own;
+    rd_init_glorot_uniform(l->tensors[GATE], f->E, f->N, seed, parameters);
+    rd_init_he_normal(l->tensors[W1], f->E, seed, parameters);
+    rd_init_constant(l->tensors[B1], 0.0f, parameters);
+    rd_init_glorot_uniform(l->tensors[W2], f->F, f->E, seed, parameters);
+    rd_init_constant(l->tensors[B2], 0.0f, parameters);
+}
+
+/* What is kept of R = B T positions. A choice is one of R K; choices lie expert after expert ("sorted"). */
+typedef struct routes {
+    size_t R;
+    float *expert, *weight,
+        *place;         /* (R,K) of each choice: its expert, its share, its row among the sorted ones */
+    float *p;           /* (R,N) softmax of all logits */
+    float *z, *h, *out; /* (R K, F), (R K, F), (R K, E) sorted */
+} routes;
+
+static routes routes_of(const mixture *f, const rd_pass *pass)
+{
+    routes r = {.R = pass->B * f->T, .expert = pass->kept};
+    size_t choices = r.R * f->K;
+    r.weight = r.expert + choices;
+    r.place = r.weight + choices;
+    r.p = r.place + choices;
+    r.z = r.p + r.R * f->N;
+    r.h = r.z + choices * f->F;
+    r.out = r.h + choices * f->F;
+    return r;
+}
+
+static void softmax(float *y, const float *logits, size_t n)
+{
+    float top = logits[0], sum = 0.0f;
+    for (size_t i = 1; i < n; i++)
+        top = logits[i] > top ? logits[i] : top;
+    for (size_t i = 0; i < n; i++) {
+        y[i] = expf(logits[i] - top);
+        sum += y[i];
+    }
+    for (size_t i = 0; i < n; i++)
+        y[i] /= sum;
+}
+
+/* The K largest logits of a position, of equal ones the first; and their softmax. */
+static void choose(const mixture *f, const float *logits, float *expert, float *weight)
+{
+    for (size_t k = 0; k < f->K; k++) {
+        size_t best = SIZE_MAX;
+        for (size_t e = 0; e < f->N; e++) {
+            bool taken = false;
+            for (size_t j = 0; j < k; j++)
+                taken = taken || (size_t)expert[j] == e;
+            if (!taken && (best == SIZE_MAX || logits[e] > logits[best]))
+                best = e;
+        }
+        expert[k] = (float)best;
+        weight[k] = logits[best];
+    }
+    softmax(weight, weight, f->K);
+}
+
+/* Routes all positions; count (N) says how many choices each expert got, and places are set accordingly. */
+static void route(const rd_layer *l, const rd_pass *pass, const routes *r, float *logits, float *count)
+{
+    const mixture *f = l->own;
+    int R = (int)r->R, N = (int)f->N, E = (int)f->E;
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, R, N, E, 1.0f, pass->x, E,
+                rd_layer_read(l, pass, GATE), E, 0.0f, logits, N);
+    memset(count, 0, 2 * f->N * sizeof *count);
+    for (size_t i = 0; i < r->R; i++) {
+        softmax(r->p + i * f->N, logits + i * f->N, f->N);
+        choose(f, logits + i * f->N, r->expert + i * f->K, r->weight + i * f->K);
+        for (size_t k = 0; k < f->K; k++)
+            count[(size_t)r->expert[i * f->K + k]] += 1.0f;
+    }
+    float *next = count + f->N;
+    for (size_t e = 1; e < f->N; e++)
+        next[e] = next[e - 1] + count[e - 1];
+    for (size_t i = 0; i < r->R * f->K; i++) {
+        r->place[i] = next[(size_t)r->expert[i]];
+        next[(size_t)r->expert[i]] += 1.0f;
+    }
+}
+
+static void count_choices(const mixture *f, const routes *r, float *count)
+{
+    memset(count, 0, f->N * sizeof *count);
+    for (size_t i = 0; i < r->R * f->K; i++)
+        count[(size_t)r->expert[i]] += 1.0f;
+}
+
+/* x (R,E) -> sorted (R K, E) */
+static void gather(const mixture *f, const routes *r, const float *x, float *sorted)
+{
+    for (size_t i = 0; i < r->R * f->K; i++)
+        memcpy(sorted + (size_t)r->place[i] * f->E, x + i / f->K * f->E, f->E * sizeof *x);
+}
+
+/* y (n,O) = x (n,I) W^T + b */
+static void map(const float *x, const float *W, const float *b, float *y, size_t n, size_t I, size_t O)
+{
+    for (size_t i = 0; i < n; i++)
+        memcpy(y + i * O, b, O * sizeof *b);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n, (int)O, (int)I, 1.0f, x, (int)I, W, (int)I,
+                1.0f, y, (int)O);
+}
+
+static void mixture_forward(const rd_layer *l, const rd_pass *pass)
+{
+    const mixture *f = l->own;
+    routes r = routes_of(f, pass);
+    float *count = pass->scratch, *logits = count + 2 * f->N, *sorted = logits + r.R * f->N;
+    route(l, pass, &r, logits, count);
+    gather(f, &r, pass->x, sorted);
+    for (size_t e = 0, first = 0; e < f->N; e++) {
+        size_t n = (size_t)count[e];
+        map(sorted + first * f->E, rd_layer_read(l, pass, W1) + e * f->F * f->E,
+            rd_layer_read(l, pass, B1) + e * f->F, r.z + first * f->F, n, f->E, f->F);
+        rd_activations[RD_ACTIVATION_GELU].forward(r.z + first * f->F, r.h + first * f->F, n * f->F);
+        map(r.h + first * f->F, rd_layer_read(l, pass, W2) + e * f->E * f->F,
+            rd_layer_read(l, pass, B2) + e * f->E, r.out + first * f->E, n, f->F, f->E);
+        first += n;
+    }
+    memset(pass->y, 0, r.R * f->E * sizeof *pass->y);
+    for (size_t i = 0; i < r.R * f->K; i++) {
+        const float *out = r.out + (size_t)r.place[i] * f->E;
+        float *y = pass->y + i / f->K * f->E;
+        for (size_t e = 0; e < f->E; e++)
+            y[e] += r.weight[i] * out[e];
+    }
+}
+
+/* Gradient of the gate's logits: of the mixture by the chosen softmax, and of the balance by the whole one.
+ */
+static void gate_backward(const rd_layer *l, const rd_pass *pass, const routes *r, const float *count,
+                          float *dlogits)
+{
+    const mixture *f = l->own;
+    float strength = pass->share * f->balance * (float)f->N / (float)(r->R * f->K) / (float)r->R;
+    for (size_t i = 0; i < r->R; i++) {
+        float *d = dlogits + i * f->N, mean = 0.0f, chosen = 0.0f, dweight[f->K];
+        const float *p = r->p + i * f->N, *weight = r->weight + i * f->K, *dy = pass->dy + i * f->E;
+        for (size_t e = 0; e < f->N; e++)
+            mean += p[e] * count[e];
+        for (size_t e = 0; e < f->N; e++)
+            d[e] = strength * p[e] * (count[e] - mean);
+        for (size_t k = 0; k < f->K; k++) {
+            const float *out = r->out + (size_t)r->place[i * f->K + k] * f->E;
+            dweight[k] = cblas_sdot((int)f->E, dy, 1, out, 1);
+            chosen += weight[k] * dweight[k];
+        }
+        for (size_t k = 0; k < f->K; k++)
+            d[(size_t)r->expert[i * f->K + k]] += weight[k] * (dweight[k] - chosen);
+    }
+}
+
+/* into (O,I) = scale into + rate dy^T x;  into_b likewise. n may be 0: then only the scale is applied. */
+static void add_gradient(const rd_pass *pass, float *into, float *into_b, const float *x, const float *dy,
+                         size_t n, size_t I, size_t O)
+{
+    if (into != NULL && n == 0)
+        rd_layer_scale(into, I * O, pass->scale);
+    else if (into != NULL)
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)O, (int)I, (int)n, pass->rate, dy, (int)O,
+                    x, (int)I, pass->scale, into, (int)I);
+    if (into_b != NULL)
+        rd_layer_add_rows(into_b, O, dy, n, pass->scale, pass->rate);
+}
+
+static float *part_of(float *into, size_t offset)
+{
+    return into != NULL ? into + offset : NULL;
+}
+
+static void experts_backward(const rd_layer *l, const rd_pass *pass, const routes *r, const float *count,
+                             float *sorted, float *dout, float *dh)
+{
+    const mixture *f = l->own;
+    for (size_t e = 0, first = 0; e < f->N; e++) {
+        size_t n = (size_t)count[e], square = f->F * f->E;
+        const float *w1 = rd_layer_read(l, pass, W1) + e * square,
+                    *w2 = rd_layer_read(l, pass, W2) + e * square;
+        float *d = dout + first * f->E, *x = sorted + first * f->E;
+        int rows = (int)n, E = (int)f->E, F = (int)f->F;
+        if (n > 0)
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, F, E, 1.0f, d, E, w2, F, 0.0f, dh,
+                        F);
+        add_gradient(pass, part_of(rd_layer_into(l, pass, W2), e * square),
+                     part_of(rd_layer_into(l, pass, B2), e * f->E), r->h + first * f->F, d, n, f->F, f->E);
+        rd_activations[RD_ACTIVATION_GELU].backward(r->z + first * f->F, dh, n * f->F);
+        if (n > 0) /* d has been used: it becomes dx of the sorted rows */
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, E, F, 1.0f, dh, F, w1, E, 0.0f, d,
+                        E);
+        add_gradient(pass, part_of(rd_layer_into(l, pass, W1), e * square),
+                     part_of(rd_layer_into(l, pass, B1), e * f->F), x, dh, n, f->E, f->F);
+        first += n;
+    }
+}
+
+static void mixture_backward(const rd_layer *l, const rd_pass *pass)
+{
+    const mixture *f = l->own;
+    routes r = routes_of(f, pass);
+    size_t choices = r.R * f->K;
+    float *count = pass->scratch, *dlogits = count + 2 * f->N, *sorted = dlogits + r.R * f->N;
+    float *dout = sorted + choices * f->E, *dh = dout + choices * f->E;
+    int R = (int)r.R, N = (int)f->N, E = (int)f->E;
+    count_choices(f, &r, count);
+    gate_backward(l, pass, &r, count, dlogits);
+    gather(f, &r, pass->x, sorted);
+    for (size_t i = 0; i < choices; i++)
+        for (size_t e = 0; e < f->E; e++)
+            dout[(size_t)r.place[i] * f->E + e] = r.weight[i] * pass->dy[i / f->K * f->E + e];
+    if (pass->dx != NULL)
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, R, E, N, 1.0f, dlogits, N,
+                    rd_layer_read(l, pass, GATE), E, 0.0f, pass->dx, E);
+    add_gradient(pass, rd_layer_into(l, pass, GATE), NULL, pass->x, dlogits, r.R, f->E, f->N);
+    experts_backward(l, pass, &r, count, sorted, dout, dh);
+    for (size_t i = 0; i < choices && pass->dx != NULL; i++)
+        for (size_t e = 0; e < f->E; e++)
+            pass->dx[i / f->K * f->E + e] += dout[(size_t)r.place[i] * f->E + e];
+}
+
+const rd_layer_type rd_layer_mixture = {.name = "mixture_of_experts",
+                                        .prefix = "moe",
+                                        .keys = mixture_keys,
+                                        .plan = mixture_plan,
+                                        .init = mixture_init,
+                                        .forward = mixture_forward,
+                                        .backward = mixture_backward};

@@ -1,0 +1,194 @@
+/* pool.c: images (C,H,W) made smaller: the largest or the mean value of each window, or the mean of each
+ * whole channel. Windows that reach over the edge see what is there; without "padding" there are none
+ * (PyTorch's MaxPool2d, AvgPool2d with count_include_pad, AdaptiveAvgPool2d(1) and Flatten). */
+#include <math.h>
+#include <stdlib.h>
+
+#include "model/json_key.h"
+#include "model/layer.h"
+
+typedef struct pool {
+    size_t C, H, W, OH, OW;
+    size_t kernel[2], stride[2], padding[2];
+} pool;
+
+static const char *const pool_keys[] = {"kernel", "stride", "padding", NULL};
+static const char *const no_keys[] = {NULL};
+
+static rd_status pool_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+{
+    (void)plan;
+    pool *f = l->own = calloc(1, sizeof *f);
+    if (f == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", path);
+    if (l->in.rank != 3)
+        return rd_plan_misfit(l, path, "an image (C, H, W)", err);
+    rd_status status = rd_json_key_sizes(json, path, "kernel", 1, 1024, 0, 2, f->kernel, err);
+    f->stride[0] = f->kernel[0];
+    f->stride[1] = f->kernel[1];
+    if (status == RD_OK && cJSON_GetObjectItemCaseSensitive(json, "stride") != NULL)
+        status = rd_json_key_sizes(json, path, "stride", 1, 1024, 1, 2, f->stride, err);
+    if (status == RD_OK && cJSON_GetObjectItemCaseSensitive(json, "padding") != NULL)
+        status = rd_json_key_sizes(json, path, "padding", 0, 512, 1, 2, f->padding, err);
+    if (status != RD_OK)
+        return status;
+    f->C = l->in.size[0];
+    f->H = l->in.size[1];
+    f->W = l->in.size[2];
+    for (int i = 0; i < 2; i++)
+        if (2 * f->padding[i] > f->kernel[i])
+            return rd_fail(err, RD_ERR_CONFIG, "%s.padding: at most half of the kernel, %zu, found %zu", path,
+                           f->kernel[i] / 2, f->padding[i]);
+    if (f->H + 2 * f->padding[0] < f->kernel[0] || f->W + 2 * f->padding[1] < f->kernel[1])
+        return rd_fail(
+            err, RD_ERR_CONFIG,
+            "%s: layer '%s' has a window of (%zu, %zu), which does not fit into the image (%zu, %zu)", path,
+            l->name, f->kernel[0], f->kernel[1], f->H, f->W);
+    f->OH = (f->H + 2 * f->padding[0] - f->kernel[0]) / f->stride[0] + 1;
+    f->OW = (f->W + 2 * f->padding[1] - f->kernel[1]) / f->stride[1] + 1;
+    l->out = (rd_shape){.rank = 3, .size = {f->C, f->OH, f->OW}};
+    l->flops = (uint64_t)f->C * f->OH * f->OW * f->kernel[0] * f->kernel[1];
+    return RD_OK;
+}
+
+/* The part of a window that lies in the image: [*first, *last) of so many lines (or columns). */
+static void window(size_t at, size_t stride, size_t kernel, size_t padding, size_t most, size_t *first,
+                   size_t *last)
+{
+    size_t begin = at * stride, end = begin + kernel;
+    *first = begin > padding ? begin - padding : 0;
+    *last = end > padding ? end - padding : 0;
+    *last = *last < most ? *last : most;
+}
+
+/* The place of the largest value of a window in its channel; the first of equal ones, and NaN before all. */
+static size_t place_of_largest(const pool *f, const float *x, size_t oy, size_t ox)
+{
+    size_t y0, y1, x0, x1;
+    window(oy, f->stride[0], f->kernel[0], f->padding[0], f->H, &y0, &y1);
+    window(ox, f->stride[1], f->kernel[1], f->padding[1], f->W, &x0, &x1);
+    size_t best = y0 * f->W + x0;
+    for (size_t i = y0; i < y1; i++)
+        for (size_t j = x0; j < x1; j++)
+            if (x[i * f->W + j] > x[best] || isnan(x[i * f->W + j]))
+                best = i * f->W + j;
+    return best;
+}
+
+static void max_forward(const rd_layer *l, const rd_pass *pass)
+{
+    const pool *f = l->own;
+    float *y = pass->y;
+    for (size_t channel = 0; channel < pass->B * f->C; channel++) {
+        const float *x = pass->x + channel * f->H * f->W;
+        for (size_t oy = 0; oy < f->OH; oy++)
+            for (size_t ox = 0; ox < f->OW; ox++)
+                *y++ = x[place_of_largest(f, x, oy, ox)];
+    }
+}
+
+static void max_backward(const rd_layer *l, const rd_pass *pass)
+{
+    const pool *f = l->own;
+    const float *dy = pass->dy;
+    for (size_t i = 0; i < pass->B * l->inputs; i++)
+        pass->dx[i] = 0.0f;
+    for (size_t channel = 0; channel < pass->B * f->C; channel++) {
+        const float *x = pass->x + channel * f->H * f->W;
+        float *dx = pass->dx + channel * f->H * f->W;
+        for (size_t oy = 0; oy < f->OH; oy++)
+            for (size_t ox = 0; ox < f->OW; ox++)
+                dx[place_of_largest(f, x, oy, ox)] += *dy++;
+    }
+}
+
+static void average_forward(const rd_layer *l, const rd_pass *pass)
+{
+    const pool *f = l->own;
+    const float share = 1.0f / (float)(f->kernel[0] * f->kernel[1]);
+    float *y = pass->y;
+    for (size_t channel = 0; channel < pass->B * f->C; channel++) {
+        const float *x = pass->x + channel * f->H * f->W;
+        for (size_t oy = 0; oy < f->OH; oy++)
+            for (size_t ox = 0; ox < f->OW; ox++) {
+                size_t y0, y1, x0, x1;
+                float sum = 0.0f;
+                window(oy, f->stride[0], f->kernel[0], f->padding[0], f->H, &y0, &y1);
+                window(ox, f->stride[1], f->kernel[1], f->padding[1], f->W, &x0, &x1);
+                for (size_t i = y0; i < y1; i++)
+                    for (size_t j = x0; j < x1; j++)
+                        sum += x[i * f->W + j];
+                *y++ = sum * share;
+            }
+    }
+}
+
+static void average_backward(const rd_layer *l, const rd_pass *pass)
+{
+    const pool *f = l->own;
+    const float share = 1.0f / (float)(f->kernel[0] * f->kernel[1]);
+    const float *dy = pass->dy;
+    for (size_t i = 0; i < pass->B * l->inputs; i++)
+        pass->dx[i] = 0.0f;
+    for (size_t channel = 0; channel < pass->B * f->C; channel++) {
+        float *dx = pass->dx + channel * f->H * f->W;
+        for (size_t oy = 0; oy < f->OH; oy++)
+            for (size_t ox = 0; ox < f->OW; ox++) {
+                size_t y0, y1, x0, x1;
+                float part = *dy++ * share;
+                window(oy, f->stride[0], f->kernel[0], f->padding[0], f->H, &y0, &y1);
+                window(ox, f->stride[1], f->kernel[1], f->padding[1], f->W, &x0, &x1);
+                for (size_t i = y0; i < y1; i++)
+                    for (size_t j = x0; j < x1; j++)
+                        dx[i * f->W + j] += part;
+            }
+    }
+}
+
+static rd_status global_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+{
+    (void)plan, (void)json;
+    if (l->in.rank != 3)
+        return rd_plan_misfit(l, path, "an image (C, H, W)", err);
+    l->out = (rd_shape){.rank = 1, .size = {l->in.size[0]}};
+    l->flops = l->inputs;
+    return RD_OK;
+}
+
+static void global_forward(const rd_layer *l, const rd_pass *pass)
+{
+    size_t pixels = l->in.size[1] * l->in.size[2];
+    for (size_t channel = 0; channel < pass->B * l->outputs; channel++) {
+        float sum = 0.0f;
+        for (size_t i = 0; i < pixels; i++)
+            sum += pass->x[channel * pixels + i];
+        pass->y[channel] = sum / (float)pixels;
+    }
+}
+
+static void global_backward(const rd_layer *l, const rd_pass *pass)
+{
+    size_t pixels = l->in.size[1] * l->in.size[2];
+    for (size_t channel = 0; channel < pass->B * l->outputs; channel++)
+        for (size_t i = 0; i < pixels; i++)
+            pass->dx[channel * pixels + i] = pass->dy[channel] / (float)pixels;
+}
+
+const rd_layer_type rd_layer_max_pool = {.name = "max_pool",
+                                         .prefix = "pool",
+                                         .keys = pool_keys,
+                                         .plan = pool_plan,
+                                         .forward = max_forward,
+                                         .backward = max_backward};
+const rd_layer_type rd_layer_average_pool = {.name = "average_pool",
+                                             .prefix = "pool",
+                                             .keys = pool_keys,
+                                             .plan = pool_plan,
+                                             .forward = average_forward,
+                                             .backward = average_backward};
+const rd_layer_type rd_layer_global_pool = {.name = "global_average_pool",
+                                            .prefix = "pool",
+                                            .keys = no_keys,
+                                            .plan = global_plan,
+                                            .forward = global_forward,
+                                            .backward = global_backward};
