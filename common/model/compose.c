@@ -165,7 +165,7 @@ static rd_status adapter_compose(rd_plan *plan, const cJSON *json, const char *p
 }
 
 const rd_layer_type rd_layer_residual = {
-    .name = "residual", .prefix = "block", .keys = residual_keys, .compose = residual_compose};
+    .name = "residual", .prefix = "residual", .keys = residual_keys, .compose = residual_compose};
 const rd_layer_type rd_layer_transformer = {
     .name = "transformer", .prefix = "block", .keys = transformer_keys, .compose = transformer_compose};
 const rd_layer_type rd_layer_adapter = {
