@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "model/elementwise.h"
+
 /* The class whose output is the largest; of equal ones the first. */
 static size_t largest(const float *y, size_t C)
 {
@@ -22,6 +24,24 @@ size_t rd_loss_class(rd_loss_kind kind, const float *y, size_t O)
         return nearest;
     }
     return O == 1 ? y[0] > 0.0f : largest(y, O);
+}
+
+/* The sum of exp(z - top) over C classes; each of them into e unless that is NULL. */
+static double exponentials(const float *z, float top, float *e, size_t C)
+{
+    enum { BLOCK = 128 };
+    float block[BLOCK];
+    double sum = 0;
+    for (size_t done = 0; done < C; done += BLOCK) {
+        size_t n = C - done < BLOCK ? C - done : BLOCK;
+        float *part = e != NULL ? e + done : block;
+        for (size_t c = 0; c < n; c++)
+            part[c] = z[done + c] - top;
+        rd_exp(part, part, n);
+        for (size_t c = 0; c < n; c++)
+            sum += (double)part[c];
+    }
+    return sum;
 }
 
 /* Softmax cross-entropy over C classes.
@@ -47,13 +67,8 @@ static rd_batch_result softmax_cross_entropy(const rd_loss *loss, const float *y
         }
         size_t label = (size_t)labels[b], best = largest(z, C);
         float top = z[best];
-        double sum = 0, all = 0;
-        for (size_t c = 0; c < C; c++) {
-            float e = expf(z[c] - top);
-            sum += (double)e;
-            if (d != NULL)
-                d[c] = e;
-        }
+        double sum, all = 0;
+        sum = exponentials(z, top, d, C);
         if (d != NULL) {
             float factor = (float)(norm / sum), part = (float)(norm * spread);
             for (size_t c = 0; c < C; c++)

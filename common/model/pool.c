@@ -3,6 +3,7 @@
  * (PyTorch's MaxPool2d, AvgPool2d with count_include_pad, AdaptiveAvgPool2d(1) and Flatten). */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "model/json_key.h"
 #include "model/layer.h"
@@ -75,10 +76,56 @@ static size_t place_of_largest(const pool *f, const float *x, size_t oy, size_t 
     return best;
 }
 
+/* Windows of 2 x 2 side by side, which nearly every network has, are worth loops of their own: a compiler
+ * makes them branch-free, which is ten times as fast as looking for places. */
+static bool is_halving(const pool *f)
+{
+    return f->kernel[0] == 2 && f->kernel[1] == 2 && f->stride[0] == 2 && f->stride[1] == 2 &&
+           f->padding[0] == 0 && f->padding[1] == 0;
+}
+
+/* Is b the one, of two numbers of which a comes first? */
+static inline bool beats(float b, float a)
+{
+    return b > a || b != b;
+}
+
+/* One line of y (OW) from two of x. */
+static void halve_line(const float *restrict up, const float *restrict down, float *restrict y, size_t OW)
+{
+    for (size_t i = 0; i < OW; i++) {
+        float a = up[2 * i], b = up[2 * i + 1], c = down[2 * i], d = down[2 * i + 1];
+        float top = beats(b, a) ? b : a, low = beats(d, c) ? d : c;
+        y[i] = beats(low, top) ? low : top;
+    }
+}
+
+static void halve_line_back(const float *restrict up, const float *restrict down, const float *restrict dy,
+                            float *restrict dup, float *restrict ddown, size_t OW)
+{
+    for (size_t i = 0; i < OW; i++) {
+        float a = up[2 * i], b = up[2 * i + 1], c = down[2 * i], d = down[2 * i + 1];
+        bool right = beats(b, a), low_right = beats(d, c), low = beats(low_right ? d : c, right ? b : a);
+        float high_part = low ? 0.0f : dy[i], low_part = low ? dy[i] : 0.0f;
+        dup[2 * i] = right ? 0.0f : high_part;
+        dup[2 * i + 1] = right ? high_part : 0.0f;
+        ddown[2 * i] = low_right ? 0.0f : low_part;
+        ddown[2 * i + 1] = low_right ? low_part : 0.0f;
+    }
+}
+
 static void max_forward(const rd_layer *l, const rd_pass *pass)
 {
     const pool *f = l->own;
     float *y = pass->y;
+    if (is_halving(f)) {
+        for (size_t channel = 0; channel < pass->B * f->C; channel++)
+            for (size_t oy = 0; oy < f->OH; oy++, y += f->OW) {
+                const float *up = pass->x + (channel * f->H + 2 * oy) * f->W;
+                halve_line(up, up + f->W, y, f->OW);
+            }
+        return;
+    }
     for (size_t channel = 0; channel < pass->B * f->C; channel++) {
         const float *x = pass->x + channel * f->H * f->W;
         for (size_t oy = 0; oy < f->OH; oy++)
@@ -91,8 +138,16 @@ static void max_backward(const rd_layer *l, const rd_pass *pass)
 {
     const pool *f = l->own;
     const float *dy = pass->dy;
-    for (size_t i = 0; i < pass->B * l->inputs; i++)
-        pass->dx[i] = 0.0f;
+    if (!is_halving(f) || f->H % 2 != 0 || f->W % 2 != 0)
+        memset(pass->dx, 0, pass->B * l->inputs * sizeof *pass->dx);
+    if (is_halving(f)) {
+        for (size_t channel = 0; channel < pass->B * f->C; channel++)
+            for (size_t oy = 0; oy < f->OH; oy++, dy += f->OW) {
+                size_t up = (channel * f->H + 2 * oy) * f->W, down = up + f->W;
+                halve_line_back(pass->x + up, pass->x + down, dy, pass->dx + up, pass->dx + down, f->OW);
+            }
+        return;
+    }
     for (size_t channel = 0; channel < pass->B * f->C; channel++) {
         const float *x = pass->x + channel * f->H * f->W;
         float *dx = pass->dx + channel * f->H * f->W;
@@ -128,8 +183,7 @@ static void average_backward(const rd_layer *l, const rd_pass *pass)
     const pool *f = l->own;
     const float share = 1.0f / (float)(f->kernel[0] * f->kernel[1]);
     const float *dy = pass->dy;
-    for (size_t i = 0; i < pass->B * l->inputs; i++)
-        pass->dx[i] = 0.0f;
+    memset(pass->dx, 0, pass->B * l->inputs * sizeof *pass->dx);
     for (size_t channel = 0; channel < pass->B * f->C; channel++) {
         float *dx = pass->dx + channel * f->H * f->W;
         for (size_t oy = 0; oy < f->OH; oy++)

@@ -26,10 +26,59 @@ static const preset presets[] = {
          "layers": [{"type": "dense", "units": 200, "activation": "relu"},
                     {"type": "dense", "units": 200, "activation": "relu"},
                     {"type": "dense", "units": 10}]})},
+    /* the CNN of the same section: 1,663,370 parameters, for which the convolutions must keep the image's size */
+    {"mnist-cnn", no_keys, NULL, JSON_TEXT(
+        {"input": [1, 28, 28], "loss": "softmax_cross_entropy",
+         "layers": [{"type": "conv2d", "channels": 32, "kernel": 5, "padding": 2, "activation": "relu"},
+                    {"type": "max_pool", "kernel": 2},
+                    {"type": "conv2d", "channels": 64, "kernel": 5, "padding": 2, "activation": "relu"},
+                    {"type": "max_pool", "kernel": 2},
+                    {"type": "flatten"},
+                    {"type": "dense", "units": 512, "activation": "relu"},
+                    {"type": "dense", "units": 10}]})},
+    /* LeCun et al. 1998, with dense feature maps and a softmax: 61,706 parameters */
+    {"lenet-5", no_keys, NULL, JSON_TEXT(
+        {"input": [1, 28, 28], "loss": "softmax_cross_entropy",
+         "layers": [{"type": "conv2d", "channels": 6, "kernel": 5, "padding": 2, "activation": "tanh"},
+                    {"type": "average_pool", "kernel": 2},
+                    {"type": "conv2d", "channels": 16, "kernel": 5, "activation": "tanh"},
+                    {"type": "average_pool", "kernel": 2},
+                    {"type": "flatten"},
+                    {"type": "dense", "units": 120, "activation": "tanh"},
+                    {"type": "dense", "units": 84, "activation": "tanh"},
+                    {"type": "dense", "units": 10}]})},
+    /* He et al. 2016, section 4.2, with n = 1, for images of 28 x 28 in grey, and with group norm (Hsieh et al. 2020) */
+    {"small-resnet", no_keys, NULL, JSON_TEXT(
+        {"input": [1, 28, 28], "loss": "softmax_cross_entropy",
+         "layers": [{"type": "conv2d", "channels": 16, "kernel": 3, "padding": 1, "bias": false},
+                    {"type": "group_norm", "groups": 4, "activation": "relu"},
+                    {"type": "residual", "activation": "relu", "layers": [
+                        {"type": "conv2d", "channels": 16, "kernel": 3, "padding": 1, "bias": false},
+                        {"type": "group_norm", "groups": 4, "activation": "relu"},
+                        {"type": "conv2d", "channels": 16, "kernel": 3, "padding": 1, "bias": false},
+                        {"type": "group_norm", "groups": 4}]},
+                    {"type": "residual", "activation": "relu", "layers": [
+                        {"type": "conv2d", "channels": 32, "kernel": 3, "stride": 2, "padding": 1, "bias": false},
+                        {"type": "group_norm", "groups": 4, "activation": "relu"},
+                        {"type": "conv2d", "channels": 32, "kernel": 3, "padding": 1, "bias": false},
+                        {"type": "group_norm", "groups": 4}],
+                     "shortcut": [{"type": "conv2d", "channels": 32, "kernel": 1, "stride": 2, "bias": false}]},
+                    {"type": "residual", "activation": "relu", "layers": [
+                        {"type": "conv2d", "channels": 64, "kernel": 3, "stride": 2, "padding": 1, "bias": false},
+                        {"type": "group_norm", "groups": 4, "activation": "relu"},
+                        {"type": "conv2d", "channels": 64, "kernel": 3, "padding": 1, "bias": false},
+                        {"type": "group_norm", "groups": 4}],
+                     "shortcut": [{"type": "conv2d", "channels": 64, "kernel": 1, "stride": 2, "bias": false}]},
+                    {"type": "global_average_pool"},
+                    {"type": "dense", "units": 10}]})},
     {"linear-regression", input_key, NULL, JSON_TEXT(
         {"loss": "mse", "layers": [{"type": "dense", "units": 1}]})},
+    {"logistic-regression", input_key, NULL, JSON_TEXT(
+        {"loss": "binary_cross_entropy", "layers": [{"type": "dense", "units": 1}]})},
     {"softmax-regression", input_and_classes_keys, "classes", JSON_TEXT(
         {"loss": "softmax_cross_entropy", "layers": [{"type": "dense"}]})},
+    {"linear-svm", input_key, NULL, JSON_TEXT(
+        {"loss": "squared_hinge", "layers": [{"type": "dense", "units": 1}]})},
 };
 /* clang-format on */
 
@@ -37,7 +86,7 @@ enum { PRESET_COUNT = sizeof presets / sizeof *presets };
 
 rd_status rd_preset_expand(const cJSON *section, const char *path, cJSON **out, rd_error *err)
 {
-    static const char *const preset_key[] = {"preset", NULL};
+    static const char *const preset_key[] = {"preset", "fine_tuning", NULL};
     const char *names[PRESET_COUNT + 1] = {NULL};
     for (size_t i = 0; i < PRESET_COUNT; i++)
         names[i] = presets[i].name;
@@ -62,6 +111,12 @@ rd_status rd_preset_expand(const cJSON *section, const char *path, cJSON **out, 
             cJSON_Delete(expanded);
             expanded = NULL;
         }
+    }
+    const cJSON *fine_tuning = cJSON_GetObjectItemCaseSensitive(section, "fine_tuning");
+    if (expanded != NULL && fine_tuning != NULL &&
+        !cJSON_AddItemToObject(expanded, "fine_tuning", cJSON_Duplicate(fine_tuning, true))) {
+        cJSON_Delete(expanded);
+        expanded = NULL;
     }
     if (expanded == NULL)
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the preset's layers", path));

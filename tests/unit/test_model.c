@@ -75,9 +75,11 @@ Test(model, a_plan_that_cannot_be_is_refused_with_its_place)
     } cases[] = {
         {"3", "model: expected an object, found 3"},
         {"{}", "model.input: expected a whole number from 1 to 16777216, found nothing"},
-        {"{\"preset\": \"mnist-3nn\"}", "model.preset: expected mnist-2nn, linear-regression or "
-                                        "softmax-regression, found \"mnist-3nn\" (a string)"},
-        {"{\"preset\": \"mnist-2nn\", \"input\": 784}", "model.input: unknown key; expected preset"},
+        {"{\"preset\": \"mnist-3nn\"}",
+         "model.preset: expected mnist-2nn, mnist-cnn, lenet-5, small-resnet, linear-regression, "
+         "logistic-regression, softmax-regression or linear-svm, found \"mnist-3nn\" (a string)"},
+        {"{\"preset\": \"mnist-2nn\", \"input\": 784}",
+         "model.input: unknown key; expected preset or fine_tuning"},
         {"{\"preset\": \"linear-regression\"}",
          "model.input: expected a whole number from 1 to 16777216, found nothing"},
         {"{\"preset\": \"softmax-regression\", \"input\": 4, \"classes\": 1}",
