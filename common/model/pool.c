@@ -1,7 +1,6 @@
 /* pool.c: images (C,H,W) made smaller: the largest or the mean value of each window, or the mean of each
  * whole channel. Windows that reach over the edge see what is there; without "padding" there are none
  * (PyTorch's MaxPool2d, AvgPool2d with count_include_pad, AdaptiveAvgPool2d(1) and Flatten). */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,7 +61,7 @@ static void window(size_t at, size_t stride, size_t kernel, size_t padding, size
     *last = *last < most ? *last : most;
 }
 
-/* The place of the largest value of a window in its channel; the first of equal ones, and NaN before all. */
+/* The place of the largest value of a window in its channel; the first of equal ones. */
 static size_t place_of_largest(const pool *f, const float *x, size_t oy, size_t ox)
 {
     size_t y0, y1, x0, x1;
@@ -71,7 +70,7 @@ static size_t place_of_largest(const pool *f, const float *x, size_t oy, size_t 
     size_t best = y0 * f->W + x0;
     for (size_t i = y0; i < y1; i++)
         for (size_t j = x0; j < x1; j++)
-            if (x[i * f->W + j] > x[best] || isnan(x[i * f->W + j]))
+            if (x[i * f->W + j] > x[best])
                 best = i * f->W + j;
     return best;
 }
@@ -84,19 +83,13 @@ static bool is_halving(const pool *f)
            f->padding[0] == 0 && f->padding[1] == 0;
 }
 
-/* Is b the one, of two numbers of which a comes first? */
-static inline bool beats(float b, float a)
-{
-    return b > a || b != b;
-}
-
 /* One line of y (OW) from two of x. */
 static void halve_line(const float *restrict up, const float *restrict down, float *restrict y, size_t OW)
 {
     for (size_t i = 0; i < OW; i++) {
         float a = up[2 * i], b = up[2 * i + 1], c = down[2 * i], d = down[2 * i + 1];
-        float top = beats(b, a) ? b : a, low = beats(d, c) ? d : c;
-        y[i] = beats(low, top) ? low : top;
+        float top = b > a ? b : a, low = d > c ? d : c;
+        y[i] = low > top ? low : top;
     }
 }
 
@@ -105,7 +98,7 @@ static void halve_line_back(const float *restrict up, const float *restrict down
 {
     for (size_t i = 0; i < OW; i++) {
         float a = up[2 * i], b = up[2 * i + 1], c = down[2 * i], d = down[2 * i + 1];
-        bool right = beats(b, a), low_right = beats(d, c), low = beats(low_right ? d : c, right ? b : a);
+        bool right = b > a, low_right = d > c, low = (low_right ? d : c) > (right ? b : a);
         float high_part = low ? 0.0f : dy[i], low_part = low ? dy[i] : 0.0f;
         dup[2 * i] = right ? 0.0f : high_part;
         dup[2 * i + 1] = right ? high_part : 0.0f;
