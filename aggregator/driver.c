@@ -378,7 +378,9 @@ static rd_status close_round(rd_driver *d, const rd_action *action, rd_error *er
     rd_status status = collect_record(d, action, err);
     if (status != RD_OK)
         return status;
-    rd_run_average(d->run, action->round, action->aggregate, &d->record);
+    status = rd_run_average(d->run, action->round, action->aggregate, &d->record, err);
+    if (status != RD_OK)
+        return status;
     if (action->aggregate) {
         status = insist(d, save_step, err);
         if (status != RD_OK)

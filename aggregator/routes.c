@@ -286,7 +286,8 @@ static void update_complete(rd_routes *routes, rd_exchange *x, request *r)
         answer_verdict(routes, x, r, verdict);
         return;
     }
-    if (rd_upload_fold(r->upload, rd_driver_run(routes->driver), (uint32_t)report.samples, &err) != RD_OK) {
+    if (rd_upload_fold(r->upload, rd_driver_run(routes->driver),
+                       rd_run_weight(rd_driver_run(routes->driver), &report), &err) != RD_OK) {
         (void)rd_fail_context(&err, "round %" PRIu64 " cannot be completed", r->number);
         rd_driver_fatal(routes->driver, &err);
         refuse(x, r, 503, "io", err.message);

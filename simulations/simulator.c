@@ -10,12 +10,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/signals.h"
 #include "data/source.h"
 #include "progress.h"
 #include "round/round.h"
 #include "run/parallel.h"
 #include "run/run.h"
-#include "core/signals.h"
 #include "train/local_round.h"
 
 typedef struct simulator {
@@ -92,7 +92,7 @@ static rd_status serve_client(simulator *s, unsigned thread, size_t member, rd_e
     (void)rd_rounds_deliver(s->rounds, client, round);
     pthread_mutex_unlock(&s->lock);
     rd_run_fold(s->run, 0, s->deltas[thread], rd_model_set_size(rd_run_model(s->run), RD_TENSORS_SHARED),
-                (uint32_t)part->report.samples);
+                rd_run_weight(s->run, &part->report));
     part->seconds = rd_progress_clock() - s->opened_at;
     pthread_mutex_lock(&s->lock);
     rd_rounds_folded(s->rounds, client);
@@ -164,8 +164,9 @@ static rd_status close_round(simulator *s, const rd_action *action, rd_error *er
         record.counted += s->parts[i].status == RD_PART_COUNTED;
         record.failed += s->parts[i].status == RD_PART_FAILED;
     }
-    rd_run_average(s->run, action->round, action->aggregate, &record);
-    rd_status status = action->aggregate ? rd_run_save_model(s->run, action->round, err) : RD_OK;
+    rd_status status = rd_run_average(s->run, action->round, action->aggregate, &record, err);
+    if (status == RD_OK && action->aggregate)
+        status = rd_run_save_model(s->run, action->round, err);
     record.seconds = rd_progress_clock() - s->opened_at;
     if (status == RD_OK)
         status = rd_run_commit(s->run, &record, s->parts, action->cohort_size, err);

@@ -10,6 +10,7 @@
 #include "config/fields.h"
 #include "core/file.h"
 #include "format/foreign.h"
+#include "model/counting.h"
 #include "model/model.h"
 
 #define MAX_CONFIG_BYTES (1 << 20)
@@ -20,7 +21,6 @@ static rd_status read_training(rd_fields *top, rd_training *t)
     rd_fields f = rd_fields_section(top, "training", "training");
     double rate = 0.0, decay = 1.0, momentum = 0.0, weight_decay = 0.0;
     uint64_t epochs = 1, batch = 32;
-    rd_fields_require(&f, "learning_rate");
     rd_fields_number(&f, "learning_rate", 0.0, 1e6, true, &rate);
     rd_fields_count(&f, "epochs", 1, 1000000, &epochs);
     rd_fields_count(&f, "batch_size", 0, 1000000, &batch);
@@ -231,7 +231,6 @@ static rd_status read_top(rd_fields *f, const char *folder, rd_config *out)
     rd_fields_count(f, "keep_every", 0, 1000000000, &out->keep_every);
     rd_fields_require(f, "model");
     const cJSON *model = rd_fields_item(f, "model", true);
-    rd_fields_require(f, "training");
     RD_TRY(f->status);
     RD_TRY(read_training(f, &out->training));
     RD_TRY(read_strategy(f, out->strategy));
@@ -283,7 +282,8 @@ rd_status rd_config_parse(const char *json, size_t size, const char *whose, cons
     return status;
 }
 
-/* Builds the plan and drops it, so that what is wrong with the model is told with the file's name. */
+/* Builds the plan and drops it, so that what is wrong with the model is told with the file's name; and what
+ * is wrong with the training of such a model. */
 static rd_status check_model(rd_config *c, const char *path, rd_error *err)
 {
     rd_model *m = NULL;
@@ -291,7 +291,12 @@ static rd_status check_model(rd_config *c, const char *path, rd_error *err)
         rd_config_free(c);
         return rd_fail_context(err, "%s", path);
     }
+    bool counts = rd_model_counts(m);
     rd_model_free(m);
+    if (!counts && c->training.learning_rate == 0.0f) {
+        rd_config_free(c);
+        return rd_fail(err, RD_ERR_CONFIG, "%s: training.learning_rate is missing", path);
+    }
     return RD_OK;
 }
 

@@ -90,6 +90,9 @@ struct rd_layer_type {
     /* Reads everything it needs of the parameters before it writes to `into`, which may be the same. */
     void (*backward)(const rd_layer *l, const rd_pass *pass);
 
+    /* Kinds that learn by counting have this instead of backward (counting.h). */
+    const struct rd_counting_type *counting;
+
     /* Kinds made of other kinds have this instead of all of the above: plans them from layer `from` on, and
      * says in *out which one ends it. */
     rd_status (*compose)(rd_plan *plan, const cJSON *json, const char *path, const char *name, size_t from,

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/counting.h"
 #include "model/json_key.h"
 #include "model/plan.h"
 
@@ -382,6 +383,30 @@ static rd_status check_output(const rd_model *m, const char *path, rd_error *err
     return RD_OK;
 }
 
+/* A layer that learns by counting is a model of its own. */
+static rd_status check_counting(const rd_model *m, const char *path, rd_error *err)
+{
+    for (size_t i = 0; i < m->layer_count; i++)
+        if (m->layers[i].type->counting != NULL &&
+            (m->layer_count > 1 || m->layers[i].activation->forward != NULL))
+            return rd_fail(err, RD_ERR_CONFIG,
+                           "%s: layer '%s' learns by counting: it stands alone, without an activation", path,
+                           m->layers[i].name);
+    bool kmeans = m->layers[0].type->counting != NULL && m->layers[0].type->counting->count_start != NULL;
+    if (kmeans != (m->loss.kind == RD_LOSS_INERTIA))
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "%s.loss: the loss inertia and a layer of type kmeans need each other", path);
+    if (m->layers[0].type->counting != NULL && !kmeans && m->loss.kind != RD_LOSS_SOFTMAX_CROSS_ENTROPY)
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "%s.loss: layer '%s' needs softmax_cross_entropy, the loss of its posterior", path,
+                       m->layers[0].name);
+    if (m->layers[0].type->counting != NULL && m->shared_count < m->parameter_count)
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "%s.fine_tuning: layer '%s' learns by counting, nothing of it can be frozen", path,
+                       m->layers[0].name);
+    return RD_OK;
+}
+
 /* Lays the tensors into the vector, those that travel first, and tells the layers where theirs are. */
 static rd_status lay_out(rd_plan *plan, rd_error *err)
 {
@@ -496,6 +521,7 @@ rd_status rd_model_create(const cJSON *section, rd_model **out, rd_error *err)
     RD_TRY(check_output(m, path, err));
     RD_TRY(lay_out(&plan, err));
     RD_TRY(plan_gradients(m, err));
+    RD_TRY(check_counting(m, path, err));
     if (m->shared_count == 0)
         RD_TRY(rd_fail(err, RD_ERR_CONFIG, "%s: nothing is left to train: %s", path,
                        m->parameter_count == 0 ? "no layer has parameters"

@@ -12,6 +12,7 @@
 
 #include "core/exact_sum.h"
 #include "data/source.h"
+#include "model/counting.h"
 #include "round/fedavg.h"
 #include "run/initial.h"
 #include "run/model_file.h"
@@ -123,6 +124,11 @@ cleanup:
     return status;
 }
 
+uint32_t rd_run_weight(const rd_run *run, const rd_report *report)
+{
+    return rd_model_counts(run->model) ? 1 : (uint32_t)report->samples;
+}
+
 void rd_run_fold(rd_run *run, size_t first, const float *values, size_t count, uint32_t weight)
 {
     while (count > 0) {
@@ -145,8 +151,22 @@ static rd_metrics mean_metrics(const rd_exact_scalar *loss, const rd_exact_scala
                         .accuracy = rd_exact_scalar_mean(accuracy)};
 }
 
-void rd_run_average(rd_run *run, uint64_t round, bool aggregate, rd_round_record *record)
+/* What was counted, all clients' together, becomes the model. */
+static rd_status conclude(rd_run *run, rd_error *err)
 {
+    size_t n = rd_model_set_size(run->model, RD_TENSORS_SHARED);
+    double *total = malloc(n * sizeof *total);
+    if (total == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu sums", n);
+    rd_exact_vector_mean(&run->sum, 0, n, 1, total);
+    rd_status status = rd_model_conclude(run->model, total, run->parameters, err);
+    free(total);
+    return status;
+}
+
+rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, rd_round_record *record, rd_error *err)
+{
+    rd_status status = RD_OK;
     const client_sums *c = &run->clients;
     record->round = round;
     record->aggregated = aggregate;
@@ -155,11 +175,14 @@ void rd_run_average(rd_run *run, uint64_t round, bool aggregate, rd_round_record
     record->train = mean_metrics(&c->train_loss, &c->train_accuracy);
     record->holdout = mean_metrics(&c->holdout_loss, &c->holdout_accuracy);
     record->update_norm = 0.0;
-    if (aggregate)
+    if (aggregate && rd_model_counts(run->model))
+        status = conclude(run, err);
+    else if (aggregate)
         record->update_norm = sqrt(rd_fedavg_apply(
             &run->sum, c->samples, 0, rd_model_set_size(run->model, RD_TENSORS_SHARED), run->parameters));
     rd_exact_vector_clear(&run->sum);
     memset(&run->clients, 0, sizeof run->clients);
+    return status;
 }
 
 rd_status rd_run_save_model(rd_run *run, uint64_t round, rd_error *err)

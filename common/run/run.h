@@ -44,6 +44,8 @@ const rd_round_record *rd_run_last_record(const rd_run *run);
  * the total weight of a round would pass RD_EXACT_MAX_WEIGHT, or a metric cannot be; then nothing has
  * changed. */
 rd_status rd_run_admit(rd_run *run, const rd_report *report, rd_error *err) RD_MUST_CHECK;
+/* The weight with which an update enters the sum: its samples, or 1 where the model learns by counting. */
+uint32_t rd_run_weight(const rd_run *run, const rd_report *report);
 /* Adds weight * values to the sum of parameters [first, first + count). */
 void rd_run_fold(rd_run *run, size_t first, const float *values, size_t count, uint32_t weight);
 
@@ -51,7 +53,8 @@ void rd_run_fold(rd_run *run, size_t first, const float *values, size_t count, u
 
 /* Ends the sum: with aggregate, applies the strategy to the parameters; without, leaves them. Fills in what
  * this decides of the record (round, aggregated, samples, clients' metrics, norm) and empties the sum. */
-void rd_run_average(rd_run *run, uint64_t round, bool aggregate, rd_round_record *record);
+rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, rd_round_record *record,
+                         rd_error *err) RD_MUST_CHECK;
 /* Writes the model file of this round and makes it the current version. May be repeated when it failed (disk
  * full). */
 rd_status rd_run_save_model(rd_run *run, uint64_t round, rd_error *err) RD_MUST_CHECK;

@@ -221,11 +221,16 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_
     if (held > 0)
         RD_TRY(look(t, global, d, (rd_rows){t->rows + kept, held}, "hold-out", &report->holdout, err));
 
+    report->samples = kept;
+    if (rd_model_counts(t->model)) {
+        report->running_loss = NAN;
+        status = rd_count_rows(t, task, d, kept, global, delta, err);
+        goto cleanup;
+    }
     memcpy(delta, global, all * sizeof *delta);
     if (t->vectors != NULL)
         memset(t->vectors, 0, t->optimizer->vectors * all * sizeof *t->vectors);
     RD_TRY(train(&s, task, kept, &report->running_loss, err));
-    report->samples = kept;
     report->delta_norm = subtract(delta, global, shared);
     status = check_delta(t->model, delta, task, s.learning_rate, err);
 cleanup:

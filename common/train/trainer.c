@@ -81,6 +81,11 @@ rd_status rd_trainer_create(const rd_model *m, const rd_training *training, size
             RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the gradient of %zu parameters",
                            rd_model_parameter_count(m)));
     }
+    if (rd_model_counts(m)) {
+        t->sums = calloc(rd_model_sum_count(m), sizeof *t->sums);
+        if (t->sums == NULL)
+            RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu sums", rd_model_sum_count(m)));
+    }
     RD_TRY(rd_workspace_create(m, most, &t->workspace, err));
     *out = t;
     t = NULL;
@@ -97,6 +102,7 @@ void rd_trainer_free(rd_trainer *t)
     free(t->vectors);
     free(t->rows);
     free(t->pick);
+    free(t->sums);
     free(t);
 }
 
