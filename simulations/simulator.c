@@ -259,6 +259,9 @@ static rd_status prepare(simulator *s, rd_error *err)
     for (size_t i = 0; i < s->partition.clients; i++)
         if (rd_partition_rows(&s->partition, i).count > most_rows)
             most_rows = rd_partition_rows(&s->partition, i).count;
+    status = rd_trainer_check_memory(rd_run_model(s->run), &c->training, most_rows, threads, err);
+    if (status != RD_OK)
+        return status;
     s->trainers = calloc(threads, sizeof(rd_trainer *));
     s->deltas = calloc(threads, sizeof(float *));
     if (s->trainers == NULL || s->deltas == NULL)

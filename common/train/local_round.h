@@ -60,6 +60,11 @@ typedef struct rd_trainer rd_trainer;
 rd_status rd_trainer_create(const rd_model *m, const rd_training *t, size_t most_rows, rd_trainer **out,
                             rd_error *err) RD_MUST_CHECK;
 void rd_trainer_free(rd_trainer *t);
+/* RD_ERR_MEMORY, with the bytes and the largest layer, where this machine does not have what so many trainers
+ * need: asked before they are made, because Linux grants memory that it does not have, and ends the program
+ * later. */
+rd_status rd_trainer_check_memory(const rd_model *m, const rd_training *t, size_t most_rows,
+                                  unsigned trainers, rd_error *err) RD_MUST_CHECK;
 
 /* RD_ERR_DATA where the data do not fit the model: feature count, label out of range, classes against
  * targets. `whose` ("data.test", "--data mine.csv") starts the message. */

@@ -28,12 +28,30 @@ static size_t training_piece(const rd_model *m, const rd_training *t)
     return fits ? t->batch_size : rd_evaluation_batch(m);
 }
 
-/* Linux grants memory that it does not have and ends the program later; so ask first. */
-static rd_status check_memory(const rd_model *m, size_t most, size_t vectors, rd_error *err)
+typedef struct needs {
+    size_t piece, evaluation_batch, most; /* samples: in training, in evaluation, the larger of them */
+    bool vectors;                         /* not every step can be made in place */
+} needs;
+
+static needs needs_of(const rd_model *m, const rd_optimizer *o, const rd_training *t, size_t most_rows)
 {
+    float scale, rate;
+    needs n = {.piece = training_piece(m, t), .evaluation_batch = rd_evaluation_batch(m)};
+    size_t largest_batch = t->batch_size == 0 || t->batch_size > most_rows ? most_rows : t->batch_size;
+    n.most = n.piece > n.evaluation_batch ? n.piece : n.evaluation_batch;
+    n.vectors = largest_batch > n.piece || !o->in_place(t, 0.0f, &scale, &rate);
+    return n;
+}
+
+rd_status rd_trainer_check_memory(const rd_model *m, const rd_training *training, size_t most_rows,
+                                  unsigned trainers, rd_error *err)
+{
+    const rd_optimizer *o = &rd_sgd;
+    needs n = needs_of(m, o, training, most_rows);
     double have = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    double need = (double)rd_workspace_bytes(m, most) +
-                  (double)vectors * (double)rd_model_parameter_count(m) * sizeof(float);
+    double vectors =
+        (double)(1 + (n.vectors ? o->vectors : 0)) * (double)rd_model_parameter_count(m) * sizeof(float);
+    double need = (double)trainers * ((double)rd_workspace_bytes(m, n.most) + vectors);
     if (need <= have)
         return RD_OK;
     size_t largest = 0;
@@ -45,17 +63,17 @@ static rd_status check_memory(const rd_model *m, size_t most, size_t vectors, rd
     rd_shape_text(&info.in, in);
     rd_shape_text(&info.out, out);
     return rd_fail(err, RD_ERR_MEMORY,
-                   "training this model needs %.1f GB in each thread, but this machine has %.1f GB in all; "
-                   "the largest layer is "
-                   "'%s' from %s to %s, %.1f MB a sample",
-                   need / 1e9, have / 1e9, info.name, in, out, (double)info.activation_bytes / 1e6);
+                   "training this model needs %.1f GB for %u thread%s, but this machine has %.1f GB; the "
+                   "largest layer is '%s' "
+                   "from %s to %s, %.1f MB a sample",
+                   need / 1e9, trainers, trainers == 1 ? "" : "s", have / 1e9, info.name, in, out,
+                   (double)info.activation_bytes / 1e6);
 }
 
 rd_status rd_trainer_create(const rd_model *m, const rd_training *training, size_t most_rows,
                             rd_trainer **out, rd_error *err)
 {
     rd_status status = RD_OK;
-    float scale, rate;
     rd_trainer *t = calloc(1, sizeof *t);
     if (t == NULL)
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for a trainer"));
@@ -64,18 +82,15 @@ rd_status rd_trainer_create(const rd_model *m, const rd_training *training, size
     t->model = m;
     t->optimizer = &rd_sgd;
     t->most_rows = most_rows;
-    t->evaluation_batch = rd_evaluation_batch(m);
-    t->piece = training_piece(m, training);
-    size_t most = t->piece > t->evaluation_batch ? t->piece : t->evaluation_batch;
-    size_t largest_batch =
-        training->batch_size == 0 || training->batch_size > most_rows ? most_rows : training->batch_size;
-    bool needs_vectors = largest_batch > t->piece || !t->optimizer->in_place(training, 0.0f, &scale, &rate);
-    RD_TRY(check_memory(m, most, needs_vectors ? t->optimizer->vectors : 0, err));
+    needs n = needs_of(m, t->optimizer, training, most_rows);
+    t->evaluation_batch = n.evaluation_batch;
+    t->piece = n.piece;
+    RD_TRY(rd_trainer_check_memory(m, training, most_rows, 1, err));
     t->rows = malloc((most_rows > 0 ? most_rows : 1) * sizeof *t->rows);
     t->pick = malloc(t->evaluation_batch * sizeof *t->pick);
     if (t->rows == NULL || t->pick == NULL)
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory to shuffle %zu rows", most_rows));
-    if (needs_vectors) {
+    if (n.vectors) {
         t->vectors = calloc(rd_model_parameter_count(m), t->optimizer->vectors * sizeof *t->vectors);
         if (t->vectors == NULL)
             RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the gradient of %zu parameters",
@@ -86,7 +101,7 @@ rd_status rd_trainer_create(const rd_model *m, const rd_training *training, size
         if (t->sums == NULL)
             RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu sums", rd_model_sum_count(m)));
     }
-    RD_TRY(rd_workspace_create(m, most, &t->workspace, err));
+    RD_TRY(rd_workspace_create(m, n.most, &t->workspace, err));
     *out = t;
     t = NULL;
 cleanup:
