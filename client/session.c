@@ -463,7 +463,7 @@ rd_status rd_session_run(const rd_session_options *options, rd_error *err)
     session s = {.options = options, .version = NO_VERSION};
     s.jitter = rd_random_stream((uint64_t)time(NULL), RD_PURPOSE_JITTER, 0, (uint64_t)getpid());
     RD_TRY(rd_transport_create(&options->transport, &s.transport, err));
-    status = rd_source_load(&options->data, &s.data, err);
+    status = rd_source_load(&options->data, NULL, &s.data, err);
     if (status != RD_OK) {
         status = err->status = RD_ERR_DATA;
         goto cleanup;

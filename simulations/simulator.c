@@ -51,7 +51,11 @@ rd_status rd_sim_deal(const rd_config *config, size_t clients, rd_dataset *data,
     if (config->train.format == RD_SOURCE_NONE)
         return rd_fail(err, RD_ERR_CONFIG,
                        "data.train is missing: it says what the simulated clients train on");
-    rd_status status = rd_source_load(&config->train, data, err);
+    rd_model *model = NULL;
+    rd_status status = rd_model_create(config->model, &model, err);
+    if (status == RD_OK)
+        status = rd_source_load(&config->train, model, data, err);
+    rd_model_free(model);
     if (status == RD_OK)
         status = rd_partition_create(&config->partition, data, clients, config->seed, partition, err);
     return status;

@@ -121,6 +121,28 @@ static void read_csv_keys(rd_fields *f, rd_source *s)
         s->separator = separator[0];
 }
 
+/* The keys that only a text knows. */
+static void read_text_keys(rd_fields *f, rd_source *s)
+{
+    static const char *const keys[] = {"group", "part", "test_share", "stride"};
+    static const char *const groups[] = {"none", "speaker"};
+    static const char *const parts[] = {
+        [RD_TEXT_ALL] = "all", [RD_TEXT_TRAIN] = "train", [RD_TEXT_TEST] = "test"};
+    int group = 0, part = RD_TEXT_ALL;
+    uint64_t stride = 0;
+    bool allowed = s->format == RD_SOURCE_TEXT || s->format == RD_SOURCE_NONE;
+    for (size_t i = 0; i < COUNT_OF(keys); i++)
+        rd_fields_only(f, keys[i], allowed, "for \"format\": \"text\"");
+    rd_fields_choice(f, "group", groups, COUNT_OF(groups), &group);
+    rd_fields_choice(f, "part", parts, COUNT_OF(parts), &part);
+    rd_fields_only(f, "test_share", part != RD_TEXT_ALL, "with \"part\": \"train\" or \"test\"");
+    rd_fields_number(f, "test_share", 0.0, 0.9, true, &s->text.test_share);
+    rd_fields_count(f, "stride", 1, 1000000, &stride);
+    s->text.speakers = group == 1;
+    s->text.part = (rd_text_part)part;
+    s->text.stride = (size_t)stride;
+}
+
 static rd_status read_source(rd_fields *data, const char *name, const char *path, const char *folder,
                              rd_source *s)
 {
@@ -128,7 +150,8 @@ static rd_status read_source(rd_fields *data, const char *name, const char *path
                                           [RD_SOURCE_IDX] = "idx",
                                           [RD_SOURCE_CSV] = "csv",
                                           [RD_SOURCE_LEAF] = "leaf",
-                                          [RD_SOURCE_SAFETENSORS] = "safetensors"};
+                                          [RD_SOURCE_SAFETENSORS] = "safetensors",
+                                          [RD_SOURCE_TEXT] = "text"};
     rd_fields f = rd_fields_section(data, name, path);
     char file[RD_SOURCE_PATH_MAX] = "", labels[RD_SOURCE_PATH_MAX] = "";
     int format = RD_SOURCE_NONE;
@@ -141,6 +164,7 @@ static rd_status read_source(rd_fields *data, const char *name, const char *path
     bool given = rd_fields_has(&f, "format");
     if (file[0] == '\0') {
         read_csv_keys(&f, s); /* what is wrong is the path, not they */
+        read_text_keys(&f, s);
         return rd_fields_finish(&f);
     }
     if (f.status != RD_OK || resolve(&f, "path", folder, file) != RD_OK ||
@@ -155,6 +179,7 @@ static rd_status read_source(rd_fields *data, const char *name, const char *path
     if (labels[0] != '\0')
         memcpy(s->labels_path, labels, sizeof labels);
     read_csv_keys(&f, s);
+    read_text_keys(&f, s);
     return rd_fields_finish(&f);
 }
 

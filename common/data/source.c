@@ -56,10 +56,13 @@ rd_status rd_source_from_path(const char *path, rd_source *out, rd_error *err)
                        sizeof out->path - 1);
     strcpy(out->path, path);
     strcpy(out->label_column, "-1");
+    out->text.test_share = 0.1;
     out->separator = has_ending(path, ".tsv") ? '\t' : ',';
     if (has_ending(path, ".csv") || has_ending(path, ".tsv") || has_ending(path, ".data")) {
         out->format = RD_SOURCE_CSV;
         out->header = begins_with_names(path, out->separator);
+    } else if (has_ending(path, ".txt")) {
+        out->format = RD_SOURCE_TEXT;
     } else if (has_ending(path, ".json") || (stat(path, &info) == 0 && S_ISDIR(info.st_mode))) {
         out->format = RD_SOURCE_LEAF;
     } else if (has_ending(path, ".safetensors")) {
@@ -73,7 +76,18 @@ rd_status rd_source_from_path(const char *path, rd_source *out, rd_error *err)
     return RD_OK;
 }
 
-rd_status rd_source_load(const rd_source *source, rd_dataset *out, rd_error *err)
+static rd_status load_text(const rd_source *source, const rd_model *m, rd_dataset *out, rd_error *err)
+{
+    rd_input in;
+    rd_status status = rd_input_open(&in, source->path, err);
+    if (status != RD_OK)
+        return status;
+    status = rd_text_read(&in, &source->text, m, out, err);
+    rd_input_close(&in);
+    return status;
+}
+
+rd_status rd_source_load(const rd_source *source, const rd_model *m, rd_dataset *out, rd_error *err)
 {
     memset(out, 0, sizeof *out);
     switch (source->format) {
@@ -85,6 +99,8 @@ rd_status rd_source_load(const rd_source *source, rd_dataset *out, rd_error *err
         return rd_leaf_load(source, out, err);
     case RD_SOURCE_SAFETENSORS:
         return rd_dataset_file_load(source, out, err);
+    case RD_SOURCE_TEXT:
+        return load_text(source, m, out, err);
     case RD_SOURCE_NONE:
         break;
     }

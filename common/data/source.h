@@ -4,6 +4,7 @@
  *   idx          images and labels, plain or gzipped           (MNIST, Fashion-MNIST)
  *   csv          a table, with or without a header             (UCI tables)
  *   leaf         LEAF JSON: users, user_data                   (Caldas et al. 2018)
+ *   text         a text in UTF-8, for language models        (text.h)
  *   safetensors  "x" U8 or F32, "y" I32 or F32                 (what `rondo-sim partition` writes)
  */
 #ifndef RONDO_DATA_SOURCE_H
@@ -13,6 +14,7 @@
 
 #include "core/error.h"
 #include "data/dataset.h"
+#include "data/text.h"
 
 typedef enum rd_source_format {
     RD_SOURCE_NONE = 0, /* not given */
@@ -20,6 +22,7 @@ typedef enum rd_source_format {
     RD_SOURCE_CSV,
     RD_SOURCE_LEAF,
     RD_SOURCE_SAFETENSORS,
+    RD_SOURCE_TEXT,
 } rd_source_format;
 
 #define RD_SOURCE_PATH_MAX 1024
@@ -36,20 +39,23 @@ typedef struct rd_source {
     bool header;                             /* csv: the first line holds names */
     char separator;                          /* csv: ',' unless told otherwise */
     bool standardise; /* csv: features to mean 0 and standard deviation 1 over this file */
-    bool regression;  /* csv: labels are real targets, not classes (csv.c says what makes a class) */
+    rd_text_options text;
+    bool regression; /* csv: labels are real targets, not classes (csv.c says what makes a class) */
 } rd_source;
 
 /* Describes a file by its name, setting all of *out: .csv/.tsv/.data, .json or a folder (leaf), .safetensors,
- * else idx; each may be followed by .gz, safetensors excepted. For idx, labels_path is derived from the
+ * .txt, else idx; each may be followed by .gz, safetensors excepted. For idx, labels_path is derived from the
  * images' name ("train-images-idx3" -> "train-labels-idx1"; left empty where that cannot be done). For a
  * table, the separator is ',' (.tsv: a tab), the label is the last column, and `header` says whether no field
  * of the first line is a number. The file need not exist: rd_source_load reports that. RD_ERR_DATA: path
  * empty or too long. */
 rd_status rd_source_from_path(const char *path, rd_source *out, rd_error *err) RD_MUST_CHECK;
 
-/* Reads it all. err names the file, and for text the line: "wine.csv: line 17: column 4 ('abc') is not a
- * number". A file that is missing or wrong is RD_ERR_DATA; *out is then empty. */
-rd_status rd_source_load(const rd_source *source, rd_dataset *out, rd_error *err) RD_MUST_CHECK;
+/* Reads it all. m is the model that the samples are for; only a text needs it. err names the file, and for
+ * text the line: "wine.csv: line 17: column 4 ('abc') is not a number". A file that is missing or wrong is
+ * RD_ERR_DATA; *out is then empty. */
+rd_status rd_source_load(const rd_source *source, const rd_model *m, rd_dataset *out,
+                         rd_error *err) RD_MUST_CHECK;
 
 /* The readers behind rd_source_load, one file each (idx.c, csv.c, leaf.c, dataset_file.c). */
 rd_status rd_idx_load(const rd_source *source, rd_dataset *out, rd_error *err) RD_MUST_CHECK;

@@ -381,7 +381,7 @@ static rd_status load_test_set(rd_run *run, rd_error *err)
     rd_training evaluation_only = {.batch_size = 1};
     if (run->config->test.format == RD_SOURCE_NONE)
         return RD_OK;
-    rd_status status = rd_source_load(&run->config->test, &run->test, err);
+    rd_status status = rd_source_load(&run->config->test, run->model, &run->test, err);
     if (status == RD_OK)
         status = rd_data_check(run->model, &run->test, "data.test", err);
     if (status != RD_OK)

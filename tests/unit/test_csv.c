@@ -256,7 +256,7 @@ Test(csv, files_and_their_names)
     cr_assert_eq(source.format, RD_SOURCE_CSV);
     cr_assert(source.header);
     cr_assert_eq(source.separator, ',');
-    cr_assert_eq(rd_source_load(&source, &d, &err), RD_OK, "%s", err.message);
+    cr_assert_eq(rd_source_load(&source, NULL, &d, &err), RD_OK, "%s", err.message);
     expect_features(&d, 1, 2, (float[]){1, 2});
     rd_dataset_free(&d);
 
@@ -269,18 +269,18 @@ Test(csv, files_and_their_names)
     cr_assert_eq(rd_source_from_path(path, &source, &err), RD_OK);
     cr_assert_eq(source.separator, '\t');
     cr_assert(source.header);
-    cr_assert_eq(rd_source_load(&source, &d, &err), RD_OK, "%s", err.message);
+    cr_assert_eq(rd_source_load(&source, NULL, &d, &err), RD_OK, "%s", err.message);
     expect_features(&d, 1, 2, (float[]){1, 2});
     rd_dataset_free(&d);
 
     cr_assert_eq(rd_source_from_path("nowhere.csv.gz", &source, &err), RD_OK);
     cr_assert_eq(source.format, RD_SOURCE_CSV);
-    expect_error(rd_source_load(&source, &d, why), RD_ERR_DATA, "nowhere.csv.gz: No such file or directory");
+    expect_error(rd_source_load(&source, NULL, &d, why), RD_ERR_DATA, "nowhere.csv.gz: No such file or directory");
 
     cr_assert_eq(rd_source_from_path("mine.safetensors", &source, &err), RD_OK);
     cr_assert_eq(source.format, RD_SOURCE_SAFETENSORS);
-    expect_error(rd_source_load(&source, &d, why), RD_ERR_DATA,
+    expect_error(rd_source_load(&source, NULL, &d, why), RD_ERR_DATA,
                  "mine.safetensors: No such file or directory");
     expect_error(rd_source_from_path("", &source, why), RD_ERR_DATA, "a path of 1 to 1023 characters");
-    expect_error(rd_source_load(&(rd_source){0}, &d, why), RD_ERR_DATA, "no data file was named");
+    expect_error(rd_source_load(&(rd_source){0}, NULL, &d, why), RD_ERR_DATA, "no data file was named");
 }
