@@ -12,6 +12,9 @@ rd_status inspect_rounds(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_clients(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_model(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_plot(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
+rd_status inspect_export(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
+rd_status inspect_sample(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
+rd_status inspect_vocabulary(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 
 /* Parses a command line with exactly one operand, which messages call `what` ("DIR, a state directory").
  * *operand stays NULL where --help was answered: then there is nothing left to do. */

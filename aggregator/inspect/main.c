@@ -9,10 +9,10 @@ static const struct {
     const char *name;
     rd_status (*run)(int argc, char **argv, rd_error *err);
 } commands[] = {
-    {"rounds", inspect_rounds},
-    {"clients", inspect_clients},
-    {"model", inspect_model},
-    {"plot", inspect_plot},
+    {"rounds", inspect_rounds},         {"clients", inspect_clients},
+    {"model", inspect_model},           {"plot", inspect_plot},
+    {"export", inspect_export},         {"sample", inspect_sample},
+    {"vocabulary", inspect_vocabulary},
 };
 
 static const rd_option no_options[] = {{.kind = RD_OPTION_END}};
@@ -26,7 +26,11 @@ static const rd_command program = {
         "  rounds DIR    loss, accuracy, participants and cost, round by round\n"
         "  clients DIR   what each client contributed, in all or in one round\n"
         "  plot DIR      a picture of loss and accuracy by round\n"
-        "  model FILE    the tensors of a model file (any safetensors file)\n\n"
+        "  model DIR     the layers of a run's model: shapes, parameters, FLOPs, memory\n"
+        "  model FILE    the tensors of a model file (any safetensors file)\n"
+        "  export DIR    a run's model as one file, frozen part and LoRA included\n"
+        "  sample DIR    text from a run's language model\n"
+        "  vocabulary FILE   the symbols of a text, as model.input.vocabulary wants them\n\n"
         "`rondo-inspect COMMAND --help` describes a command's options.",
     .options = no_options,
     .footer = INSPECT_EXIT_CODES,
@@ -75,7 +79,7 @@ static rd_status no_command(int argc, char **argv, rd_error *err)
     case RD_PARSE_RUN:
         break;
     }
-    return rd_fail(err, RD_ERR_USAGE, "a command is needed: rounds, clients, plot or model (see --help)");
+    return rd_fail(err, RD_ERR_USAGE, "a command is needed, such as rounds (see --help)");
 }
 
 int main(int argc, char **argv)
@@ -88,9 +92,10 @@ int main(int argc, char **argv)
     if (i < known)
         status = commands[i].run(argc - 1, argv + 1, &error);
     else if (argc >= 2 && argv[1][0] != '-')
-        status =
-            rd_fail(&error, RD_ERR_USAGE,
-                    "there is no command '%s'; the commands are rounds, clients, plot and model", argv[1]);
+        status = rd_fail(&error, RD_ERR_USAGE,
+                         "there is no command '%s'; the commands are rounds, clients, plot, model, export, "
+                         "sample and vocabulary",
+                         argv[1]);
     else
         status = no_command(argc, argv, &error);
     if (status == RD_OK)

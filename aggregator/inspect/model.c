@@ -1,5 +1,5 @@
-/* model.c: `rondo-inspect model`: what is in a model file. Any safetensors file will do; its data pass
- * through one buffer, so a file of any size takes the same memory. */
+/* model.c: `rondo-inspect model`: what is in a model file (layers.c shows what a run's model is). Any
+ * safetensors file will do; its data pass through one buffer, so a file of any size takes the same memory. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include "export.h"
 #include "format/safetensors.h"
 #include "inspect.h"
+#include "run_model.h"
 #include "table.h"
 
 #define BUFFER 65536 /* bytes; a multiple of every element's size */
@@ -262,14 +263,18 @@ rd_status inspect_model(int argc, char **argv, rd_error *err)
         {.kind = RD_OPTION_FLAG, .name = "csv", .help = "print CSV, with full precision", .value = &csv},
         {.kind = RD_OPTION_FLAG,
          .name = "jsonl",
-         .help = "print JSON Lines, one object a tensor",
+         .help = "print JSON Lines, one object a layer or tensor",
          .value = &jsonl},
         {.kind = RD_OPTION_END},
     };
     const rd_command command = {
         .program = "rondo-inspect model",
-        .usage = "FILE [options]",
-        .summary = "Shows the tensors of a safetensors file: name, type, shape, number of parameters, bytes, "
+        .usage = "DIR|FILE [options]",
+        .summary = "Of a state directory or a run.json, shows the model layer by layer: what comes out, "
+                   "parameters, how many "
+                   "of them are trained, floating-point operations and memory a sample.\n"
+                   "Of a safetensors file, shows the tensors of a safetensors file: name, type, shape, "
+                   "number of parameters, bytes, "
                    "and the "
                    "smallest, mean and largest value. NaN and Inf are counted and left out of the three. The "
                    "model of a "
@@ -281,10 +286,15 @@ rd_status inspect_model(int argc, char **argv, rd_error *err)
     rd_safetensors file = {0};
     int fd = -1;
     export_kind kind;
-    rd_status status = inspect_parse(&command, argc, argv, "FILE, a safetensors file", &path, err);
+    rd_status status = inspect_parse(
+        &command, argc, argv, "DIR, a state directory, or FILE, a safetensors file or run.json", &path, err);
     if (status != RD_OK || path == NULL)
         return status;
     RD_TRY(export_choose(csv, jsonl, &kind, err));
+    if (inspect_names_a_plan(path)) {
+        status = inspect_layers(kind, path, err);
+        goto cleanup;
+    }
     RD_TRY(rd_safetensors_open(path, &file, &fd, err));
     RD_TRY(print_tensors(kind, fd, &file, path, err));
 cleanup:

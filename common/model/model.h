@@ -160,6 +160,11 @@ typedef struct rd_gradient_call {
  * alone in `into`. */
 void rd_model_backward(const rd_model *m, const rd_gradient_call *call, rd_workspace *w,
                        rd_batch_result *result);
+/* Takes the low-rank changes of model.fine_tuning.lora into the weights that they change (W + alpha / rank B
+ * A) and sets B to 0: the model computes what it did before, and its other tensors do so without it. */
+void rd_model_merge_lora(const rd_model *m, float *parameters);
+bool rd_tensor_is_lora(const rd_tensor *t);
+
 bool rd_model_drops(const rd_model *m); /* does a layer draw random numbers in training? */
 
 #endif

@@ -516,6 +516,8 @@ rd_status rd_model_create(const cJSON *section, rd_model **out, rd_error *err)
     RD_TRY(read_input(m, section, path, err));
     RD_TRY(read_loss(&m->loss, section, path, err));
     RD_TRY(rd_fine_tuning_read(section, path, &fine_tuning, err));
+    m->lora_scaling =
+        fine_tuning.lora_rank > 0 ? (float)(fine_tuning.lora_alpha / (double)fine_tuning.lora_rank) : 0.0f;
     RD_TRY(rd_plan_list(&plan, cJSON_GetObjectItemCaseSensitive(section, "layers"), "model.layers", "",
                         RD_LAYER_INPUT, &last, err));
     RD_TRY(check_output(m, path, err));

@@ -16,6 +16,7 @@ struct rd_model {
     rd_tensor *tensors; /* (tensor_count), by rising offset, without gaps; those that travel first */
     size_t tensor_count, shared_tensors;
     size_t parameter_count, shared_count;
+    float lora_scaling; /* alpha / rank; 0: no LoRA */
 
     /* Gradients of the layers' outputs lie in slots that are used again as soon as they are free. */
     size_t *slot_of;   /* (layer_count) */

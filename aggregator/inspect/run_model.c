@@ -1,0 +1,73 @@
+/* run_model.c: see run_model.h. */
+#include "run_model.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "config/config.h"
+#include "run/model_file.h"
+#include "store/store.h"
+
+static rd_status plan(rd_store *store, rd_model **out, rd_error *err)
+{
+    rd_run_record run = {0};
+    rd_status status = rd_store_run(store, &run, err);
+    if (status != RD_OK)
+        return status;
+    cJSON *config = cJSON_Parse(run.config_json);
+    status = rd_model_create(cJSON_GetObjectItemCaseSensitive(config, "model"), out, err);
+    cJSON_Delete(config);
+    rd_run_record_free(&run);
+    return status;
+}
+
+static bool remember(const rd_round_record *record, void *user)
+{
+    if (record->aggregated || record->round == 0)
+        *(uint64_t *)user = record->round;
+    return true;
+}
+
+rd_status run_model_load(const char *directory, uint64_t round, run_model *out, rd_error *err)
+{
+    rd_status status = RD_OK;
+    rd_store *store = NULL;
+    char path[RD_SOURCE_PATH_MAX];
+    memset(out, 0, sizeof *out);
+    RD_TRY(rd_store_open_reader(directory, &store, err));
+    RD_TRY(plan(store, &out->model, err));
+    out->round = round;
+    if (round == UINT64_MAX)
+        RD_TRY(rd_store_rounds(store, 0, remember, &out->round, err));
+    out->parameters = malloc(rd_model_parameter_count(out->model) * sizeof *out->parameters);
+    if (out->parameters == NULL)
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters",
+                       rd_model_parameter_count(out->model)));
+    rd_store_model_path(store, out->round, path, sizeof path);
+    RD_TRY(rd_model_file_read(out->model, RD_TENSORS_SHARED, path, out->parameters, err));
+    if (rd_model_set_size(out->model, RD_TENSORS_FROZEN) > 0) {
+        rd_store_frozen_path(store, path, sizeof path);
+        RD_TRY(rd_model_file_read(out->model, RD_TENSORS_FROZEN, path, out->parameters, err));
+    }
+cleanup:
+    rd_store_close(store);
+    if (status != RD_OK)
+        run_model_free(out);
+    return status;
+}
+
+void run_model_free(run_model *m)
+{
+    rd_model_free(m->model);
+    free(m->parameters);
+    memset(m, 0, sizeof *m);
+}
+
+bool inspect_names_a_plan(const char *path)
+{
+    struct stat info;
+    size_t length = strlen(path);
+    return (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) ||
+           (length > 5 && strcmp(path + length - 5, ".json") == 0);
+}
