@@ -16,24 +16,106 @@
 #define MAX_CONFIG_BYTES (1 << 20)
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
+static rd_status read_schedule(rd_fields *training, rd_schedule *s)
+{
+    static const char *const kinds[] = {[RD_SCHEDULE_CONSTANT] = "constant",
+                                        [RD_SCHEDULE_EXPONENTIAL] = "exponential",
+                                        [RD_SCHEDULE_STEP] = "step",
+                                        [RD_SCHEDULE_COSINE] = "cosine"};
+    rd_fields f = rd_fields_section(training, "schedule", "training.schedule");
+    int kind = RD_SCHEDULE_CONSTANT;
+    rd_fields_choice(&f, "type", kinds, COUNT_OF(kinds), &kind);
+    bool decays = kind == RD_SCHEDULE_EXPONENTIAL || kind == RD_SCHEDULE_STEP;
+    rd_fields_only(&f, "decay", decays, "with \"type\": \"exponential\" or \"step\"");
+    rd_fields_only(&f, "every", kind == RD_SCHEDULE_STEP, "with \"type\": \"step\"");
+    rd_fields_only(&f, "final", kind == RD_SCHEDULE_COSINE, "with \"type\": \"cosine\"");
+    if (decays)
+        rd_fields_require(&f, "decay");
+    if (kind == RD_SCHEDULE_STEP)
+        rd_fields_require(&f, "every");
+    *s = (rd_schedule){.kind = (rd_schedule_kind)kind, .decay = 1, .every = 1};
+    rd_fields_number(&f, "decay", 0.0, 1.0, true, &s->decay);
+    rd_fields_count(&f, "every", 1, 1000000000, &s->every);
+    rd_fields_number(&f, "final", 0.0, 1.0, false, &s->final);
+    rd_fields_count(&f, "warmup_rounds", 0, 1000000000, &s->warmup);
+    return rd_fields_finish(&f);
+}
+
+static void read_skips(rd_fields *f, rd_training *t)
+{
+    const cJSON *list = rd_fields_item(f, "weight_decay_skips", false), *item;
+    if (list == NULL)
+        return;
+    bool good = cJSON_IsArray(list) && cJSON_GetArraySize(list) <= RD_DECAY_SKIPS;
+    cJSON_ArrayForEach(item, list) good =
+        good && cJSON_IsString(item) && strlen(item->valuestring) < RD_TENSOR_NAME_MAX;
+    if (!good) {
+        rd_fields_fail(f, "weight_decay_skips",
+                       "a list of at most 8 names of tensors, which may hold * and ?");
+        return;
+    }
+    cJSON_ArrayForEach(item, list)(void)
+        snprintf(t->decay_skips[t->decay_skip_count++], RD_TENSOR_NAME_MAX, "%s", item->valuestring);
+}
+
+/* What only some optimizers know. */
+static void read_optimizer(rd_fields *f, rd_training *t)
+{
+    static const char *const names[] = {[RD_OPTIMIZER_SGD] = "sgd",
+                                        [RD_OPTIMIZER_ADAM] = "adam",
+                                        [RD_OPTIMIZER_ADAMW] = "adamw",
+                                        [RD_OPTIMIZER_ADAGRAD] = "adagrad",
+                                        [RD_OPTIMIZER_RMSPROP] = "rmsprop"};
+    int kind = RD_OPTIMIZER_SGD;
+    rd_fields_choice(f, "optimizer", names, COUNT_OF(names), &kind);
+    t->optimizer = (rd_optimizer_kind)kind;
+    bool adam = kind == RD_OPTIMIZER_ADAM || kind == RD_OPTIMIZER_ADAMW, sgd = kind == RD_OPTIMIZER_SGD;
+    double momentum = 0.0, beta1 = 0.9, beta2 = 0.999, alpha = 0.99,
+           epsilon = kind == RD_OPTIMIZER_ADAGRAD ? 1e-10 : 1e-8;
+    rd_fields_only(f, "momentum", sgd || kind == RD_OPTIMIZER_RMSPROP,
+                   "with \"optimizer\": \"sgd\" or \"rmsprop\"");
+    rd_fields_only(f, "nesterov", sgd, "with \"optimizer\": \"sgd\"");
+    rd_fields_only(f, "beta1", adam, "with \"optimizer\": \"adam\" or \"adamw\"");
+    rd_fields_only(f, "beta2", adam, "with \"optimizer\": \"adam\" or \"adamw\"");
+    rd_fields_only(f, "alpha", kind == RD_OPTIMIZER_RMSPROP, "with \"optimizer\": \"rmsprop\"");
+    rd_fields_only(f, "epsilon", !sgd, "with another \"optimizer\" than \"sgd\"");
+    rd_fields_number(f, "momentum", 0.0, 0.999999, false, &momentum);
+    rd_fields_bool(f, "nesterov", &t->nesterov);
+    rd_fields_number(f, "beta1", 0.0, 0.999999, false, &beta1);
+    rd_fields_number(f, "beta2", 0.0, 0.999999, false, &beta2);
+    rd_fields_number(f, "alpha", 0.0, 0.999999, false, &alpha);
+    rd_fields_number(f, "epsilon", 0.0, 1.0, true, &epsilon);
+    if (t->nesterov && momentum == 0.0)
+        rd_fields_fail(f, "nesterov", "momentum above 0 beside it");
+    t->momentum = (float)momentum;
+    t->beta1 = (float)beta1;
+    t->beta2 = (float)beta2;
+    t->alpha = (float)alpha;
+    t->epsilon = (float)epsilon;
+}
+
 static rd_status read_training(rd_fields *top, rd_training *t)
 {
     rd_fields f = rd_fields_section(top, "training", "training");
-    double rate = 0.0, decay = 1.0, momentum = 0.0, weight_decay = 0.0;
+    double rate = 0.0, weight_decay = 0.0, clip = 0.0;
     uint64_t epochs = 1, batch = 32;
+    *t = (rd_training){.epochs = 1};
     rd_fields_number(&f, "learning_rate", 0.0, 1e6, true, &rate);
     rd_fields_count(&f, "epochs", 1, 1000000, &epochs);
     rd_fields_count(&f, "batch_size", 0, 1000000, &batch);
-    rd_fields_number(&f, "learning_rate_decay", 0.0, 1.0, true, &decay);
-    rd_fields_number(&f, "momentum", 0.0, 0.999999, false, &momentum);
     rd_fields_number(&f, "weight_decay", 0.0, 1e6, false, &weight_decay);
-    *t = (rd_training){.epochs = (uint32_t)epochs,
-                       .batch_size = (uint32_t)batch,
-                       .learning_rate = (float)rate,
-                       .learning_rate_decay = (float)decay,
-                       .momentum = (float)momentum,
-                       .weight_decay = (float)weight_decay};
-    return rd_fields_finish(&f);
+    rd_fields_number(&f, "clip_norm", 0.0, 1e9, true, &clip);
+    read_optimizer(&f, t);
+    read_skips(&f, t);
+    t->epochs = (uint32_t)epochs;
+    t->batch_size = (uint32_t)batch;
+    t->learning_rate = (float)rate;
+    t->weight_decay = (float)weight_decay;
+    t->clip_norm = (float)clip;
+    rd_status status = f.status;
+    if (status == RD_OK)
+        status = read_schedule(&f, &t->schedule);
+    return status == RD_OK ? rd_fields_finish(&f) : status;
 }
 
 static rd_status read_strategy(rd_fields *top, char name[32])
@@ -258,6 +340,7 @@ static rd_status read_top(rd_fields *f, const char *folder, rd_config *out)
     const cJSON *model = rd_fields_item(f, "model", true);
     RD_TRY(f->status);
     RD_TRY(read_training(f, &out->training));
+    out->training.schedule.rounds = out->rounds;
     RD_TRY(read_strategy(f, out->strategy));
     RD_TRY(read_cohort(f, &out->cohort));
     RD_TRY(read_evaluation(f, out));

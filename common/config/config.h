@@ -27,8 +27,7 @@ typedef struct rd_config {
     char name[RD_RUN_NAME_MAX]; /* "name"; default "run" */
     uint64_t seed;              /* "seed"; default 1 */
     uint64_t rounds;            /* "rounds", 1 to 10^9; required */
-    rd_training training; /* "training"; learning_rate required; epochs 1, batch_size 32, decay 1, momentum 0,
-                             weight_decay 0 */
+    rd_training training; /* "training"; learning_rate required where there are gradients; epochs 1, batch_size 32 */
     rd_cohort_config cohort;                /* "cohort" */
     rd_client_evaluation client_evaluation; /* "evaluation.train_loss", "evaluation.holdout" */
     uint64_t evaluation_every; /* "evaluation.every": rounds between evaluations on data.test (1); the last

@@ -12,6 +12,7 @@
  *
  * Every choice here follows from the task and the client's rows alone, never from the trainer's size or past:
  * the same client computes the same bits in a simulation and on its own machine. */
+#include <fnmatch.h>
 #include <math.h>
 #include <string.h>
 
@@ -57,26 +58,59 @@ typedef struct session {
     rd_trainer *trainer;
     const rd_training *training;
     const rd_dataset *data;
-    float learning_rate; /* of this round */
-    float *parameters;   /* trained in place */
+    double learning_rate; /* of this round */
+    uint64_t steps;       /* so far in this round */
+    float *parameters;    /* trained in place */
     rd_random dropout;
     size_t predictions; /* so far in this epoch */
 } session;
 
-/* Runs of trained tensors, one after another: statistics in between are not the optimizer's. */
-static void update_trained(const session *s)
+/* Is weight decay for this tensor? */
+static float decay_of(const rd_training *t, const rd_tensor *tensor)
+{
+    for (size_t i = 0; i < t->decay_skip_count; i++)
+        if (fnmatch(t->decay_skips[i], tensor->name, 0) == 0)
+            return 0.0f;
+    return t->weight_decay;
+}
+
+/* The gradient's length over all that is trained, and what to multiply it with. */
+static float clip_factor(const rd_trainer *t, float most)
+{
+    size_t count;
+    double squares = 0;
+    const rd_tensor *tensors = rd_model_tensors(t->model, RD_TENSORS_SHARED, &count);
+    for (size_t k = 0; k < count; k++) {
+        const float *g = t->vectors + tensors[k].offset;
+        for (size_t i = 0; i < tensors[k].count && tensors[k].role == RD_TENSOR_TRAINED; i++)
+            squares += (double)g[i] * (double)g[i];
+    }
+    double factor = (double)most / (sqrt(squares) + 1e-6);
+    return factor < 1 ? (float)factor : 1.0f;
+}
+
+/* A step with the gradient that was collected: tensor by tensor, because statistics are not the optimizer's.
+ */
+static void make_step(session *s)
 {
     rd_trainer *t = s->trainer;
-    size_t count, first = 0;
+    const rd_optimizer *o = &rd_optimizers[s->training->optimizer];
+    size_t count, n = rd_model_set_size(t->model, RD_TENSORS_SHARED);
     const rd_tensor *tensors = rd_model_tensors(t->model, RD_TENSORS_SHARED, &count);
-    while (first < count) {
-        size_t last = first, elements = 0;
-        while (last < count && tensors[last].role == tensors[first].role)
-            elements += tensors[last++].count;
-        if (tensors[first].role == RD_TENSOR_TRAINED)
-            t->optimizer->update(s->training, s->learning_rate, elements,
-                                 s->parameters + tensors[first].offset, t->vectors + tensors[first].offset);
-        first = last;
+    float factor = s->training->clip_norm > 0.0f ? clip_factor(t, s->training->clip_norm) : 1.0f;
+    s->steps++;
+    for (size_t k = 0; k < count; k++) {
+        size_t at = tensors[k].offset;
+        if (tensors[k].role != RD_TENSOR_TRAINED)
+            continue;
+        for (size_t i = at; i < at + tensors[k].count && factor < 1.0f; i++)
+            t->vectors[i] *= factor;
+        rd_step step = {
+            s->training,      s->learning_rate,
+            s->steps,         decay_of(s->training, &tensors[k]),
+            tensors[k].count, s->parameters + at,
+            t->vectors + at,  {t->vectors + n + at, o->states > 1 ? t->vectors + 2 * n + at : NULL}};
+        o->step(&step);
     }
 }
 
@@ -84,7 +118,6 @@ static void update_trained(const session *s)
 static double train_batch(session *s, const uint32_t *rows, size_t B)
 {
     rd_trainer *t = s->trainer;
-    const rd_optimizer *o = t->optimizer;
     rd_rows all = rd_dataset_all_rows(s->data);
     rd_batch_result result;
     rd_gradient_call call = {.parameters = s->parameters,
@@ -93,7 +126,7 @@ static double train_batch(session *s, const uint32_t *rows, size_t B)
     s->predictions += call.predictions;
     if (call.predictions == 0)
         return 0; /* nothing in this batch is to be predicted */
-    if (B <= t->piece && o->in_place(s->training, s->learning_rate, &call.scale, &call.rate)) {
+    if (B <= t->piece && rd_optimizer_in_place(s->training, s->learning_rate, &call.scale, &call.rate)) {
         rd_trainer_load(t, s->data, all, rows, B);
         call.into = s->parameters;
         call.B = B;
@@ -107,14 +140,14 @@ static double train_batch(session *s, const uint32_t *rows, size_t B)
     for (size_t done = 0; done < B;) {
         size_t piece = B - done < t->piece ? B - done : t->piece;
         rd_trainer_load(t, s->data, all, rows + done, piece);
-        call.scale = done == 0 ? o->keep(s->training) : 1.0f;
+        call.scale = done == 0 ? 0.0f : 1.0f;
         call.B = piece;
         call.share = (float)piece / (float)B;
         rd_model_backward(t->model, &call, t->workspace, &result);
         loss += result.loss_sum;
         done += piece;
     }
-    update_trained(s);
+    make_step(s);
     return loss;
 }
 
@@ -134,7 +167,7 @@ static rd_status train(session *s, const rd_local_task *task, size_t rows, doubl
                 return rd_fail(err, RD_ERR_RANGE,
                                "round %llu, epoch %u: training diverged at learning rate %g: the loss is not "
                                "finite; a smaller training.learning_rate may help",
-                               (unsigned long long)task->round, epoch, (double)s->learning_rate);
+                               (unsigned long long)task->round, epoch, s->learning_rate);
         }
         *running_loss = s->predictions > 0 ? loss / (double)s->predictions : NAN;
     }
@@ -165,7 +198,7 @@ static double subtract(float *restrict delta, const float *restrict global, size
 }
 
 static rd_status check_delta(const rd_model *m, const float *delta, const rd_local_task *task,
-                             float learning_rate, rd_error *err)
+                             double learning_rate, rd_error *err)
 {
     size_t n = rd_model_set_size(m, RD_TENSORS_SHARED), count;
     size_t unfit = rd_exact_find_unfit(delta, n);
@@ -178,8 +211,8 @@ static rd_status check_delta(const rd_model *m, const float *delta, const rd_loc
         err, RD_ERR_RANGE,
         "round %llu, after epoch %u: training diverged at learning rate %g: element %zu of %s changed "
         "by %g; a smaller training.learning_rate may help",
-        (unsigned long long)task->round, task->training->epochs, (double)learning_rate,
-        unfit - tensor->offset, tensor->name, (double)delta[unfit]);
+        (unsigned long long)task->round, task->training->epochs, learning_rate, unfit - tensor->offset,
+        tensor->name, (double)delta[unfit]);
 }
 
 /* ---- the round ---- */
@@ -192,8 +225,8 @@ static rd_status check_task(const rd_trainer *t, const rd_training *training, si
         return rd_fail(err, RD_ERR_DATA, "there is no sample to train on");
     if (rows > t->most_rows)
         return rd_fail(err, RD_ERR_INTERNAL, "a trainer for %zu samples was given %zu", t->most_rows, rows);
-    if (t->vectors == NULL && (batch > t->piece || !t->optimizer->in_place(training, 0.0f, &scale, &rate)))
-        return rd_fail(err, RD_ERR_INTERNAL, "a trainer was made for another momentum or batch size");
+    if (t->vectors == NULL && (batch > t->piece || !rd_optimizer_in_place(training, 0, &scale, &rate)))
+        return rd_fail(err, RD_ERR_INTERNAL, "a trainer was made for another optimizer or batch size");
     return RD_OK;
 }
 
@@ -201,11 +234,11 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_
                              const float *global, float *delta, rd_report *report, rd_error *err)
 {
     const rd_training *training = task->training;
-    double decay = pow((double)training->learning_rate_decay, (double)(task->round - 1));
     session s = {.trainer = t,
                  .training = training,
                  .data = d,
-                 .learning_rate = (float)((double)training->learning_rate * decay),
+                 .learning_rate =
+                     (double)training->learning_rate * rd_schedule_factor(&training->schedule, task->round),
                  .parameters = delta,
                  .dropout = rd_random_stream(task->seed, RD_PURPOSE_DROPOUT, task->round, task->client_key)};
     size_t shared = rd_model_set_size(t->model, RD_TENSORS_SHARED), all = rd_model_parameter_count(t->model);
@@ -229,7 +262,7 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_
     }
     memcpy(delta, global, all * sizeof *delta);
     if (t->vectors != NULL)
-        memset(t->vectors, 0, t->optimizer->vectors * all * sizeof *t->vectors);
+        memset(t->vectors, 0, rd_optimizer_vectors(training) * shared * sizeof *t->vectors);
     RD_TRY(train(&s, task, kept, &report->running_loss, err));
     report->delta_norm = subtract(delta, global, shared);
     status = check_delta(t->model, delta, task, s.learning_rate, err);

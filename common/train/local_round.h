@@ -12,16 +12,36 @@
 #include "core/exact_sum.h"
 #include "data/dataset.h"
 #include "model/model.h"
+#include "train/schedule.h"
+
+typedef enum rd_optimizer_kind {
+    RD_OPTIMIZER_SGD,
+    RD_OPTIMIZER_ADAM,
+    RD_OPTIMIZER_ADAMW,
+    RD_OPTIMIZER_ADAGRAD,
+    RD_OPTIMIZER_RMSPROP,
+} rd_optimizer_kind;
+
+#define RD_DECAY_SKIPS 8
 
 /* run.json "training" */
 typedef struct rd_training {
-    uint32_t epochs;           /* E, local epochs */
-    uint32_t batch_size;       /* B; 0 = the client's whole data as one batch */
-    float learning_rate;       /* at round 1 */
-    float learning_rate_decay; /* the rate of round r is learning_rate * decay^(r-1); 1 = constant */
-    float momentum; /* SGD with (heavy-ball) momentum as in PyTorch: v = mu v + g; w -= lr v; v starts at 0
-                       each round */
-    float weight_decay; /* L2: g += decay * w */
+    uint32_t epochs;     /* E, local epochs */
+    uint32_t batch_size; /* B; 0 = the client's whole data as one batch */
+    float learning_rate; /* before the schedule */
+    rd_schedule schedule;
+    rd_optimizer_kind optimizer; /* its memory starts from zero in every round */
+    float momentum;              /* sgd, rmsprop */
+    bool nesterov;               /* sgd */
+    float beta1, beta2;          /* adam, adamw */
+    float alpha;                 /* rmsprop */
+    float epsilon;               /* all but sgd */
+    float weight_decay;          /* L2: g += decay * w; adamw: w -= lr * decay * w */
+    char decay_skips[RD_DECAY_SKIPS]
+                    [RD_TENSOR_NAME_MAX]; /* weight_decay is not for tensors of these names (*, ?) */
+    size_t decay_skip_count;
+    float clip_norm; /* a mini-batch's gradient is scaled down to this Euclidean norm where it is longer; 0:
+                        never */
 } rd_training;
 
 /* run.json "evaluation", the part that clients carry out */

@@ -1,9 +1,13 @@
 /* optimizer.h: how a gradient changes the parameters.
  *
- * An optimizer is one file that offers one rd_optimizer. Two ways lead through it. Where a step is linear in
- * the gradient and needs no memory, the backward pass adds the gradient straight to the parameters (in_place)
- * and no gradient vector exists. Otherwise the trainer collects the gradient of the mini-batch in a vector,
- * piece by piece where the batch is large, and update does the rest. */
+ * An optimizer is one file that offers one rd_optimizer, and a line in the table in optimizer.c. Its
+ * definitions are PyTorch's. What it remembers (momentum, squares) starts from zero in every round: clients
+ * keep nothing between rounds.
+ *
+ * Two ways lead through a step. Plain SGD is linear in the gradient and needs no memory: the backward pass
+ * adds the gradient straight to the parameters, and no gradient vector exists (rd_optimizer_in_place).
+ * Otherwise the trainer collects the gradient of the mini-batch in a vector, clips it where that is asked
+ * for, and calls step. */
 #ifndef RONDO_TRAIN_OPTIMIZER_H
 #define RONDO_TRAIN_OPTIMIZER_H
 
@@ -12,21 +16,30 @@
 
 #include "train/local_round.h"
 
+/* Some parameters on their way through a step. */
+typedef struct rd_step {
+    const rd_training *training;
+    double rate;     /* of this round */
+    uint64_t number; /* of the step in this round: 1, 2, ... */
+    float decay;     /* weight decay of these parameters */
+    size_t n;
+    float *restrict p; /* (n) parameters */
+    float *restrict g; /* (n) gradient; may be overwritten */
+    float *state[2];   /* (n) each, as many as the optimizer has */
+} rd_step;
+
 typedef struct rd_optimizer {
     const char *name;
-
-    /* Can a step be p = scale * p + rate * dL/dp? Gives both numbers if so. */
-    bool (*in_place)(const rd_training *t, float learning_rate, float *scale, float *rate);
-
-    /* Vectors of the parameters' size that update works with, zero at the start of a round. The first is the
-     * gradient's: before update it becomes keep * itself + dL/dp. */
-    size_t vectors;
-    float (*keep)(const rd_training *t);
-
-    /* parameters (n), vectors (vectors, n) */
-    void (*update)(const rd_training *t, float learning_rate, size_t n, float *parameters, float *vectors);
+    size_t states; /* vectors that it remembers */
+    void (*step)(const rd_step *s);
 } rd_optimizer;
 
-extern const rd_optimizer rd_sgd;
+extern const rd_optimizer rd_optimizers[];     /* in the order of rd_optimizer_kind */
+extern const char *const rd_optimizer_names[]; /* the same; ends with NULL */
+
+/* Can every step be p = scale * p + rate * dL/dp? Gives both numbers if so. */
+bool rd_optimizer_in_place(const rd_training *t, double learning_rate, float *scale, float *rate);
+/* Vectors of the size of what travels: the gradient's and the optimizer's own. */
+size_t rd_optimizer_vectors(const rd_training *t);
 
 #endif

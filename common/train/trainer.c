@@ -33,24 +33,24 @@ typedef struct needs {
     bool vectors;                         /* not every step can be made in place */
 } needs;
 
-static needs needs_of(const rd_model *m, const rd_optimizer *o, const rd_training *t, size_t most_rows)
+static needs needs_of(const rd_model *m, const rd_training *t, size_t most_rows)
 {
     float scale, rate;
     needs n = {.piece = training_piece(m, t), .evaluation_batch = rd_evaluation_batch(m)};
     size_t largest_batch = t->batch_size == 0 || t->batch_size > most_rows ? most_rows : t->batch_size;
     n.most = n.piece > n.evaluation_batch ? n.piece : n.evaluation_batch;
-    n.vectors = largest_batch > n.piece || !o->in_place(t, 0.0f, &scale, &rate);
+    n.vectors = largest_batch > n.piece || !rd_optimizer_in_place(t, 0, &scale, &rate);
     return n;
 }
 
 rd_status rd_trainer_check_memory(const rd_model *m, const rd_training *training, size_t most_rows,
                                   unsigned trainers, rd_error *err)
 {
-    const rd_optimizer *o = &rd_sgd;
-    needs n = needs_of(m, o, training, most_rows);
+    needs n = needs_of(m, training, most_rows);
     double have = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    double vectors =
-        (double)(1 + (n.vectors ? o->vectors : 0)) * (double)rd_model_parameter_count(m) * sizeof(float);
+    double vectors = (double)rd_model_parameter_count(m) * sizeof(float) +
+                     (double)(n.vectors ? rd_optimizer_vectors(training) : 0) *
+                         (double)rd_model_set_size(m, RD_TENSORS_SHARED) * sizeof(float);
     double need = (double)trainers * ((double)rd_workspace_bytes(m, n.most) + vectors);
     if (need <= have)
         return RD_OK;
@@ -80,9 +80,8 @@ rd_status rd_trainer_create(const rd_model *m, const rd_training *training, size
     if (openblas_set_num_threads != NULL)
         openblas_set_num_threads(1);
     t->model = m;
-    t->optimizer = &rd_sgd;
     t->most_rows = most_rows;
-    needs n = needs_of(m, t->optimizer, training, most_rows);
+    needs n = needs_of(m, training, most_rows);
     t->evaluation_batch = n.evaluation_batch;
     t->piece = n.piece;
     RD_TRY(rd_trainer_check_memory(m, training, most_rows, 1, err));
@@ -91,7 +90,8 @@ rd_status rd_trainer_create(const rd_model *m, const rd_training *training, size
     if (t->rows == NULL || t->pick == NULL)
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory to shuffle %zu rows", most_rows));
     if (n.vectors) {
-        t->vectors = calloc(rd_model_parameter_count(m), t->optimizer->vectors * sizeof *t->vectors);
+        t->vectors = calloc(rd_model_set_size(m, RD_TENSORS_SHARED),
+                            rd_optimizer_vectors(training) * sizeof *t->vectors);
         if (t->vectors == NULL)
             RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the gradient of %zu parameters",
                            rd_model_parameter_count(m)));

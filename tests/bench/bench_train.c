@@ -162,7 +162,6 @@ int main(void)
     cJSON_Delete(json);
 
     worker kind = {.model = model, .data = &data, .training = {.epochs = 1, .learning_rate = 0.01f}};
-    kind.training.learning_rate_decay = 1;
     kind.training.batch_size = 10;
     measured one = measure(&kind, 1); /* makes a trainer first, which tells the BLAS to stay on one thread */
     double peak = sgemm_peak();

@@ -40,7 +40,7 @@ Test(config, defaults)
     cr_assert_eq(c.training.learning_rate, 0.25f);
     cr_assert_eq(c.training.epochs, 1);
     cr_assert_eq(c.training.batch_size, 32);
-    cr_assert_eq(c.training.learning_rate_decay, 1.0f);
+    cr_assert_eq(c.training.schedule.kind, RD_SCHEDULE_CONSTANT);
     cr_assert_eq(c.training.momentum, 0.0f);
     cr_assert_eq(c.training.weight_decay, 0.0f);
     cr_assert_str_eq(c.strategy, "fedavg");

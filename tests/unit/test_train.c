@@ -8,8 +8,7 @@
 
 static rd_training training_of(uint32_t epochs, uint32_t batch_size, float learning_rate)
 {
-    return (rd_training){
-        .epochs = epochs, .batch_size = batch_size, .learning_rate = learning_rate, .learning_rate_decay = 1};
+    return (rd_training){.epochs = epochs, .batch_size = batch_size, .learning_rate = learning_rate};
 }
 
 /* What run returns, and everything it needs, on the stack of a test. */
@@ -165,7 +164,7 @@ Test(steps, the_learning_rate_decays_by_round)
     rd_report report;
     round_call call = {m, training_of(1, 0, 0.1f), {0}, 1, 1, &d, rd_dataset_all_rows(&d), global};
     run_well(&call, constant, &report);
-    call.training.learning_rate_decay = 0.5f;
+    call.training.schedule = (rd_schedule){.kind = RD_SCHEDULE_EXPONENTIAL, .decay = 0.5};
     run_well(&call, first, &report);
     call.round = 3;
     run_well(&call, third, &report);
