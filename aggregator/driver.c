@@ -388,14 +388,15 @@ static rd_status close_round(rd_driver *d, const rd_action *action, rd_error *er
     }
     d->record.seconds = 1e-9 * (double)(uv_hrtime() - d->opened_at);
     d->uncommitted = true;
-    if (rd_run_config(d->run)->target_accuracy > 0.0) {
+    if (rd_stopping_decides(rd_run_config(d->run))) {
         status = commit_round(d, err);
         if (status != RD_OK)
             return status;
-        stop = rd_run_target_reached(d->run, &d->record);
+        char reason[300];
+        stop = rd_run_is_over(d->run);
+        rd_run_reason(d->run, reason, sizeof reason);
         if (stop)
-            rd_driver_log(d, "accuracy %.4f has reached the target of %.4f", d->record.test.accuracy,
-                          rd_run_config(d->run)->target_accuracy);
+            rd_driver_log(d, "%s", reason);
     }
     pthread_mutex_lock(&d->lock);
     rd_rounds_committed(d->rounds, action->round, stop);
@@ -525,8 +526,9 @@ rd_status rd_driver_create(rd_run *run, rd_driver **out, rd_error *err)
     if (d == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the driver");
     const rd_config *config = rd_run_config(run);
-    rd_status status = rd_rounds_create(&config->cohort, config->seed, config->rounds, rd_run_next_round(run),
-                                        &d->rounds, err);
+    rd_status status = rd_rounds_create(&config->cohort, config->seed,
+                                        rd_run_is_over(run) ? rd_run_next_round(run) - 1 : config->rounds,
+                                        rd_run_next_round(run), &d->rounds, err);
     if (status != RD_OK) {
         free(d);
         return status;

@@ -18,6 +18,7 @@
 #include "core/error.h"
 #include "round/round.h"
 #include "run/run.h"
+#include "run/stopping.h"
 
 typedef struct rd_driver rd_driver;
 

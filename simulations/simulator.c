@@ -176,7 +176,7 @@ static rd_status close_round(simulator *s, const rd_action *action, rd_error *er
         status = rd_run_commit(s->run, &record, s->parts, action->cohort_size, err);
     if (status != RD_OK)
         return status;
-    rd_rounds_committed(s->rounds, action->round, rd_run_target_reached(s->run, &record));
+    rd_rounds_committed(s->rounds, action->round, rd_run_is_over(s->run));
     if (!s->options->quiet) {
         char line[512];
         rd_round_record_line(&record, s->config->rounds, line, sizeof line);
@@ -197,6 +197,10 @@ static rd_status finish(simulator *s, rd_error *err)
 {
     const rd_round_record *last = rd_run_last_record(s->run);
     rd_progress_clear(&s->progress);
+    char reason[300];
+    rd_run_reason(s->run, reason, sizeof reason);
+    if (!s->options->quiet && reason[0] != '\0')
+        printf("%s\n", reason);
     if (!s->options->quiet)
         printf("finished after round %llu; model SHA-256 %s\n", (unsigned long long)last->round,
                last->model_sha256);
@@ -255,7 +259,9 @@ static rd_status prepare(simulator *s, rd_error *err)
     if (status == RD_OK)
         status = rd_data_check(rd_run_model(s->run), &s->data, "data.train", err);
     if (status == RD_OK)
-        status = rd_rounds_create(&c->cohort, c->seed, c->rounds, rd_run_next_round(s->run), &s->rounds, err);
+        status = rd_rounds_create(&c->cohort, c->seed,
+                                  rd_run_is_over(s->run) ? rd_run_next_round(s->run) - 1 : c->rounds,
+                                  rd_run_next_round(s->run), &s->rounds, err);
     if (status == RD_OK)
         status = enroll_clients(s, err);
     if (status != RD_OK)

@@ -19,7 +19,9 @@ enum {
     TRAIN_ACCURACY,
     HOLDOUT_LOSS,
     HOLDOUT_ACCURACY,
-    RUNNING_LOSS,
+    GAP,
+    SCORES,
+    RUNNING_LOSS = SCORES + RD_SCORES,
     COUNTED,
     SELECTED,
     LATE,
@@ -42,6 +44,15 @@ static const table_column columns[COLUMNS] = {
     [TRAIN_ACCURACY] = {"train acc.", false},
     [HOLDOUT_LOSS] = {"hold-out loss", false},
     [HOLDOUT_ACCURACY] = {"hold-out acc.", false},
+    [GAP] = {"gap", false},
+    [SCORES + RD_SCORE_TOP3] = {"top 3", false},
+    [SCORES + RD_SCORE_TOP5] = {"top 5", false},
+    [SCORES + RD_SCORE_TOP10] = {"top 10", false},
+    [SCORES + RD_SCORE_F1] = {"F1", false},
+    [SCORES + RD_SCORE_AUC] = {"AUC", false},
+    [SCORES + RD_SCORE_RMSE] = {"RMSE", false},
+    [SCORES + RD_SCORE_R2] = {"R2", false},
+    [SCORES + RD_SCORE_PERPLEXITY] = {"perplexity", false},
     [RUNNING_LOSS] = {"clients' loss", false},
     [COUNTED] = {"counted", false},
     [SELECTED] = {"selected", false},
@@ -56,14 +67,39 @@ static const table_column columns[COLUMNS] = {
     [NOTE] = {"note", true},
 };
 
-static const char *const csv_columns[] = {"round",        "aggregated",       "test.samples",
-                                          "test.loss",    "test.accuracy",    "train.samples",
-                                          "train.loss",   "train.accuracy",   "holdout.samples",
-                                          "holdout.loss", "holdout.accuracy", "running_loss",
-                                          "selected",     "counted",          "late",
-                                          "failed",       "samples",          "update_norm",
-                                          "bytes_in",     "bytes_out",        "seconds",
-                                          "finished_at",  "model_sha256",     NULL};
+static const char *const csv_columns[] = {"round",
+                                          "aggregated",
+                                          "test.samples",
+                                          "test.loss",
+                                          "test.accuracy",
+                                          "test.top3",
+                                          "test.top5",
+                                          "test.top10",
+                                          "test.f1",
+                                          "test.auc",
+                                          "test.rmse",
+                                          "test.r2",
+                                          "test.perplexity",
+                                          "train.samples",
+                                          "train.loss",
+                                          "train.accuracy",
+                                          "holdout.samples",
+                                          "holdout.loss",
+                                          "holdout.accuracy",
+                                          "gap",
+                                          "running_loss",
+                                          "selected",
+                                          "counted",
+                                          "late",
+                                          "failed",
+                                          "samples",
+                                          "update_norm",
+                                          "bytes_in",
+                                          "bytes_out",
+                                          "seconds",
+                                          "finished_at",
+                                          "model_sha256",
+                                          NULL};
 
 typedef struct listing {
     export_kind kind;
@@ -85,6 +121,9 @@ static void fill_row(const rd_round_record *r, table_row *row)
     metrics_cells(&r->test, row->cell[TEST_LOSS], row->cell[TEST_ACCURACY]);
     metrics_cells(&r->train, row->cell[TRAIN_LOSS], row->cell[TRAIN_ACCURACY]);
     metrics_cells(&r->holdout, row->cell[HOLDOUT_LOSS], row->cell[HOLDOUT_ACCURACY]);
+    for (size_t i = 0; i < RD_SCORES; i++)
+        table_number(row->cell[SCORES + i], r->scores.value[i]);
+    table_number(row->cell[GAP], rd_round_record_gap(r));
     table_text(row->cell[MODEL], r->model_sha256);
     row->cell[MODEL][12] = '\0';
     if (r->round == 0)

@@ -157,6 +157,45 @@ static rd_status read_cohort(rd_fields *top, rd_cohort_config *c)
     return rd_fields_finish(&f);
 }
 
+static void read_scores(rd_fields *f, rd_config *c)
+{
+    const cJSON *list = rd_fields_item(f, "metrics", false), *item;
+    if (list != NULL && !cJSON_IsArray(list))
+        rd_fields_fail(f, "metrics", "a list");
+    cJSON_ArrayForEach(item, list)
+    {
+        size_t score = 0;
+        while (score < RD_SCORES &&
+               !(cJSON_IsString(item) && strcmp(item->valuestring, rd_score_names[score]) == 0))
+            score++;
+        if (score == RD_SCORES)
+            rd_fields_fail(f, "metrics", "top3, top5, top10, f1, auc, rmse, r2 or perplexity in the list");
+        c->scores |= 1u << score;
+    }
+}
+
+static rd_status read_early_stopping(rd_fields *top, rd_config *c)
+{
+    static const char *const metrics[] = {[RD_STOP_HOLDOUT_LOSS] = "holdout_loss",
+                                          [RD_STOP_TEST_LOSS] = "test_loss",
+                                          [RD_STOP_TEST_ACCURACY] = "test_accuracy"};
+    rd_fields f = rd_fields_section(top, "early_stopping", "early_stopping");
+    int metric = RD_STOP_HOLDOUT_LOSS;
+    if (f.object == NULL)
+        return f.status;
+    rd_fields_require(&f, "metric");
+    rd_fields_require(&f, "patience");
+    rd_fields_choice(&f, "metric", metrics, COUNT_OF(metrics), &metric);
+    rd_fields_count(&f, "patience", 1, 1000000000, &c->early_stopping.patience);
+    rd_fields_number(&f, "min_delta", 0.0, 1e9, false, &c->early_stopping.min_delta);
+    c->early_stopping.metric = (rd_stopping_metric)metric;
+    if (metric == RD_STOP_HOLDOUT_LOSS && c->client_evaluation.holdout == 0.0)
+        rd_fields_fail(
+            &f, "metric",
+            "another metric, or evaluation.holdout above 0, without which there is no hold-out loss");
+    return rd_fields_finish(&f);
+}
+
 static rd_status read_evaluation(rd_fields *top, rd_config *c)
 {
     rd_fields f = rd_fields_section(top, "evaluation", "evaluation");
@@ -164,6 +203,7 @@ static rd_status read_evaluation(rd_fields *top, rd_config *c)
     rd_fields_count(&f, "every", 1, 1000000000, &c->evaluation_every);
     rd_fields_number(&f, "target_accuracy", 0.0, 1.0, true, &c->target_accuracy);
     rd_fields_bool(&f, "train_loss", &c->client_evaluation.train_loss);
+    read_scores(&f, c);
     rd_fields_number(&f, "holdout", 0.0, 0.9, false, &c->client_evaluation.holdout);
     return rd_fields_finish(&f);
 }
@@ -344,6 +384,7 @@ static rd_status read_top(rd_fields *f, const char *folder, rd_config *out)
     RD_TRY(read_strategy(f, out->strategy));
     RD_TRY(read_cohort(f, &out->cohort));
     RD_TRY(read_evaluation(f, out));
+    RD_TRY(read_early_stopping(f, out));
     RD_TRY(read_data(f, folder, out));
     RD_TRY(read_initial(f, folder, &out->initial));
     RD_TRY(rd_fields_finish(f));
@@ -400,7 +441,15 @@ static rd_status check_model(rd_config *c, const char *path, rd_error *err)
         return rd_fail_context(err, "%s", path);
     }
     bool counts = rd_model_counts(m);
+    rd_status status = RD_OK;
+    for (unsigned i = 0; i < RD_SCORES && status == RD_OK; i++)
+        if ((c->scores >> i & 1u) != 0)
+            status = rd_score_check((rd_score)i, m, err);
     rd_model_free(m);
+    if (status != RD_OK) {
+        rd_config_free(c);
+        return rd_fail_context(err, "%s", path);
+    }
     if (!counts && c->training.learning_rate == 0.0f) {
         rd_config_free(c);
         return rd_fail(err, RD_ERR_CONFIG, "%s: training.learning_rate is missing", path);

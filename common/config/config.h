@@ -23,17 +23,34 @@ typedef struct rd_initial_config {
     cJSON *map; /* names in the file -> names in the model, or null; NULL: they are the same */
 } rd_initial_config;
 
+typedef enum rd_stopping_metric {
+    RD_STOP_HOLDOUT_LOSS,
+    RD_STOP_TEST_LOSS,
+    RD_STOP_TEST_ACCURACY
+} rd_stopping_metric;
+
+/* run.json "early_stopping": the run ends when the metric has not become better by more than min_delta in so
+ * many rounds that measured it. */
+typedef struct rd_early_stopping {
+    rd_stopping_metric metric;
+    uint64_t patience;
+    double min_delta;
+} rd_early_stopping;
+
 typedef struct rd_config {
     char name[RD_RUN_NAME_MAX]; /* "name"; default "run" */
     uint64_t seed;              /* "seed"; default 1 */
     uint64_t rounds;            /* "rounds", 1 to 10^9; required */
-    rd_training training; /* "training"; learning_rate required where there are gradients; epochs 1, batch_size 32 */
+    rd_training
+        training; /* "training"; learning_rate required where there are gradients; epochs 1, batch_size 32 */
     rd_cohort_config cohort;                /* "cohort" */
     rd_client_evaluation client_evaluation; /* "evaluation.train_loss", "evaluation.holdout" */
     uint64_t evaluation_every; /* "evaluation.every": rounds between evaluations on data.test (1); the last
                                   round always is evaluated */
-    double target_accuracy;    /* "evaluation.target_accuracy": the run ends when the test set reaches it; 0 =
-                                  never */
+    unsigned scores;           /* "evaluation.metrics": bit 1 << rd_score */
+    rd_early_stopping early_stopping; /* "early_stopping"; patience 0: never */
+    double target_accuracy; /* "evaluation.target_accuracy": the run ends when the test set reaches it; 0 =
+                               never */
     uint64_t keep_every; /* "keep_every": model files of rounds that are multiples of it stay on disk (0: only
                             the latest ones) */
     rd_source train, test;         /* "data.train", "data.test"; format RD_SOURCE_NONE when absent */

@@ -17,6 +17,8 @@
 #include "run/initial.h"
 #include "run/model_file.h"
 #include "run/parallel.h"
+#include "run/stopping.h"
+#include "store/record_json.h"
 
 #define STRIPE 16384 /* parameters under one lock: 256 KB of the sum, a tenth of a millisecond of folding */
 
@@ -45,6 +47,8 @@ struct rd_run {
 
     uint64_t version;
     rd_round_record last;
+    rd_stopping stopping;
+    float *ranking; /* (rows of the test set) for auc; else NULL */
 };
 
 const rd_config *rd_run_config(const rd_run *run)
@@ -215,7 +219,7 @@ static void evaluate_some(void *user, unsigned thread)
     evaluation_job *job = user;
     const size_t rows_at_a_time = 2 * rd_evaluation_batch(job->run->model);
     rd_rows rows = rd_dataset_all_rows(&job->run->test);
-    rd_evaluation sums = {0};
+    rd_evaluation sums = {.scores = job->sums.scores};
     rd_error error;
     rd_status status = RD_OK;
     for (;;) {
@@ -235,14 +239,17 @@ static void evaluate_some(void *user, unsigned thread)
     pthread_mutex_unlock(&job->lock);
 }
 
-static rd_status evaluate_test_set(rd_run *run, rd_metrics *out, rd_error *err)
+static rd_status evaluate_test_set(rd_run *run, rd_metrics *out, rd_scores *scores, rd_error *err)
 {
     evaluation_job job = {.run = run, .lock = PTHREAD_MUTEX_INITIALIZER, .err = err};
+    job.sums.scores.wanted = run->config->scores;
+    job.sums.scores.ranking = run->ranking;
     rd_parallel(run->threads, evaluate_some, &job);
     pthread_mutex_destroy(&job.lock);
-    if (job.status == RD_OK)
-        *out = rd_evaluation_metrics(&job.sums, run->model);
-    return job.status;
+    if (job.status != RD_OK)
+        return job.status;
+    *out = rd_evaluation_metrics(&job.sums, run->model);
+    return rd_score_finish(&job.sums.scores, run->model, &run->test, out->samples, out->loss, scores, err);
 }
 
 static bool evaluation_is_due(const rd_run *run, uint64_t round)
@@ -251,10 +258,14 @@ static bool evaluation_is_due(const rd_run *run, uint64_t round)
     return run->test.rows > 0 && (round % every == 0 || round == run->config->rounds);
 }
 
-bool rd_run_target_reached(const rd_run *run, const rd_round_record *record)
+bool rd_run_is_over(const rd_run *run)
 {
-    double target = run->config->target_accuracy;
-    return target > 0.0 && record->test.samples > 0 && record->test.accuracy >= target;
+    return run->stopping.over;
+}
+
+void rd_run_reason(const rd_run *run, char *text, size_t size)
+{
+    rd_stopping_reason(&run->stopping, run->config, &run->last, text, size);
 }
 
 /* ---- committing ---- */
@@ -269,20 +280,26 @@ rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participa
     rd_sha256_finish_hex(&digest, record->model_sha256);
 
     record->test = (rd_metrics){.loss = NAN, .accuracy = NAN};
+    record->scores = rd_scores_none();
     if (evaluation_is_due(run, record->round)) {
-        rd_status status = evaluate_test_set(run, &record->test, err);
+        rd_status status = evaluate_test_set(run, &record->test, &record->scores, err);
         if (status != RD_OK)
             return rd_fail_context(err, "round %llu: the global model on data.test",
                                    (unsigned long long)record->round);
     }
     record->finished_at = now_unix();
+    rd_stopping next = run->stopping;
+    rd_stopping_tell(&next, run->config, record);
     if (run->store != NULL) {
+        if (run->config->early_stopping.patience > 0)
+            rd_store_pin(run->store, next.best_version);
         rd_status status =
             rd_store_commit_round(run->store, record, parts, part_count, run->config->keep_every, err);
         if (status != RD_OK)
             return status;
     }
     run->last = *record;
+    run->stopping = next;
     return RD_OK;
 }
 
@@ -304,10 +321,18 @@ void rd_round_record_line(const rd_round_record *record, uint64_t rounds, char *
         if (!isnan(record->test.accuracy))
             at = print(text, size, at, "  accuracy %.2f %%", 100.0 * record->test.accuracy);
     }
+    for (size_t i = 0; i < RD_SCORES && record->test.samples > 0; i++)
+        if (!isnan(record->scores.value[i]) && at < size) {
+            int length =
+                snprintf(text + at, size - at, "  %s %.4f", rd_score_names[i], record->scores.value[i]);
+            at += length > 0 ? (size_t)length : 0;
+        }
     if (record->train.samples > 0)
         at = print(text, size, at, "  train loss %.4f", record->train.loss);
     if (record->holdout.samples > 0)
         at = print(text, size, at, "  hold-out loss %.4f", record->holdout.loss);
+    if (!isnan(rd_round_record_gap(record)))
+        at = print(text, size, at, "  gap %+.4f", rd_round_record_gap(record));
     if (!isnan(record->running_loss) && record->round > 0)
         at = print(text, size, at, "  clients' loss %.4f", record->running_loss);
     if (record->round > 0 && at < size)
@@ -319,6 +344,8 @@ void rd_round_record_line(const rd_round_record *record, uint64_t rounds, char *
 /* ---- opening ---- */
 
 typedef struct history {
+    const rd_config *config;
+    rd_stopping stopping;
     rd_round_record last;
     uint64_t version; /* last round that changed the model */
     bool any;
@@ -328,6 +355,7 @@ static bool remember(const rd_round_record *record, void *user)
 {
     history *h = user;
     h->last = *record;
+    rd_stopping_tell(&h->stopping, h->config, record);
     if (record->aggregated || record->round == 0)
         h->version = record->round;
     h->any = true;
@@ -354,6 +382,7 @@ static rd_status resume(rd_run *run, const history *h, rd_error *err)
                        path, (unsigned long long)h->last.round, hex, h->last.model_sha256);
     run->version = h->version;
     run->last = h->last;
+    run->stopping = h->stopping;
     if (rd_model_set_size(run->model, RD_TENSORS_FROZEN) == 0)
         return RD_OK;
     rd_store_frozen_path(run->store, path, sizeof path);
@@ -362,7 +391,7 @@ static rd_status resume(rd_run *run, const history *h, rd_error *err)
 
 static rd_status begin(rd_run *run, rd_error *err)
 {
-    rd_round_record record = {.aggregated = true, .running_loss = NAN};
+    rd_round_record record = {.aggregated = true, .running_loss = NAN, .scores = rd_scores_none()};
     record.train = record.holdout = (rd_metrics){.loss = NAN, .accuracy = NAN};
     char path[RD_SOURCE_PATH_MAX];
     rd_model_init(run->model, run->config->seed, run->parameters);
@@ -387,6 +416,8 @@ static rd_status load_test_set(rd_run *run, rd_error *err)
     if (status != RD_OK)
         return status;
     run->trainers = calloc(run->threads, sizeof(rd_trainer *));
+    if ((run->config->scores >> RD_SCORE_AUC & 1u) != 0)
+        run->ranking = malloc(run->test.rows * sizeof *run->ranking);
     if (run->trainers == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for %u evaluation threads", run->threads);
     for (unsigned i = 0; i < run->threads && status == RD_OK; i++)
@@ -412,19 +443,24 @@ rd_status rd_run_open(const rd_config *config, const char *directory, unsigned t
                       rd_error *err)
 {
     rd_status status = RD_OK;
-    history past = {0};
+    history past = {.config = config, .stopping = RD_STOPPING_START};
     bool resumed = false;
     rd_run *run = calloc(1, sizeof *run);
     if (run == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the run");
     run->config = config;
+    run->stopping = RD_STOPPING_START;
     run->threads = threads > 0 ? threads : 1;
     pthread_mutex_init(&run->clients_lock, NULL);
     RD_TRY(rd_model_create(config->model, &run->model, err));
     RD_TRY(allocate(run, err));
     RD_TRY(load_test_set(run, err));
-    if (config->target_accuracy > 0.0 && run->test.rows == 0) {
-        status = rd_fail(err, RD_ERR_CONFIG, "evaluation.target_accuracy needs data.test to be measured on");
+    bool tests = config->early_stopping.patience > 0 && config->early_stopping.metric != RD_STOP_HOLDOUT_LOSS;
+    if (run->test.rows == 0 && (config->target_accuracy > 0.0 || tests || config->scores != 0)) {
+        status = rd_fail(err, RD_ERR_CONFIG, "%s needs data.test to be measured on",
+                         tests                           ? "early_stopping.metric"
+                         : config->target_accuracy > 0.0 ? "evaluation.target_accuracy"
+                                                         : "evaluation.metrics");
         goto cleanup;
     }
     if (directory != NULL) {
@@ -456,6 +492,7 @@ void rd_run_free(rd_run *run)
     rd_exact_vector_free(&run->sum);
     rd_dataset_free(&run->test);
     free(run->parameters);
+    free(run->ranking);
     rd_store_close(run->store);
     rd_model_free(run->model);
     free(run);

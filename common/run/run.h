@@ -62,8 +62,10 @@ rd_status rd_run_save_model(rd_run *run, uint64_t round, rd_error *err) RD_MUST_
  * when it failed. Needs nothing of the sum: the next round's updates may be folded in meanwhile. */
 rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participation_record *parts,
                         size_t part_count, rd_error *err) RD_MUST_CHECK;
-/* Has the record reached evaluation.target_accuracy? */
-bool rd_run_target_reached(const rd_run *run, const rd_round_record *record);
+/* After the last commit: is the run to end, whatever rounds are left? (stopping.h) */
+bool rd_run_is_over(const rd_run *run);
+/* Why, as a sentence; empty where it is not. */
+void rd_run_reason(const rd_run *run, char *text, size_t size);
 
 /* One line for people: "round 3/10  test loss 0.5123  accuracy 81.20 %  5/5 clients  1.3 s". */
 void rd_round_record_line(const rd_round_record *record, uint64_t rounds, char *text, size_t size);

@@ -7,7 +7,7 @@
 
 #include "store/store.h"
 
-#define RD_STORE_SCHEMA_VERSION 1
+#define RD_STORE_SCHEMA_VERSION 2
 #define RD_STORE_APPLICATION_ID 0x524e444f /* "RNDO": how `file` and we recognise a database of ours */
 
 /* Each statement is prepared at its first use and kept until the store is closed. */
@@ -42,6 +42,8 @@ struct rd_store {
     uint64_t unsynced_round; /* ... and this is the newest */
     uint64_t keep_every;     /* of the last commit */
     uint64_t deleted_below;  /* outdated model files of earlier rounds are gone */
+    bool has_pin;            /* the model file of round ... */
+    uint64_t pinned;         /* ... this stays */
     bool batch;              /* between rd_store_batch_begin and rd_store_batch_end */
     sqlite3_stmt *statements[RD_SQL_KINDS];
 };

@@ -143,6 +143,8 @@ rd_status rd_store_rounds(rd_store *s, uint64_t from, bool (*visit)(const rd_rou
         record.bytes_out = take_count(&r);
         record.seconds = take_number(&r);
         record.finished_at = take_number(&r);
+        for (size_t i = 0; i < RD_SCORES; i++)
+            record.scores.value[i] = take_number(&r);
         take_text(&r, record.model_sha256, sizeof record.model_sha256);
         if (!visit(&record, user))
             break;

@@ -23,14 +23,24 @@ static void add_metrics(cJSON *object, const char *key, const rd_metrics *m)
     cJSON_AddNumberToObject(inner, "samples", (double)m->samples);
 }
 
+double rd_round_record_gap(const rd_round_record *r)
+{
+    return r->holdout.samples > 0 && r->train.samples > 0 ? r->holdout.loss - r->train.loss : NAN;
+}
+
 cJSON *rd_round_record_json(const rd_round_record *r)
 {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddNumberToObject(object, "round", (double)r->round);
     cJSON_AddBoolToObject(object, "aggregated", r->aggregated);
     add_metrics(object, "test", &r->test);
+    cJSON *test = cJSON_GetObjectItemCaseSensitive(object, "test");
+    for (size_t i = 0; i < RD_SCORES; i++)
+        if (!isnan(r->scores.value[i]))
+            add_number(test, rd_score_names[i], r->scores.value[i]);
     add_metrics(object, "train", &r->train);
     add_metrics(object, "holdout", &r->holdout);
+    add_number(object, "gap", rd_round_record_gap(r));
     add_number(object, "running_loss", r->running_loss);
     cJSON_AddNumberToObject(object, "selected", (double)r->selected);
     cJSON_AddNumberToObject(object, "counted", (double)r->counted);

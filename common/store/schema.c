@@ -86,6 +86,15 @@ const char *rd_store_schema(void)
                                                               "from publication to the new model\n"
                                                               "    finished_at      REAL,             -- "
                                                               "Unix time\n"
+                                                              "    -- the new global model on the test set: evaluation.metrics; NULL: not measured\n"
+                                                              "    test_top3 REAL,\n"
+                                                              "    test_top5 REAL,\n"
+                                                              "    test_top10 REAL,\n"
+                                                              "    test_f1 REAL,\n"
+                                                              "    test_auc REAL,\n"
+                                                              "    test_rmse REAL,\n"
+                                                              "    test_r2 REAL,\n"
+                                                              "    test_perplexity REAL,\n"
                                                               "    model_sha256     TEXT NOT NULL     -- of "
                                                               "the parameters as little-endian float32\n"
                                                               ") STRICT;\n"
@@ -151,7 +160,8 @@ const char *rd_store_schema(void)
 #define ROUND_COLUMNS                                                                                        \
     "round, aggregated, test_samples, test_loss, test_accuracy, train_samples, train_loss, train_accuracy, " \
     "holdout_samples, holdout_loss, holdout_accuracy, running_loss, selected, counted, late, failed, "       \
-    "samples, update_norm, bytes_in, bytes_out, seconds, finished_at, model_sha256"
+    "samples, update_norm, bytes_in, bytes_out, seconds, finished_at, test_top3, test_top5, test_top10, "       \
+    "test_f1, test_auc, test_rmse, test_r2, test_perplexity, model_sha256"
 
 #define PARTICIPATION_COLUMNS                                                                             \
     "status, reason, samples, running_loss, train_samples, train_loss, train_accuracy, holdout_samples, " \
@@ -169,7 +179,8 @@ const char *rd_store_sql(rd_sql which)
             "ON CONFLICT (name) DO UPDATE SET samples = ?2, software = ?3, seen_at = ?4",
         [RD_SQL_ADD_ROUND] =
             "INSERT INTO rounds (" ROUND_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
-            "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
+            "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, "
+            "?30, ?31)",
         /* Someone who takes part without having joined (in a simulation) gets a row now. */
         [RD_SQL_TALLY_CLIENT] =
             "INSERT INTO clients (name, samples, software, joined_at, seen_at, selected, counted, late, "

@@ -26,6 +26,7 @@ typedef struct rd_round_record {
     uint64_t round;
     bool aggregated;     /* false: abandoned, the model is that of the round before */
     rd_metrics test;     /* new global model on the aggregator's test set */
+    rd_scores scores;    /* of the same; evaluation.metrics */
     rd_metrics train;    /* participants' training rows, model before the round, weighted by samples */
     rd_metrics holdout;  /* participants' hold-out rows, model before the round, weighted by samples */
     double running_loss; /* participants' loss while training, weighted by samples; NaN: nobody told */
@@ -105,6 +106,8 @@ rd_status rd_store_batch_end(rd_store *s, rd_error *err) RD_MUST_CHECK;
 rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round,
                                 const rd_participation_record *parts, size_t part_count, uint64_t keep_every,
                                 rd_error *err) RD_MUST_CHECK;
+/* The model file of this round is not to be deleted, whatever comes after it; one at a time. */
+void rd_store_pin(rd_store *s, uint64_t round);
 /* No more rounds will come. A round committed after it, or a resume that adds rounds or changes
  * evaluation.target_accuracy, takes it back. */
 rd_status rd_store_finish(rd_store *s, rd_error *err) RD_MUST_CHECK;

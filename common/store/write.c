@@ -122,6 +122,8 @@ static rd_status add_round(rd_store *s, const rd_round_record *r, rd_error *err)
     put_count(&b, r->bytes_out);
     put_number(&b, r->seconds);
     put_number(&b, r->finished_at);
+    for (size_t i = 0; i < RD_SCORES; i++)
+        put_number(&b, r->scores.value[i]);
     put_text(&b, r->model_sha256);
     status = rd_store_run_statement(s, statement, "write a round", err);
     if (status != RD_OK && sqlite3_extended_errcode(s->db) == SQLITE_CONSTRAINT_PRIMARYKEY)
@@ -200,7 +202,7 @@ static void delete_outdated_models(rd_store *s)
     while (sqlite3_step(statement) == SQLITE_ROW) {
         uint64_t round = (uint64_t)sqlite3_column_int64(statement, 0);
         newest = round > newest ? round : newest;
-        if (s->keep_every > 0 && round % s->keep_every == 0)
+        if ((s->keep_every > 0 && round % s->keep_every == 0) || (s->has_pin && round == s->pinned))
             continue;
         rd_store_model_path(s, round, path, sizeof path);
         (void)unlink(path);
@@ -208,6 +210,18 @@ static void delete_outdated_models(rd_store *s)
     sqlite3_reset(statement);
     if (newest > 0)
         s->deleted_below = newest;
+}
+
+void rd_store_pin(rd_store *s, uint64_t round)
+{
+    char path[RD_SOURCE_PATH_MAX];
+    bool kept = s->keep_every > 0 && s->pinned % s->keep_every == 0;
+    if (s->has_pin && s->pinned != round && s->pinned <= s->deleted_below && !kept) {
+        rd_store_model_path(s, s->pinned, path, sizeof path); /* its turn to be deleted has passed */
+        (void)unlink(path);
+    }
+    s->has_pin = true;
+    s->pinned = round;
 }
 
 static rd_status set_finished(rd_store *s, bool finished, rd_error *err)

@@ -16,7 +16,7 @@ rd_status rd_evaluate(rd_trainer *t, const float *parameters, const rd_dataset *
         for (size_t i = 0; i < B; i++)
             t->pick[i] = (uint32_t)(first + done + i);
         rd_trainer_load(t, d, view, t->pick, B);
-        (void)rd_model_forward(t->model, parameters, t->workspace, B, &result);
+        const float *y = rd_model_forward(t->model, parameters, t->workspace, B, &result);
         rd_status status = RD_OK;
         if (result.predictions > 0)
             status = rd_exact_scalar_add(&sums->loss, result.loss_sum / (double)result.predictions,
@@ -26,6 +26,12 @@ rd_status rd_evaluate(rd_trainer *t, const float *parameters, const rd_dataset *
             return status;
         }
         sums->correct += result.correct;
+        status = sums->scores.wanted == 0
+                     ? RD_OK
+                     : rd_score_add(&sums->scores, t->model, y, rd_workspace_labels(t->workspace),
+                                    rd_workspace_targets(t->workspace), first + done, B, err);
+        if (status != RD_OK)
+            return status;
         done += B;
     }
     return RD_OK;
@@ -36,6 +42,7 @@ void rd_evaluation_merge(rd_evaluation *into, const rd_evaluation *from)
     into->loss.sum += from->loss.sum;
     into->loss.weight += from->loss.weight;
     into->correct += from->correct;
+    rd_score_merge(&into->scores, &from->scores);
 }
 
 rd_metrics rd_evaluation_metrics(const rd_evaluation *e, const rd_model *m)

@@ -1,0 +1,65 @@
+/* stopping.c: see stopping.h. */
+#include "run/stopping.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+/* What the record says of the metric, smaller being better; NaN: nothing. Hold-out rows are looked at before
+ * a round, so that it is the model before it that was measured. */
+static double value_of(const rd_stopping *s, const rd_early_stopping *e, const rd_round_record *r,
+                       uint64_t *version)
+{
+    *version = e->metric == RD_STOP_HOLDOUT_LOSS ? s->version
+               : r->aggregated || r->round == 0  ? r->round
+                                                 : s->version;
+    if (e->metric == RD_STOP_HOLDOUT_LOSS)
+        return r->holdout.samples > 0 ? r->holdout.loss : NAN;
+    if (r->test.samples == 0)
+        return NAN;
+    return e->metric == RD_STOP_TEST_LOSS ? r->test.loss : -r->test.accuracy;
+}
+
+void rd_stopping_tell(rd_stopping *s, const rd_config *c, const rd_round_record *record)
+{
+    const rd_early_stopping *e = &c->early_stopping;
+    uint64_t version;
+    double value = value_of(s, e, record, &version);
+    if (!isnan(value) && !(value >= s->best - e->min_delta)) { /* also where there is no best yet */
+        s->best = value;
+        s->best_version = version;
+        s->waited = 0;
+    } else if (!isnan(value)) {
+        s->waited++;
+    }
+    if (record->aggregated || record->round == 0)
+        s->version = record->round;
+    s->reached =
+        c->target_accuracy > 0.0 && record->test.samples > 0 && record->test.accuracy >= c->target_accuracy;
+    s->over = s->reached || (e->patience > 0 && s->waited >= e->patience);
+}
+
+bool rd_stopping_decides(const rd_config *c)
+{
+    return c->target_accuracy > 0.0 || c->early_stopping.patience > 0;
+}
+
+void rd_stopping_reason(const rd_stopping *s, const rd_config *c, const rd_round_record *last, char *text,
+                        size_t size)
+{
+    static const char *const names[] = {[RD_STOP_HOLDOUT_LOSS] = "hold-out loss",
+                                        [RD_STOP_TEST_LOSS] = "test loss",
+                                        [RD_STOP_TEST_ACCURACY] = "test accuracy"};
+    text[0] = '\0';
+    if (s->reached)
+        (void)snprintf(text, size, "accuracy %.4f has reached the target of %.4f", last->test.accuracy,
+                       c->target_accuracy);
+    else if (s->over)
+        (void)snprintf(text, size,
+                       "stopped early after round %" PRIu64
+                       ": %s was best, %.6g, with the model of round %" PRIu64 " (models/%06" PRIu64
+                       ".safetensors), and has not improved in %" PRIu64 " rounds since",
+                       last->round, names[c->early_stopping.metric],
+                       c->early_stopping.metric == RD_STOP_TEST_ACCURACY ? -s->best : s->best,
+                       s->best_version, s->best_version, s->waited);
+}

@@ -1,0 +1,31 @@
+/* stopping.h: when a run ends before its last round: the test set's accuracy has reached its target, or a
+ * metric has not become better for a while (Prechelt 1998). It is told every record in order, those of an
+ * earlier process too, so a run that was killed decides as if it had not been. */
+#ifndef RONDO_RUN_STOPPING_H
+#define RONDO_RUN_STOPPING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "store/store.h"
+
+typedef struct rd_stopping {
+    uint64_t version;      /* of the model after the last record */
+    uint64_t best_version; /* of the model with the best value */
+    double best;           /* NaN: none yet */
+    uint64_t waited;       /* measured rounds since then */
+    bool reached, over;    /* the target accuracy is reached; the run is to end */
+} rd_stopping;
+
+#define RD_STOPPING_START ((rd_stopping){.best = NAN})
+
+void rd_stopping_tell(rd_stopping *s, const rd_config *c, const rd_round_record *record);
+/* Does each record have to be known before the next round may open? */
+bool rd_stopping_decides(const rd_config *c);
+/* "accuracy 0.9012 has reached the target of 0.9" or "stopped early: ..."; empty where the run is not to end.
+ */
+void rd_stopping_reason(const rd_stopping *s, const rd_config *c, const rd_round_record *last, char *text,
+                        size_t size);
+
+#endif

@@ -1,0 +1,193 @@
+/* scores.c: see scores.h. */
+#include "train/scores.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "model/loss.h"
+
+const char *const rd_score_names[RD_SCORES + 1] = {
+    [RD_SCORE_TOP3] = "top3",   [RD_SCORE_TOP5] = "top5",
+    [RD_SCORE_TOP10] = "top10", [RD_SCORE_F1] = "f1",
+    [RD_SCORE_AUC] = "auc",     [RD_SCORE_RMSE] = "rmse",
+    [RD_SCORE_R2] = "r2",       [RD_SCORE_PERPLEXITY] = "perplexity",
+};
+
+static const size_t top_sizes[] = {3, 5, 10};
+
+rd_scores rd_scores_none(void)
+{
+    rd_scores s;
+    for (size_t i = 0; i < RD_SCORES; i++)
+        s.value[i] = NAN;
+    return s;
+}
+
+static bool wants(const rd_score_sums *s, rd_score score)
+{
+    return (s->wanted >> score & 1u) != 0;
+}
+
+rd_status rd_score_check(rd_score score, const rd_model *m, rd_error *err)
+{
+    bool classifies = rd_model_classifies(m),
+         cross_entropy = rd_model_loss(m) == RD_LOSS_SOFTMAX_CROSS_ENTROPY;
+    const char *needs = NULL;
+    if (score <= RD_SCORE_TOP10 && !(classifies && rd_model_output_size(m) > top_sizes[score]))
+        needs = "more classes than it counts";
+    if ((score == RD_SCORE_F1 || score == RD_SCORE_AUC) &&
+        !(classifies && rd_model_class_count(m) == 2 && rd_model_predictions(m) == 1))
+        needs = "two classes";
+    if ((score == RD_SCORE_RMSE || score == RD_SCORE_R2) &&
+        (classifies || rd_model_loss(m) == RD_LOSS_INERTIA))
+        needs = "real targets";
+    if (score == RD_SCORE_PERPLEXITY && !cross_entropy)
+        needs = "the loss softmax_cross_entropy";
+    if (needs == NULL)
+        return RD_OK;
+    return rd_fail(err, RD_ERR_CONFIG,
+                   "evaluation.metrics: %s needs %s, but the model has the loss %s and %zu outputs",
+                   rd_score_names[score], needs, rd_model_loss_name(m), rd_model_output_size(m));
+}
+
+/* ---- adding ---- */
+
+static void add_top(rd_score_sums *s, const float *y, const int32_t *labels, size_t rows, size_t O)
+{
+    for (size_t r = 0; r < rows; r++, y += O) {
+        size_t better = 0;
+        if (labels[r] < 0)
+            continue;
+        size_t label = (size_t)labels[r];
+        for (size_t o = 0; o < O; o++)
+            better += y[o] > y[label] || (y[o] == y[label] && o < label);
+        for (size_t k = 0; k < 3; k++)
+            s->top[k] += better < top_sizes[k];
+    }
+}
+
+static void add_two_classes(rd_score_sums *s, const rd_model *m, const float *y, const int32_t *labels,
+                            size_t first, size_t B)
+{
+    size_t O = rd_model_output_size(m);
+    for (size_t b = 0; b < B; b++, y += O) {
+        bool said = rd_loss_class(rd_model_loss(m), y, O) == 1, is = labels[b] == 1;
+        s->true_positive += said && is;
+        s->false_positive += said && !is;
+        s->false_negative += !said && is;
+        if (s->ranking != NULL)
+            s->ranking[first + b] = O == 1 ? y[0] : y[1] - y[0];
+    }
+}
+
+rd_status rd_score_add(rd_score_sums *s, const rd_model *m, const float *y, const int32_t *labels,
+                       const float *targets, size_t first, size_t B, rd_error *err)
+{
+    size_t O = rd_model_output_size(m), rows = B * rd_model_predictions(m);
+    if (wants(s, RD_SCORE_TOP3) || wants(s, RD_SCORE_TOP5) || wants(s, RD_SCORE_TOP10))
+        add_top(s, y, labels, rows, O);
+    if (wants(s, RD_SCORE_F1) || wants(s, RD_SCORE_AUC))
+        add_two_classes(s, m, y, labels, first, B);
+    for (size_t b = 0; b < B && (wants(s, RD_SCORE_RMSE) || wants(s, RD_SCORE_R2)); b++) {
+        double sum = 0;
+        for (size_t o = 0; o < O; o++) {
+            double d = (double)y[b * O + o] - (double)targets[b * O + o];
+            sum += d * d;
+        }
+        rd_status status = rd_exact_scalar_add(&s->squares, sum / (double)O, 1, err);
+        if (status != RD_OK)
+            return status;
+    }
+    return RD_OK;
+}
+
+void rd_score_merge(rd_score_sums *into, const rd_score_sums *from)
+{
+    for (size_t k = 0; k < 3; k++)
+        into->top[k] += from->top[k];
+    into->true_positive += from->true_positive;
+    into->false_positive += from->false_positive;
+    into->false_negative += from->false_negative;
+    into->squares.sum += from->squares.sum;
+    into->squares.weight += from->squares.weight;
+}
+
+/* ---- finishing ---- */
+
+typedef struct ranked {
+    float score;
+    bool positive;
+} ranked;
+
+static int by_score(const void *a, const void *b)
+{
+    float x = ((const ranked *)a)->score, y = ((const ranked *)b)->score;
+    return (x > y) - (x < y);
+}
+
+/* From the sum of the positives' ranks, with ties at their mean rank. NaN where there is one class only. */
+static rd_status area(const float *ranking, const rd_dataset *d, double *out, rd_error *err)
+{
+    ranked *all = malloc(d->rows * sizeof *all);
+    double ranks = 0, positives = 0;
+    if (all == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory to rank %zu samples", d->rows);
+    for (size_t i = 0; i < d->rows; i++)
+        all[i] = (ranked){ranking[i], d->labels[i] == 1};
+    qsort(all, d->rows, sizeof *all, by_score);
+    for (size_t begin = 0, end; begin < d->rows; begin = end) {
+        double among = 0;
+        for (end = begin; end < d->rows && all[end].score == all[begin].score; end++)
+            among += all[end].positive;
+        if (end == begin) /* NaN */
+            end++;
+        ranks += among * ((double)begin + 1 + (double)end) / 2;
+        positives += among;
+    }
+    double negatives = (double)d->rows - positives;
+    *out = positives > 0 && negatives > 0
+               ? (ranks - positives * (positives + 1) / 2) / (positives * negatives)
+               : NAN;
+    free(all);
+    return RD_OK;
+}
+
+/* Mean over rows and targets of (t - mean t)^2. */
+static double spread(const rd_dataset *d)
+{
+    double all = 0;
+    for (size_t t = 0; t < d->target_count; t++) {
+        double mean = 0, squares = 0;
+        for (size_t i = 0; i < d->rows; i++)
+            mean += (double)d->targets[i * d->target_count + t] / (double)d->rows;
+        for (size_t i = 0; i < d->rows; i++) {
+            double difference = (double)d->targets[i * d->target_count + t] - mean;
+            squares += difference * difference / (double)d->rows;
+        }
+        all += squares / (double)d->target_count;
+    }
+    return all;
+}
+
+rd_status rd_score_finish(const rd_score_sums *s, const rd_model *m, const rd_dataset *d, uint64_t samples,
+                          double loss, rd_scores *out, rd_error *err)
+{
+    double all[RD_SCORES], found = (double)(2 * s->true_positive + s->false_positive + s->false_negative);
+    rd_status status = RD_OK;
+    (void)m;
+    *out = rd_scores_none();
+    for (size_t k = 0; k < 3; k++)
+        all[RD_SCORE_TOP3 + k] = (double)s->top[k] / (double)samples;
+    all[RD_SCORE_F1] = found > 0 ? 2 * (double)s->true_positive / found : 0;
+    all[RD_SCORE_AUC] = NAN;
+    if (s->ranking != NULL)
+        status = area(s->ranking, d, &all[RD_SCORE_AUC], err);
+    double error = rd_exact_scalar_mean(&s->squares);
+    all[RD_SCORE_RMSE] = sqrt(error);
+    all[RD_SCORE_R2] = wants(s, RD_SCORE_R2) ? 1 - error / spread(d) : NAN;
+    all[RD_SCORE_PERPLEXITY] = exp(loss);
+    for (size_t i = 0; i < RD_SCORES; i++)
+        if (wants(s, (rd_score)i))
+            out->value[i] = all[i];
+    return status;
+}
