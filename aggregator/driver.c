@@ -392,11 +392,7 @@ static rd_status close_round(rd_driver *d, const rd_action *action, rd_error *er
         status = commit_round(d, err);
         if (status != RD_OK)
             return status;
-        char reason[300];
         stop = rd_run_is_over(d->run);
-        rd_run_reason(d->run, reason, sizeof reason);
-        if (stop)
-            rd_driver_log(d, "%s", reason);
     }
     pthread_mutex_lock(&d->lock);
     rd_rounds_committed(d->rounds, action->round, stop);
@@ -413,11 +409,15 @@ static void on_linger_over(uv_timer_t *timer)
 
 static rd_status finish_run(rd_driver *d, rd_error *err)
 {
+    char reason[300];
     rd_status status = rd_store_finish(rd_run_store(d->run), err);
     if (status != RD_OK)
         return status;
     d->finished = true;
     rd_driver_log(d, "run finished after round %llu", (unsigned long long)rd_run_last_record(d->run)->round);
+    rd_run_reason(d->run, reason, sizeof reason);
+    if (reason[0] != '\0')
+        rd_driver_log(d, "%s", reason);
     d->callbacks.wake(d->callbacks.user);
     uv_timer_start(&d->linger, on_linger_over, (uint64_t)(1000.0 * d->linger_seconds), 0);
     return RD_OK;

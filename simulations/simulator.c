@@ -199,11 +199,11 @@ static rd_status finish(simulator *s, rd_error *err)
     rd_progress_clear(&s->progress);
     char reason[300];
     rd_run_reason(s->run, reason, sizeof reason);
-    if (!s->options->quiet && reason[0] != '\0')
-        printf("%s\n", reason);
     if (!s->options->quiet)
         printf("finished after round %llu; model SHA-256 %s\n", (unsigned long long)last->round,
                last->model_sha256);
+    if (!s->options->quiet && reason[0] != '\0')
+        printf("%s\n", reason);
     return rd_run_store(s->run) == NULL ? RD_OK : rd_store_finish(rd_run_store(s->run), err);
 }
 

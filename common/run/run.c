@@ -265,7 +265,7 @@ bool rd_run_is_over(const rd_run *run)
 
 void rd_run_reason(const rd_run *run, char *text, size_t size)
 {
-    rd_stopping_reason(&run->stopping, run->config, &run->last, text, size);
+    rd_stopping_reason(&run->stopping, run->config, &run->last, run->store != NULL, text, size);
 }
 
 /* ---- committing ---- */
@@ -383,6 +383,8 @@ static rd_status resume(rd_run *run, const history *h, rd_error *err)
     run->version = h->version;
     run->last = h->last;
     run->stopping = h->stopping;
+    if (run->config->early_stopping.patience > 0)
+        rd_store_pin(run->store, run->stopping.best_version);
     if (rd_model_set_size(run->model, RD_TENSORS_FROZEN) == 0)
         return RD_OK;
     rd_store_frozen_path(run->store, path, sizeof path);

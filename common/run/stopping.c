@@ -25,13 +25,16 @@ void rd_stopping_tell(rd_stopping *s, const rd_config *c, const rd_round_record 
     const rd_early_stopping *e = &c->early_stopping;
     uint64_t version;
     double value = value_of(s, e, record, &version);
-    if (!isnan(value) && !(value >= s->best - e->min_delta)) { /* also where there is no best yet */
+    bool anew = !isnan(value) && version != s->measured; /* an abandoned round has nothing new to say */
+    if (anew && !(value >= s->best - e->min_delta)) {    /* also where there is no best yet */
         s->best = value;
         s->best_version = version;
         s->waited = 0;
-    } else if (!isnan(value)) {
+    } else if (anew) {
         s->waited++;
     }
+    if (anew)
+        s->measured = version;
     if (record->aggregated || record->round == 0)
         s->version = record->round;
     s->reached =
@@ -44,22 +47,22 @@ bool rd_stopping_decides(const rd_config *c)
     return c->target_accuracy > 0.0 || c->early_stopping.patience > 0;
 }
 
-void rd_stopping_reason(const rd_stopping *s, const rd_config *c, const rd_round_record *last, char *text,
-                        size_t size)
+void rd_stopping_reason(const rd_stopping *s, const rd_config *c, const rd_round_record *last, bool kept,
+                        char *text, size_t size)
 {
     static const char *const names[] = {[RD_STOP_HOLDOUT_LOSS] = "hold-out loss",
                                         [RD_STOP_TEST_LOSS] = "test loss",
                                         [RD_STOP_TEST_ACCURACY] = "test accuracy"};
+    char model[64] = "";
     text[0] = '\0';
+    if (kept)
+        (void)snprintf(model, sizeof model, "; its model is models/%06" PRIu64 ".safetensors",
+                       s->best_version);
     if (s->reached)
         (void)snprintf(text, size, "accuracy %.4f has reached the target of %.4f", last->test.accuracy,
                        c->target_accuracy);
     else if (s->over)
         (void)snprintf(text, size,
-                       "stopped early after round %" PRIu64
-                       ": %s was best, %.6g, with the model of round %" PRIu64 " (models/%06" PRIu64
-                       ".safetensors), and has not improved in %" PRIu64 " rounds since",
-                       last->round, names[c->early_stopping.metric],
-                       c->early_stopping.metric == RD_STOP_TEST_ACCURACY ? -s->best : s->best,
-                       s->best_version, s->best_version, s->waited);
+                       "stopped early after round %" PRIu64 ": %s has not improved since round %" PRIu64 "%s",
+                       last->round, names[c->early_stopping.metric], s->best_version, model);
 }

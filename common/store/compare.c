@@ -17,7 +17,11 @@ typedef struct comparison {
 
 static bool is_free(const char *key)
 {
-    static const char *const keys[] = {"name", "rounds", "keep_every", "evaluation.target_accuracy",
+    static const char *const keys[] = {"name",
+                                       "rounds",
+                                       "keep_every",
+                                       "evaluation.target_accuracy",
+                                       "early_stopping.patience",
                                        "cohort.deadline_seconds"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (strcmp(key, keys[i]) == 0)
@@ -112,6 +116,15 @@ static double number(const cJSON *config, const char *section, const char *key)
     return cJSON_IsNumber(value) ? value->valuedouble : 0.0;
 }
 
+/* Does the learning rate of every round depend on how many there are? */
+static bool rate_looks_at_rounds(const cJSON *config)
+{
+    const cJSON *training = cJSON_GetObjectItemCaseSensitive(config, "training");
+    const cJSON *schedule = cJSON_GetObjectItemCaseSensitive(training, "schedule");
+    const char *type = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(schedule, "type"));
+    return type != NULL && strcmp(type, "cosine") == 0;
+}
+
 rd_status rd_store_compare_configs(const char *directory, const cJSON *stored, const cJSON *given,
                                    bool *reopened, rd_error *err)
 {
@@ -126,7 +139,16 @@ rd_status rd_store_compare_configs(const char *directory, const cJSON *stored, c
             "%s: its run has rounds = %.0f, but run.json has %.0f; rounds of a run may only grow; to "
             "start another one give another --state directory",
             directory, before, now);
-    *reopened = now > before || number(stored, "evaluation", "target_accuracy") !=
-                                    number(given, "evaluation", "target_accuracy");
+    if (now > before && rate_looks_at_rounds(stored))
+        return rd_fail(
+            err, RD_ERR_STATE,
+            "%s: its run has rounds = %.0f, but run.json has %.0f; with a learning rate that falls "
+            "along a cosine to the last round their number cannot change; to start another run "
+            "give another --state directory",
+            directory, before, now);
+    *reopened =
+        now > before ||
+        number(stored, "evaluation", "target_accuracy") != number(given, "evaluation", "target_accuracy") ||
+        number(stored, "early_stopping", "patience") != number(given, "early_stopping", "patience");
     return RD_OK;
 }

@@ -41,9 +41,10 @@ struct rd_store {
     bool unsynced;           /* model files have come since then ... */
     uint64_t unsynced_round; /* ... and this is the newest */
     uint64_t keep_every;     /* of the last commit */
-    uint64_t deleted_below;  /* outdated model files of earlier rounds are gone */
-    bool has_pin;            /* the model file of round ... */
-    uint64_t pinned;         /* ... this stays */
+    uint64_t deleted_below;  /* outdated model files of earlier rounds are gone ... */
+    uint64_t spared;         /* ... but for this one, which was pinned */
+    uint64_t pinned;         /* the model file of this round stays; UINT64_MAX in both: none */
+    bool pinned_unsynced;    /* it may not be on the disk yet */
     bool batch;              /* between rd_store_batch_begin and rd_store_batch_end */
     sqlite3_stmt *statements[RD_SQL_KINDS];
 };

@@ -86,7 +86,8 @@ const char *rd_store_schema(void)
                                                               "from publication to the new model\n"
                                                               "    finished_at      REAL,             -- "
                                                               "Unix time\n"
-                                                              "    -- the new global model on the test set: evaluation.metrics; NULL: not measured\n"
+                                                              "    -- the new global model on the test set: "
+                                                              "evaluation.metrics; NULL: not measured\n"
                                                               "    test_top3 REAL,\n"
                                                               "    test_top5 REAL,\n"
                                                               "    test_top10 REAL,\n"
@@ -160,7 +161,7 @@ const char *rd_store_schema(void)
 #define ROUND_COLUMNS                                                                                        \
     "round, aggregated, test_samples, test_loss, test_accuracy, train_samples, train_loss, train_accuracy, " \
     "holdout_samples, holdout_loss, holdout_accuracy, running_loss, selected, counted, late, failed, "       \
-    "samples, update_norm, bytes_in, bytes_out, seconds, finished_at, test_top3, test_top5, test_top10, "       \
+    "samples, update_norm, bytes_in, bytes_out, seconds, finished_at, test_top3, test_top5, test_top10, "    \
     "test_f1, test_auc, test_rmse, test_r2, test_perplexity, model_sha256"
 
 #define PARTICIPATION_COLUMNS                                                                             \
@@ -179,7 +180,8 @@ const char *rd_store_sql(rd_sql which)
             "ON CONFLICT (name) DO UPDATE SET samples = ?2, software = ?3, seen_at = ?4",
         [RD_SQL_ADD_ROUND] =
             "INSERT INTO rounds (" ROUND_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
-            "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, "
+            "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, "
+            "?29, "
             "?30, ?31)",
         /* Someone who takes part without having joined (in a simulation) gets a row now. */
         [RD_SQL_TALLY_CLIENT] =

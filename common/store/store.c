@@ -153,13 +153,11 @@ static rd_status sync_folder(int fd, const char *path, rd_error *err)
     return RD_OK;
 }
 
-rd_status rd_store_sync_models(rd_store *s, rd_error *err)
+static rd_status sync_model(rd_store *s, uint64_t round, rd_error *err)
 {
     rd_status status = RD_OK;
     char path[PATH_MAX_HERE];
-    if (!s->unsynced)
-        return RD_OK;
-    rd_store_model_path(s, s->unsynced_round, path, sizeof path);
+    rd_store_model_path(s, round, path, sizeof path);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno != ENOENT) /* a caller may keep no models */
         return rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
@@ -167,10 +165,26 @@ rd_status rd_store_sync_models(rd_store *s, rd_error *err)
         status = rd_fail(err, RD_ERR_IO, "%s: cannot reach the disk: %s", path, strerror(errno));
     if (fd >= 0)
         close(fd);
-    if (status == RD_OK)
-        status = sync_folder(s->models_fd, path, err);
+    return status == RD_OK ? sync_folder(s->models_fd, path, err) : status;
+}
+
+rd_status rd_store_sync_models(rd_store *s, rd_error *err)
+{
+    rd_status status = RD_OK;
+    if (s->unsynced)
+        status = sync_model(s, s->unsynced_round, err);
     s->unsynced = status != RD_OK;
+    if (status == RD_OK && s->pinned_unsynced)
+        status = sync_model(s, s->pinned, err);
+    if (status == RD_OK)
+        s->pinned_unsynced = false;
     return status;
+}
+
+void rd_store_pin(rd_store *s, uint64_t round)
+{
+    s->pinned_unsynced = s->pinned_unsynced || round != s->pinned;
+    s->pinned = round;
 }
 
 static rd_status take_lock(rd_store *s, rd_error *err)
@@ -333,6 +347,7 @@ static rd_status make_handle(const char *directory, rd_store **out, rd_error *er
     }
     s->directory = copy;
     s->lock_fd = s->models_fd = -1;
+    s->pinned = s->spared = UINT64_MAX;
     *out = s;
     return RD_OK;
 }

@@ -71,7 +71,8 @@ typedef struct rd_run_record {
 
 /* Opens for writing. Creates the directory and the run where there is none (*resumed = false). Where there is
  * one, its run.json must say the same in everything that decides the result, or RD_ERR_STATE names the first
- * key that differs. "rounds" may grow; "name", "keep_every", "evaluation.target_accuracy" and
+ * key that differs. "rounds" may grow, unless the learning rate falls along a cosine to the last of them;
+ * "name", "keep_every", "evaluation.target_accuracy", "early_stopping.patience" and
  * "cohort.deadline_seconds" may change. A second writer is refused with RD_ERR_STATE. */
 rd_status rd_store_open(const char *directory, const rd_config *config, rd_store **out, bool *resumed,
                         rd_error *err) RD_MUST_CHECK;
@@ -99,17 +100,18 @@ rd_status rd_store_batch_end(rd_store *s, rd_error *err) RD_MUST_CHECK;
 /* Commits a round with its participants in one transaction. The caller has written the model file where the
  * round made one. When this returns, the round outlives the process; at most a second later, or at
  * rd_store_finish and rd_store_close, it outlives a power loss, too (store.c says how). Model files that are
- * not needed any more are then deleted: kept are the newest two and those of rounds that are multiples of
- * keep_every (0: none). An abandoned round has no model file of its own and does not push an older one out.
- * On failure nothing has changed, and the call may be repeated; RD_ERR_STATE: the round is there already.
- * Participants that never joined are entered as clients. */
+ * not needed any more are then deleted: kept are the newest two, those of rounds that are multiples of
+ * keep_every (0: none), and the one of rd_store_pin. An abandoned round has no model file of its own and does
+ * not push an older one out. On failure nothing has changed, and the call may be repeated; RD_ERR_STATE: the
+ * round is there already. Participants that never joined are entered as clients. */
 rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round,
                                 const rd_participation_record *parts, size_t part_count, uint64_t keep_every,
                                 rd_error *err) RD_MUST_CHECK;
-/* The model file of this round is not to be deleted, whatever comes after it; one at a time. */
+/* The model file of this round stays, whatever comes after it, until another one is pinned. To be told again
+ * after opening. */
 void rd_store_pin(rd_store *s, uint64_t round);
 /* No more rounds will come. A round committed after it, or a resume that adds rounds or changes
- * evaluation.target_accuracy, takes it back. */
+ * evaluation.target_accuracy or early_stopping.patience, takes it back. */
 rd_status rd_store_finish(rd_store *s, rd_error *err) RD_MUST_CHECK;
 
 /* ---- reading ---- */

@@ -190,38 +190,38 @@ static rd_status add_participation(rd_store *s, uint64_t round, const rd_partici
     return status;
 }
 
+static void delete_model(const rd_store *s, uint64_t round)
+{
+    char path[RD_SOURCE_PATH_MAX];
+    if (s->keep_every > 0 && round % s->keep_every == 0)
+        return;
+    rd_store_model_path(s, round, path, sizeof path);
+    (void)unlink(path);
+}
+
 /* Failing to delete costs disk space and nothing else: it is no failure of the round. */
 static void delete_outdated_models(rd_store *s)
 {
     sqlite3_stmt *statement = NULL;
-    char path[RD_SOURCE_PATH_MAX];
     uint64_t newest = 0;
     if (rd_store_statement(s, RD_SQL_OUTDATED_MODELS, &statement, NULL) != RD_OK)
         return;
+    if (s->spared != UINT64_MAX && s->spared != s->pinned) {
+        delete_model(s, s->spared);
+        s->spared = UINT64_MAX;
+    }
     sqlite3_bind_int64(statement, 1, (sqlite3_int64)s->deleted_below);
     while (sqlite3_step(statement) == SQLITE_ROW) {
         uint64_t round = (uint64_t)sqlite3_column_int64(statement, 0);
         newest = round > newest ? round : newest;
-        if ((s->keep_every > 0 && round % s->keep_every == 0) || (s->has_pin && round == s->pinned))
-            continue;
-        rd_store_model_path(s, round, path, sizeof path);
-        (void)unlink(path);
+        if (round == s->pinned)
+            s->spared = round;
+        else
+            delete_model(s, round);
     }
     sqlite3_reset(statement);
     if (newest > 0)
         s->deleted_below = newest;
-}
-
-void rd_store_pin(rd_store *s, uint64_t round)
-{
-    char path[RD_SOURCE_PATH_MAX];
-    bool kept = s->keep_every > 0 && s->pinned % s->keep_every == 0;
-    if (s->has_pin && s->pinned != round && s->pinned <= s->deleted_below && !kept) {
-        rd_store_model_path(s, s->pinned, path, sizeof path); /* its turn to be deleted has passed */
-        (void)unlink(path);
-    }
-    s->has_pin = true;
-    s->pinned = round;
 }
 
 static rd_status set_finished(rd_store *s, bool finished, rd_error *err)

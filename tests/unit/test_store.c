@@ -280,6 +280,36 @@ Test(store, another_run_json_is_refused_and_the_key_is_named)
     rd_store_close(open_run()); /* none of them changed anything */
 }
 
+/* With a cosine the rates of all rounds follow from how many there are. */
+Test(store, a_run_whose_rate_falls_to_its_last_round_cannot_be_made_longer)
+{
+    static const char *const json =
+        "{\"rounds\": %d, \"training\": {\"schedule\": {\"type\": \"cosine\"}}, "
+        "\"early_stopping\": {\"metric\": \"test_loss\", \"patience\": %d, \"min_delta\": %d}}";
+    rd_error error = {0};
+    rd_store *store = NULL;
+    rd_run_record run = {0};
+    bool resumed;
+    char text[256];
+    (void)snprintf(text, sizeof text, json, 5, 2, 0);
+    cr_assert(open_with(text, &store, &resumed, &error) == RD_OK, "%s", error.message);
+    cr_assert(rd_store_finish(store, &error) == RD_OK);
+    rd_store_close(store);
+    (void)snprintf(text, sizeof text, json, 6, 2, 0);
+    cr_assert(open_with(text, &store, &resumed, &error) == RD_ERR_STATE);
+    cr_assert_not_null(strstr(error.message, "rounds = 5, but run.json has 6; with a learning rate"), "%s",
+                       error.message);
+    (void)snprintf(text, sizeof text, json, 5, 2, 1);
+    cr_assert(open_with(text, &store, &resumed, &error) == RD_ERR_STATE);
+    cr_assert_not_null(strstr(error.message, "early_stopping.min_delta = 0"), "%s", error.message);
+    (void)snprintf(text, sizeof text, json, 5, 3, 0); /* patience decides when to stop, and nothing else */
+    cr_assert(open_with(text, &store, &resumed, &error) == RD_OK, "%s", error.message);
+    cr_assert(rd_store_run(store, &run, &error) == RD_OK);
+    cr_assert(!run.finished, "there may be something to do again");
+    rd_run_record_free(&run);
+    rd_store_close(store);
+}
+
 /* ---- one writer ---- */
 
 Test(store, second_writer_is_refused_and_told_who_has_it)
@@ -631,6 +661,28 @@ Test(store, the_newest_two_models_and_the_kept_ones_stay)
     rd_store_close(store);
     static const bool stays[] = {true, false, false, true, false, false, true, true};
     for (int r = 0; r <= 7; r++) {
+        char name[40];
+        (void)snprintf(name, sizeof name, "models/%06d.safetensors", r);
+        cr_assert(has_file(name) == stays[r], "%s", name);
+    }
+}
+
+/* Rounds 0, 4 and 8 reach the disk, and then files are deleted; at 4 the model of round 1 is the best, at 8
+ * that of round 5. */
+Test(store, the_best_model_stays_until_there_is_a_better_one)
+{
+    rd_store *store = open_run();
+    for (uint64_t r = 0; r <= 9; r++) {
+        put_model(store, r);
+        rd_store_pin(store, r < 1 ? 0 : r < 6 ? 1 : 5);
+        commit(store, r, true, 4);
+        if (r == 4)
+            cr_assert(has_file("models/000001.safetensors") && !has_file("models/000002.safetensors"));
+    }
+    cr_assert(rd_store_finish(store, NULL) == RD_OK);
+    rd_store_close(store);
+    static const bool stays[] = {true, false, false, false, true, true, false, false, true, true};
+    for (int r = 0; r <= 9; r++) {
         char name[40];
         (void)snprintf(name, sizeof name, "models/%06d.safetensors", r);
         cr_assert(has_file(name) == stays[r], "%s", name);
