@@ -153,6 +153,9 @@ def wait_for(condition, what, seconds=60, process=None):
         if value:
             return value
         if process is not None and process.poll() is not None:
+            value = condition()  # what it did last may have come between the question and its end
+            if value:
+                return value
             raise AssertionError(f"waiting until {what}, but the process ended with {process.returncode}:\n{read(process.log)}")
         assert time.monotonic() < end, f"waited {seconds} s in vain until {what}" + (
             f"\n{read(process.log)}" if process else "")

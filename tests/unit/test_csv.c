@@ -275,7 +275,8 @@ Test(csv, files_and_their_names)
 
     cr_assert_eq(rd_source_from_path("nowhere.csv.gz", &source, &err), RD_OK);
     cr_assert_eq(source.format, RD_SOURCE_CSV);
-    expect_error(rd_source_load(&source, NULL, &d, why), RD_ERR_DATA, "nowhere.csv.gz: No such file or directory");
+    expect_error(rd_source_load(&source, NULL, &d, why), RD_ERR_DATA,
+                 "nowhere.csv.gz: No such file or directory");
 
     cr_assert_eq(rd_source_from_path("mine.safetensors", &source, &err), RD_OK);
     cr_assert_eq(source.format, RD_SOURCE_SAFETENSORS);

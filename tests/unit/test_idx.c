@@ -198,7 +198,8 @@ Test(idx, missing_files)
     snprintf(source.path, sizeof source.path, "%s/no-images", folder);
     expect_error(rd_source_load(&source, NULL, &d, why), RD_ERR_DATA, "no-images: No such file or directory");
     put_file("has-images", images, sizeof images, source.path);
-    expect_error(rd_source_load(&source, NULL, &d, why), RD_ERR_DATA, "has-labels: No such file or directory");
+    expect_error(rd_source_load(&source, NULL, &d, why), RD_ERR_DATA,
+                 "has-labels: No such file or directory");
     snprintf(source.path, sizeof source.path, "%s", folder);
     expect_error(rd_source_load(&source, NULL, &d, why), RD_ERR_DATA, "is not a regular file");
 }
