@@ -20,12 +20,12 @@ typedef struct series {
     size_t count, capacity;
 } series;
 
-enum { TEST, TRAIN, HOLDOUT, RUNNING, KINDS };
+enum { TEST, TRAIN, HOLDOUT, RUNNING, GAP, KINDS };
 enum { LOSS, ACCURACY, PANELS };
 
 typedef struct picture {
     series panel[PANELS][KINDS];
-    bool svg, short_of_memory;
+    bool svg, gap, short_of_memory;
     uint64_t rounds, width, height;
 } picture;
 
@@ -67,6 +67,8 @@ static bool gather(const rd_round_record *r, void *user)
         add_metrics(p, TRAIN, r->round - 1, &r->train);
         add_metrics(p, HOLDOUT, r->round - 1, &r->holdout);
         add_point(p, &p->panel[LOSS][RUNNING], r->round, r->running_loss);
+        if (p->gap)
+            add_point(p, &p->panel[LOSS][GAP], r->round - 1, r->gap);
     }
     return !p->short_of_memory;
 }
@@ -174,7 +176,7 @@ static bool wants_log_scale(const picture *p)
 {
     double min, max;
     loss_extremes(p, &min, &max);
-    return min > 0.0 && max > 100.0 * min;
+    return min > 0.0 && max > 100.0 * min && p->panel[LOSS][GAP].count == 0; /* a gap falls below 0 */
 }
 
 /* Pixels between the edge of the picture and the axis: the label and the longest number must fit. */
@@ -203,7 +205,9 @@ static void write_axes(FILE *script, const picture *p, int panel, double left, d
     else if (wants_log_scale(p))
         (void)fputs("set logscale y\nset yrange [*:*]\n", script);
     else
-        (void)fputs("unset logscale y\nset yrange [0:*]\n", script);
+        (void)fputs(p->panel[LOSS][GAP].count > 0 ? "unset logscale y\nset yrange [*:*]\n"
+                                                  : "unset logscale y\nset yrange [0:*]\n",
+                    script);
 }
 
 static void write_curves(FILE *script, const picture *p, int panel)
@@ -266,6 +270,7 @@ static rd_status draw(rd_store *store, picture *p, const char *out, rd_error *er
         p->panel[panel][TEST] = (series){.title = "test set", .colour = "#0072b2"};
         p->panel[panel][TRAIN] = (series){.title = "participants' training data", .colour = "#d55e00"};
         p->panel[panel][HOLDOUT] = (series){.title = "participants' hold-out data", .colour = "#009e73"};
+        p->panel[panel][GAP] = (series){.title = "overfitting gap", .colour = "#cc79a7"};
         p->panel[panel][RUNNING] = (series){.title = "participants while training", .colour = "#d55e00"};
     }
     RD_TRY(rd_store_run(store, &run, err));
@@ -277,6 +282,14 @@ static rd_status draw(rd_store *store, picture *p, const char *out, rd_error *er
     drop_running_loss_where_others_tell(p);
     if (points_in(p, LOSS) == 0) {
         status = rd_fail(err, RD_ERR_STATE, "run '%s' has no loss to draw yet", run.name);
+        goto cleanup;
+    }
+    if (p->gap && p->panel[LOSS][GAP].count == 0) {
+        status =
+            rd_fail(err, RD_ERR_STATE,
+                    "run '%s' has no overfitting gap to draw: it takes evaluation.train_loss together with "
+                    "evaluation.holdout or data.test",
+                    run.name);
         goto cleanup;
     }
     RD_TRY(gnuplot_start(out, &g, err));
@@ -310,6 +323,12 @@ rd_status inspect_plot(int argc, char **argv, rd_error *err)
          .help = "the picture to write; its ending, .svg or .png, says which kind",
          .value = &out,
          .required = true},
+        {.kind = RD_OPTION_FLAG,
+         .name = "gap",
+         .help =
+             "also draw the overfitting gap: loss on rows that nobody trains on minus loss on the training "
+             "rows",
+         .value = &p.gap},
         {.kind = RD_OPTION_COUNT,
          .name = "width",
          .placeholder = "PIXELS",

@@ -45,9 +45,15 @@ static const table_column columns[COLUMNS] = {
     [HOLDOUT_LOSS] = {"hold-out loss", false},
     [HOLDOUT_ACCURACY] = {"hold-out acc.", false},
     [GAP] = {"gap", false},
-    [SCORES + RD_SCORE_TOP3] = {"top 3", false},
-    [SCORES + RD_SCORE_TOP5] = {"top 5", false},
-    [SCORES + RD_SCORE_TOP10] = {"top 10", false},
+    [SCORES + RD_SCORE_TOP2 + 0] = {"top 2", false},
+    [SCORES + RD_SCORE_TOP2 + 1] = {"top 3", false},
+    [SCORES + RD_SCORE_TOP2 + 2] = {"top 4", false},
+    [SCORES + RD_SCORE_TOP2 + 3] = {"top 5", false},
+    [SCORES + RD_SCORE_TOP2 + 4] = {"top 6", false},
+    [SCORES + RD_SCORE_TOP2 + 5] = {"top 7", false},
+    [SCORES + RD_SCORE_TOP2 + 6] = {"top 8", false},
+    [SCORES + RD_SCORE_TOP2 + 7] = {"top 9", false},
+    [SCORES + RD_SCORE_TOP2 + 8] = {"top 10", false},
     [SCORES + RD_SCORE_F1] = {"F1", false},
     [SCORES + RD_SCORE_AUC] = {"AUC", false},
     [SCORES + RD_SCORE_RMSE] = {"RMSE", false},
@@ -72,8 +78,14 @@ static const char *const csv_columns[] = {"round",
                                           "test.samples",
                                           "test.loss",
                                           "test.accuracy",
+                                          "test.top2",
                                           "test.top3",
+                                          "test.top4",
                                           "test.top5",
+                                          "test.top6",
+                                          "test.top7",
+                                          "test.top8",
+                                          "test.top9",
                                           "test.top10",
                                           "test.f1",
                                           "test.auc",
@@ -123,7 +135,7 @@ static void fill_row(const rd_round_record *r, table_row *row)
     metrics_cells(&r->holdout, row->cell[HOLDOUT_LOSS], row->cell[HOLDOUT_ACCURACY]);
     for (size_t i = 0; i < RD_SCORES; i++)
         table_number(row->cell[SCORES + i], r->scores.value[i]);
-    table_number(row->cell[GAP], rd_round_record_gap(r));
+    table_number(row->cell[GAP], r->gap);
     table_text(row->cell[MODEL], r->model_sha256);
     row->cell[MODEL][12] = '\0';
     if (r->round == 0)

@@ -2,6 +2,7 @@
  * editors and other programs. */
 #include "config/config.h"
 
+#include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,6 +161,7 @@ static rd_status read_cohort(rd_fields *top, rd_cohort_config *c)
 static void read_scores(rd_fields *f, rd_config *c)
 {
     const cJSON *list = rd_fields_item(f, "metrics", false), *item;
+    size_t i = 0;
     if (list != NULL && !cJSON_IsArray(list))
         rd_fields_fail(f, "metrics", "a list");
     cJSON_ArrayForEach(item, list)
@@ -169,8 +171,12 @@ static void read_scores(rd_fields *f, rd_config *c)
                !(cJSON_IsString(item) && strcmp(item->valuestring, rd_score_names[score]) == 0))
             score++;
         if (score == RD_SCORES)
-            rd_fields_fail(f, "metrics", "top3, top5, top10, f1, auc, rmse, r2 or perplexity in the list");
-        c->scores |= 1u << score;
+            rd_fields_fail_at(f, "metrics", i, "top2 to top10, f1, auc, rmse, r2 or perplexity");
+        else if ((c->scores >> score & 1u) != 0)
+            rd_fields_fail_at(f, "metrics", i, "each metric once");
+        else
+            c->scores |= 1u << score;
+        i++;
     }
 }
 
@@ -431,30 +437,53 @@ rd_status rd_config_parse(const char *json, size_t size, const char *whose, cons
     return status;
 }
 
+static rd_status check_decay_skips(const rd_training *t, const rd_model *m, rd_error *err)
+{
+    size_t count;
+    const rd_tensor *tensors = rd_model_tensors(m, RD_TENSORS_ALL, &count);
+    for (size_t i = 0; i < t->decay_skip_count; i++) {
+        bool found = false;
+        for (size_t k = 0; k < count && !found; k++)
+            found = fnmatch(t->decay_skips[i], tensors[k].name, 0) == 0;
+        if (!found)
+            return rd_fail(err, RD_ERR_CONFIG,
+                           "training.weight_decay_skips[%zu]: no tensor of the model is called \"%s\"; the "
+                           "first is '%s'",
+                           i, t->decay_skips[i], tensors[0].name);
+    }
+    return RD_OK;
+}
+
+/* What is asked of the training of this model, but makes no sense for it. */
+static rd_status check_training(const rd_config *c, const rd_model *m, rd_error *err)
+{
+    const rd_early_stopping *e = &c->early_stopping;
+    if (!rd_model_counts(m) && c->training.learning_rate == 0.0f)
+        return rd_fail(err, RD_ERR_CONFIG, "training.learning_rate is missing");
+    if (e->patience > 0 && e->metric == RD_STOP_TEST_ACCURACY && !rd_model_classifies(m))
+        return rd_fail(
+            err, RD_ERR_CONFIG,
+            "early_stopping.metric: test_accuracy needs a loss over classes, but the model's is %s",
+            rd_model_loss_name(m));
+    return check_decay_skips(&c->training, m, err);
+}
+
 /* Builds the plan and drops it, so that what is wrong with the model is told with the file's name; and what
  * is wrong with the training of such a model. */
 static rd_status check_model(rd_config *c, const char *path, rd_error *err)
 {
     rd_model *m = NULL;
-    if (rd_model_create(c->model, &m, err) != RD_OK) {
-        rd_config_free(c);
-        return rd_fail_context(err, "%s", path);
-    }
-    bool counts = rd_model_counts(m);
-    rd_status status = RD_OK;
+    rd_status status = rd_model_create(c->model, &m, err);
+    if (status == RD_OK)
+        status = check_training(c, m, err);
     for (unsigned i = 0; i < RD_SCORES && status == RD_OK; i++)
         if ((c->scores >> i & 1u) != 0)
             status = rd_score_check((rd_score)i, m, err);
     rd_model_free(m);
-    if (status != RD_OK) {
-        rd_config_free(c);
-        return rd_fail_context(err, "%s", path);
-    }
-    if (!counts && c->training.learning_rate == 0.0f) {
-        rd_config_free(c);
-        return rd_fail(err, RD_ERR_CONFIG, "%s: training.learning_rate is missing", path);
-    }
-    return RD_OK;
+    if (status == RD_OK)
+        return RD_OK;
+    rd_config_free(c);
+    return rd_fail_context(err, "%s", path);
 }
 
 rd_status rd_config_load(const char *path, rd_config *out, rd_error *err)

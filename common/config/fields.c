@@ -34,6 +34,17 @@ void rd_fields_fail(rd_fields *f, const char *key, const char *expected)
                         f->path[0] != '\0' ? "." : "", key, expected, found);
 }
 
+void rd_fields_fail_at(rd_fields *f, const char *key, size_t i, const char *expected)
+{
+    char found[96];
+    const cJSON *item = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(f->object, key), (int)i);
+    if (f->status != RD_OK)
+        return;
+    describe(item, found, sizeof found);
+    f->status = rd_fail(f->err, RD_ERR_CONFIG, "%s: %s%s%s[%zu]: expected %s, found %s", f->whose, f->path,
+                        f->path[0] != '\0' ? "." : "", key, i, expected, found);
+}
+
 /* Notes that the key is known, and returns what it holds. */
 static const cJSON *ask(rd_fields *f, const char *key)
 {

@@ -46,6 +46,8 @@ bool rd_fields_has(const rd_fields *f, const char *key);
 void rd_fields_only(rd_fields *f, const char *key, bool allowed, const char *when);
 /* A failure of the reader's own about a key. */
 void rd_fields_fail(rd_fields *f, const char *key, const char *expected);
+/* The same about item i of its array. */
+void rd_fields_fail_at(rd_fields *f, const char *key, size_t i, const char *expected);
 
 /* The first failure of all, a missing or repeated key included: for objects in which unknown keys are
  * allowed.

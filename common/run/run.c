@@ -18,7 +18,6 @@
 #include "run/model_file.h"
 #include "run/parallel.h"
 #include "run/stopping.h"
-#include "store/record_json.h"
 
 #define STRIPE 16384 /* parameters under one lock: 256 KB of the sum, a tenth of a millisecond of folding */
 
@@ -48,7 +47,7 @@ struct rd_run {
     uint64_t version;
     rd_round_record last;
     rd_stopping stopping;
-    float *ranking; /* (rows of the test set) for auc; else NULL */
+    double *by_row; /* (rows of the test set) where rd_scores_keep_rows; else NULL */
 };
 
 const rd_config *rd_run_config(const rd_run *run)
@@ -219,7 +218,7 @@ static void evaluate_some(void *user, unsigned thread)
     evaluation_job *job = user;
     const size_t rows_at_a_time = 2 * rd_evaluation_batch(job->run->model);
     rd_rows rows = rd_dataset_all_rows(&job->run->test);
-    rd_evaluation sums = {.scores = job->sums.scores};
+    rd_evaluation sums = {.scores = {.wanted = job->run->config->scores, .by_row = job->run->by_row}};
     rd_error error;
     rd_status status = RD_OK;
     for (;;) {
@@ -243,19 +242,29 @@ static rd_status evaluate_test_set(rd_run *run, rd_metrics *out, rd_scores *scor
 {
     evaluation_job job = {.run = run, .lock = PTHREAD_MUTEX_INITIALIZER, .err = err};
     job.sums.scores.wanted = run->config->scores;
-    job.sums.scores.ranking = run->ranking;
+    job.sums.scores.by_row = run->by_row;
     rd_parallel(run->threads, evaluate_some, &job);
     pthread_mutex_destroy(&job.lock);
     if (job.status != RD_OK)
         return job.status;
     *out = rd_evaluation_metrics(&job.sums, run->model);
-    return rd_score_finish(&job.sums.scores, run->model, &run->test, out->samples, out->loss, scores, err);
+    return rd_score_finish(&job.sums.scores, &run->test, out->samples, scores, err);
 }
 
 static bool evaluation_is_due(const rd_run *run, uint64_t round)
 {
     uint64_t every = run->config->evaluation_every;
     return run->test.rows > 0 && (round % every == 0 || round == run->config->rounds);
+}
+
+/* Loss of the model before this round on rows that nobody trains on, minus its loss on the training rows. The
+ * test set has measured that model in the round before. */
+static double gap_of(const rd_run *run, const rd_round_record *record)
+{
+    const rd_metrics *unseen = record->holdout.samples > 0 ? &record->holdout : &run->last.test;
+    if (record->round == 0 || record->train.samples == 0 || unseen->samples == 0)
+        return NAN;
+    return unseen->loss - record->train.loss;
 }
 
 bool rd_run_is_over(const rd_run *run)
@@ -287,6 +296,7 @@ rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participa
             return rd_fail_context(err, "round %llu: the global model on data.test",
                                    (unsigned long long)record->round);
     }
+    record->gap = gap_of(run, record);
     record->finished_at = now_unix();
     rd_stopping next = run->stopping;
     rd_stopping_tell(&next, run->config, record);
@@ -331,8 +341,8 @@ void rd_round_record_line(const rd_round_record *record, uint64_t rounds, char *
         at = print(text, size, at, "  train loss %.4f", record->train.loss);
     if (record->holdout.samples > 0)
         at = print(text, size, at, "  hold-out loss %.4f", record->holdout.loss);
-    if (!isnan(rd_round_record_gap(record)))
-        at = print(text, size, at, "  gap %+.4f", rd_round_record_gap(record));
+    if (!isnan(record->gap))
+        at = print(text, size, at, "  gap %+.4f", record->gap);
     if (!isnan(record->running_loss) && record->round > 0)
         at = print(text, size, at, "  clients' loss %.4f", record->running_loss);
     if (record->round > 0 && at < size)
@@ -418,8 +428,10 @@ static rd_status load_test_set(rd_run *run, rd_error *err)
     if (status != RD_OK)
         return status;
     run->trainers = calloc(run->threads, sizeof(rd_trainer *));
-    if ((run->config->scores >> RD_SCORE_AUC & 1u) != 0)
-        run->ranking = malloc(run->test.rows * sizeof *run->ranking);
+    if (rd_scores_keep_rows(run->config->scores))
+        run->by_row = malloc(run->test.rows * sizeof *run->by_row);
+    if (rd_scores_keep_rows(run->config->scores) && run->by_row == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the scores of %zu samples", run->test.rows);
     if (run->trainers == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for %u evaluation threads", run->threads);
     for (unsigned i = 0; i < run->threads && status == RD_OK; i++)
@@ -494,7 +506,7 @@ void rd_run_free(rd_run *run)
     rd_exact_vector_free(&run->sum);
     rd_dataset_free(&run->test);
     free(run->parameters);
-    free(run->ranking);
+    free(run->by_row);
     rd_store_close(run->store);
     rd_model_free(run->model);
     free(run);

@@ -132,6 +132,7 @@ rd_status rd_store_rounds(rd_store *s, uint64_t from, bool (*visit)(const rd_rou
         record.test = take_metrics(&r);
         record.train = take_metrics(&r);
         record.holdout = take_metrics(&r);
+        record.gap = take_number(&r);
         record.running_loss = take_number(&r);
         record.selected = take_count(&r);
         record.counted = take_count(&r);

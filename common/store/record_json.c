@@ -23,11 +23,6 @@ static void add_metrics(cJSON *object, const char *key, const rd_metrics *m)
     cJSON_AddNumberToObject(inner, "samples", (double)m->samples);
 }
 
-double rd_round_record_gap(const rd_round_record *r)
-{
-    return r->holdout.samples > 0 && r->train.samples > 0 ? r->holdout.loss - r->train.loss : NAN;
-}
-
 cJSON *rd_round_record_json(const rd_round_record *r)
 {
     cJSON *object = cJSON_CreateObject();
@@ -40,7 +35,7 @@ cJSON *rd_round_record_json(const rd_round_record *r)
             add_number(test, rd_score_names[i], r->scores.value[i]);
     add_metrics(object, "train", &r->train);
     add_metrics(object, "holdout", &r->holdout);
-    add_number(object, "gap", rd_round_record_gap(r));
+    add_number(object, "gap", r->gap);
     add_number(object, "running_loss", r->running_loss);
     cJSON_AddNumberToObject(object, "selected", (double)r->selected);
     cJSON_AddNumberToObject(object, "counted", (double)r->counted);

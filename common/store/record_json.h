@@ -9,8 +9,4 @@
 /* An object of the caller's; NULL when memory is short. What was not measured is null. */
 cJSON *rd_round_record_json(const rd_round_record *r);
 
-/* Hold-out loss minus training loss of the same global model: how much better it knows its training rows than
- * others. NaN where not both were measured. */
-double rd_round_record_gap(const rd_round_record *r);
-
 #endif

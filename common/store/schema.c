@@ -63,6 +63,11 @@ const char *rd_store_schema(void)
                                                               "(holdout_samples >= 0),\n"
                                                               "    holdout_loss     REAL,\n"
                                                               "    holdout_accuracy REAL,\n"
+                                                              "    -- overfitting: the loss of the model "
+                                                              "before the round on hold-out rows, or else "
+                                                              "the test set,\n"
+                                                              "    -- minus that on training rows\n"
+                                                              "    gap              REAL,\n"
                                                               "    running_loss     REAL,             -- the "
                                                               "participants' loss while they train; NULL: "
                                                               "untold\n"
@@ -88,8 +93,14 @@ const char *rd_store_schema(void)
                                                               "Unix time\n"
                                                               "    -- the new global model on the test set: "
                                                               "evaluation.metrics; NULL: not measured\n"
+                                                              "    test_top2 REAL,\n"
                                                               "    test_top3 REAL,\n"
+                                                              "    test_top4 REAL,\n"
                                                               "    test_top5 REAL,\n"
+                                                              "    test_top6 REAL,\n"
+                                                              "    test_top7 REAL,\n"
+                                                              "    test_top8 REAL,\n"
+                                                              "    test_top9 REAL,\n"
                                                               "    test_top10 REAL,\n"
                                                               "    test_f1 REAL,\n"
                                                               "    test_auc REAL,\n"
@@ -160,8 +171,9 @@ const char *rd_store_schema(void)
 
 #define ROUND_COLUMNS                                                                                        \
     "round, aggregated, test_samples, test_loss, test_accuracy, train_samples, train_loss, train_accuracy, " \
-    "holdout_samples, holdout_loss, holdout_accuracy, running_loss, selected, counted, late, failed, "       \
-    "samples, update_norm, bytes_in, bytes_out, seconds, finished_at, test_top3, test_top5, test_top10, "    \
+    "holdout_samples, holdout_loss, holdout_accuracy, gap, running_loss, selected, counted, late, failed, "  \
+    "samples, update_norm, bytes_in, bytes_out, seconds, finished_at, test_top2, test_top3, test_top4, "     \
+    "test_top5, test_top6, test_top7, test_top8, test_top9, test_top10, "                                    \
     "test_f1, test_auc, test_rmse, test_r2, test_perplexity, model_sha256"
 
 #define PARTICIPATION_COLUMNS                                                                             \
@@ -182,7 +194,7 @@ const char *rd_store_sql(rd_sql which)
             "INSERT INTO rounds (" ROUND_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
             "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, "
             "?29, "
-            "?30, ?31)",
+            "?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38)",
         /* Someone who takes part without having joined (in a simulation) gets a row now. */
         [RD_SQL_TALLY_CLIENT] =
             "INSERT INTO clients (name, samples, software, joined_at, seen_at, selected, counted, late, "

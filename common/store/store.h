@@ -24,11 +24,13 @@ typedef struct rd_store rd_store;
 /* One row of the table "rounds". Round 0 is the initial model, before any training. */
 typedef struct rd_round_record {
     uint64_t round;
-    bool aggregated;     /* false: abandoned, the model is that of the round before */
-    rd_metrics test;     /* new global model on the aggregator's test set */
-    rd_scores scores;    /* of the same; evaluation.metrics */
-    rd_metrics train;    /* participants' training rows, model before the round, weighted by samples */
-    rd_metrics holdout;  /* participants' hold-out rows, model before the round, weighted by samples */
+    bool aggregated;    /* false: abandoned, the model is that of the round before */
+    rd_metrics test;    /* new global model on the aggregator's test set */
+    rd_scores scores;   /* of the same; evaluation.metrics */
+    rd_metrics train;   /* participants' training rows, model before the round, weighted by samples */
+    rd_metrics holdout; /* participants' hold-out rows, model before the round, weighted by samples */
+    double gap; /* overfitting: of the model before the round, loss on the hold-out rows, or else on the test
+                   set, minus loss on the training rows; NaN: not both measured */
     double running_loss; /* participants' loss while training, weighted by samples; NaN: nobody told */
     uint64_t selected, counted, late, failed; /* clients */
     uint64_t samples;                         /* of the counted clients */

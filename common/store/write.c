@@ -111,6 +111,7 @@ static rd_status add_round(rd_store *s, const rd_round_record *r, rd_error *err)
     put_metrics(&b, &r->test);
     put_metrics(&b, &r->train);
     put_metrics(&b, &r->holdout);
+    put_number(&b, r->gap);
     put_number(&b, r->running_loss);
     put_count(&b, r->selected);
     put_count(&b, r->counted);

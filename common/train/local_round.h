@@ -113,7 +113,7 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_
 typedef struct rd_evaluation {
     rd_exact_scalar loss;
     uint64_t correct;
-    rd_score_sums scores; /* wanted and ranking are the caller's to set */
+    rd_score_sums scores; /* wanted and by_row are the caller's to set */
 } rd_evaluation;
 
 /* Adds rows [first, first + count) of view. RD_ERR_RANGE where a loss is not finite. */

@@ -6,14 +6,22 @@
 
 #include "model/loss.h"
 
-const char *const rd_score_names[RD_SCORES + 1] = {
-    [RD_SCORE_TOP3] = "top3",   [RD_SCORE_TOP5] = "top5",
-    [RD_SCORE_TOP10] = "top10", [RD_SCORE_F1] = "f1",
-    [RD_SCORE_AUC] = "auc",     [RD_SCORE_RMSE] = "rmse",
-    [RD_SCORE_R2] = "r2",       [RD_SCORE_PERPLEXITY] = "perplexity",
-};
+enum { TOPS = RD_SCORE_TOP10 - RD_SCORE_TOP2 + 1 };
 
-static const size_t top_sizes[] = {3, 5, 10};
+const char *const rd_score_names[RD_SCORES + 1] = {"top2",
+                                                   "top3",
+                                                   "top4",
+                                                   "top5",
+                                                   "top6",
+                                                   "top7",
+                                                   "top8",
+                                                   "top9",
+                                                   "top10",
+                                                   [RD_SCORE_F1] = "f1",
+                                                   [RD_SCORE_AUC] = "auc",
+                                                   [RD_SCORE_RMSE] = "rmse",
+                                                   [RD_SCORE_R2] = "r2",
+                                                   [RD_SCORE_PERPLEXITY] = "perplexity"};
 
 rd_scores rd_scores_none(void)
 {
@@ -28,12 +36,18 @@ static bool wants(const rd_score_sums *s, rd_score score)
     return (s->wanted >> score & 1u) != 0;
 }
 
+bool rd_scores_keep_rows(unsigned wanted)
+{
+    return (wanted & (1u << RD_SCORE_AUC | 1u << RD_SCORE_RMSE | 1u << RD_SCORE_R2)) != 0;
+}
+
 rd_status rd_score_check(rd_score score, const rd_model *m, rd_error *err)
 {
     bool classifies = rd_model_classifies(m),
          cross_entropy = rd_model_loss(m) == RD_LOSS_SOFTMAX_CROSS_ENTROPY;
     const char *needs = NULL;
-    if (score <= RD_SCORE_TOP10 && !(classifies && rd_model_output_size(m) > top_sizes[score]))
+    if (score <= RD_SCORE_TOP10 &&
+        !(classifies && rd_model_output_size(m) > 2 + (size_t)(score - RD_SCORE_TOP2)))
         needs = "more classes than it counts";
     if ((score == RD_SCORE_F1 || score == RD_SCORE_AUC) &&
         !(classifies && rd_model_class_count(m) == 2 && rd_model_predictions(m) == 1))
@@ -61,8 +75,8 @@ static void add_top(rd_score_sums *s, const float *y, const int32_t *labels, siz
         size_t label = (size_t)labels[r];
         for (size_t o = 0; o < O; o++)
             better += y[o] > y[label] || (y[o] == y[label] && o < label);
-        for (size_t k = 0; k < 3; k++)
-            s->top[k] += better < top_sizes[k];
+        for (size_t k = 0; k < TOPS; k++)
+            s->top[k] += better < k + 2;
     }
 }
 
@@ -75,65 +89,80 @@ static void add_two_classes(rd_score_sums *s, const rd_model *m, const float *y,
         s->true_positive += said && is;
         s->false_positive += said && !is;
         s->false_negative += !said && is;
-        if (s->ranking != NULL)
-            s->ranking[first + b] = O == 1 ? y[0] : y[1] - y[0];
+        if (s->by_row != NULL)
+            s->by_row[first + b] = O == 1 ? (double)y[0] : (double)y[1] - (double)y[0];
     }
+}
+
+static void add_squares(rd_score_sums *s, const float *y, const float *targets, size_t first, size_t B,
+                        size_t O)
+{
+    for (size_t b = 0; b < B; b++) {
+        double sum = 0;
+        for (size_t o = b * O; o < (b + 1) * O; o++)
+            sum += ((double)y[o] - (double)targets[o]) * ((double)y[o] - (double)targets[o]);
+        s->by_row[first + b] = sum;
+    }
+}
+
+static rd_status add_entropy(rd_score_sums *s, const rd_model *m, const float *y, const int32_t *labels,
+                             size_t rows, rd_error *err)
+{
+    const rd_loss plain = {.kind = rd_model_loss(m)};
+    rd_batch_result r =
+        rd_loss_types[plain.kind].function(&plain, y, labels, NULL, NULL, rows, rd_model_output_size(m), 0);
+    return r.predictions == 0
+               ? RD_OK
+               : rd_exact_scalar_add(&s->entropy, r.loss_sum / (double)r.predictions, r.predictions, err);
 }
 
 rd_status rd_score_add(rd_score_sums *s, const rd_model *m, const float *y, const int32_t *labels,
                        const float *targets, size_t first, size_t B, rd_error *err)
 {
+    const unsigned tops = (1u << TOPS) - 1;
     size_t O = rd_model_output_size(m), rows = B * rd_model_predictions(m);
-    if (wants(s, RD_SCORE_TOP3) || wants(s, RD_SCORE_TOP5) || wants(s, RD_SCORE_TOP10))
+    if ((s->wanted & tops) != 0)
         add_top(s, y, labels, rows, O);
     if (wants(s, RD_SCORE_F1) || wants(s, RD_SCORE_AUC))
         add_two_classes(s, m, y, labels, first, B);
-    for (size_t b = 0; b < B && (wants(s, RD_SCORE_RMSE) || wants(s, RD_SCORE_R2)); b++) {
-        double sum = 0;
-        for (size_t o = 0; o < O; o++) {
-            double d = (double)y[b * O + o] - (double)targets[b * O + o];
-            sum += d * d;
-        }
-        rd_status status = rd_exact_scalar_add(&s->squares, sum / (double)O, 1, err);
-        if (status != RD_OK)
-            return status;
-    }
-    return RD_OK;
+    if (wants(s, RD_SCORE_RMSE) || wants(s, RD_SCORE_R2))
+        add_squares(s, y, targets, first, B, O);
+    return wants(s, RD_SCORE_PERPLEXITY) ? add_entropy(s, m, y, labels, rows, err) : RD_OK;
 }
 
 void rd_score_merge(rd_score_sums *into, const rd_score_sums *from)
 {
-    for (size_t k = 0; k < 3; k++)
+    for (size_t k = 0; k < TOPS; k++)
         into->top[k] += from->top[k];
     into->true_positive += from->true_positive;
     into->false_positive += from->false_positive;
     into->false_negative += from->false_negative;
-    into->squares.sum += from->squares.sum;
-    into->squares.weight += from->squares.weight;
+    into->entropy.sum += from->entropy.sum;
+    into->entropy.weight += from->entropy.weight;
 }
 
 /* ---- finishing ---- */
 
 typedef struct ranked {
-    float score;
+    double score;
     bool positive;
 } ranked;
 
 static int by_score(const void *a, const void *b)
 {
-    float x = ((const ranked *)a)->score, y = ((const ranked *)b)->score;
+    double x = ((const ranked *)a)->score, y = ((const ranked *)b)->score;
     return (x > y) - (x < y);
 }
 
 /* From the sum of the positives' ranks, with ties at their mean rank. NaN where there is one class only. */
-static rd_status area(const float *ranking, const rd_dataset *d, double *out, rd_error *err)
+static rd_status area(const double *score, const rd_dataset *d, double *out, rd_error *err)
 {
     ranked *all = malloc(d->rows * sizeof *all);
     double ranks = 0, positives = 0;
     if (all == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory to rank %zu samples", d->rows);
     for (size_t i = 0; i < d->rows; i++)
-        all[i] = (ranked){ranking[i], d->labels[i] == 1};
+        all[i] = (ranked){score[i], d->labels[i] == 1};
     qsort(all, d->rows, sizeof *all, by_score);
     for (size_t begin = 0, end; begin < d->rows; begin = end) {
         double among = 0;
@@ -152,40 +181,45 @@ static rd_status area(const float *ranking, const rd_dataset *d, double *out, rd
     return RD_OK;
 }
 
-/* Mean over rows and targets of (t - mean t)^2. */
+/* Sum over rows and targets of (t - mean t)^2. */
 static double spread(const rd_dataset *d)
 {
     double all = 0;
     for (size_t t = 0; t < d->target_count; t++) {
-        double mean = 0, squares = 0;
+        double mean = 0;
         for (size_t i = 0; i < d->rows; i++)
             mean += (double)d->targets[i * d->target_count + t] / (double)d->rows;
         for (size_t i = 0; i < d->rows; i++) {
             double difference = (double)d->targets[i * d->target_count + t] - mean;
-            squares += difference * difference / (double)d->rows;
+            all += difference * difference;
         }
-        all += squares / (double)d->target_count;
     }
     return all;
 }
 
-rd_status rd_score_finish(const rd_score_sums *s, const rd_model *m, const rd_dataset *d, uint64_t samples,
-                          double loss, rd_scores *out, rd_error *err)
+static void finish_regression(const rd_score_sums *s, const rd_dataset *d, double *all)
+{
+    double squares = 0, total = wants(s, RD_SCORE_R2) ? spread(d) : 0;
+    for (size_t i = 0; i < d->rows; i++)
+        squares += s->by_row[i];
+    all[RD_SCORE_RMSE] = sqrt(squares / ((double)d->rows * (double)d->target_count));
+    all[RD_SCORE_R2] = total > 0 ? 1 - squares / total : NAN;
+}
+
+rd_status rd_score_finish(const rd_score_sums *s, const rd_dataset *d, uint64_t samples, rd_scores *out,
+                          rd_error *err)
 {
     double all[RD_SCORES], found = (double)(2 * s->true_positive + s->false_positive + s->false_negative);
     rd_status status = RD_OK;
-    (void)m;
     *out = rd_scores_none();
-    for (size_t k = 0; k < 3; k++)
-        all[RD_SCORE_TOP3 + k] = (double)s->top[k] / (double)samples;
-    all[RD_SCORE_F1] = found > 0 ? 2 * (double)s->true_positive / found : 0;
-    all[RD_SCORE_AUC] = NAN;
-    if (s->ranking != NULL)
-        status = area(s->ranking, d, &all[RD_SCORE_AUC], err);
-    double error = rd_exact_scalar_mean(&s->squares);
-    all[RD_SCORE_RMSE] = sqrt(error);
-    all[RD_SCORE_R2] = wants(s, RD_SCORE_R2) ? 1 - error / spread(d) : NAN;
-    all[RD_SCORE_PERPLEXITY] = exp(loss);
+    for (size_t k = 0; k < TOPS; k++)
+        all[RD_SCORE_TOP2 + k] = (double)s->top[k] / (double)samples;
+    all[RD_SCORE_F1] = found > 0 ? 2 * (double)s->true_positive / found : NAN;
+    all[RD_SCORE_PERPLEXITY] = exp(rd_exact_scalar_mean(&s->entropy));
+    if (wants(s, RD_SCORE_AUC))
+        status = area(s->by_row, d, &all[RD_SCORE_AUC], err);
+    if (wants(s, RD_SCORE_RMSE) || wants(s, RD_SCORE_R2))
+        finish_regression(s, d, all);
     for (size_t i = 0; i < RD_SCORES; i++)
         if (wants(s, (rd_score)i))
             out->value[i] = all[i];

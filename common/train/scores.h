@@ -1,15 +1,17 @@
 /* scores.h: what beside loss and accuracy says how good a model is (run.json "evaluation.metrics"), measured
  * on data.test.
  *
- *   top3, top5, top10   share of predictions whose label is among so many largest outputs
- *   f1                  two classes, class 1 positive: 2 TP / (2 TP + FP + FN)
- *   auc                 two classes: the probability that a row of class 1 scores higher than one of class 0,
+ *   top2 to top10   share of predictions whose label is among so many largest outputs
+ *   f1              two classes, class 1 positive: 2 TP / (2 TP + FP + FN)
+ *   auc             two classes: the probability that a row of class 1 scores higher than one of class 0,
  * ties half (Mann-Whitney); the score is the output, or that of class 1 minus that of class 0 rmse real
- * targets: root of the mean over rows and targets of (y - t)^2 r2                  1 - sum (y - t)^2 / sum (t
- * - mean t)^2, the mean by target, the sums over rows and targets perplexity          exp of the mean
- * cross-entropy
+ * targets: root of the mean over rows and targets of (y - t)^2 r2              1 - sum (y - t)^2 / sum (t -
+ * mean t)^2, the mean by target, the sums over rows and targets perplexity      exp of the mean
+ * cross-entropy, without label smoothing
  *
- * Sums are exact, so that threads may share the work in any way and find the same bits. */
+ * What is not defined is NaN: f1 where class 1 neither is nor is said, auc of rows of one class, r2 of
+ * targets that are all the same. Sums are exact, or in the order of the rows, so that threads may share the
+ * work in any way and find the same bits. */
 #ifndef RONDO_TRAIN_SCORES_H
 #define RONDO_TRAIN_SCORES_H
 
@@ -23,9 +25,8 @@
 #include "model/model.h"
 
 typedef enum rd_score {
-    RD_SCORE_TOP3,
-    RD_SCORE_TOP5,
-    RD_SCORE_TOP10,
+    RD_SCORE_TOP2,
+    RD_SCORE_TOP10 = RD_SCORE_TOP2 + 8,
     RD_SCORE_F1,
     RD_SCORE_AUC,
     RD_SCORE_RMSE,
@@ -47,17 +48,19 @@ rd_status rd_score_check(rd_score score, const rd_model *m, rd_error *err) RD_MU
 /* What an evaluation adds up for them. */
 typedef struct rd_score_sums {
     unsigned wanted; /* bit 1 << score */
-    uint64_t top[3], true_positive, false_positive, false_negative;
-    rd_exact_scalar squares; /* of errors, mean over targets, by row */
-    float *ranking; /* (rows of the whole data set) each row's score for auc; NULL: not wanted. Shared. */
+    uint64_t top[RD_SCORE_TOP10 - RD_SCORE_TOP2 + 1], true_positive, false_positive, false_negative;
+    rd_exact_scalar entropy;
+    double *by_row; /* (rows of the whole data set) each row's score for auc, or its squared error; NULL where
+                       rd_scores_keep_rows(wanted) is false. Shared. */
 } rd_score_sums;
+bool rd_scores_keep_rows(unsigned wanted);
 
 /* Adds B samples, the first of them row `first`; outputs y (B, predictions, outputs). */
 rd_status rd_score_add(rd_score_sums *s, const rd_model *m, const float *y, const int32_t *labels,
                        const float *targets, size_t first, size_t B, rd_error *err) RD_MUST_CHECK;
 void rd_score_merge(rd_score_sums *into, const rd_score_sums *from);
-/* samples predictions have the mean loss `loss`. ranking is spoilt. */
-rd_status rd_score_finish(const rd_score_sums *s, const rd_model *m, const rd_dataset *d, uint64_t samples,
-                          double loss, rd_scores *out, rd_error *err) RD_MUST_CHECK;
+/* Of all rows of d, which have `samples` predictions. */
+rd_status rd_score_finish(const rd_score_sums *s, const rd_dataset *d, uint64_t samples, rd_scores *out,
+                          rd_error *err) RD_MUST_CHECK;
 
 #endif

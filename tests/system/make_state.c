@@ -19,7 +19,8 @@ static const char *const run_json = "{\"name\": \"%s\", \"rounds\": %llu, \"trai
 static rd_round_record make_round(uint64_t n, const char *kind)
 {
     double r = (double)n;
-    rd_round_record record = {.round = n, .aggregated = true, .running_loss = NAN};
+    rd_round_record record = {
+        .round = n, .aggregated = true, .gap = NAN, .running_loss = NAN, .scores = rd_scores_none()};
     record.test = record.train = record.holdout = (rd_metrics){0, NAN, NAN};
     bool regression = strcmp(kind, "regression") == 0;
     if (strcmp(kind, "classification") == 0)
