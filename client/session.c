@@ -388,11 +388,13 @@ static rd_status train_and_deliver(session *s, const rd_task *task, bool *taken,
                           .evaluation = &c->client_evaluation,
                           .seed = c->seed,
                           .round = task->round,
-                          .client_key = rd_client_key(s->welcome.client)};
+                          .client_key = rd_client_key(s->welcome.client),
+                          .continual = &c->continual};
     double started = clock_seconds();
     status = rd_local_round_run(s->trainer, &work, &s->data, rd_dataset_all_rows(&s->data), s->global,
                                 s->delta, &report, err);
-    if (status == RD_ERR_RANGE) { /* training diverged: this round has to do without this client */
+    /* Training diverged, or no sample is for this round: it has to do without this client. */
+    if (status == RD_ERR_RANGE || status == RD_ERR_DATA) {
         say(s, "round %" PRIu64 ": %s", task->round, err->message);
         return ask(s, &leave, NULL, &response, err);
     }

@@ -74,7 +74,8 @@ static rd_status serve_client(simulator *s, unsigned thread, size_t member, rd_e
                           .evaluation = &s->config->client_evaluation,
                           .seed = s->config->seed,
                           .round = round,
-                          .client_key = rd_rounds_client_key(s->rounds, client)};
+                          .client_key = rd_rounds_client_key(s->rounds, client),
+                          .continual = &s->config->continual};
     rd_status status =
         rd_local_round_run(s->trainers[thread], &task, &s->data, rd_partition_rows(&s->partition, client),
                            rd_run_parameters(s->run), s->deltas[thread], &part->report, err);

@@ -13,6 +13,7 @@ rd_status inspect_clients(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_model(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_plot(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_export(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
+rd_status inspect_forgetting(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_predict(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_sample(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_vocabulary(int argc, char **argv, rd_error *err) RD_MUST_CHECK;

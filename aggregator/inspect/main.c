@@ -9,9 +9,11 @@ static const struct {
     const char *name;
     rd_status (*run)(int argc, char **argv, rd_error *err);
 } commands[] = {
-    {"rounds", inspect_rounds}, {"clients", inspect_clients},       {"model", inspect_model},
-    {"plot", inspect_plot},     {"export", inspect_export},         {"predict", inspect_predict},
-    {"sample", inspect_sample}, {"vocabulary", inspect_vocabulary},
+    {"rounds", inspect_rounds},         {"clients", inspect_clients},
+    {"model", inspect_model},           {"plot", inspect_plot},
+    {"export", inspect_export},         {"predict", inspect_predict},
+    {"forgetting", inspect_forgetting}, {"sample", inspect_sample},
+    {"vocabulary", inspect_vocabulary},
 };
 
 static const rd_option no_options[] = {{.kind = RD_OPTION_END}};
@@ -29,6 +31,7 @@ static const rd_command program = {
         "  model FILE    the tensors of a model file (any safetensors file)\n"
         "  export DIR    a run's model as one file, frozen part and LoRA included\n"
         "  predict DIR   what a run's model puts out for samples\n"
+        "  forgetting DIR   accuracy on every task after every task\n"
         "  sample DIR    text from a run's language model\n"
         "  vocabulary FILE   the symbols of a text, as model.input.vocabulary wants them\n\n"
         "`rondo-inspect COMMAND --help` describes a command's options.",

@@ -202,6 +202,51 @@ static rd_status read_early_stopping(rd_fields *top, rd_config *c)
     return rd_fields_finish(&f);
 }
 
+/* "tasks": [[0, 1], [2, 3]] */
+static void read_tasks(rd_fields *f, const cJSON *list, rd_continual *c)
+{
+    uint64_t seen = 0;
+    const cJSON *task, *label;
+    cJSON_ArrayForEach(task, list)
+    {
+        uint64_t *classes = &c->classes[c->task_count < RD_CONTINUAL_TASKS ? c->task_count : 0];
+        bool good = cJSON_IsArray(task) && cJSON_GetArraySize(task) > 0 && c->task_count < RD_CONTINUAL_TASKS;
+        cJSON_ArrayForEach(label, task)
+        {
+            double value = cJSON_IsNumber(label) ? label->valuedouble : -1;
+            good = good && value >= 0 && value < RD_CONTINUAL_CLASSES && value == (double)(int)value &&
+                   (seen >> (int)value & 1u) == 0;
+            if (good)
+                seen |= UINT64_C(1) << (int)value;
+            if (good)
+                *classes |= UINT64_C(1) << (int)value;
+        }
+        if (!good) {
+            rd_fields_fail(f, "tasks",
+                           "a list of at most 16 lists of classes from 0 to 63, each class in one of them");
+            return;
+        }
+        c->task_count++;
+    }
+}
+
+static rd_status read_continual(rd_fields *top, rd_continual *c)
+{
+    rd_fields f = rd_fields_section(top, "continual", "continual");
+    if (f.object == NULL)
+        return f.status;
+    rd_fields_require(&f, "tasks");
+    rd_fields_require(&f, "rounds_per_task");
+    const cJSON *tasks = rd_fields_item(&f, "tasks", false);
+    if (tasks != NULL && (!cJSON_IsArray(tasks) || cJSON_GetArraySize(tasks) == 0))
+        rd_fields_fail(&f, "tasks", "a list of lists of classes");
+    else
+        read_tasks(&f, tasks, c);
+    rd_fields_count(&f, "rounds_per_task", 1, 1000000000, &c->rounds_per_task);
+    rd_fields_number(&f, "replay", 0.0, 1.0, false, &c->replay);
+    return rd_fields_finish(&f);
+}
+
 static rd_status read_evaluation(rd_fields *top, rd_config *c)
 {
     rd_fields f = rd_fields_section(top, "evaluation", "evaluation");
@@ -391,6 +436,7 @@ static rd_status read_top(rd_fields *f, const char *folder, rd_config *out)
     RD_TRY(read_cohort(f, &out->cohort));
     RD_TRY(read_evaluation(f, out));
     RD_TRY(read_early_stopping(f, out));
+    RD_TRY(read_continual(f, &out->continual));
     RD_TRY(read_data(f, folder, out));
     RD_TRY(read_initial(f, folder, &out->initial));
     RD_TRY(rd_fields_finish(f));
@@ -476,6 +522,12 @@ static rd_status check_model(rd_config *c, const char *path, rd_error *err)
     rd_status status = rd_model_create(c->model, &m, err);
     if (status == RD_OK)
         status = check_training(c, m, err);
+    if (status == RD_OK && c->continual.task_count > 0 &&
+        !(rd_model_classifies(m) && rd_model_predictions(m) == 1))
+        status =
+            rd_fail(err, RD_ERR_CONFIG,
+                    "continual.tasks: tasks are classes, but the model's loss %s has none for each sample",
+                    rd_model_loss_name(m));
     for (unsigned i = 0; i < RD_SCORES && status == RD_OK; i++)
         if ((c->scores >> i & 1u) != 0)
             status = rd_score_check((rd_score)i, m, err);

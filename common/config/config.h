@@ -49,6 +49,7 @@ typedef struct rd_config {
                                   round always is evaluated */
     unsigned scores;           /* "evaluation.metrics": bit 1 << rd_score */
     rd_early_stopping early_stopping; /* "early_stopping"; patience 0: never */
+    rd_continual continual;           /* "continual" */
     double target_accuracy; /* "evaluation.target_accuracy": the run ends when the test set reaches it; 0 =
                                never */
     uint64_t keep_every; /* "keep_every": model files of rounds that are multiples of it stay on disk (0: only

@@ -21,6 +21,7 @@ typedef enum rd_purpose {
     RD_PURPOSE_JITTER = 6,    /* back-off of a client that reconnects; never influences a result */
     RD_PURPOSE_TEST = 7,      /* tests and benchmarks */
     RD_PURPOSE_DROPOUT = 8,   /* what dropout drops */
+    RD_PURPOSE_REPLAY = 10,   /* which rows of earlier tasks a client keeps */
     RD_PURPOSE_SAMPLE = 9,    /* text sampled from a language model */
 } rd_purpose;
 

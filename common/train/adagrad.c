@@ -7,9 +7,13 @@ void rd_adagrad_step(const rd_step *s)
 {
     const float rate = (float)s->rate, epsilon = s->training->epsilon;
     float *restrict v = s->state[0];
-    for (size_t i = 0; i < s->n; i++) {
-        float g = s->g[i] + s->decay * s->p[i];
+    float *restrict p = s->p;
+    const float *restrict gradient = s->g;
+    const float weight_decay = s->decay;
+    const size_t n = s->n;
+    for (size_t i = 0; i < n; i++) {
+        float g = gradient[i] + weight_decay * p[i];
         v[i] += g * g;
-        s->p[i] -= rate * g / (sqrtf(v[i]) + epsilon);
+        p[i] -= rate * g / (sqrtf(v[i]) + epsilon);
     }
 }

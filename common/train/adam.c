@@ -15,10 +15,13 @@ void rd_adam_step(const rd_step *s)
     const float shrink = decoupled ? (float)(1 - s->rate * (double)s->decay) : 1.0f,
                 decay = decoupled ? 0.0f : s->decay;
     float *restrict m = s->state[0], *restrict v = s->state[1];
-    for (size_t i = 0; i < s->n; i++) {
-        float g = s->g[i] + decay * s->p[i];
+    float *restrict p = s->p;
+    const float *restrict gradient = s->g;
+    const size_t n = s->n;
+    for (size_t i = 0; i < n; i++) {
+        float g = gradient[i] + decay * p[i];
         m[i] = b1 * m[i] + (1.0f - b1) * g;
         v[i] = b2 * v[i] + (1.0f - b2) * g * g;
-        s->p[i] = shrink * s->p[i] - size * m[i] / (sqrtf(v[i]) * correction + epsilon);
+        p[i] = shrink * p[i] - size * m[i] / (sqrtf(v[i]) * correction + epsilon);
     }
 }

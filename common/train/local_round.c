@@ -249,10 +249,19 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_
 
     size_t held = holdout_rows(task->evaluation->holdout, rows.count), kept = rows.count - held;
     deal_rows(t, task, rows, held);
+    if (task->continual != NULL && task->continual->task_count > 0) {
+        size_t all_kept = kept;
+        kept = rd_continual_choose(task->continual, task->seed, task->round, task->client_key, d->labels,
+                                   t->rows, kept);
+        if (kept == 0)
+            return rd_fail(err, RD_ERR_DATA, "none of the %zu samples belongs to task %zu of this round",
+                           all_kept, rd_continual_task(task->continual, task->round) + 1);
+    }
     if (task->evaluation->train_loss)
         RD_TRY(look(t, global, d, (rd_rows){t->rows, kept}, "training", &report->before, err));
     if (held > 0)
-        RD_TRY(look(t, global, d, (rd_rows){t->rows + kept, held}, "hold-out", &report->holdout, err));
+        RD_TRY(look(t, global, d, (rd_rows){t->rows + (rows.count - held), held}, "hold-out",
+                    &report->holdout, err));
 
     report->samples = kept;
     if (rd_model_counts(t->model)) {

@@ -12,6 +12,7 @@
 #include "core/exact_sum.h"
 #include "data/dataset.h"
 #include "model/model.h"
+#include "train/continual.h"
 #include "train/schedule.h"
 #include "train/scores.h"
 
@@ -95,9 +96,10 @@ rd_status rd_data_check(const rd_model *m, const rd_dataset *d, const char *whos
 typedef struct rd_local_task {
     const rd_training *training;
     const rd_client_evaluation *evaluation;
-    uint64_t seed;       /* of the run */
-    uint64_t round;      /* 1, 2, ... */
-    uint64_t client_key; /* rd_client_key(name) */
+    uint64_t seed;                 /* of the run */
+    uint64_t round;                /* 1, 2, ... */
+    uint64_t client_key;           /* rd_client_key(name) */
+    const rd_continual *continual; /* NULL: all rows in all rounds */
 } rd_local_task;
 
 /* Trains from global (n, all parameters) on the client's rows and writes delta = local - global to the first
