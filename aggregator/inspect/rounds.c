@@ -285,8 +285,11 @@ rd_status inspect_rounds(int argc, char **argv, rd_error *err)
         .usage = "DIR [options]",
         .summary =
             "Shows the run in state directory DIR round by round: loss and accuracy of the new global model "
-            "on the test set, loss of the model before the round on the participants' data (train, "
-            "hold-out) and while they trained (clients' loss), how many clients were selected, counted, "
+            "on the test set, and what evaluation.metrics asks for; loss of the model before the round on "
+            "the "
+            "participants' data (train, hold-out), how much larger it is on rows that nobody trains on than "
+            "on training rows (gap), and while they trained (clients' loss); how many clients were selected, "
+            "counted, "
             "late and failed, what it cost, and the SHA-256 of the model's parameters. Columns in which "
             "nothing stands in the whole run are left out of the table.",
         .options = options,

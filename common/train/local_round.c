@@ -105,11 +105,15 @@ static void make_step(session *s)
             continue;
         for (size_t i = at; i < at + tensors[k].count && factor < 1.0f; i++)
             t->vectors[i] *= factor;
-        rd_step step = {
-            s->training,      s->learning_rate,
-            s->steps,         decay_of(s->training, &tensors[k]),
-            tensors[k].count, s->parameters + at,
-            t->vectors + at,  {t->vectors + n + at, o->states > 1 ? t->vectors + 2 * n + at : NULL}};
+        rd_step step = {s->training,
+                        s->learning_rate,
+                        s->steps,
+                        decay_of(s->training, &tensors[k]),
+                        tensors[k].count,
+                        s->parameters + at,
+                        t->vectors + at,
+                        {t->vector_count > 1 ? t->vectors + n + at : NULL,
+                         t->vector_count > 2 ? t->vectors + 2 * n + at : NULL}};
         o->step(&step);
     }
 }
@@ -225,7 +229,8 @@ static rd_status check_task(const rd_trainer *t, const rd_training *training, si
         return rd_fail(err, RD_ERR_DATA, "there is no sample to train on");
     if (rows > t->most_rows)
         return rd_fail(err, RD_ERR_INTERNAL, "a trainer for %zu samples was given %zu", t->most_rows, rows);
-    if (t->vectors == NULL && (batch > t->piece || !rd_optimizer_in_place(training, 0, &scale, &rate)))
+    bool in_place = batch <= t->piece && rd_optimizer_in_place(training, 0, &scale, &rate);
+    if (!in_place && t->vector_count != rd_optimizer_vectors(training))
         return rd_fail(err, RD_ERR_INTERNAL, "a trainer was made for another optimizer or batch size");
     return RD_OK;
 }
@@ -271,7 +276,7 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_
     }
     memcpy(delta, global, all * sizeof *delta);
     if (t->vectors != NULL)
-        memset(t->vectors, 0, rd_optimizer_vectors(training) * shared * sizeof *t->vectors);
+        memset(t->vectors, 0, t->vector_count * shared * sizeof *t->vectors);
     RD_TRY(train(&s, task, kept, &report->running_loss, err));
     report->delta_norm = subtract(delta, global, shared);
     status = check_delta(t->model, delta, task, s.learning_rate, err);

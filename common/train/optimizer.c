@@ -21,10 +21,11 @@ bool rd_optimizer_in_place(const rd_training *t, double learning_rate, float *sc
     *scale = 1.0f - (float)learning_rate * t->weight_decay;
     *rate = -(float)learning_rate;
     return t->optimizer == RD_OPTIMIZER_SGD && t->momentum == 0.0f && t->clip_norm == 0.0f &&
-           t->decay_skip_count == 0;
+           (t->decay_skip_count == 0 || t->weight_decay == 0.0f);
 }
 
 size_t rd_optimizer_vectors(const rd_training *t)
 {
-    return 1 + rd_optimizers[t->optimizer].states;
+    bool nothing = t->optimizer == RD_OPTIMIZER_SGD && t->momentum == 0.0f;
+    return nothing ? 1 : 1 + rd_optimizers[t->optimizer].states;
 }

@@ -30,7 +30,7 @@ typedef struct rd_step {
 
 typedef struct rd_optimizer {
     const char *name;
-    size_t states; /* vectors that it remembers */
+    size_t states; /* vectors that it remembers; SGD only with momentum */
     void (*step)(const rd_step *s);
 } rd_optimizer;
 

@@ -30,7 +30,7 @@ static size_t training_piece(const rd_model *m, const rd_training *t)
 
 typedef struct needs {
     size_t piece, evaluation_batch, most; /* samples: in training, in evaluation, the larger of them */
-    bool vectors;                         /* not every step can be made in place */
+    size_t vectors;                       /* 0: every step can be made in place */
 } needs;
 
 static needs needs_of(const rd_model *m, const rd_training *t, size_t most_rows)
@@ -39,7 +39,8 @@ static needs needs_of(const rd_model *m, const rd_training *t, size_t most_rows)
     needs n = {.piece = training_piece(m, t), .evaluation_batch = rd_evaluation_batch(m)};
     size_t largest_batch = t->batch_size == 0 || t->batch_size > most_rows ? most_rows : t->batch_size;
     n.most = n.piece > n.evaluation_batch ? n.piece : n.evaluation_batch;
-    n.vectors = largest_batch > n.piece || !rd_optimizer_in_place(t, 0, &scale, &rate);
+    if (largest_batch > n.piece || !rd_optimizer_in_place(t, 0, &scale, &rate))
+        n.vectors = rd_optimizer_vectors(t);
     return n;
 }
 
@@ -49,8 +50,7 @@ rd_status rd_trainer_check_memory(const rd_model *m, const rd_training *training
     needs n = needs_of(m, training, most_rows);
     double have = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
     double vectors = (double)rd_model_parameter_count(m) * sizeof(float) +
-                     (double)(n.vectors ? rd_optimizer_vectors(training) : 0) *
-                         (double)rd_model_set_size(m, RD_TENSORS_SHARED) * sizeof(float);
+                     (double)n.vectors * (double)rd_model_set_size(m, RD_TENSORS_SHARED) * sizeof(float);
     double need = (double)trainers * ((double)rd_workspace_bytes(m, n.most) + vectors);
     if (need <= have)
         return RD_OK;
@@ -89,9 +89,9 @@ rd_status rd_trainer_create(const rd_model *m, const rd_training *training, size
     t->pick = malloc(t->evaluation_batch * sizeof *t->pick);
     if (t->rows == NULL || t->pick == NULL)
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory to shuffle %zu rows", most_rows));
-    if (n.vectors) {
-        t->vectors = calloc(rd_model_set_size(m, RD_TENSORS_SHARED),
-                            rd_optimizer_vectors(training) * sizeof *t->vectors);
+    if (n.vectors > 0) {
+        t->vector_count = n.vectors;
+        t->vectors = calloc(rd_model_set_size(m, RD_TENSORS_SHARED), n.vectors * sizeof *t->vectors);
         if (t->vectors == NULL)
             RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the gradient of %zu parameters",
                            rd_model_parameter_count(m)));

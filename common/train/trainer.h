@@ -11,8 +11,9 @@ struct rd_trainer {
     rd_workspace *workspace; /* for the larger of: */
     size_t piece;            /* samples that go through at a time in training */
     size_t evaluation_batch; /* and in evaluation */
-    float *vectors; /* (rd_optimizer_vectors, n) the gradient first; NULL where every step is made in place */
-    uint32_t *rows; /* (most_rows) row numbers of the client at work */
+    float *vectors;      /* (vector_count, n) the gradient first; NULL where every step is made in place */
+    size_t vector_count; /* rd_optimizer_vectors */
+    uint32_t *rows;      /* (most_rows) row numbers of the client at work */
     size_t most_rows;
     uint32_t *pick; /* (evaluation_batch) */
     rd_sum *sums;   /* (rd_model_sum_count) for models that learn by counting; else NULL */

@@ -33,6 +33,9 @@ CASES = [
     {"optimizer": "rmsprop"},
     {"optimizer": "rmsprop", "momentum": 0.7, "alpha": 0.9, "epsilon": 0.01, "weight_decay": 0.1, "clip_norm": 0.5},
 ]
+CASES += [{"optimizer": optimizer, **clip, **decay} for optimizer in ("sgd", "adam", "adamw", "adagrad", "rmsprop")
+          for clip in ({}, {"clip_norm": 0.2})
+          for decay in ({}, {"weight_decay": 0.2}, {"weight_decay": 0.2, "weight_decay_skips": ["*.bias"]})]
 MAKE = {
     "sgd": lambda p, c, **k: optim.SGD(p, momentum=c.get("momentum", 0), nesterov=c.get("nesterov", False), **k),
     "adam": lambda p, c, **k: optim.Adam(p, betas=(c.get("beta1", 0.9), c.get("beta2", 0.999)), eps=c.get("epsilon", 1e-8), **k),
