@@ -198,6 +198,23 @@ def test_a_run_starts_from_a_file(world):
             "tensor 'fc2.weight' has shape [3, 5], but the model's 'fc2.weight' has [2, 5]")
 
 
+def test_replay_helps_against_forgetting(world):
+    table = save_table(world, "table.csv", 400, 12, 4)
+
+    def forgotten(replay, out):
+        simulate(world, {"rounds": 20, "keep_every": 10, "model": {"input": 12, "loss": "softmax_cross_entropy", "layers": [{"type": "dense", "units": 4}]},
+                         "training": {"learning_rate": 0.3, "batch_size": 10}, "data": {"train": {"path": table}},
+                         "continual": {"tasks": [[0, 1], [2, 3]], "rounds_per_task": 10, "replay": replay}}, 4, out)
+        text = world.check(world.program("rondo-inspect"), "forgetting", world.path(out), "--data", table)
+        rows = [line.split() for line in text.splitlines()]
+        assert rows[1][:3] == ["after", "task", "1"] and float(rows[1][3]) > 95 and float(rows[2][5]) > 90, text
+        return float(rows[-1][-2])
+
+    without, with_replay = forgotten(0, "without"), forgotten(0.5, "with")
+    print(f"# forgotten: {without} points without replay, {with_replay} with")
+    assert without > with_replay + 20
+
+
 def test_what_cannot_be_trained_is_refused_before_it_starts(world):
     table = save_table(world, "table.csv", 60, 36, 3)
 
