@@ -1,8 +1,8 @@
 /* rondo-sim: many clients in one process, with the aggregator's own round core and the client's own training.
  *
- *   main.c       the command line: simulate (default), or partition
- *   simulator.c  the loop that drives the round core
- *   progress.c   the bar */
+ *   main.c       the command line: simulate (default), partition, or search
+ *   search.c     hyperparameters: search_space.c what to try, search_ask.c and search_gp.c where next,
+ * search_record.c what came of it simulator.c  the loop that drives the round core progress.c   the bar */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,20 +11,22 @@
 #include "core/options.h"
 #include "data/source.h"
 #include "run/parallel.h"
+#include "search.h"
 #include "simulator.h"
 
 enum { EXIT_INTERRUPTED = 3 };
 
 typedef struct sim_options {
-    const char *config, *out;
-    uint64_t clients, threads;
-    bool quiet, partition;
+    const char *config, *out, *space;
+    uint64_t clients, threads, parallel;
+    bool quiet, partition, search;
 } sim_options;
 
 static const char footer[] =
     "Examples:\n"
     "  rondo-sim --config run.json --clients 100 --threads 2 --out runs/first\n"
     "  rondo-sim partition --config run.json --clients 5 --out private    (client-1.safetensors, ...)\n"
+    "  rondo-sim search --config run.json --space space.json --clients 100 --out runs/search\n"
     "\n"
     "The same --out continues a run that was stopped or killed. Exit codes: 0 finished, 1 failure, 2 command "
     "line,\n"
@@ -43,22 +45,35 @@ static rd_parse_result parse(int argc, char **argv, sim_options *o, rd_error *er
         {RD_OPTION_TEXT, "out", "DIR",
          "state directory as an aggregator keeps it (simulate), or where the files go (partition)", &o->out,
          false, 0, 0},
+        {RD_OPTION_TEXT, "space", "FILE", "search: which keys of run.json to change, and how (space.json)",
+         &o->space, false, 0, 0},
+        {RD_OPTION_COUNT, "parallel", "P", "search: trials at a time, each with --threads; default 1",
+         &o->parallel, false, 1, 256},
         {RD_OPTION_FLAG, "quiet", NULL, "print nothing but errors", &o->quiet, false, 0, 0},
         {RD_OPTION_END, NULL, NULL, NULL, NULL, false, 0, 0},
     };
-    const rd_command command = {
-        "rondo-sim", "[partition] --config FILE --clients N [--threads T] [--out DIR]",
-        "Simulates federated learning with many clients on this host. With the word "
-        "'partition', writes each client's private data to a file of its own instead.",
-        options, footer};
+    const rd_command command = {"rondo-sim",
+                                "[partition|search] --config FILE --clients N [--threads T] [--out DIR]",
+                                "Simulates federated learning with many clients on this host. With the word "
+                                "'partition', writes each client's private data to a file of its own "
+                                "instead; with the word 'search', looks for the best "
+                                "values of keys in run.json.",
+                                options, footer};
     const char *operands[1];
     size_t operand_count = 0;
     rd_parse_result result = rd_options_parse(&command, argc, argv, operands, 1, &operand_count, err);
     if (result != RD_PARSE_RUN)
         return result;
     o->partition = operand_count == 1 && strcmp(operands[0], "partition") == 0;
-    if (operand_count == 1 && !o->partition)
-        (void)rd_fail(err, RD_ERR_USAGE, "unknown command '%s'; the only one is 'partition'", operands[0]);
+    o->search = operand_count == 1 && strcmp(operands[0], "search") == 0;
+    if (operand_count == 1 && !o->partition && !o->search)
+        (void)rd_fail(err, RD_ERR_USAGE, "unknown command '%s'; there are 'partition' and 'search'",
+                      operands[0]);
+    else if (o->search && (o->space == NULL || o->out == NULL))
+        (void)rd_fail(err, RD_ERR_USAGE, "--%s is missing: search needs it",
+                      o->space == NULL ? "space FILE" : "out DIR");
+    else if (!o->search && (o->space != NULL || o->parallel > 1))
+        (void)rd_fail(err, RD_ERR_USAGE, "--%s is for search", o->space != NULL ? "space" : "parallel");
     else if (o->partition && o->out == NULL)
         (void)rd_fail(err, RD_ERR_USAGE, "--out DIR is missing: partition writes the clients' files there");
     else
@@ -101,6 +116,15 @@ static rd_status run(const sim_options *o, bool *interrupted, rd_error *err)
                     "--clients N is missing (only data.partition.scheme \"group\" knows it from the data)");
     else if (o->partition)
         status = write_partition(&config, o, err);
+    else if (o->search)
+        status = rd_search(&(rd_search_options){.config = o->config,
+                                                .space = o->space,
+                                                .directory = o->out,
+                                                .clients = (size_t)o->clients,
+                                                .threads = (unsigned)o->threads,
+                                                .parallel = (unsigned)o->parallel,
+                                                .quiet = o->quiet},
+                           interrupted, err);
     else
         status = rd_simulate(&config,
                              &(rd_sim_options){.clients = (size_t)o->clients,
@@ -116,7 +140,7 @@ int main(int argc, char **argv)
 {
     rd_error err = {0};
     bool interrupted = false;
-    sim_options options = {.threads = rd_processor_count()};
+    sim_options options = {.threads = rd_processor_count(), .parallel = 1};
     rd_parse_result parsed = parse(argc, argv, &options, &err);
     if (parsed == RD_PARSE_EXIT)
         return 0;

@@ -22,6 +22,7 @@ typedef enum rd_purpose {
     RD_PURPOSE_TEST = 7,      /* tests and benchmarks */
     RD_PURPOSE_DROPOUT = 8,   /* what dropout drops */
     RD_PURPOSE_REPLAY = 10,   /* which rows of earlier tasks a client keeps */
+    RD_PURPOSE_SEARCH = 11,   /* hyperparameters to try */
     RD_PURPOSE_SAMPLE = 9,    /* text sampled from a language model */
 } rd_purpose;
 

@@ -173,9 +173,9 @@ static rd_status name_layer(const rd_model *m, const rd_layer_type *type, const 
                            name);
         return RD_OK;
     }
-    for (const rd_layer *before = m->layers; before < m->layers + m->layer_count; before++)
-        number += before->type == type && before->scope == strlen(scope) &&
-                  strncmp(before->name, scope, before->scope) == 0;
+    for (size_t i = 0; i < m->layer_count; i++)
+        number += m->layers[i].type == type && m->layers[i].scope == strlen(scope) &&
+                  strncmp(m->layers[i].name, scope, strlen(scope)) == 0;
     do {
         length = snprintf(name, RD_LAYER_NAME_MAX, "%s%s%s%zu", scope, dot, type->prefix, number++);
         if (length >= RD_LAYER_NAME_MAX)

@@ -1,0 +1,66 @@
+/* search_space.h: which keys of run.json a search may change, and how (space.json):
+ *
+ *     { "method": "bayesian", "trials": 20, "objective": "test_loss", "seed": 1,
+ *       "keys": { "training.learning_rate": { "from": 0.001, "to": 1, "scale": "log" },
+ *                 "training.epochs":        { "from": 1, "to": 10, "whole": true },
+ *                 "model.layers[0].units":  { "values": [32, 64, 128] } } }
+ *
+ * A point of the space has a number in [0, 1) for each key. */
+#ifndef RONDO_SIMULATIONS_SEARCH_SPACE_H
+#define RONDO_SIMULATIONS_SEARCH_SPACE_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/error.h"
+
+#define SEARCH_KEYS 16
+#define SEARCH_FEATURES 64
+
+typedef enum search_method { SEARCH_GRID, SEARCH_RANDOM, SEARCH_BAYESIAN } search_method;
+typedef enum search_objective {
+    SEARCH_TEST_LOSS,
+    SEARCH_TEST_ACCURACY,
+    SEARCH_HOLDOUT_LOSS,
+    SEARCH_TRAIN_LOSS
+} search_objective;
+extern const char *const search_objective_names[];
+
+typedef struct search_key {
+    const char *path;    /* into the JSON */
+    const cJSON *values; /* a list to choose from; NULL: a range */
+    double from, to;
+    bool log, whole;
+    size_t steps; /* of a range, for a grid */
+} search_key;
+
+typedef struct search_space {
+    cJSON *json;
+    search_method method;
+    search_objective objective;
+    uint64_t trials, seed;
+    search_key keys[SEARCH_KEYS];
+    size_t key_count;
+} search_space;
+
+/* RD_ERR_CONFIG names the key and what was expected. */
+rd_status search_space_load(const char *path, search_space *out, rd_error *err) RD_MUST_CHECK;
+void search_space_free(search_space *s);
+
+/* Points of a grid: the product of values and steps. */
+uint64_t search_space_grid_size(const search_space *s);
+void search_space_grid_point(const search_space *s, uint64_t number, double point[SEARCH_KEYS]);
+/* The value of key k at this point, as JSON of the caller's. */
+cJSON *search_space_value(const search_space *s, size_t k, double u);
+/* Numbers by which points are compared: a range is one, of n values each has one of n. Returns how many. */
+size_t search_space_features(const search_space *s, const double point[SEARCH_KEYS],
+                             double features[SEARCH_FEATURES]);
+
+/* Puts the point's values into a copy of run.json. RD_ERR_CONFIG: there is no such place ("model.layers[3]").
+ */
+rd_status search_space_apply(const search_space *s, const double point[SEARCH_KEYS], const cJSON *run,
+                             cJSON **out, rd_error *err) RD_MUST_CHECK;
+
+#endif
