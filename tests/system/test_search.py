@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""rondo-sim search with real simulations: a grid, a kill in the middle, and the words for what cannot be searched."""
+import json
+import os
+import time
+
+import harness
+from harness import wait_for
+
+
+def prepare(world, space, rounds=2, epochs=1):
+    folder = world.check(os.path.join(harness.ROOT, "simulations/data/fetch.sh"), "digits").splitlines()[-1]
+    config = world.write("run.json", {
+        "rounds": rounds, "model": {"preset": "softmax-regression", "input": 64, "classes": 10},
+        "training": {"learning_rate": 0.01, "batch_size": 10, "epochs": epochs}, "evaluation": {"holdout": 0.2},
+        "data": {"train": {"path": os.path.relpath(os.path.join(folder, "digits.csv"), world.dir)}}})
+    return ["search", "--config", config, "--space", world.write("space.json", space), "--clients", 4]
+
+
+GRID = {"method": "grid", "objective": "holdout_loss", "keys": {"training.learning_rate": {"values": [0.0001, 0.001, 0.01]},
+                                                                  "training.epochs": {"from": 1, "to": 2, "whole": True, "steps": 2}}}
+
+
+def ranking(world, out):
+    with open(world.path(out, "trials.jsonl")) as f:
+        lines = [json.loads(line) for line in f if line.strip()]
+    found = {line["trial"]: line["objective"] for line in lines if "objective" in line}
+    return sorted(found, key=found.get), found
+
+
+def test_a_grid_is_tried_and_ranked(world):
+    command = prepare(world, GRID)
+    text = world.check(world.program("rondo-sim"), *command, "--out", world.path("out"))
+    order, found = ranking(world, "out")
+    assert len(found) == 6, found
+    table = [line.split() for line in text.split("rank")[1].splitlines()[1:7]]
+    assert [int(row[1]) for row in table] == order, text
+    best = world.rounds(f"out/trial-{order[0]:04d}")[-1]
+    assert best["holdout"]["loss"] == found[order[0]]
+    with open(world.path("out/best.json")) as f, open(world.path(f"out/trial-{order[0]:04d}.json")) as g:
+        assert json.load(f) == json.load(g)
+    world.check(world.program("rondo-sim"), "--config", world.path("out/best.json"), "--clients", 4, "--quiet")
+
+
+def test_two_at_a_time_find_the_same_grid(world):
+    command = prepare(world, GRID)
+    world.check(world.program("rondo-sim"), *command, "--out", world.path("one"), "--quiet")
+    world.check(world.program("rondo-sim"), *command, "--out", world.path("two"), "--parallel", 2, "--threads", 1, "--quiet")
+    assert ranking(world, "one") == ranking(world, "two")
+
+
+def test_kill_9_in_the_middle_changes_nothing(world):
+    space = {"method": "bayesian", "trials": 12, "objective": "holdout_loss",
+             "keys": {"training.learning_rate": {"from": 0.0001, "to": 0.1, "scale": "log"}, "training.batch_size": {"values": [5, 10, 20]}}}
+    command = prepare(world, space, rounds=10, epochs=4)
+    world.check(world.program("rondo-sim"), *command, "--out", world.path("whole"), "--quiet")
+    for at_least in (2, 9):
+        process = world.start(world.program("rondo-sim"), *command, "--out", world.path("killed"), "--quiet", log="search.log", start_new_session=True)
+        wait_for(lambda: os.path.exists(world.path("killed/trials.jsonl")) and len(ranking(world, "killed")[1]) >= at_least, "some trials are done", process=process)
+        os.killpg(process.pid, 9)
+        process.wait()
+        time.sleep(0.2)
+    world.check(world.program("rondo-sim"), *command, "--out", world.path("killed"), "--quiet")
+    assert ranking(world, "whole") == ranking(world, "killed")
+
+
+def test_what_cannot_be_searched(world):
+    def refused(space, words, code=1, out="bad"):
+        result = world.run(world.program("rondo-sim"), *prepare(world, space), "--out", world.path(out))
+        assert result.returncode == code and words in result.stderr, result.stderr
+
+    keys = lambda **k: {"objective": "holdout_loss", "trials": 1, "keys": k}
+    refused(keys(**{"training.learning_rat": {"from": 0.1, "to": 1}}), "keys.training.learning_rat")
+    refused(keys(**{"model.layers[3].units": {"values": [3]}}), "keys.model.layers[3].units: run.json has no such place")
+    refused(keys(**{"training.epochs": {"from": 0, "to": 3, "whole": True}}), "training.epochs: expected a whole number from 1")
+    refused(keys(**{"training.learning_rate": {"from": 0.1}}), "keys.training.learning_rate.to is missing")
+    refused(keys(**{"training.learning_rate": {"values": [0.1]}}), "", 0, "mine")
+    refused(keys(**{"training.learning_rate": {"values": [0.2]}}), "the search that it lists had another space.json", 1, "mine")
+    result = world.run(world.program("rondo-sim"), "search", "--config", world.path("run.json"), "--clients", 4)
+    assert result.returncode == 2 and "--space FILE is missing" in result.stderr, result.stderr
+
+
+if __name__ == "__main__":
+    harness.main()
