@@ -169,11 +169,13 @@ bool rd_driver_task(rd_driver *d, size_t client, rd_task *task)
     d->told[client] =
         d->told[client] && rd_rounds_finished(d->rounds); /* who left and came back wants to know */
     if (rd_rounds_finished(d->rounds)) {
-        *task = (rd_task){RD_TASK_FINISHED, rd_rounds_current(d->rounds) - 1, d->version};
+        *task = (rd_task){RD_TASK_FINISHED, rd_rounds_current(d->rounds) - 1, d->version, 0};
         last_word = !d->told[client];
         d->told[client] = true;
     } else if (rd_rounds_has_task(d->rounds, client)) {
-        *task = (rd_task){RD_TASK_TRAIN, rd_rounds_current(d->rounds), d->version};
+        const rd_packing *packing = rd_run_packing(d->run);
+        *task = (rd_task){RD_TASK_TRAIN, rd_rounds_current(d->rounds), d->version,
+                          packing != NULL ? packing->kept : 0};
     } else {
         something = false;
     }

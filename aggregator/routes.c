@@ -155,7 +155,9 @@ static void model_begin(rd_routes *routes, rd_exchange *x, request *r)
     char path[RD_SOURCE_PATH_MAX], tag[64], what[64];
     const rd_store *store = rd_run_store(rd_driver_run(routes->driver));
     if (r->route->numbered) {
-        rd_store_model_path(store, r->number, path, sizeof path);
+        rd_store_packed_path(store, r->number, path, sizeof path);
+        if (access(path, R_OK) != 0)
+            rd_store_model_path(store, r->number, path, sizeof path);
         (void)snprintf(tag, sizeof tag, "\"%s-%" PRIu64 "\"", rd_store_run_id(store), r->number);
         (void)snprintf(what, sizeof what, "model version %" PRIu64, r->number);
     } else {
@@ -252,7 +254,7 @@ static void refuse_update(rd_routes *routes, rd_exchange *x, request *r, const r
 static void update_begin(rd_routes *routes, rd_exchange *x, request *r)
 {
     rd_error err;
-    const rd_model *model = rd_run_model(rd_driver_run(routes->driver));
+    const rd_model *model = rd_run_update_model(rd_driver_run(routes->driver));
     rd_verdict verdict = rd_driver_may_deliver(routes->driver, r->client, r->number);
     if (verdict != RD_VERDICT_ACCEPT) {
         answer_verdict(routes, x, r, verdict);

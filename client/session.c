@@ -38,10 +38,11 @@ typedef struct session {
     bool joined;
     rd_model *model;
     rd_trainer *trainer;
-    float *global;    /* (n) parameters of model version `version` */
-    float *delta;     /* (n) */
-    uint64_t version; /* NO_VERSION: none is held */
-    bool has_frozen;  /* the frozen part has come */
+    float *global;       /* (n) parameters of model version `version` */
+    float *delta;        /* (n) */
+    uint64_t version;    /* NO_VERSION: none is held */
+    rd_packing *packing; /* of that version; NULL: it has not been pruned */
+    bool has_frozen;     /* the frozen part has come */
 } session;
 
 /* How long to pause before the next of several attempts: longer and longer, and random, so that the clients
@@ -256,11 +257,11 @@ static void start_download_again(session *s, void *user)
     d->stream = NULL;
 }
 
-/* Asks for tensors of the model and leaves them in s->global. */
-static rd_status fetch_tensors(session *s, const char *path, rd_tensor_set set, rd_response *response,
-                               rd_error *err)
+/* Asks for tensors of a model and leaves them in a vector. */
+static rd_status fetch_tensors(session *s, const char *path, const rd_model *model, rd_tensor_set set,
+                               float *into, rd_response *response, rd_error *err)
 {
-    download d = {.into = s->global, .model = s->model, .set = set};
+    download d = {.into = into, .model = model, .set = set};
     rd_request request = {.method = "GET", .path = path, .take = take, .user = &d};
     rd_status status = ask(s, &request, start_download_again, response, err);
     if (status == RD_OK && response->status == 200)
@@ -279,7 +280,7 @@ static rd_status fetch_frozen(session *s, rd_error *err)
     rd_response response;
     if (s->has_frozen || rd_model_set_size(s->model, RD_TENSORS_FROZEN) == 0)
         return RD_OK;
-    rd_status status = fetch_tensors(s, "/v1/frozen", RD_TENSORS_FROZEN, &response, err);
+    rd_status status = fetch_tensors(s, "/v1/frozen", s->model, RD_TENSORS_FROZEN, s->global, &response, err);
     if (status == RD_OK && response.status != 200)
         status = refused(&response, err);
     s->has_frozen = status == RD_OK;
@@ -292,7 +293,29 @@ static rd_status fetch_frozen(session *s, rd_error *err)
 /* Leaves model version `version` in s->global. *bytes is what came over the network: 0 where it was there
  * already. Where the aggregator does not keep it any more, because rounds went on without this client, that
  * is told and s->version stays NO_VERSION. */
-static rd_status fetch_model(session *s, uint64_t version, uint64_t *bytes, rd_error *err)
+/* Asks for a pruned model, what is kept and where it belongs, and unpacks it. */
+static rd_status fetch_packed(session *s, const char *path, size_t kept, rd_response *response, rd_error *err)
+{
+    size_t all = rd_model_set_size(s->model, RD_TENSORS_SHARED);
+    rd_model *plan = NULL;
+    float *body = NULL;
+    rd_status status = RD_OK;
+    if (kept > all)
+        return rd_fail(err, RD_ERR_FORMAT, "the aggregator keeps %zu of %zu parameters", kept, all);
+    RD_TRY(rd_packing_plan(kept, all, &plan, err));
+    body = malloc(rd_model_parameter_count(plan) * sizeof *body);
+    if (body == NULL)
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", rd_model_parameter_count(plan)));
+    RD_TRY(fetch_tensors(s, path, plan, RD_TENSORS_SHARED, body, response, err));
+    if (response->status == 200)
+        RD_TRY(rd_packing_read(body, kept, all, s->global, &s->packing, err));
+cleanup:
+    free(body);
+    rd_model_free(plan);
+    return status;
+}
+
+static rd_status fetch_model(session *s, uint64_t version, uint64_t kept, uint64_t *bytes, rd_error *err)
 {
     char path[64], reason[400];
     rd_response response;
@@ -300,10 +323,13 @@ static rd_status fetch_model(session *s, uint64_t version, uint64_t *bytes, rd_e
     if (s->version == version)
         return RD_OK;
     s->version = NO_VERSION;
+    rd_packing_free(s->packing);
+    s->packing = NULL;
     (void)snprintf(path, sizeof path, "/v1/model/%" PRIu64, version);
     rd_status status = fetch_frozen(s, err);
     if (status == RD_OK)
-        status = fetch_tensors(s, path, RD_TENSORS_SHARED, &response, err);
+        status = kept > 0 ? fetch_packed(s, path, (size_t)kept, &response, err)
+                          : fetch_tensors(s, path, s->model, RD_TENSORS_SHARED, s->global, &response, err);
     if (status != RD_OK)
         return status;
     if (response.status == 404) {
@@ -327,10 +353,13 @@ static rd_status deliver(session *s, uint64_t round, const rd_report *report, bo
     rd_response response;
     int counted = 0;
     double started = clock_seconds();
-    rd_status status = rd_update_header(s->model, round, report, &header, &header_size, err);
+    const rd_model *sent = s->packing != NULL ? s->packing->update : s->model;
+    if (s->packing != NULL)
+        rd_packing_pack(s->packing, s->delta);
+    rd_status status = rd_update_header(sent, round, report, &header, &header_size, err);
     if (status != RD_OK)
         return status;
-    size_t size = rd_model_set_size(s->model, RD_TENSORS_SHARED) * sizeof *s->delta;
+    size_t size = rd_model_set_size(sent, RD_TENSORS_SHARED) * sizeof *s->delta;
     (void)snprintf(path, sizeof path, "/v1/update/%" PRIu64, round);
     rd_request request = {.method = "POST",
                           .path = path,
@@ -381,7 +410,7 @@ static rd_status train_and_deliver(session *s, const rd_task *task, bool *taken,
     rd_response response;
     uint64_t bytes;
     *taken = false;
-    rd_status status = fetch_model(s, task->model, &bytes, err);
+    rd_status status = fetch_model(s, task->model, task->kept, &bytes, err);
     if (status != RD_OK || s->version != task->model)
         return status;
     rd_local_task work = {.training = &c->training,
@@ -389,7 +418,8 @@ static rd_status train_and_deliver(session *s, const rd_task *task, bool *taken,
                           .seed = c->seed,
                           .round = task->round,
                           .client_key = rd_client_key(s->welcome.client),
-                          .continual = &c->continual};
+                          .continual = &c->continual,
+                          .packing = s->packing};
     double started = clock_seconds();
     status = rd_local_round_run(s->trainer, &work, &s->data, rd_dataset_all_rows(&s->data), s->global,
                                 s->delta, &report, err);
@@ -481,6 +511,7 @@ cleanup:
     }
     rd_transport_free(s.transport);
     rd_trainer_free(s.trainer);
+    rd_packing_free(s.packing);
     free(s.global);
     free(s.delta);
     rd_model_free(s.model);

@@ -75,7 +75,8 @@ static rd_status serve_client(simulator *s, unsigned thread, size_t member, rd_e
                           .seed = s->config->seed,
                           .round = round,
                           .client_key = rd_rounds_client_key(s->rounds, client),
-                          .continual = &s->config->continual};
+                          .continual = &s->config->continual,
+                          .packing = rd_run_packing(s->run)};
     rd_status status =
         rd_local_round_run(s->trainers[thread], &task, &s->data, rd_partition_rows(&s->partition, client),
                            rd_run_parameters(s->run), s->deltas[thread], &part->report, err);
@@ -96,7 +97,10 @@ static rd_status serve_client(simulator *s, unsigned thread, size_t member, rd_e
     pthread_mutex_lock(&s->lock);
     (void)rd_rounds_deliver(s->rounds, client, round);
     pthread_mutex_unlock(&s->lock);
-    rd_run_fold(s->run, 0, s->deltas[thread], rd_model_set_size(rd_run_model(s->run), RD_TENSORS_SHARED),
+    if (task.packing != NULL)
+        rd_packing_pack(task.packing, s->deltas[thread]);
+    rd_run_fold(s->run, 0, s->deltas[thread],
+                rd_model_set_size(rd_run_update_model(s->run), RD_TENSORS_SHARED),
                 rd_run_weight(s->run, &part->report));
     part->seconds = rd_progress_clock() - s->opened_at;
     pthread_mutex_lock(&s->lock);

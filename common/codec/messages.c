@@ -126,6 +126,8 @@ char *rd_task_write(const rd_task *t)
     cJSON_AddStringToObject(root, "task", task_words[t->kind]);
     cJSON_AddNumberToObject(root, "round", (double)t->round);
     cJSON_AddNumberToObject(root, "model", (double)t->model);
+    if (t->kept > 0)
+        cJSON_AddNumberToObject(root, "kept", (double)t->kept);
     return print(root);
 }
 
@@ -144,6 +146,7 @@ rd_status rd_task_parse(const char *json, size_t size, rd_task *out, rd_error *e
     rd_fields_count(&f, "round", 0, MOST, &out->round);
     rd_fields_require(&f, "model");
     rd_fields_count(&f, "model", 0, MOST, &out->model);
+    rd_fields_count(&f, "kept", 1, UINT64_C(1) << 31, &out->kept);
     out->kind = (rd_task_kind)kind;
     return close_body(root, &f);
 }

@@ -247,6 +247,38 @@ static rd_status read_continual(rd_fields *top, rd_continual *c)
     return rd_fields_finish(&f);
 }
 
+static rd_status read_pruning(rd_fields *top, rd_pruning *p)
+{
+    rd_fields f = rd_fields_section(top, "pruning", "pruning");
+    const cJSON *item;
+    if (f.object == NULL)
+        return f.status;
+    rd_fields_require(&f, "sparsity");
+    rd_fields_require(&f, "from_round");
+    rd_fields_require(&f, "to_round");
+    rd_fields_number(&f, "sparsity", 0.0, 0.9999, true, &p->sparsity);
+    rd_fields_count(&f, "from_round", 1, 1000000000, &p->from);
+    rd_fields_count(&f, "to_round", 1, 1000000000, &p->to);
+    if (f.status == RD_OK && f.missing == NULL && p->to < p->from)
+        rd_fields_fail(&f, "to_round", "from_round or a later one");
+    const cJSON *targets = rd_fields_item(&f, "targets", false);
+    bool good = targets == NULL || (cJSON_IsArray(targets) && cJSON_GetArraySize(targets) >= 1 &&
+                                    cJSON_GetArraySize(targets) <= RD_PRUNING_TARGETS);
+    cJSON_ArrayForEach(item, targets) good =
+        good && cJSON_IsString(item) && strlen(item->valuestring) < RD_TENSOR_NAME_MAX;
+    if (!good) {
+        rd_fields_fail(&f, "targets", "a list of 1 to 8 names of tensors, which may hold * and ?");
+        return rd_fields_finish(&f);
+    }
+    if (targets == NULL)
+        (void)snprintf(p->targets[p->target_count++], RD_TENSOR_NAME_MAX, "*.weight");
+    cJSON_ArrayForEach(item, targets)
+    {
+        (void)snprintf(p->targets[p->target_count++], RD_TENSOR_NAME_MAX, "%s", item->valuestring);
+    }
+    return rd_fields_finish(&f);
+}
+
 static rd_status read_evaluation(rd_fields *top, rd_config *c)
 {
     rd_fields f = rd_fields_section(top, "evaluation", "evaluation");
@@ -437,6 +469,7 @@ static rd_status read_top(rd_fields *f, const char *folder, rd_config *out)
     RD_TRY(read_evaluation(f, out));
     RD_TRY(read_early_stopping(f, out));
     RD_TRY(read_continual(f, &out->continual));
+    RD_TRY(read_pruning(f, &out->pruning));
     RD_TRY(read_data(f, folder, out));
     RD_TRY(read_initial(f, folder, &out->initial));
     RD_TRY(rd_fields_finish(f));
@@ -522,6 +555,9 @@ static rd_status check_model(rd_config *c, const char *path, rd_error *err)
     rd_status status = rd_model_create(c->model, &m, err);
     if (status == RD_OK)
         status = check_training(c, m, err);
+    if (status == RD_OK && c->pruning.sparsity > 0.0 && rd_model_counts(m))
+        status =
+            rd_fail(err, RD_ERR_CONFIG, "pruning: the model learns by counting, and has no weights to prune");
     if (status == RD_OK && c->continual.task_count > 0 &&
         !(rd_model_classifies(m) && rd_model_predictions(m) == 1))
         status =

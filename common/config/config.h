@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "data/partition.h"
 #include "data/source.h"
+#include "model/packing.h"
 #include "round/round.h"
 #include "train/local_round.h"
 
@@ -50,6 +51,7 @@ typedef struct rd_config {
     unsigned scores;           /* "evaluation.metrics": bit 1 << rd_score */
     rd_early_stopping early_stopping; /* "early_stopping"; patience 0: never */
     rd_continual continual;           /* "continual" */
+    rd_pruning pruning;               /* "pruning" */
     double target_accuracy; /* "evaluation.target_accuracy": the run ends when the test set reaches it; 0 =
                                never */
     uint64_t keep_every; /* "keep_every": model files of rounds that are multiples of it stay on disk (0: only

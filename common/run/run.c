@@ -44,6 +44,10 @@ struct rd_run {
     pthread_mutex_t clients_lock;
     client_sums clients;
 
+    _Atomic(rd_packing *) packing; /* NULL: not pruned; looked at by threads that receive */
+    rd_packing *
+        *outdated; /* (outdated_count) before it: uploads that come too late still look at their plans */
+    size_t outdated_count;
     uint64_t version;
     rd_round_record last;
     rd_stopping stopping;
@@ -68,6 +72,16 @@ rd_store *rd_run_store(rd_run *run)
 const float *rd_run_parameters(const rd_run *run)
 {
     return run->parameters;
+}
+
+const rd_packing *rd_run_packing(const rd_run *run)
+{
+    return run->packing;
+}
+
+const rd_model *rd_run_update_model(const rd_run *run)
+{
+    return run->packing != NULL ? run->packing->update : run->model;
 }
 
 uint64_t rd_run_model_version(const rd_run *run)
@@ -167,6 +181,45 @@ static rd_status conclude(rd_run *run, rd_error *err)
     return status;
 }
 
+/* Packs the model as it is now. */
+static rd_status pack(rd_run *run, rd_error *err)
+{
+    rd_packing *next;
+    rd_packing **outdated = realloc(run->outdated, (run->outdated_count + 1) * sizeof *outdated);
+    if (outdated == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for a pruned model");
+    run->outdated = outdated;
+    rd_status status = rd_packing_create(&run->config->pruning, run->model, run->parameters, &next, err);
+    if (status == RD_OK && run->packing != NULL) {
+        free(run->packing->index);
+        free(run->packing->mask);
+        run->packing->index = NULL;
+        run->packing->mask = NULL;
+        run->outdated[run->outdated_count++] = run->packing;
+    }
+    if (status == RD_OK)
+        run->packing = next;
+    return status;
+}
+
+/* Of a pruned model, whose sum has only what is kept. Returns the sum of squares of the changes. */
+static double average_kept(rd_run *run, uint64_t weight)
+{
+    enum { BLOCK = 512 };
+    const rd_packing *p = run->packing;
+    double mean[BLOCK], squares = 0;
+    for (size_t done = 0; done < p->kept; done += BLOCK) {
+        size_t n = p->kept - done < BLOCK ? p->kept - done : BLOCK;
+        rd_exact_vector_mean(&run->sum, done, n, weight, mean);
+        for (size_t i = 0; i < n; i++) {
+            float *w = &run->parameters[p->index[done + i]];
+            *w = (float)((double)*w + mean[i]);
+            squares += mean[i] * mean[i];
+        }
+    }
+    return squares;
+}
+
 rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, rd_round_record *record, rd_error *err)
 {
     rd_status status = RD_OK;
@@ -180,11 +233,38 @@ rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, rd_round_r
     record->update_norm = 0.0;
     if (aggregate && rd_model_counts(run->model))
         status = conclude(run, err);
+    else if (aggregate && run->packing != NULL)
+        record->update_norm = sqrt(average_kept(run, c->samples));
     else if (aggregate)
         record->update_norm = sqrt(rd_fedavg_apply(
             &run->sum, c->samples, 0, rd_model_set_size(run->model, RD_TENSORS_SHARED), run->parameters));
+    if (aggregate && status == RD_OK && rd_pruning_is_due(&run->config->pruning, round)) {
+        status = rd_pruning_apply(&run->config->pruning, run->model, round, run->parameters, err);
+        if (status == RD_OK)
+            status = pack(run, err);
+    } else if (aggregate && status == RD_OK && run->packing == NULL &&
+               rd_pruning_has_begun(&run->config->pruning, round)) {
+        status = rd_pruning_apply(&run->config->pruning, run->model, round, run->parameters,
+                                  err); /* every due round was abandoned */
+        if (status == RD_OK)
+            status = pack(run, err);
+    }
     rd_exact_vector_clear(&run->sum);
     memset(&run->clients, 0, sizeof run->clients);
+    return status;
+}
+
+/* What clients fetch of a pruned model. */
+static rd_status save_packed(rd_run *run, uint64_t round, rd_error *err)
+{
+    char path[RD_SOURCE_PATH_MAX];
+    float *body = malloc(rd_model_parameter_count(run->packing->download) * sizeof *body);
+    if (body == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for a pruned model");
+    rd_packing_write(run->packing, run->parameters, body);
+    rd_store_packed_path(run->store, round, path, sizeof path);
+    rd_status status = rd_model_file_write(run->packing->download, RD_TENSORS_SHARED, body, round, path, err);
+    free(body);
     return status;
 }
 
@@ -195,6 +275,8 @@ rd_status rd_run_save_model(rd_run *run, uint64_t round, rd_error *err)
         rd_store_model_path(run->store, round, path, sizeof path);
         rd_status status =
             rd_model_file_write(run->model, RD_TENSORS_SHARED, run->parameters, round, path, err);
+        if (status == RD_OK && run->packing != NULL)
+            status = save_packed(run, round, err);
         if (status != RD_OK)
             return status;
     }
@@ -395,6 +477,8 @@ static rd_status resume(rd_run *run, const history *h, rd_error *err)
     run->stopping = h->stopping;
     if (run->config->early_stopping.patience > 0)
         rd_store_pin(run->store, run->stopping.best_version);
+    if (rd_pruning_has_begun(&run->config->pruning, run->version) && pack(run, err) != RD_OK)
+        return err->status;
     if (rd_model_set_size(run->model, RD_TENSORS_FROZEN) == 0)
         return RD_OK;
     rd_store_frozen_path(run->store, path, sizeof path);
@@ -505,6 +589,10 @@ void rd_run_free(rd_run *run)
     pthread_mutex_destroy(&run->clients_lock);
     rd_exact_vector_free(&run->sum);
     rd_dataset_free(&run->test);
+    rd_packing_free(run->packing);
+    for (size_t i = 0; i < run->outdated_count; i++)
+        rd_packing_free(run->outdated[i]);
+    free(run->outdated);
     free(run->parameters);
     free(run->by_row);
     rd_store_close(run->store);

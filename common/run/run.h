@@ -31,6 +31,12 @@ const rd_config *rd_run_config(const rd_run *run);
 const rd_model *rd_run_model(const rd_run *run);
 rd_store *rd_run_store(rd_run *run); /* NULL: nothing is kept */
 const float *rd_run_parameters(const rd_run *run);
+/* How the current model is packed; NULL: it has not been pruned. Valid until the round after the next has
+ * been averaged. */
+const rd_packing *rd_run_packing(const rd_run *run);
+/* What an update has to hold now, for the codecs: the model, or what is kept of it. Valid as long as the run.
+ */
+const rd_model *rd_run_update_model(const rd_run *run);
 /* Version of the current global model: the round that made it, 0 for the initial one. */
 uint64_t rd_run_model_version(const rd_run *run);
 /* The round after the last committed one. */

@@ -60,7 +60,8 @@ typedef struct session {
     const rd_dataset *data;
     double learning_rate; /* of this round */
     uint64_t steps;       /* so far in this round */
-    float *parameters;    /* trained in place */
+    const rd_packing *packing;
+    float *parameters; /* trained in place */
     rd_random dropout;
     size_t predictions; /* so far in this epoch */
 } session;
@@ -118,6 +119,14 @@ static void make_step(session *s)
     }
 }
 
+/* What was pruned stays so. */
+static void keep_pruned(const session *s)
+{
+    const uint8_t *mask = s->packing != NULL ? s->packing->mask : NULL;
+    for (size_t i = 0; mask != NULL && i < s->packing->all; i++)
+        s->parameters[i] = mask[i] != 0 ? s->parameters[i] : 0.0f;
+}
+
 /* One step on the B rows at `rows`. Returns the sum of their losses, before the step. */
 static double train_batch(session *s, const uint32_t *rows, size_t B)
 {
@@ -136,6 +145,7 @@ static double train_batch(session *s, const uint32_t *rows, size_t B)
         call.B = B;
         call.share = 1;
         rd_model_backward(t->model, &call, t->workspace, &result);
+        keep_pruned(s);
         return result.loss_sum;
     }
     double loss = 0;
@@ -152,6 +162,7 @@ static double train_batch(session *s, const uint32_t *rows, size_t B)
         done += piece;
     }
     make_step(s);
+    keep_pruned(s);
     return loss;
 }
 
@@ -245,6 +256,7 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_
                  .learning_rate =
                      (double)training->learning_rate * rd_schedule_factor(&training->schedule, task->round),
                  .parameters = delta,
+                 .packing = task->packing,
                  .dropout = rd_random_stream(task->seed, RD_PURPOSE_DROPOUT, task->round, task->client_key)};
     size_t shared = rd_model_set_size(t->model, RD_TENSORS_SHARED), all = rd_model_parameter_count(t->model);
     memset(report, 0, sizeof *report);

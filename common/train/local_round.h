@@ -12,6 +12,7 @@
 #include "core/exact_sum.h"
 #include "data/dataset.h"
 #include "model/model.h"
+#include "model/packing.h"
 #include "train/continual.h"
 #include "train/schedule.h"
 #include "train/scores.h"
@@ -100,6 +101,7 @@ typedef struct rd_local_task {
     uint64_t round;                /* 1, 2, ... */
     uint64_t client_key;           /* rd_client_key(name) */
     const rd_continual *continual; /* NULL: all rows in all rounds */
+    const rd_packing *packing;     /* of a pruned model: what is not kept stays zero; NULL: all is trained */
 } rd_local_task;
 
 /* Trains from global (n, all parameters) on the client's rows and writes delta = local - global to the first

@@ -159,6 +159,35 @@ def test_simulation_and_deployment_give_the_same_bits(world):
         assert len(ours) == 4 and len({r["model_sha256"] for r in ours}) == (2 if name == "counting" else 4), name
 
 
+def test_only_what_is_kept_of_a_pruned_model_travels(world):
+    table = save_table(world, "table.csv", 120, 36, 3)
+    model = {"input": 36, "loss": "softmax_cross_entropy", "layers": [{"type": "dense", "units": 60, "activation": "relu"}, {"type": "dense", "units": 3}]}
+    config = {"rounds": 8, "seed": 5, "keep_every": 1, "model": model, "training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.05, "momentum": 0.5},
+              "pruning": {"sparsity": 0.9, "from_round": 3, "to_round": 5}, "cohort": {"min_clients": 3},
+              "data": {"train": {"path": table}, "test": {"path": table}}}
+    path = world.write("pruned.json", config)
+    simulate(world, config, 3, "sim-pruned", "--threads", 2)
+    world.check(world.program("rondo-sim"), "partition", "--config", path, "--clients", 3, "--out", world.path("private-pruned"), "--quiet")
+    deploy(world, path, "private-pruned", "real-pruned", 3)
+    ours, theirs = world.rounds("sim-pruned"), world.rounds("real-pruned")
+    assert [r["model_sha256"] for r in ours] == [r["model_sha256"] for r in theirs] and len(ours) == 9
+    for r, level in ((2, 0), (3, 0.9 * (1 - (2 / 3) ** 3)), (5, 0.9), (8, 0.9)):
+        with open(world.path(f"sim-pruned/models/{r:06d}.safetensors"), "rb") as f:
+            tensors = read_safetensors(f.read())
+        weights = [w for name in ("fc1.weight", "fc2.weight") for w in tensors[name][1]]
+        assert sum(w == 0 for w in weights) == int(level * len(weights)), (r, level)
+    parameters, left = 36 * 60 + 60 + 60 * 3 + 3, 36 * 60 + 60 + 60 * 3 + 3 - int(0.9 * (36 * 60 + 60 * 3))
+    before, after = theirs[3]["bytes_in"] / 3, theirs[8]["bytes_in"] / 3
+    print(f"# {parameters} parameters: an update of {before:.0f} bytes; {left} kept: {after:.0f} bytes")
+    assert 4 * parameters < before < 4 * parameters + 1000 and 4 * left < after < 4 * left + 1000
+    assert theirs[8]["bytes_out"] / 3 < 4 * left + parameters / 4 + 1500, theirs[8]
+
+    # The simulation, stopped in between and continued, is the same.
+    world.check(world.program("rondo-sim"), "--config", world.write("short.json", dict(config, rounds=4)), "--clients", 3, "--out", world.path("again"), "--quiet")
+    world.check(world.program("rondo-sim"), "--config", path, "--clients", 3, "--out", world.path("again"), "--quiet")
+    assert [r["model_sha256"] for r in world.rounds("again")] == [r["model_sha256"] for r in ours]
+
+
 def test_what_is_frozen_does_not_travel(world):
     """By its size: the model's file holds what travels, and the frozen part lies in one of its own."""
     table = save_table(world, "table.csv", 60, 36, 3)

@@ -19,5 +19,6 @@
 #define cblas_saxpy cblas_daxpy
 #define cblas_sdot cblas_ddot
 #define expf exp
+#define fabsf fabs
 
 #endif

@@ -1,0 +1,235 @@
+/* packing.c: see packing.h. */
+#include "model/packing.h"
+
+#include <fnmatch.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/plan.h"
+
+enum { BITS = 16 }; /* of a number of the mask: any float holds them exactly */
+
+/* ---- pruning ---- */
+
+double rd_pruning_level(const rd_pruning *p, uint64_t round)
+{
+    if (p->sparsity == 0.0 || round < p->from)
+        return 0;
+    double way = round >= p->to ? 1 : ((double)(round - p->from) + 1) / ((double)(p->to - p->from) + 1);
+    return p->sparsity * (1 - pow(1 - way, 3));
+}
+
+bool rd_pruning_is_due(const rd_pruning *p, uint64_t round)
+{
+    return p->sparsity > 0.0 && round >= p->from && round <= p->to;
+}
+
+bool rd_pruning_has_begun(const rd_pruning *p, uint64_t version)
+{
+    return p->sparsity > 0.0 && version >= p->from;
+}
+
+static bool is_target(const rd_pruning *p, const rd_tensor *t)
+{
+    for (size_t i = 0; i < p->target_count; i++)
+        if (t->role == RD_TENSOR_TRAINED && fnmatch(p->targets[i], t->name, 0) == 0)
+            return true;
+    return false;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* Calls visit for the targets' weights in order; returns how many there are. */
+static size_t each_target(const rd_pruning *p, const rd_model *m, float *parameters,
+                          void (*visit)(float *weight, size_t number, void *user), void *user)
+{
+    size_t count, number = 0;
+    const rd_tensor *t = rd_model_tensors(m, RD_TENSORS_SHARED, &count);
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < t[i].count && is_target(p, &t[i]); j++, number++)
+            if (visit != NULL)
+                visit(parameters + t[i].offset + j, number, user);
+    return number;
+}
+
+static void note_size(float *weight, size_t number, void *sizes)
+{
+    ((float *)sizes)[number] = fabsf(*weight);
+}
+
+typedef struct cut {
+    float below;
+    size_t equal; /* so many of those that are just as large go, too */
+} cut;
+
+static void cut_weight(float *weight, size_t number, void *user)
+{
+    cut *c = user;
+    (void)number;
+    if (fabsf(*weight) < c->below) {
+        *weight = 0.0f;
+    } else if (fabsf(*weight) == c->below && c->equal > 0) {
+        *weight = 0.0f;
+        c->equal--;
+    }
+}
+
+rd_status rd_pruning_apply(const rd_pruning *p, const rd_model *m, uint64_t round, float *parameters,
+                           rd_error *err)
+{
+    size_t all = each_target(p, m, parameters, NULL, NULL),
+           zeros = (size_t)(rd_pruning_level(p, round) * (double)all), smaller = 0;
+    float *sizes = malloc((all > 0 ? all : 1) * sizeof *sizes);
+    if (sizes == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory to prune %zu weights", all);
+    (void)each_target(p, m, parameters, note_size, sizes);
+    qsort(sizes, all, sizeof *sizes, by_size);
+    if (zeros > 0) {
+        cut c = {.below = sizes[zeros - 1]};
+        while (sizes[smaller] < c.below)
+            smaller++;
+        c.equal = zeros - smaller;
+        (void)each_target(p, m, parameters, cut_weight, &c);
+    }
+    free(sizes);
+    return RD_OK;
+}
+
+/* ---- packing ---- */
+
+/* A plan without layers: a table of tensors for the codecs. mask: 0 for none. */
+static rd_status plan_tensors(size_t kept, size_t mask, rd_model **out, rd_error *err)
+{
+    rd_model *m = calloc(1, sizeof *m);
+    if (m != NULL)
+        m->tensors = calloc(2, sizeof *m->tensors);
+    if (m == NULL || m->tensors == NULL) {
+        rd_model_free(m);
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the plan of a pruned model");
+    }
+    m->tensors[0] = (rd_tensor){.name = "kept", .rank = 1, .shape = {kept}, .count = kept};
+    m->tensors[1] = (rd_tensor){.name = "mask", .rank = 1, .shape = {mask}, .count = mask, .offset = kept};
+    m->tensor_count = m->shared_tensors = mask > 0 ? 2 : 1;
+    m->parameter_count = m->shared_count = kept + mask;
+    *out = m;
+    return RD_OK;
+}
+
+rd_status rd_packing_plan(size_t kept, size_t all, rd_model **out, rd_error *err)
+{
+    return plan_tensors(kept, (all + BITS - 1) / BITS, out, err);
+}
+
+/* From p->mask, with p->all set. */
+static rd_status finish(rd_packing *p, rd_packing **out, rd_error *err)
+{
+    rd_status status = RD_OK;
+    size_t next = 0;
+    p->kept = 0;
+    for (size_t i = 0; i < p->all; i++)
+        p->kept += p->mask[i];
+    p->index = malloc((p->kept > 0 ? p->kept : 1) * sizeof *p->index);
+    if (p->index == NULL)
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the places of %zu parameters", p->kept));
+    for (size_t i = 0; i < p->all; i++)
+        if (p->mask[i] != 0)
+            p->index[next++] = (uint32_t)i;
+    RD_TRY(plan_tensors(p->kept, 0, &p->update, err));
+    RD_TRY(rd_packing_plan(p->kept, p->all, &p->download, err));
+    *out = p;
+    return RD_OK;
+cleanup:
+    rd_packing_free(p);
+    return status;
+}
+
+static rd_packing *make(size_t all)
+{
+    rd_packing *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return NULL;
+    p->all = all;
+    p->mask = malloc(all > 0 ? all : 1);
+    if (p->mask == NULL) {
+        free(p);
+        return NULL;
+    }
+    memset(p->mask, 1, all);
+    return p;
+}
+
+rd_status rd_packing_create(const rd_pruning *pruning, const rd_model *m, const float *parameters,
+                            rd_packing **out, rd_error *err)
+{
+    size_t count;
+    const rd_tensor *t = rd_model_tensors(m, RD_TENSORS_SHARED, &count);
+    rd_packing *p = make(rd_model_set_size(m, RD_TENSORS_SHARED));
+    if (p == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory to pack %zu parameters",
+                       rd_model_set_size(m, RD_TENSORS_SHARED));
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = t[i].offset; j < t[i].offset + t[i].count && is_target(pruning, &t[i]); j++)
+            p->mask[j] = parameters[j] != 0.0f;
+    return finish(p, out, err);
+}
+
+void rd_packing_free(rd_packing *p)
+{
+    if (p == NULL)
+        return;
+    rd_model_free(p->update);
+    rd_model_free(p->download);
+    free(p->index);
+    free(p->mask);
+    free(p);
+}
+
+void rd_packing_pack(const rd_packing *p, float *values)
+{
+    for (size_t i = 0; i < p->kept; i++)
+        values[i] = values[p->index[i]];
+}
+
+void rd_packing_write(const rd_packing *p, const float *parameters, float *body)
+{
+    for (size_t i = 0; i < p->kept; i++)
+        body[i] = parameters[p->index[i]];
+    for (size_t j = 0; j < (p->all + BITS - 1) / BITS; j++) {
+        unsigned bits = 0;
+        for (size_t b = 0; b < BITS && j * BITS + b < p->all; b++)
+            bits |= (unsigned)p->mask[j * BITS + b] << b;
+        body[p->kept + j] = (float)bits;
+    }
+}
+
+rd_status rd_packing_read(const float *body, size_t kept, size_t all, float *parameters, rd_packing **out,
+                          rd_error *err)
+{
+    rd_packing *p = make(all);
+    if (p == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory to unpack %zu parameters", all);
+    for (size_t i = 0; i < all; i++) {
+        float bits = body[kept + i / BITS];
+        bool fits = bits >= 0.0f && bits < 65536.0f && bits == (float)(unsigned)bits;
+        p->mask[i] = fits && ((unsigned)bits >> i % BITS & 1u) != 0;
+    }
+    rd_status status = finish(p, out, err);
+    if (status == RD_OK && p->kept != kept) {
+        rd_packing_free(p);
+        *out = NULL;
+        return rd_fail(err, RD_ERR_FORMAT,
+                       "tensor 'mask' keeps another number of parameters than the %zu of 'kept'", kept);
+    }
+    if (status != RD_OK)
+        return status;
+    memset(parameters, 0, all * sizeof *parameters);
+    for (size_t i = 0; i < kept; i++)
+        parameters[p->index[i]] = body[i];
+    return RD_OK;
+}
