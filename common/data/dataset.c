@@ -23,10 +23,10 @@ void rd_dataset_gather(const rd_dataset *d, rd_rows view, const uint32_t *pick, 
         } else {
             memcpy(x + b * D, d->x_f32 + row * D, D * sizeof *x);
         }
-        if (y_class != NULL)
+        if (y_class != NULL && d->labels != NULL)
             memcpy(y_class + b * d->label_count, d->labels + row * d->label_count,
                    d->label_count * sizeof *y_class);
-        if (y_real != NULL)
+        if (y_real != NULL && d->targets != NULL)
             memcpy(y_real + b * T, d->targets + row * T, T * sizeof *y_real);
     }
 }
