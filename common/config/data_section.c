@@ -1,0 +1,160 @@
+/* data_section.c: see data_section.h. */
+#include "config/data_section.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
+
+/* Makes a path of the file absolute to the folder of run.json. */
+static rd_status resolve(rd_fields *f, const char *key, const char *folder, char path[RD_SOURCE_PATH_MAX])
+{
+    char given[RD_SOURCE_PATH_MAX];
+    if (folder == NULL || path[0] == '/' || path[0] == '\0')
+        return RD_OK;
+    (void)snprintf(given, sizeof given, "%s", path);
+    if (snprintf(path, RD_SOURCE_PATH_MAX, "%s/%s", folder, given) >= RD_SOURCE_PATH_MAX)
+        rd_fields_fail(f, key, "a shorter path");
+    return f->status;
+}
+
+/* The keys that only CSV knows. */
+static void read_csv_keys(rd_fields *f, rd_source *s)
+{
+    static const char *const keys[] = {"label_column", "group_column", "header",
+                                       "separator",    "standardise",  "regression"};
+    char separator[8] = "";
+    bool allowed = s->format == RD_SOURCE_CSV || s->format == RD_SOURCE_NONE;
+    for (size_t i = 0; i < COUNT_OF(keys); i++)
+        rd_fields_only(f, keys[i], allowed, "for \"format\": \"csv\"");
+    rd_fields_text(f, "label_column", s->label_column, sizeof s->label_column);
+    rd_fields_text(f, "group_column", s->group_column, sizeof s->group_column);
+    rd_fields_bool(f, "header", &s->header);
+    rd_fields_bool(f, "standardise", &s->standardise);
+    rd_fields_bool(f, "regression", &s->regression);
+    rd_fields_text(f, "separator", separator, sizeof separator);
+    if (separator[0] != '\0' && separator[1] != '\0')
+        rd_fields_fail(f, "separator", "one character");
+    if (separator[0] != '\0')
+        s->separator = separator[0];
+}
+
+/* The keys that only a text knows. */
+static void read_text_keys(rd_fields *f, rd_source *s)
+{
+    static const char *const keys[] = {"group", "part", "test_share", "stride"};
+    static const char *const groups[] = {"none", "speaker"};
+    static const char *const parts[] = {
+        [RD_TEXT_ALL] = "all", [RD_TEXT_TRAIN] = "train", [RD_TEXT_TEST] = "test"};
+    int group = 0, part = RD_TEXT_ALL;
+    uint64_t stride = 0;
+    bool allowed = s->format == RD_SOURCE_TEXT || s->format == RD_SOURCE_NONE;
+    for (size_t i = 0; i < COUNT_OF(keys); i++)
+        rd_fields_only(f, keys[i], allowed, "for \"format\": \"text\"");
+    rd_fields_choice(f, "group", groups, COUNT_OF(groups), &group);
+    rd_fields_choice(f, "part", parts, COUNT_OF(parts), &part);
+    rd_fields_only(f, "test_share", part != RD_TEXT_ALL, "with \"part\": \"train\" or \"test\"");
+    rd_fields_number(f, "test_share", 0.0, 0.9, true, &s->text.test_share);
+    rd_fields_count(f, "stride", 1, 1000000, &stride);
+    s->text.speakers = group == 1;
+    s->text.part = (rd_text_part)part;
+    s->text.stride = (size_t)stride;
+}
+
+static rd_status read_source(rd_fields *data, const char *name, const char *path, const char *folder,
+                             rd_source *s)
+{
+    static const char *const formats[] = {[RD_SOURCE_NONE] = "none",
+                                          [RD_SOURCE_IDX] = "idx",
+                                          [RD_SOURCE_CSV] = "csv",
+                                          [RD_SOURCE_LEAF] = "leaf",
+                                          [RD_SOURCE_SAFETENSORS] = "safetensors",
+                                          [RD_SOURCE_TEXT] = "text"};
+    rd_fields f = rd_fields_section(data, name, path);
+    char file[RD_SOURCE_PATH_MAX] = "", labels[RD_SOURCE_PATH_MAX] = "";
+    int format = RD_SOURCE_NONE;
+    if (f.object == NULL)
+        return f.status;
+    rd_fields_require(&f, "path");
+    rd_fields_text(&f, "path", file, sizeof file);
+    rd_fields_text(&f, "labels", labels, sizeof labels);
+    rd_fields_choice(&f, "format", formats + 1, COUNT_OF(formats) - 1, &format);
+    bool given = rd_fields_has(&f, "format");
+    if (file[0] == '\0') {
+        read_csv_keys(&f, s); /* what is wrong is the path, not they */
+        read_text_keys(&f, s);
+        return rd_fields_finish(&f);
+    }
+    if (f.status != RD_OK || resolve(&f, "path", folder, file) != RD_OK ||
+        resolve(&f, "labels", folder, labels) != RD_OK)
+        return f.status;
+    rd_status status = rd_source_from_path(file, s, f.err);
+    if (status != RD_OK)
+        return rd_fail_context(f.err, "%s: %s", f.whose, path);
+    if (given)
+        s->format = (rd_source_format)(format + 1);
+    rd_fields_only(&f, "labels", s->format == RD_SOURCE_IDX, "for \"format\": \"idx\"");
+    if (labels[0] != '\0')
+        memcpy(s->labels_path, labels, sizeof labels);
+    read_csv_keys(&f, s);
+    read_text_keys(&f, s);
+    return rd_fields_finish(&f);
+}
+
+static rd_status read_partition(rd_fields *data, rd_partition_config *p)
+{
+    static const char *const schemes[] = {[RD_PARTITION_IID] = "iid",
+                                          [RD_PARTITION_SHARDS] = "shards",
+                                          [RD_PARTITION_DIRICHLET] = "dirichlet",
+                                          [RD_PARTITION_GROUP] = "group"};
+    rd_fields f = rd_fields_section(data, "partition", "data.partition");
+    int scheme = RD_PARTITION_IID;
+    uint64_t shards = 2, min_rows = 1;
+    p->alpha = 0.5;
+    rd_fields_choice(&f, "scheme", schemes, COUNT_OF(schemes), &scheme);
+    rd_fields_only(&f, "shards_per_client", scheme == RD_PARTITION_SHARDS, "with \"scheme\": \"shards\"");
+    rd_fields_only(&f, "alpha", scheme == RD_PARTITION_DIRICHLET, "with \"scheme\": \"dirichlet\"");
+    rd_fields_only(&f, "min_rows", scheme == RD_PARTITION_DIRICHLET, "with \"scheme\": \"dirichlet\"");
+    rd_fields_count(&f, "shards_per_client", 1, 1000000, &shards);
+    rd_fields_number(&f, "alpha", 0.0, 1e9, true, &p->alpha);
+    rd_fields_count(&f, "min_rows", 1, 1000000, &min_rows);
+    p->scheme = (rd_partition_scheme)scheme;
+    p->shards_per_client = (uint32_t)shards;
+    p->min_rows = (uint32_t)min_rows;
+    return rd_fields_finish(&f);
+}
+
+rd_status rd_config_read_data(rd_fields *top, const char *folder, rd_config *c)
+{
+    rd_fields f = rd_fields_section(top, "data", "data");
+    rd_status status = f.status;
+    if (status == RD_OK)
+        status = read_source(&f, "train", "data.train", folder, &c->train);
+    if (status == RD_OK)
+        status = read_source(&f, "test", "data.test", folder, &c->test);
+    if (status == RD_OK)
+        status = read_partition(&f, &c->partition);
+    return status == RD_OK ? rd_fields_finish(&f) : status;
+}
+
+rd_status rd_config_read_initial(rd_fields *top, const char *folder, rd_initial_config *c)
+{
+    rd_fields f = rd_fields_section(top, "initial", "initial");
+    const cJSON *item;
+    if (f.object == NULL)
+        return f.status;
+    rd_fields_require(&f, "path");
+    rd_fields_text(&f, "path", c->path, sizeof c->path);
+    const cJSON *map = rd_fields_item(&f, "map", true);
+    cJSON_ArrayForEach(item, map)
+    {
+        if (!cJSON_IsString(item) && !cJSON_IsNull(item))
+            rd_fields_fail(&f, "map", "names of the model's tensors, or null, as values");
+    }
+    if (f.status != RD_OK || resolve(&f, "path", folder, c->path) != RD_OK)
+        return f.status;
+    c->map = map != NULL ? cJSON_Duplicate(map, true) : NULL;
+    if (map != NULL && c->map == NULL)
+        return rd_fail(f.err, RD_ERR_MEMORY, "%s: no memory for the configuration", f.whose);
+    return rd_fields_finish(&f);
+}

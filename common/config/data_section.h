@@ -1,0 +1,12 @@
+/* data_section.h: the parts of run.json that name files: "data" and "initial". For config.c. */
+#ifndef RONDO_CONFIG_DATA_SECTION_H
+#define RONDO_CONFIG_DATA_SECTION_H
+
+#include "config/config.h"
+#include "config/fields.h"
+
+/* folder resolves relative paths; NULL: leave them. */
+rd_status rd_config_read_data(rd_fields *top, const char *folder, rd_config *c) RD_MUST_CHECK;
+rd_status rd_config_read_initial(rd_fields *top, const char *folder, rd_initial_config *c) RD_MUST_CHECK;
+
+#endif
