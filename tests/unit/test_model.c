@@ -42,6 +42,17 @@ Test(model, presets_and_layers_have_the_sizes_that_arithmetic_gives)
         {"{\"preset\": \"linear-regression\", \"input\": 10}", 11, RD_LOSS_MSE},
         {"{\"preset\": \"softmax-regression\", \"input\": 784, \"classes\": 10}", 7850,
          RD_LOSS_SOFTMAX_CROSS_ENTROPY},
+        {"{\"preset\": \"mnist-cnn\"}", 1663370, RD_LOSS_SOFTMAX_CROSS_ENTROPY}, /* McMahan et al. 2017 */
+        {"{\"preset\": \"lenet-5\"}", 61706, RD_LOSS_SOFTMAX_CROSS_ENTROPY},
+        {"{\"preset\": \"logistic-regression\", \"input\": 30}", 31, RD_LOSS_BINARY_CROSS_ENTROPY},
+        {"{\"preset\": \"linear-svm\", \"input\": 30}", 31, RD_LOSS_SQUARED_HINGE},
+        /* 90 x 8; 4 x 256 x (8 + 256 + 2); 4 x 256 x (256 + 256 + 2); 256 x 90 + 90 */
+        {"{\"input\": {\"tokens\": 80, \"vocabulary\": 90}, \"loss\": \"softmax_cross_entropy\", \"layers\": "
+         "[{\"type\": "
+         "\"embedding\", \"units\": 8}, {\"type\": \"lstm\", \"units\": 256}, {\"type\": \"lstm\", "
+         "\"units\": 256}, {\"type\": "
+         "\"dense\", \"units\": 90}]}",
+         720 + 272384 + 526336 + 23130, RD_LOSS_SOFTMAX_CROSS_ENTROPY},
         {"{\"input\": 1000, \"loss\": \"mse\", \"layers\": [{\"type\": \"dense\", \"units\": 500}]}",
          500000 + 500, RD_LOSS_MSE},
     };
@@ -234,6 +245,51 @@ Test(init, depends_on_the_seed_and_the_tensor_alone)
     cr_assert_eq(memcmp(a + 42, c + 70 + 48, 36 * sizeof *a), 0, "the same tensor in another model");
     rd_model_free(small);
     rd_model_free(large);
+}
+
+/* ---- dropout ---- */
+
+Test(dropout, drops_its_share_in_training_and_nothing_in_use)
+{
+    enum { N = 10000 };
+    rd_model *m = model_from_text("{\"input\": 10000, \"loss\": \"mse\", \"layers\": [{\"type\": "
+                                  "\"dropout\", \"rate\": 0.3}, {\"type\": "
+                                  "\"dense\", \"units\": 1, \"bias\": false}]}");
+    rd_workspace *w;
+    rd_error err;
+    rd_random random = rd_random_stream(1, RD_PURPOSE_TEST, 0, 0), again = random;
+    static float p[N], gradient[N], same[N];
+    cr_assert_eq(rd_workspace_create(m, 1, &w, &err), RD_OK);
+    for (size_t i = 0; i < N; i++) {
+        rd_workspace_x(w)[i] = 1;
+        p[i] = 1.0f / N;
+    }
+    rd_workspace_targets(w)[0] = 0;
+    cr_assert(rd_model_drops(m));
+    cr_assert_float_eq(rd_model_forward(m, p, w, 1, NULL)[0], 1, 1e-5, "in use all of it goes through");
+    rd_gradient_call call = {.parameters = p,
+                             .into = gradient,
+                             .rate = 1,
+                             .B = 1,
+                             .predictions = 1,
+                             .share = 1,
+                             .random = &random};
+    rd_model_backward(m, &call, w, NULL);
+    call.into = same;
+    call.random = &again;
+    rd_model_backward(m, &call, w, NULL);
+    cr_assert_eq(memcmp(gradient, same, sizeof same), 0, "the stream decides");
+    /* The gradient of a weight is 2 y x', x' being 0 or 1 / 0.7, and y the mean of x'. */
+    size_t kept = 0;
+    double y = 0;
+    for (size_t i = 0; i < N; i++)
+        kept += gradient[i] != 0.0f;
+    y = (double)kept / N / 0.7;
+    for (size_t i = 0; i < N; i++)
+        cr_assert(gradient[i] == 0.0f || fabs((double)gradient[i] - 2 * y / 0.7) < 1e-4);
+    cr_assert_lt(fabs((double)kept / N - 0.7), 0.025, "%zu of %d are kept", kept, N); /* deviation 0.0046 */
+    rd_workspace_free(w);
+    rd_model_free(m);
 }
 
 /* ---- gradients ---- */
