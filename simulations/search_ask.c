@@ -1,6 +1,7 @@
 /* search_ask.c: see search_ask.h. The first points of a Bayesian search spread evenly (Halton 1960, moved as
  * a whole by a random vector); each later one is the best of many candidates: random ones, and neighbours of
- * the best so far. */
+ * the best so far. A simulation repeated is a result known, so whatever the method, a point with the values
+ * of an earlier one is passed over while there are others. */
 #include "search_ask.h"
 
 #include <math.h>
@@ -10,12 +11,11 @@
 #include "core/random.h"
 #include "search_gp.h"
 
-enum { RANDOM_CANDIDATES = 2000, NEIGHBOURS = 500 };
+enum { RANDOM_CANDIDATES = 2000, NEIGHBOURS = 500, ATTEMPTS = 1000 };
 
 static size_t first_points(const search_space *s)
 {
-    size_t n = 2 * s->key_count + 2;
-    return n < s->trials ? n : (size_t)s->trials;
+    return 2 * s->key_count + 2;
 }
 
 static void spread_point(const search_space *s, size_t number, double point[SEARCH_KEYS])
@@ -63,10 +63,31 @@ static void candidate(const search_space *s, const search_trial *trials, size_t 
     }
 }
 
+static bool is_among(const double *x, size_t count, size_t d, const double *features)
+{
+    for (size_t i = 0; i < count; i++)
+        if (memcmp(x + i * d, features, d * sizeof *x) == 0)
+            return true;
+    return false;
+}
+
+static bool was_tried(const search_space *s, const search_trial *trials, size_t count,
+                      const double point[SEARCH_KEYS])
+{
+    double features[SEARCH_FEATURES], other[SEARCH_FEATURES];
+    size_t d = search_space_features(s, point, features);
+    for (size_t i = 0; i < count; i++) {
+        (void)search_space_features(s, trials[i].point, other);
+        if (is_among(other, 1, d, features))
+            return true;
+    }
+    return false;
+}
+
 static rd_status improve(const search_space *s, const search_trial *trials, size_t count,
                          double point[SEARCH_KEYS], rd_error *err)
 {
-    double *x = malloc(count * SEARCH_FEATURES * sizeof *x), *y = malloc(2 * count * sizeof *y), best,
+    double *x = malloc((count + 1) * SEARCH_FEATURES * sizeof *x), *y = malloc(2 * count * sizeof *y), best,
            most = -1;
     double features[SEARCH_FEATURES], mean, variance;
     rd_random random = rd_random_stream(s->seed, RD_PURPOSE_SEARCH, count, 1);
@@ -88,6 +109,8 @@ static rd_status improve(const search_space *s, const search_trial *trials, size
         (void)search_space_features(s, here, features);
         search_gp_predict(&g, features, y + count, &mean, &variance);
         double gain = search_expected_improvement(mean, variance, isfinite(best) ? best : 0);
+        if (is_among(x, count, d, features))
+            gain = -0.5; /* only if there is nothing else */
         if (gain > most) {
             most = gain;
             memcpy(point, here, sizeof here);
@@ -107,13 +130,17 @@ rd_status search_ask(const search_space *s, const search_trial *trials, size_t c
     memset(point, 0, SEARCH_KEYS * sizeof *point);
     if (s->method == SEARCH_GRID) {
         search_space_grid_point(s, count, point);
-    } else if (s->method == SEARCH_RANDOM) {
-        for (size_t i = 0; i < s->key_count; i++)
-            point[i] = rd_random_uniform(&random);
-    } else if (count < first_points(s)) {
-        spread_point(s, count, point);
-    } else {
+        return RD_OK;
+    }
+    if (s->method == SEARCH_BAYESIAN && count >= first_points(s))
         return improve(s, trials, count, point, err);
+    for (size_t attempt = 0; attempt < ATTEMPTS; attempt++) {
+        if (s->method == SEARCH_BAYESIAN)
+            spread_point(s, count + attempt, point);
+        for (size_t i = 0; i < s->key_count && s->method == SEARCH_RANDOM; i++)
+            point[i] = rd_random_uniform(&random);
+        if (!was_tried(s, trials, count, point))
+            break;
     }
     return RD_OK;
 }

@@ -5,7 +5,7 @@
  *                 "training.epochs":        { "from": 1, "to": 10, "whole": true },
  *                 "model.layers[0].units":  { "values": [32, 64, 128] } } }
  *
- * A point of the space has a number in [0, 1) for each key. */
+ * A point of the space has a number in [0, 1] for each key. search.schema.json says the same for editors. */
 #ifndef RONDO_SIMULATIONS_SEARCH_SPACE_H
 #define RONDO_SIMULATIONS_SEARCH_SPACE_H
 
@@ -17,7 +17,8 @@
 #include "core/error.h"
 
 #define SEARCH_KEYS 16
-#define SEARCH_FEATURES 64
+#define SEARCH_VALUES 16 /* in a list of values */
+#define SEARCH_FEATURES (SEARCH_KEYS * SEARCH_VALUES)
 
 typedef enum search_method { SEARCH_GRID, SEARCH_RANDOM, SEARCH_BAYESIAN } search_method;
 typedef enum search_objective {
@@ -37,7 +38,7 @@ typedef struct search_key {
 } search_key;
 
 typedef struct search_space {
-    cJSON *json;
+    cJSON *json; /* what decides the sequence of trials: without "trials", with the method in force */
     search_method method;
     search_objective objective;
     uint64_t trials, seed;
@@ -45,8 +46,10 @@ typedef struct search_space {
     size_t key_count;
 } search_space;
 
-/* RD_ERR_CONFIG names the key and what was expected. */
-rd_status search_space_load(const char *path, search_space *out, rd_error *err) RD_MUST_CHECK;
+/* method (NULL) and trials (0) come from the command line, and go before those of the file.
+ * RD_ERR_CONFIG names the key and what was expected; RD_ERR_USAGE the option. */
+rd_status search_space_load(const char *path, const char *method, uint64_t trials, search_space *out,
+                            rd_error *err) RD_MUST_CHECK;
 void search_space_free(search_space *s);
 
 /* Points of a grid: the product of values and steps. */
@@ -54,13 +57,13 @@ uint64_t search_space_grid_size(const search_space *s);
 void search_space_grid_point(const search_space *s, uint64_t number, double point[SEARCH_KEYS]);
 /* The value of key k at this point, as JSON of the caller's. */
 cJSON *search_space_value(const search_space *s, size_t k, double u);
-/* Numbers by which points are compared: a range is one, of n values each has one of n. Returns how many. */
+/* Numbers by which points are compared, the same for points with the same values: a range and a list of
+ * numbers give one, a list of other values one for each of them. Returns how many. */
 size_t search_space_features(const search_space *s, const double point[SEARCH_KEYS],
                              double features[SEARCH_FEATURES]);
 
-/* Puts the point's values into a copy of run.json. RD_ERR_CONFIG: there is no such place ("model.layers[3]").
- */
-rd_status search_space_apply(const search_space *s, const double point[SEARCH_KEYS], const cJSON *run,
-                             cJSON **out, rd_error *err) RD_MUST_CHECK;
+/* Puts the value of key k at u into run.json. RD_ERR_CONFIG: there is no such place ("model.layers[3]"). */
+rd_status search_space_put(const search_space *s, size_t k, double u, cJSON *run, rd_error *err)
+    RD_MUST_CHECK;
 
 #endif
