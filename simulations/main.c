@@ -1,8 +1,10 @@
 /* rondo-sim: many clients in one process, with the aggregator's own round core and the client's own training.
  *
  *   main.c       the command line: simulate (default), partition, or search
+ *   simulator.c  the loop that drives the round core
  *   search.c     hyperparameters: search_space.c what to try, search_ask.c and search_gp.c where next,
- * search_record.c what came of it simulator.c  the loop that drives the round core progress.c   the bar */
+ *                search_trial.c one trial, search_record.c what came of it
+ *   progress.c   the bar */
 #include <stdio.h>
 #include <string.h>
 
@@ -17,8 +19,8 @@
 enum { EXIT_INTERRUPTED = 3 };
 
 typedef struct sim_options {
-    const char *config, *out, *space;
-    uint64_t clients, threads, parallel;
+    const char *config, *out, *space, *method;
+    uint64_t clients, threads, parallel, trials;
     bool quiet, partition, search;
 } sim_options;
 
@@ -47,6 +49,10 @@ static rd_parse_result parse(int argc, char **argv, sim_options *o, rd_error *er
          false, 0, 0},
         {RD_OPTION_TEXT, "space", "FILE", "search: which keys of run.json to change, and how (space.json)",
          &o->space, false, 0, 0},
+        {RD_OPTION_TEXT, "method", "METHOD", "search: grid, random or bayesian, in place of space.json's",
+         &o->method, false, 0, 0},
+        {RD_OPTION_COUNT, "trials", "N", "search: how many, in place of space.json's; more continue a search",
+         &o->trials, false, 1, 100000},
         {RD_OPTION_COUNT, "parallel", "P", "search: trials at a time, each with --threads; default 1",
          &o->parallel, false, 1, 256},
         {RD_OPTION_FLAG, "quiet", NULL, "print nothing but errors", &o->quiet, false, 0, 0},
@@ -72,8 +78,12 @@ static rd_parse_result parse(int argc, char **argv, sim_options *o, rd_error *er
     else if (o->search && (o->space == NULL || o->out == NULL))
         (void)rd_fail(err, RD_ERR_USAGE, "--%s is missing: search needs it",
                       o->space == NULL ? "space FILE" : "out DIR");
-    else if (!o->search && (o->space != NULL || o->parallel > 1))
-        (void)rd_fail(err, RD_ERR_USAGE, "--%s is for search", o->space != NULL ? "space" : "parallel");
+    else if (!o->search && (o->space != NULL || o->method != NULL || o->trials > 0 || o->parallel > 1))
+        (void)rd_fail(err, RD_ERR_USAGE, "--%s is for search",
+                      o->space != NULL    ? "space"
+                      : o->method != NULL ? "method"
+                      : o->trials > 0     ? "trials"
+                                          : "parallel");
     else if (o->partition && o->out == NULL)
         (void)rd_fail(err, RD_ERR_USAGE, "--out DIR is missing: partition writes the clients' files there");
     else
@@ -119,6 +129,8 @@ static rd_status run(const sim_options *o, bool *interrupted, rd_error *err)
     else if (o->search)
         status = rd_search(&(rd_search_options){.config = o->config,
                                                 .space = o->space,
+                                                .method = o->method,
+                                                .trials = o->trials,
                                                 .directory = o->out,
                                                 .clients = (size_t)o->clients,
                                                 .threads = (unsigned)o->threads,

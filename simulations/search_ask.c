@@ -87,7 +87,7 @@ static bool was_tried(const search_space *s, const search_trial *trials, size_t 
 static rd_status improve(const search_space *s, const search_trial *trials, size_t count,
                          double point[SEARCH_KEYS], rd_error *err)
 {
-    double *x = malloc((count + 1) * SEARCH_FEATURES * sizeof *x), *y = malloc(2 * count * sizeof *y), best,
+    double *x = malloc(count * SEARCH_FEATURES * sizeof *x), *y = malloc(2 * count * sizeof *y), best,
            most = -1;
     double features[SEARCH_FEATURES], mean, variance;
     rd_random random = rd_random_stream(s->seed, RD_PURPOSE_SEARCH, count, 1);

@@ -205,50 +205,101 @@ size_t search_record_best(const search_record *r)
     return best;
 }
 
-static void print_value(const search_space *s, size_t k, double u)
+enum { CELL = 64 };
+
+static void write_value(const search_space *s, size_t k, double u, char cell[CELL])
 {
     cJSON *value = search_space_value(s, k, u);
-    if (cJSON_IsNumber(value))
-        printf("%.6g", value->valuedouble);
-    else {
-        char *text = value != NULL ? cJSON_PrintUnformatted(value) : NULL;
-        printf("%s", text != NULL ? text : "?");
-        free(text);
-    }
+    char *text = cJSON_IsNumber(value) || value == NULL ? NULL : cJSON_PrintUnformatted(value);
+    if (text != NULL)
+        (void)snprintf(cell, CELL, "%s", text);
+    else
+        (void)snprintf(cell, CELL, "%.6g", cJSON_GetNumberValue(value));
+    free(text);
     cJSON_Delete(value);
+}
+
+static void write_objective(const search_record *r, const search_space *s, size_t trial, char cell[CELL])
+{
+    double objective = r->trials[trial].objective;
+    if (isfinite(objective))
+        (void)snprintf(cell, CELL, "%.6g", s->objective == SEARCH_TEST_ACCURACY ? -objective : objective);
+    else
+        (void)snprintf(cell, CELL, "failed");
 }
 
 void search_record_print_one(const search_record *r, const search_space *s, size_t trial)
 {
-    double objective = r->trials[trial].objective;
-    if (isfinite(objective))
-        printf("%s %.6g", search_objective_names[s->objective],
-               s->objective == SEARCH_TEST_ACCURACY ? -objective : objective);
-    else
-        printf("failed");
+    char cell[CELL];
+    write_objective(r, s, trial, cell);
+    printf("%s%s%s", isfinite(r->trials[trial].objective) ? search_objective_names[s->objective] : "",
+           isfinite(r->trials[trial].objective) ? " " : "", cell);
     for (size_t k = 0; k < s->key_count; k++) {
-        printf("  %s ", s->keys[k].path);
-        print_value(s, k, r->trials[trial].point[k]);
+        write_value(s, k, r->trials[trial].point[k], cell);
+        printf("  %s %s", s->keys[k].path, cell);
     }
     printf("  (%llu rounds, %.1f s)\n", (unsigned long long)r->rounds[trial], r->seconds[trial]);
     fflush(stdout);
 }
 
-void search_record_print(const search_record *r, const search_space *s)
+static int wider(size_t a, int b)
 {
-    printf("\nrank  trial  what came of it\n");
-    for (size_t rank = 0, shown = 0; rank < r->count; rank++) {
-        size_t best = SIZE_MAX; /* the one that has exactly `rank` finished ones before it */
-        for (size_t i = 0; i < r->count && best == SIZE_MAX; i++) {
-            size_t before = 0;
-            for (size_t j = 0; j < r->count; j++)
-                before += !isnan(r->trials[j].objective) && comes_before(r, j, i);
-            if (!isnan(r->trials[i].objective) && before == rank)
-                best = i;
+    return (int)a > b ? (int)a : b;
+}
+
+/* In a column's width, what it is called and all that it will hold. */
+static void measure(const search_record *r, const search_space *s, int widths[SEARCH_KEYS])
+{
+    char cell[CELL];
+    for (size_t k = 0; k < s->key_count; k++) {
+        widths[k] = (int)strlen(s->keys[k].path);
+        for (size_t i = 0; i < r->count; i++) {
+            write_value(s, k, r->trials[i].point[k], cell);
+            widths[k] = wider(strlen(cell), widths[k]);
         }
-        if (best == SIZE_MAX)
-            continue;
-        printf("%4zu  %5zu  ", ++shown, best + 1);
-        search_record_print_one(r, s, best);
     }
+}
+
+typedef struct ranked {
+    double objective;
+    size_t trial;
+} ranked;
+
+static int by_objective(const void *a, const void *b)
+{
+    const ranked *x = a, *y = b;
+    if (x->objective != y->objective)
+        return x->objective < y->objective ? -1 : 1;
+    return x->trial < y->trial ? -1 : 1;
+}
+
+rd_status search_record_print(const search_record *r, const search_space *s, rd_error *err)
+{
+    char cell[CELL];
+    int widths[SEARCH_KEYS];
+    size_t count = 0;
+    ranked *order = malloc((r->count + 1) * sizeof *order);
+    if (order == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the table of trials");
+    for (size_t i = 0; i < r->count; i++)
+        if (!isnan(r->trials[i].objective))
+            order[count++] = (ranked){r->trials[i].objective, i};
+    qsort(order, count, sizeof *order, by_objective);
+    measure(r, s, widths);
+    printf("\nrank  trial  %13s", search_objective_names[s->objective]);
+    for (size_t k = 0; k < s->key_count; k++)
+        printf("  %*s", widths[k], s->keys[k].path);
+    printf("  rounds  seconds\n");
+    for (size_t i = 0; i < count; i++) {
+        size_t trial = order[i].trial;
+        write_objective(r, s, trial, cell);
+        printf("%4zu  %5zu  %13s", i + 1, trial + 1, cell);
+        for (size_t k = 0; k < s->key_count; k++) {
+            write_value(s, k, r->trials[trial].point[k], cell);
+            printf("  %*s", widths[k], cell);
+        }
+        printf("  %6llu  %7.1f\n", (unsigned long long)r->rounds[trial], r->seconds[trial]);
+    }
+    free(order);
+    return RD_OK;
 }

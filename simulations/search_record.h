@@ -30,7 +30,7 @@ rd_status search_record_end(search_record *r, size_t trial, double objective, ui
 size_t search_record_best(const search_record *r);
 /* One line of a trial: its objective and values. */
 void search_record_print_one(const search_record *r, const search_space *s, size_t trial);
-/* All that have finished, best first. */
-void search_record_print(const search_record *r, const search_space *s);
+/* A table of all that have finished, best first. */
+rd_status search_record_print(const search_record *r, const search_space *s, rd_error *err) RD_MUST_CHECK;
 
 #endif

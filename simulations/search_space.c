@@ -80,8 +80,8 @@ static rd_status read_key(rd_fields *keys, const cJSON *item, search_space *s)
     k->log = scale == 1;
     k->steps = (size_t)steps;
     k->values = values;
-    if (!range &&
-        !(cJSON_IsArray(values) && cJSON_GetArraySize(values) >= 1 && cJSON_GetArraySize(values) <= SEARCH_VALUES))
+    if (!range && !(cJSON_IsArray(values) && cJSON_GetArraySize(values) >= 1 &&
+                    cJSON_GetArraySize(values) <= SEARCH_VALUES))
         rd_fields_fail(&f, "values", "a list of 1 to 16 values");
     if (range)
         check_range(&f, k, s->method == SEARCH_GRID);
@@ -265,9 +265,8 @@ static double number_at(const search_key *k, double u)
 cJSON *search_space_value(const search_space *s, size_t k, double u)
 {
     const search_key *key = &s->keys[k];
-    return key->values != NULL
-               ? cJSON_Duplicate(cJSON_GetArrayItem(key->values, (int)index_of(key, u)), true)
-               : cJSON_CreateNumber(number_at(key, u));
+    return key->values != NULL ? cJSON_Duplicate(cJSON_GetArrayItem(key->values, (int)index_of(key, u)), true)
+                               : cJSON_CreateNumber(number_at(key, u));
 }
 
 /* How many of the values are smaller: numbers have an order. SIZE_MAX: they are not all numbers. */
@@ -293,8 +292,8 @@ size_t search_space_features(const search_space *s, const double point[SEARCH_KE
         const search_key *k = &s->keys[i];
         if (k->values == NULL) {
             double value = number_at(k, point[i]);
-            features[count++] = k->log ? log(value / k->from) / log(k->to / k->from)
-                                       : (value - k->from) / (k->to - k->from);
+            features[count++] =
+                k->log ? log(value / k->from) / log(k->to / k->from) : (value - k->from) / (k->to - k->from);
             continue;
         }
         size_t n = (size_t)cJSON_GetArraySize(k->values), at = index_of(k, point[i]),

@@ -63,7 +63,7 @@ size_t search_space_features(const search_space *s, const double point[SEARCH_KE
                              double features[SEARCH_FEATURES]);
 
 /* Puts the value of key k at u into run.json. RD_ERR_CONFIG: there is no such place ("model.layers[3]"). */
-rd_status search_space_put(const search_space *s, size_t k, double u, cJSON *run, rd_error *err)
-    RD_MUST_CHECK;
+rd_status search_space_put(const search_space *s, size_t k, double u, cJSON *run,
+                           rd_error *err) RD_MUST_CHECK;
 
 #endif

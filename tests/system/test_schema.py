@@ -29,18 +29,20 @@ def test_schema_agrees_with_the_table(world):
                 assert validator.is_valid(json.load(f)) == accepted, path
 
 
-def test_scenarios_follow_the_schema(world):
+def test_scenarios_and_spaces_follow_their_schemas(world):
     try:
         import jsonschema
     except ImportError:
         raise harness.Skip("needs python3-jsonschema") from None
-    with open(SCHEMA) as f:
-        validator = jsonschema.Draft202012Validator(json.load(f))
-    scenarios = glob.glob(os.path.join(harness.ROOT, "simulations", "scenarios", "*.json"))
-    assert len(scenarios) >= 4
-    for path in scenarios:
-        with open(path) as f:
-            validator.validate(json.load(f))
+    simulations = os.path.join(harness.ROOT, "simulations")
+    for schema, folder, least in ((SCHEMA, "scenarios", 4), (os.path.join(simulations, "search.schema.json"), "spaces", 1)):
+        with open(schema) as f:
+            validator = jsonschema.Draft202012Validator(json.load(f))
+        files = glob.glob(os.path.join(simulations, folder, "*.json"))
+        assert len(files) >= least, folder
+        for path in files:
+            with open(path) as f:
+                validator.validate(json.load(f))
 
 
 def test_program_refuses_with_the_expected_words(world):

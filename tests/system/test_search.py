@@ -34,6 +34,7 @@ def test_a_grid_is_tried_and_ranked(world):
     order, found = ranking(world, "out")
     assert len(found) == 6, found
     table = [line.split() for line in text.split("rank")[1].splitlines()[1:7]]
+    assert len({len(line) for line in text.split("rank")[1].splitlines()[1:7]}) == 1, "columns are not in line:\n" + text
     assert [int(row[1]) for row in table] == order, text
     best = world.rounds(f"out/trial-{order[0]:04d}")[-1]
     assert best["holdout"]["loss"] == found[order[0]]
@@ -78,6 +79,30 @@ def test_what_cannot_be_searched(world):
     refused(keys(**{"training.learning_rate": {"values": [0.2]}}), "the search that it lists had another space.json", 1, "mine")
     result = world.run(world.program("rondo-sim"), "search", "--config", world.path("run.json"), "--clients", 4)
     assert result.returncode == 2 and "--space FILE is missing" in result.stderr, result.stderr
+
+
+def test_an_objective_that_nothing_measures_is_refused_before_training(world):
+    command = prepare(world, {"objective": "test_loss", "trials": 1, "keys": {"training.learning_rate": {"values": [0.1]}}})
+    result = world.run(world.program("rondo-sim"), *command, "--out", world.path("out"))
+    assert result.returncode == 1 and "objective: test_loss needs data.test in run.json" in result.stderr, result.stderr
+    assert not os.path.exists(world.path("out/trial-0001"))
+
+
+def test_more_trials_go_on_with_a_search(world):
+    space = {"method": "random", "trials": 3, "objective": "holdout_loss", "keys": {"training.learning_rate": {"from": 0.0001, "to": 0.1, "scale": "log"}}}
+    command = prepare(world, space)
+    world.check(world.program("rondo-sim"), *command, "--out", world.path("out"), "--quiet")
+    _, three = ranking(world, "out")
+    world.check(world.program("rondo-sim"), *command, "--out", world.path("out"), "--quiet", "--trials", 5)
+    _, five = ranking(world, "out")
+    assert len(three) == 3 and len(five) == 5 and all(five[k] == three[k] for k in three), (three, five)
+
+
+def test_a_trial_that_leaves_the_range_of_numbers_is_ranked_last(world):
+    space = {"method": "grid", "objective": "holdout_loss", "keys": {"training.learning_rate": {"values": [1e6, 0.001]}}}
+    text = world.check(world.program("rondo-sim"), *prepare(world, space), "--out", world.path("out"))
+    last = text.split("rank")[1].splitlines()[2].split()
+    assert last[1] == "1" and "failed" in last, text
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ static rd_status load(const char *text, search_space *s, rd_error *err)
     cr_assert_geq(fd, 0);
     cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
     close(fd);
-    rd_status status = search_space_load(path, s, err);
+    rd_status status = search_space_load(path, NULL, 0, s, err);
     unlink(path);
     return status;
 }
@@ -108,20 +108,19 @@ Test(space, values_go_to_their_places)
     search_space s = space_of("{\"keys\": {\"model.layers[1].units\": {\"from\": 1, \"to\": 9, \"whole\": "
                               "true}, \"training.schedule.type\": {\"values\": [\"cosine\"]}, "
                               "\"seed\": {\"values\": [7, 8]}}}");
-    cJSON *run = cJSON_Parse("{\"model\": {\"layers\": [{\"units\": 3}, {\"units\": 4}]}, \"training\": {}}"),
-          *out;
-    double point[SEARCH_KEYS] = {0.99, 0, 0.5};
+    cJSON *run = cJSON_Parse("{\"model\": {\"layers\": [{\"units\": 3}, {\"units\": 4}]}, \"training\": {}}");
+    const double point[] = {0.99, 0, 0.5};
     rd_error err;
-    cr_assert_eq(search_space_apply(&s, point, run, &out, &err), RD_OK);
-    char *text = cJSON_PrintUnformatted(out);
+    for (size_t k = 0; k < 3; k++)
+        cr_assert_eq(search_space_put(&s, k, point[k], run, &err), RD_OK);
+    char *text = cJSON_PrintUnformatted(run);
     cr_assert_str_eq(text, "{\"model\":{\"layers\":[{\"units\":3},{\"units\":9}]},\"training\":{\"schedule\":"
                            "{\"type\":\"cosine\"}},\"seed\":8}");
     free(text);
-    cJSON_Delete(out);
     cJSON_Delete(
         cJSON_DetachItemFromArray(cJSON_GetObjectItem(cJSON_GetObjectItem(run, "model"), "layers"), 1));
-    cr_assert_eq(search_space_apply(&s, point, run, &out, &err), RD_ERR_CONFIG);
-    cr_assert_str_eq(err.message, "keys.model.layers[1].units: run.json has no such place");
+    cr_assert_eq(search_space_put(&s, 0, point[0], run, &err), RD_ERR_CONFIG);
+    cr_assert_str_eq(err.message, "run.json has no such place");
     cJSON_Delete(run);
     search_space_free(&s);
 }
@@ -149,6 +148,30 @@ Test(space, what_is_wrong_is_named)
         cr_expect_eq(load(cases[i].text, &s, &err), RD_ERR_CONFIG, "%s", cases[i].text);
         cr_expect(strstr(err.message, cases[i].message) != NULL, "%s: %s", cases[i].text, err.message);
     }
+}
+
+Test(space, the_command_line_goes_before_the_file)
+{
+    search_space s;
+    rd_error err;
+    char path[] = "/tmp/rondo-space-XXXXXX";
+    int fd = mkstemp(path);
+    const char text[] = "{\"method\": \"random\", \"trials\": 3, \"keys\": {\"a\": {\"values\": [1, 2]}, "
+                        "\"b\": {\"from\": 1, \"to\": 3, \"whole\": true, \"steps\": 2}}}";
+    cr_assert_eq(write(fd, text, sizeof text - 1), (ssize_t)sizeof text - 1);
+    close(fd);
+    cr_assert_eq(search_space_load(path, NULL, 5, &s, &err), RD_OK);
+    cr_assert_eq(s.trials, 5);
+    search_space_free(&s);
+    cr_assert_eq(search_space_load(path, NULL, 50, &s, &err), RD_OK);
+    cr_assert_eq(s.trials, 6, "two values and three whole numbers have six points, not %d", (int)s.trials);
+    search_space_free(&s);
+    cr_assert_eq(search_space_load(path, "grid", 0, &s, &err), RD_OK);
+    cr_assert_eq(s.trials, 4);
+    search_space_free(&s);
+    cr_assert_eq(search_space_load(path, "grid", 5, &s, &err), RD_ERR_USAGE);
+    cr_assert_eq(search_space_load(path, "luck", 0, &s, &err), RD_ERR_USAGE);
+    unlink(path);
 }
 
 /* ---- Branin's function (Dixon and Szegö 1978): minimum 0.397887 ---- */
@@ -191,6 +214,30 @@ Test(search, finds_the_minimum_of_branin_sooner_than_chance)
     }
     cr_assert_lt(bayesian, 0.397887 + 0.05);
     cr_assert_gt(random, bayesian + 0.5, "%g by chance, %g", random, bayesian);
+}
+
+/* A simulation repeated is a result known. */
+Test(search, never_asks_for_a_point_twice_while_there_are_others)
+{
+    for (size_t m = 0; m < 2; m++) {
+        search_space s =
+            space_of(m == 0 ? "{\"method\": \"random\", \"keys\": {\"x\": {\"values\": [1, 2, 3, 4]}, "
+                              "\"y\": {\"values\": [\"a\", \"b\", \"c\"]}}}"
+                            : "{\"method\": \"bayesian\", \"keys\": {\"x\": {\"values\": [1, 2, 3, 4]}, "
+                              "\"y\": {\"values\": [\"a\", \"b\", \"c\"]}}}");
+        search_trial trials[12];
+        bool seen[4][3] = {{false}};
+        rd_error err;
+        cr_assert_eq(s.trials, 12);
+        for (size_t i = 0; i < 12; i++) {
+            cr_assert_eq(search_ask(&s, trials, i, trials[i].point, &err), RD_OK);
+            size_t x = (size_t)(4 * trials[i].point[0]), y = (size_t)(3 * trials[i].point[1]);
+            cr_expect(!seen[x][y], "method %zu, trial %zu", m, i);
+            seen[x][y] = true;
+            trials[i].objective = (double)(x + y);
+        }
+        search_space_free(&s);
+    }
 }
 
 Test(search, asks_the_same_again_and_goes_elsewhere_while_one_runs)
