@@ -194,13 +194,13 @@ rd_verdict rd_driver_may_deliver(rd_driver *d, size_t client, uint64_t round)
 }
 
 rd_status rd_driver_deliver(rd_driver *d, size_t client, uint64_t round, const rd_report *report,
-                            uint64_t bytes, rd_verdict *verdict, rd_error *err)
+                            uint64_t bytes, rd_verdict *verdict, rd_intake *intake, rd_error *err)
 {
     rd_status status = RD_OK;
     pthread_mutex_lock(&d->lock);
     *verdict = rd_rounds_may_deliver(d->rounds, client, round);
     if (*verdict == RD_VERDICT_ACCEPT)
-        status = rd_run_admit(d->run, report, err);
+        status = rd_run_admit(d->run, rd_rounds_client_key(d->rounds, client), round, 0, report, intake, err);
     if (*verdict == RD_VERDICT_ACCEPT && status == RD_OK) {
         (void)rd_rounds_deliver(d->rounds, client, round); /* ACCEPT again: the lock is held */
         rd_participation_record *part = &d->parts[d->part_of[client]];
@@ -380,7 +380,10 @@ static rd_status close_round(rd_driver *d, const rd_action *action, rd_error *er
     rd_status status = collect_record(d, action, err);
     if (status != RD_OK)
         return status;
-    status = rd_run_average(d->run, action->round, action->aggregate, &d->record, err);
+    pthread_mutex_lock(&d->lock);
+    size_t known = rd_rounds_client_count(d->rounds);
+    pthread_mutex_unlock(&d->lock);
+    status = rd_run_average(d->run, action->round, action->aggregate, known, &d->record, err);
     if (status != RD_OK)
         return status;
     if (action->aggregate) {

@@ -49,7 +49,8 @@ rd_verdict rd_driver_may_deliver(rd_driver *d, size_t client, uint64_t round);
 /* The upload is complete and valid. On ACCEPT its weight is reserved, and the caller must fold it in and then
  * call rd_driver_folded. RD_ERR_RANGE: the report cannot be taken. */
 rd_status rd_driver_deliver(rd_driver *d, size_t client, uint64_t round, const rd_report *report,
-                            uint64_t bytes, rd_verdict *verdict, rd_error *err) RD_MUST_CHECK;
+                            uint64_t bytes, rd_verdict *verdict, rd_intake *intake,
+                            rd_error *err) RD_MUST_CHECK;
 void rd_driver_folded(rd_driver *d, size_t client);
 /* The update was refused for what is in it. */
 void rd_driver_refused(rd_driver *d, size_t client, uint64_t round, const char *reason);

@@ -277,10 +277,11 @@ static void update_complete(rd_routes *routes, rd_exchange *x, request *r)
 {
     rd_error err;
     rd_report report;
+    rd_intake intake;
     rd_verdict verdict;
     if (rd_upload_finish(r->upload, &report, &err) != RD_OK ||
         rd_driver_deliver(routes->driver, r->client, r->number, &report, rd_upload_size(r->upload), &verdict,
-                          &err) != RD_OK) {
+                          &intake, &err) != RD_OK) {
         refuse_update(routes, x, r, &err);
         return;
     }
@@ -288,8 +289,7 @@ static void update_complete(rd_routes *routes, rd_exchange *x, request *r)
         answer_verdict(routes, x, r, verdict);
         return;
     }
-    if (rd_upload_fold(r->upload, rd_driver_run(routes->driver),
-                       rd_run_weight(rd_driver_run(routes->driver), &report), &err) != RD_OK) {
+    if (rd_upload_fold(r->upload, rd_driver_run(routes->driver), &intake, &err) != RD_OK) {
         (void)rd_fail_context(&err, "round %" PRIu64 " cannot be completed", r->number);
         rd_driver_fatal(routes->driver, &err);
         refuse(x, r, 503, "io", err.message);

@@ -87,7 +87,7 @@ rd_status rd_upload_finish(rd_upload *u, rd_report *report, rd_error *err)
     return status;
 }
 
-rd_status rd_upload_fold(rd_upload *u, rd_run *run, uint32_t weight, rd_error *err)
+rd_status rd_upload_fold(rd_upload *u, rd_run *run, rd_intake *in, rd_error *err)
 {
     float piece[PIECE];
     const void *values;
@@ -97,8 +97,9 @@ rd_status rd_upload_fold(rd_upload *u, rd_run *run, uint32_t weight, rd_error *e
             rd_staging_read(u->staging, first * sizeof *piece, piece, count * sizeof *piece, &values, err);
         if (status != RD_OK)
             return status;
-        rd_run_fold(run, first, values, count, weight);
+        rd_run_fold(run, in, first, values, count);
     }
+    rd_run_folded(run, in);
     return RD_OK;
 }
 

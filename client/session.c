@@ -278,15 +278,15 @@ static rd_status fetch_tensors(session *s, const char *path, const rd_model *mod
 static rd_status fetch_frozen(session *s, rd_error *err)
 {
     rd_response response;
-    if (s->has_frozen || rd_model_set_size(s->model, RD_TENSORS_FROZEN) == 0)
+    if (s->has_frozen || rd_model_set_size(s->model, RD_TENSORS_REST) == 0)
         return RD_OK;
-    rd_status status = fetch_tensors(s, "/v1/frozen", s->model, RD_TENSORS_FROZEN, s->global, &response, err);
+    rd_status status = fetch_tensors(s, "/v1/frozen", s->model, RD_TENSORS_REST, s->global, &response, err);
     if (status == RD_OK && response.status != 200)
         status = refused(&response, err);
     s->has_frozen = status == RD_OK;
     if (status == RD_OK)
         say(s, "fetched the frozen part of the model: %zu parameters",
-            rd_model_set_size(s->model, RD_TENSORS_FROZEN));
+            rd_model_set_size(s->model, RD_TENSORS_REST));
     return status;
 }
 

@@ -76,13 +76,17 @@ static rd_status serve_client(simulator *s, unsigned thread, size_t member, rd_e
                           .round = round,
                           .client_key = rd_rounds_client_key(s->rounds, client),
                           .continual = &s->config->continual,
-                          .packing = rd_run_packing(s->run)};
+                          .packing = rd_run_packing(s->run),
+                          .proximal = s->config->strategy.proximal,
+                          .control = rd_run_control(s->run),
+                          .personalisation = &s->config->personalisation};
+    rd_intake intake;
     rd_status status =
         rd_local_round_run(s->trainers[thread], &task, &s->data, rd_partition_rows(&s->partition, client),
                            rd_run_parameters(s->run), s->deltas[thread], &part->report, err);
     part->report.seconds = rd_progress_clock() - started;
     if (status == RD_OK)
-        status = rd_run_admit(s->run, &part->report, err);
+        status = rd_run_admit(s->run, task.client_key, round, 0, &part->report, &intake, err);
     if (status == RD_ERR_RANGE ||
         status == RD_ERR_DATA) { /* this client's own trouble: the round goes on without it */
         (void)snprintf(part->reason, sizeof part->reason, "%.150s", err->message);
@@ -99,9 +103,8 @@ static rd_status serve_client(simulator *s, unsigned thread, size_t member, rd_e
     pthread_mutex_unlock(&s->lock);
     if (task.packing != NULL)
         rd_packing_pack(task.packing, s->deltas[thread]);
-    rd_run_fold(s->run, 0, s->deltas[thread],
-                rd_model_set_size(rd_run_update_model(s->run), RD_TENSORS_SHARED),
-                rd_run_weight(s->run, &part->report));
+    rd_run_fold(s->run, &intake, 0, s->deltas[thread], rd_run_update_size(s->run));
+    rd_run_folded(s->run, &intake);
     part->seconds = rd_progress_clock() - s->opened_at;
     pthread_mutex_lock(&s->lock);
     rd_rounds_folded(s->rounds, client);
@@ -173,7 +176,7 @@ static rd_status close_round(simulator *s, const rd_action *action, rd_error *er
         record.counted += s->parts[i].status == RD_PART_COUNTED;
         record.failed += s->parts[i].status == RD_PART_FAILED;
     }
-    rd_status status = rd_run_average(s->run, action->round, action->aggregate, &record, err);
+    rd_status status = rd_run_average(s->run, action->round, action->aggregate, s->partition.clients, &record, err);
     if (status == RD_OK && action->aggregate)
         status = rd_run_save_model(s->run, action->round, err);
     record.seconds = rd_progress_clock() - s->opened_at;
@@ -282,7 +285,7 @@ static rd_status prepare(simulator *s, rd_error *err)
     if (s->trainers == NULL || s->deltas == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for %u threads", threads);
     for (unsigned i = 0; i < threads && status == RD_OK; i++) {
-        s->deltas[i] = malloc(rd_model_parameter_count(rd_run_model(s->run)) * sizeof(float));
+        s->deltas[i] = malloc(rd_local_round_room(rd_run_model(s->run), c->strategy.kind == RD_SCAFFOLD) * sizeof(float));
         if (s->deltas[i] == NULL)
             return rd_fail(err, RD_ERR_MEMORY, "no memory for the deltas of %u threads", threads);
         status = rd_trainer_create(rd_run_model(s->run), &c->training, most_rows, &s->trainers[i], err);

@@ -46,9 +46,9 @@ rd_status run_model_load(const char *directory, uint64_t round, run_model *out, 
                        rd_model_parameter_count(out->model)));
     rd_store_model_path(store, out->round, path, sizeof path);
     RD_TRY(rd_model_file_read(out->model, RD_TENSORS_SHARED, path, out->parameters, err));
-    if (rd_model_set_size(out->model, RD_TENSORS_FROZEN) > 0) {
+    if (rd_model_set_size(out->model, RD_TENSORS_REST) > 0) {
         rd_store_frozen_path(store, path, sizeof path);
-        RD_TRY(rd_model_file_read(out->model, RD_TENSORS_FROZEN, path, out->parameters, err));
+        RD_TRY(rd_model_file_read(out->model, RD_TENSORS_REST, path, out->parameters, err));
     }
 cleanup:
     rd_store_close(store);

@@ -68,6 +68,13 @@ rd_status rd_update_header(const rd_model *m, uint64_t round, const rd_report *r
         add_real(&p, "holdout_accuracy", report->holdout.accuracy);
         add_whole(&p, "holdout_samples", report->holdout.samples);
     }
+    if (report->personal.samples > 0) {
+        add_real(&p, "personal_loss", report->personal.loss);
+        add_real(&p, "personal_accuracy", report->personal.accuracy);
+        add_whole(&p, "personal_samples", report->personal.samples);
+    }
+    if (report->steps > 0)
+        add_whole(&p, "steps", report->steps);
     add_real(&p, "delta_norm", report->delta_norm);
     add_real(&p, "seconds", report->seconds);
     return rd_model_header(m, RD_TENSORS_SHARED, p.pair, p.count, bytes, size, err);

@@ -10,6 +10,7 @@
 
 #include "config/data_section.h"
 #include "config/fields.h"
+#include "config/strategy_section.h"
 #include "core/file.h"
 #include "format/foreign.h"
 #include "model/counting.h"
@@ -118,16 +119,6 @@ static rd_status read_training(rd_fields *top, rd_training *t)
     if (status == RD_OK)
         status = read_schedule(&f, &t->schedule);
     return status == RD_OK ? rd_fields_finish(&f) : status;
-}
-
-static rd_status read_strategy(rd_fields *top, char name[32])
-{
-    static const char *const names[] = {"fedavg"};
-    rd_fields f = rd_fields_section(top, "strategy", "strategy");
-    int chosen = 0;
-    rd_fields_choice(&f, "name", names, COUNT_OF(names), &chosen);
-    (void)snprintf(name, 32, "%s", names[chosen]);
-    return rd_fields_finish(&f);
 }
 
 static rd_status read_cohort(rd_fields *top, rd_cohort_config *c)
@@ -310,7 +301,8 @@ static rd_status read_top(rd_fields *f, const char *folder, rd_config *out)
     RD_TRY(f->status);
     RD_TRY(read_training(f, &out->training));
     out->training.schedule.rounds = out->rounds;
-    RD_TRY(read_strategy(f, out->strategy));
+    RD_TRY(rd_config_read_strategy(f, &out->strategy));
+    RD_TRY(rd_config_read_personalisation(f, &out->personalisation));
     RD_TRY(read_cohort(f, &out->cohort));
     RD_TRY(read_evaluation(f, out));
     RD_TRY(read_early_stopping(f, out));
@@ -401,6 +393,8 @@ static rd_status check_model(rd_config *c, const char *path, rd_error *err)
     rd_status status = rd_model_create(c->model, &m, err);
     if (status == RD_OK)
         status = check_training(c, m, err);
+    if (status == RD_OK)
+        status = rd_config_check_strategy(c, m, err);
     if (status == RD_OK && c->pruning.sparsity > 0.0 && rd_model_counts(m))
         status =
             rd_fail(err, RD_ERR_CONFIG, "pruning: the model learns by counting, and has no weights to prune");

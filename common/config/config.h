@@ -14,6 +14,7 @@
 #include "data/source.h"
 #include "model/packing.h"
 #include "round/round.h"
+#include "round/strategy.h"
 #include "train/local_round.h"
 
 #define RD_RUN_NAME_MAX 64
@@ -58,7 +59,10 @@ typedef struct rd_config {
                             the latest ones) */
     rd_source train, test;         /* "data.train", "data.test"; format RD_SOURCE_NONE when absent */
     rd_partition_config partition; /* "data.partition"; default iid */
-    char strategy[32];             /* "strategy.name"; "fedavg" */
+    rd_source root;                /* "data.root": fltrust's samples at the server */
+    bool has_data;                 /* "data" is there: this is the server's run.json, not what clients are told */
+    rd_strategy strategy;          /* "strategy"; fedavg */
+    rd_personalisation personalisation; /* "personalisation"; none */
     rd_initial_config initial;
     cJSON *model;  /* "model", owned by the config */
     cJSON *shared; /* the whole of run.json but "data" and "initial": what clients are told at join; owned by

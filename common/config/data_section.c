@@ -133,7 +133,10 @@ rd_status rd_config_read_data(rd_fields *top, const char *folder, rd_config *c)
     if (status == RD_OK)
         status = read_source(&f, "test", "data.test", folder, &c->test);
     if (status == RD_OK)
+        status = read_source(&f, "root", "data.root", folder, &c->root);
+    if (status == RD_OK)
         status = read_partition(&f, &c->partition);
+    c->has_data = f.object != NULL;
     return status == RD_OK ? rd_fields_finish(&f) : status;
 }
 

@@ -23,6 +23,7 @@ typedef enum rd_purpose {
     RD_PURPOSE_DROPOUT = 8,   /* what dropout drops */
     RD_PURPOSE_REPLAY = 10,   /* which rows of earlier tasks a client keeps */
     RD_PURPOSE_SEARCH = 11,   /* hyperparameters to try */
+    RD_PURPOSE_PERSONAL = 12, /* order of a client's samples while it trains a model of its own */
     RD_PURPOSE_SAMPLE = 9,    /* text sampled from a language model */
 } rd_purpose;
 

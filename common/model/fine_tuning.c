@@ -47,7 +47,7 @@ static rd_status read_lora(const cJSON *object, rd_fine_tuning *out, rd_error *e
 rd_status rd_fine_tuning_read(const cJSON *section, const char *model_path, rd_fine_tuning *out,
                               rd_error *err)
 {
-    static const char *const keys[] = {"freeze", "train", "lora", NULL};
+    static const char *const keys[] = {"freeze", "train", "local", "lora", NULL};
     const cJSON *object = cJSON_GetObjectItemCaseSensitive(section, "fine_tuning");
     char path[RD_JSON_PATH_MAX];
     memset(out, 0, sizeof *out);
@@ -61,6 +61,8 @@ rd_status rd_fine_tuning_read(const cJSON *section, const char *model_path, rd_f
         status = read_patterns(object, path, "freeze", &out->freeze, err);
     if (status == RD_OK)
         status = read_patterns(object, path, "train", &out->train, err);
+    if (status == RD_OK)
+        status = read_patterns(object, path, "local", &out->local, err);
     const cJSON *lora = cJSON_GetObjectItemCaseSensitive(object, "lora");
     if (status == RD_OK && lora != NULL)
         status = read_lora(lora, out, err);
@@ -85,4 +87,9 @@ bool rd_fine_tuning_freezes(const rd_fine_tuning *f, const char *tensor)
     if (f->lora_rank > 0 && matches(f->lora_targets, tensor))
         return true;
     return matches(f->freeze, tensor) && !matches(f->train, tensor);
+}
+
+bool rd_fine_tuning_keeps_local(const rd_fine_tuning *f, const char *tensor)
+{
+    return matches(f->local, tensor) && !rd_fine_tuning_freezes(f, tensor);
 }

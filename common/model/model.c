@@ -89,17 +89,19 @@ size_t rd_model_shared_count(const rd_model *m)
 
 const rd_tensor *rd_model_tensors(const rd_model *m, rd_tensor_set set, size_t *count)
 {
-    *count = set == RD_TENSORS_ALL      ? m->tensor_count
-             : set == RD_TENSORS_SHARED ? m->shared_tensors
-                                        : m->tensor_count - m->shared_tensors;
-    return set == RD_TENSORS_FROZEN ? m->tensors + m->shared_tensors : m->tensors;
+    *count = set == RD_TENSORS_ALL       ? m->tensor_count
+             : set == RD_TENSORS_SHARED  ? m->shared_tensors
+             : set == RD_TENSORS_LEARNED ? m->learned_tensors
+                                         : m->tensor_count - m->shared_tensors;
+    return set == RD_TENSORS_REST ? m->tensors + m->shared_tensors : m->tensors;
 }
 
 size_t rd_model_set_size(const rd_model *m, rd_tensor_set set)
 {
-    return set == RD_TENSORS_ALL      ? m->parameter_count
-           : set == RD_TENSORS_SHARED ? m->shared_count
-                                      : m->parameter_count - m->shared_count;
+    return set == RD_TENSORS_ALL       ? m->parameter_count
+           : set == RD_TENSORS_SHARED  ? m->shared_count
+           : set == RD_TENSORS_LEARNED ? m->learned_count
+                                       : m->parameter_count - m->shared_count;
 }
 
 uint64_t rd_model_forward_flops(const rd_model *m)

@@ -6,7 +6,8 @@
  * units has "fc1.weight" (O,I) and "fc1.bias" (O).
  *
  * The vector begins with everything that travels between clients and aggregator (rd_model_shared_count
- * elements); tensors that are frozen come after it and stay as they are.
+ * elements); after it come tensors that each client keeps for itself (fine_tuning.local), and then frozen ones,
+ * which stay as they are.
  *
  * Letters used for shapes: B batch, I inputs of a layer, O outputs, C classes or channels, T positions in
  * time or targets, V symbols of a vocabulary. */
@@ -39,6 +40,7 @@ typedef struct rd_tensor {
     size_t offset; /* of its first element in the parameter vector */
     size_t count;  /* product of shape */
     rd_tensor_role role;
+    bool local; /* every client trains and keeps its own: it never travels */
 } rd_tensor;
 
 /* The shape of one sample on its way through the model. */
@@ -93,8 +95,9 @@ size_t rd_model_parameter_count(const rd_model *m);
 size_t rd_model_shared_count(const rd_model *m);
 typedef enum rd_tensor_set {
     RD_TENSORS_ALL,
-    RD_TENSORS_SHARED, /* those that travel */
-    RD_TENSORS_FROZEN, /* the rest */
+    RD_TENSORS_SHARED,  /* those that travel */
+    RD_TENSORS_LEARNED, /* those that change: shared ones, then local ones */
+    RD_TENSORS_REST,    /* those that do not travel: local ones, then frozen ones */
 } rd_tensor_set;
 /* By rising offset, without gaps. */
 const rd_tensor *rd_model_tensors(const rd_model *m, rd_tensor_set set, size_t *count);

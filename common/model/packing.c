@@ -115,8 +115,8 @@ static rd_status plan_tensors(size_t kept, size_t mask, rd_model **out, rd_error
     }
     m->tensors[0] = (rd_tensor){.name = "kept", .rank = 1, .shape = {kept}, .count = kept};
     m->tensors[1] = (rd_tensor){.name = "mask", .rank = 1, .shape = {mask}, .count = mask, .offset = kept};
-    m->tensor_count = m->shared_tensors = mask > 0 ? 2 : 1;
-    m->parameter_count = m->shared_count = kept + mask;
+    m->tensor_count = m->shared_tensors = m->learned_tensors = mask > 0 ? 2 : 1;
+    m->parameter_count = m->shared_count = m->learned_count = kept + mask;
     *out = m;
     return RD_OK;
 }

@@ -76,6 +76,7 @@ static rd_status add_tensor(rd_plan *plan, rd_layer *l, const char *suffix, int 
                        plan->path, l->name, suffix, sizeof t->name - 1);
     if (rd_fine_tuning_freezes(plan->fine_tuning, t->name))
         t->role = RD_TENSOR_FROZEN;
+    t->local = rd_fine_tuning_keeps_local(plan->fine_tuning, t->name);
     memcpy(t->shape, shape, (size_t)rank * sizeof *shape);
     plan->elements += count;
     plan->tensor_of[l - m->layers][l->tensor_count++] = m->tensor_count++;
@@ -402,9 +403,15 @@ static rd_status check_counting(const rd_model *m, const char *path, rd_error *e
                        m->layers[0].name);
     if (m->layers[0].type->counting != NULL && m->shared_count < m->parameter_count)
         return rd_fail(err, RD_ERR_CONFIG,
-                       "%s.fine_tuning: layer '%s' learns by counting, nothing of it can be frozen", path,
+                       "%s.fine_tuning: layer '%s' learns by counting, nothing of it can be frozen or local", path,
                        m->layers[0].name);
     return RD_OK;
+}
+
+/* What travels, what a client keeps for itself, what is frozen. */
+static int part_of(const rd_tensor *t)
+{
+    return t->role == RD_TENSOR_FROZEN ? 2 : t->local ? 1 : 0;
 }
 
 /* Lays the tensors into the vector, those that travel first, and tells the layers where theirs are. */
@@ -418,17 +425,20 @@ static rd_status lay_out(rd_plan *plan, rd_error *err)
         free(place);
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the table of tensors");
     }
-    for (int frozen = 0; frozen < 2; frozen++) {
+    for (int part = 0; part < 3; part++) {
         for (size_t i = 0; i < m->tensor_count; i++)
-            if ((m->tensors[i].role == RD_TENSOR_FROZEN) == frozen) {
+            if (part_of(&m->tensors[i]) == part) {
                 place[i] = next;
                 sorted[next] = m->tensors[i];
                 sorted[next++].offset = m->parameter_count;
                 m->parameter_count += m->tensors[i].count;
             }
-        if (frozen == 0) {
+        if (part == 0) {
             m->shared_tensors = next;
             m->shared_count = m->parameter_count;
+        } else if (part == 1) {
+            m->learned_tensors = next;
+            m->learned_count = m->parameter_count;
         }
     }
     free(m->tensors);
@@ -527,7 +537,7 @@ rd_status rd_model_create(const cJSON *section, rd_model **out, rd_error *err)
     if (m->shared_count == 0)
         RD_TRY(rd_fail(err, RD_ERR_CONFIG, "%s: nothing is left to train: %s", path,
                        m->parameter_count == 0 ? "no layer has parameters"
-                                               : "fine_tuning.freeze names every tensor"));
+                                               : "fine_tuning names every tensor as frozen or local"));
     *out = m;
     m = NULL;
 cleanup:

@@ -13,9 +13,9 @@ struct rd_model {
     rd_loss loss;
     rd_layer *layers; /* (layer_count) each after those whose output it takes */
     size_t layer_count;
-    rd_tensor *tensors; /* (tensor_count), by rising offset, without gaps; those that travel first */
-    size_t tensor_count, shared_tensors;
-    size_t parameter_count, shared_count;
+    rd_tensor *tensors; /* (tensor_count), by rising offset, without gaps; those that travel first, frozen ones last */
+    size_t tensor_count, shared_tensors, learned_tensors;
+    size_t parameter_count, shared_count, learned_count;
     float lora_scaling; /* alpha / rank; 0: no LoRA */
 
     /* Gradients of the layers' outputs lie in slots that are used again as soon as they are free. */
@@ -30,12 +30,13 @@ rd_status rd_preset_expand(const cJSON *section, const char *path, cJSON **out, 
 
 /* Which tensors are frozen, and which dense maps get a low-rank change: model.fine_tuning. */
 typedef struct rd_fine_tuning {
-    const cJSON *freeze, *train, *lora_targets; /* lists of patterns, or NULL */
+    const cJSON *freeze, *train, *local, *lora_targets; /* lists of patterns, or NULL */
     size_t lora_rank;                           /* 0: none */
     double lora_alpha;
 } rd_fine_tuning;
 rd_status rd_fine_tuning_read(const cJSON *section, const char *path, rd_fine_tuning *out,
                               rd_error *err) RD_MUST_CHECK;
 bool rd_fine_tuning_freezes(const rd_fine_tuning *f, const char *tensor);
+bool rd_fine_tuning_keeps_local(const rd_fine_tuning *f, const char *tensor);
 
 #endif

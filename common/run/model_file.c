@@ -31,7 +31,7 @@ rd_status rd_model_file_write(const rd_model *m, rd_tensor_set set, const float 
         goto cleanup;
     }
     RD_TRY(rd_fd_write_all(fd, header, header_size, temporary, err));
-    size_t first = set == RD_TENSORS_FROZEN ? rd_model_set_size(m, RD_TENSORS_SHARED) : 0;
+    size_t first = set == RD_TENSORS_REST ? rd_model_set_size(m, RD_TENSORS_SHARED) : 0;
     RD_TRY(rd_fd_write_all(fd, parameters + first, rd_model_set_size(m, set) * sizeof *parameters, temporary,
                            err));
     if (rename(temporary, path) != 0)

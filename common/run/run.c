@@ -1,5 +1,5 @@
-/* run.c: see run.h. The sum of a round is shared by all threads that fold updates in: parameters are cut into
- * stripes with a lock each, so two updates are folded in side by side, one a stripe behind the other. */
+/* run.c: see run.h. What becomes of updates is in aggregate.c, files are written by the store's neighbours: here it
+ * is put together. */
 #include "run/run.h"
 
 #include <math.h>
@@ -10,24 +10,14 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/exact_sum.h"
 #include "data/source.h"
-#include "model/counting.h"
-#include "round/fedavg.h"
+#include "model/twin.h"
+#include "run/aggregate.h"
 #include "run/initial.h"
 #include "run/model_file.h"
 #include "run/parallel.h"
+#include "run/root.h"
 #include "run/stopping.h"
-
-#define STRIPE 16384 /* parameters under one lock: 256 KB of the sum, a tenth of a millisecond of folding */
-
-/* What the clients of a round have reported, weighted by samples. */
-typedef struct client_sums {
-    uint64_t samples;
-    rd_exact_scalar running_loss;
-    rd_exact_scalar train_loss, train_accuracy;
-    rd_exact_scalar holdout_loss, holdout_accuracy;
-} client_sums;
 
 struct rd_run {
     const rd_config *config;
@@ -38,11 +28,9 @@ struct rd_run {
     rd_trainer **trainers; /* (threads) for evaluation; NULL without a test set */
 
     float *parameters;
-    rd_exact_vector sum;
-    pthread_mutex_t *stripes; /* (stripe_count) */
-    size_t stripe_count;
-    pthread_mutex_t clients_lock;
-    client_sums clients;
+    rd_aggregate *updates; /* of the round in progress */
+    rd_model *twin;        /* what travels with scaffold: parameters and control; NULL: another strategy */
+    rd_root_training root;
 
     _Atomic(rd_packing *) packing; /* NULL: not pruned; looked at by threads that receive */
     rd_packing *
@@ -81,7 +69,7 @@ const rd_packing *rd_run_packing(const rd_run *run)
 
 const rd_model *rd_run_update_model(const rd_run *run)
 {
-    return run->packing != NULL ? run->packing->update : run->model;
+    return run->packing != NULL ? run->packing->update : run->twin != NULL ? run->twin : run->model;
 }
 
 uint64_t rd_run_model_version(const rd_run *run)
@@ -106,79 +94,32 @@ static double now_unix(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- the sum ---- */
+/* ---- updates ---- */
 
-/* Adds one set of metrics; accuracy is NaN where the model has none. */
-static rd_status add_metrics(rd_exact_scalar *loss, rd_exact_scalar *accuracy, const rd_metrics *m,
-                             rd_error *err)
+rd_status rd_run_admit(rd_run *run, uint64_t client_key, uint64_t round, uint64_t staleness,
+                       const rd_report *report, rd_intake *out, rd_error *err)
 {
-    if (m->samples == 0)
-        return RD_OK;
-    rd_status status = rd_exact_scalar_add(loss, m->loss, m->samples, err);
-    if (status == RD_OK && !isnan(m->accuracy))
-        status = rd_exact_scalar_add(accuracy, m->accuracy, m->samples, err);
-    return status;
+    return rd_aggregate_admit(run->updates, client_key, round, staleness, report, out, err);
 }
 
-rd_status rd_run_admit(rd_run *run, const rd_report *report, rd_error *err)
+void rd_run_fold(rd_run *run, rd_intake *in, size_t first, const float *values, size_t count)
 {
-    rd_status status = RD_OK;
-    pthread_mutex_lock(&run->clients_lock);
-    client_sums sums = run->clients;
-    sums.samples += report->samples;
-    if (sums.samples > RD_EXACT_MAX_WEIGHT) {
-        status = rd_fail(err, RD_ERR_RANGE, "%llu samples would bring the round beyond 2^40 samples in all",
-                         (unsigned long long)report->samples);
-        goto cleanup;
-    }
-    if (!isnan(report->running_loss))
-        RD_TRY(rd_exact_scalar_add(&sums.running_loss, report->running_loss, report->samples, err));
-    RD_TRY(add_metrics(&sums.train_loss, &sums.train_accuracy, &report->before, err));
-    RD_TRY(add_metrics(&sums.holdout_loss, &sums.holdout_accuracy, &report->holdout, err));
-    run->clients = sums;
-cleanup:
-    pthread_mutex_unlock(&run->clients_lock);
-    return status;
+    rd_aggregate_fold(run->updates, in, first, values, count);
 }
 
-uint32_t rd_run_weight(const rd_run *run, const rd_report *report)
+void rd_run_folded(rd_run *run, rd_intake *in)
 {
-    return rd_model_counts(run->model) ? 1 : (uint32_t)report->samples;
+    rd_aggregate_folded(run->updates, in);
 }
 
-void rd_run_fold(rd_run *run, size_t first, const float *values, size_t count, uint32_t weight)
+const float *rd_run_control(const rd_run *run)
 {
-    while (count > 0) {
-        size_t stripe = first / STRIPE;
-        size_t room = (stripe + 1) * STRIPE - first;
-        size_t n = count < room ? count : room;
-        pthread_mutex_lock(&run->stripes[stripe]);
-        rd_exact_vector_add(&run->sum, first, values, n, weight);
-        pthread_mutex_unlock(&run->stripes[stripe]);
-        first += n;
-        values += n;
-        count -= n;
-    }
+    return rd_aggregate_control(run->updates);
 }
 
-static rd_metrics mean_metrics(const rd_exact_scalar *loss, const rd_exact_scalar *accuracy)
+size_t rd_run_update_size(const rd_run *run)
 {
-    return (rd_metrics){.samples = loss->weight,
-                        .loss = rd_exact_scalar_mean(loss),
-                        .accuracy = rd_exact_scalar_mean(accuracy)};
-}
-
-/* What was counted, all clients' together, becomes the model. */
-static rd_status conclude(rd_run *run, rd_error *err)
-{
-    size_t n = rd_model_set_size(run->model, RD_TENSORS_SHARED);
-    double *total = malloc(n * sizeof *total);
-    if (total == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu sums", n);
-    rd_exact_vector_mean(&run->sum, 0, n, 1, total);
-    rd_status status = rd_model_conclude(run->model, total, run->parameters, err);
-    free(total);
-    return status;
+    return rd_model_set_size(rd_run_update_model(run), RD_TENSORS_SHARED);
 }
 
 /* Packs the model as it is now. */
@@ -202,56 +143,42 @@ static rd_status pack(rd_run *run, rd_error *err)
     return status;
 }
 
-/* Of a pruned model, whose sum has only what is kept. Returns the sum of squares of the changes. */
-static double average_kept(rd_run *run, uint64_t weight)
+static rd_status prune(rd_run *run, uint64_t round, rd_error *err)
 {
-    enum { BLOCK = 512 };
-    const rd_packing *p = run->packing;
-    double mean[BLOCK], squares = 0;
-    for (size_t done = 0; done < p->kept; done += BLOCK) {
-        size_t n = p->kept - done < BLOCK ? p->kept - done : BLOCK;
-        rd_exact_vector_mean(&run->sum, done, n, weight, mean);
-        for (size_t i = 0; i < n; i++) {
-            float *w = &run->parameters[p->index[done + i]];
-            *w = (float)((double)*w + mean[i]);
-            squares += mean[i] * mean[i];
-        }
-    }
-    return squares;
+    const rd_pruning *p = &run->config->pruning;
+    /* It is late where every due round was abandoned. */
+    bool late = run->packing == NULL && rd_pruning_has_begun(p, round);
+    if (!rd_pruning_is_due(p, round) && !late)
+        return RD_OK;
+    rd_status status = rd_pruning_apply(p, run->model, round, run->parameters, err);
+    return status == RD_OK ? pack(run, err) : status;
 }
 
-rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, rd_round_record *record, rd_error *err)
+/* What the server does itself before the first update of a round comes: fltrust trains on data.root. */
+static rd_status prepare_round(rd_run *run, uint64_t round, rd_error *err)
 {
-    rd_status status = RD_OK;
-    const client_sums *c = &run->clients;
+    if (run->config->strategy.kind != RD_FLTRUST || round > run->config->rounds)
+        return RD_OK;
+    rd_status status = rd_root_training_run(&run->root, run->config, round, run->parameters, err);
+    if (status == RD_OK)
+        rd_aggregate_set_root(run->updates, run->root.delta);
+    return status;
+}
+
+rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t known_clients,
+                         rd_round_record *record, rd_error *err)
+{
+    const rd_packing *packing = run->packing;
+    rd_target target = {.parameters = run->parameters,
+                        .index = packing != NULL ? packing->index : NULL,
+                        .count = packing != NULL ? packing->kept : 0,
+                        .known_clients = known_clients};
     record->round = round;
     record->aggregated = aggregate;
-    record->samples = c->samples;
-    record->running_loss = rd_exact_scalar_mean(&c->running_loss);
-    record->train = mean_metrics(&c->train_loss, &c->train_accuracy);
-    record->holdout = mean_metrics(&c->holdout_loss, &c->holdout_accuracy);
-    record->update_norm = 0.0;
-    if (aggregate && rd_model_counts(run->model))
-        status = conclude(run, err);
-    else if (aggregate && run->packing != NULL)
-        record->update_norm = sqrt(average_kept(run, c->samples));
-    else if (aggregate)
-        record->update_norm = sqrt(rd_fedavg_apply(
-            &run->sum, c->samples, 0, rd_model_set_size(run->model, RD_TENSORS_SHARED), run->parameters));
-    if (aggregate && status == RD_OK && rd_pruning_is_due(&run->config->pruning, round)) {
-        status = rd_pruning_apply(&run->config->pruning, run->model, round, run->parameters, err);
-        if (status == RD_OK)
-            status = pack(run, err);
-    } else if (aggregate && status == RD_OK && run->packing == NULL &&
-               rd_pruning_has_begun(&run->config->pruning, round)) {
-        status = rd_pruning_apply(&run->config->pruning, run->model, round, run->parameters,
-                                  err); /* every due round was abandoned */
-        if (status == RD_OK)
-            status = pack(run, err);
-    }
-    rd_exact_vector_clear(&run->sum);
-    memset(&run->clients, 0, sizeof run->clients);
-    return status;
+    rd_status status = rd_aggregate_finish(run->updates, round, aggregate, &target, record, err);
+    if (status == RD_OK && aggregate)
+        status = prune(run, round, err);
+    return status == RD_OK ? prepare_round(run, round + 1, err) : status;
 }
 
 /* What clients fetch of a pruned model. */
@@ -268,6 +195,39 @@ static rd_status save_packed(rd_run *run, uint64_t round, rd_error *err)
     return status;
 }
 
+/* What clients fetch with scaffold. */
+static rd_status save_twin(rd_run *run, uint64_t round, rd_error *err)
+{
+    char path[RD_SOURCE_PATH_MAX];
+    size_t n = rd_model_set_size(run->model, RD_TENSORS_SHARED);
+    float *body = malloc(2 * n * sizeof *body);
+    if (body == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for two times %zu parameters", n);
+    memcpy(body, run->parameters, n * sizeof *body);
+    memcpy(body + n, rd_aggregate_control(run->updates), n * sizeof *body);
+    rd_store_packed_path(run->store, round, path, sizeof path);
+    rd_status status = rd_model_file_write(run->twin, RD_TENSORS_SHARED, body, round, path, err);
+    free(body);
+    return status;
+}
+
+/* Everything that the next round, or a run that continues, needs beside the model itself. */
+static rd_status save_beside(rd_run *run, uint64_t round, rd_error *err)
+{
+    char path[RD_SOURCE_PATH_MAX];
+    const rd_model *memory = rd_aggregate_memory_plan(run->updates);
+    rd_status status = RD_OK;
+    if (run->packing != NULL)
+        status = save_packed(run, round, err);
+    if (status == RD_OK && run->twin != NULL)
+        status = save_twin(run, round, err);
+    if (status == RD_OK && memory != NULL) {
+        rd_store_server_path(run->store, round, path, sizeof path);
+        status = rd_model_file_write(memory, RD_TENSORS_SHARED, rd_aggregate_memory(run->updates), round, path, err);
+    }
+    return status;
+}
+
 rd_status rd_run_save_model(rd_run *run, uint64_t round, rd_error *err)
 {
     if (run->store != NULL) {
@@ -275,8 +235,8 @@ rd_status rd_run_save_model(rd_run *run, uint64_t round, rd_error *err)
         rd_store_model_path(run->store, round, path, sizeof path);
         rd_status status =
             rd_model_file_write(run->model, RD_TENSORS_SHARED, run->parameters, round, path, err);
-        if (status == RD_OK && run->packing != NULL)
-            status = save_packed(run, round, err);
+        if (status == RD_OK)
+            status = save_beside(run, round, err);
         if (status != RD_OK)
             return status;
     }
@@ -479,10 +439,17 @@ static rd_status resume(rd_run *run, const history *h, rd_error *err)
         rd_store_pin(run->store, run->stopping.best_version);
     if (rd_pruning_has_begun(&run->config->pruning, run->version) && pack(run, err) != RD_OK)
         return err->status;
-    if (rd_model_set_size(run->model, RD_TENSORS_FROZEN) == 0)
+    const rd_model *memory = rd_aggregate_memory_plan(run->updates);
+    if (memory != NULL) {
+        rd_store_server_path(run->store, h->version, path, sizeof path);
+        status = rd_model_file_read(memory, RD_TENSORS_SHARED, path, rd_aggregate_memory(run->updates), err);
+        if (status != RD_OK)
+            return status;
+    }
+    if (rd_model_set_size(run->model, RD_TENSORS_REST) == 0)
         return RD_OK;
     rd_store_frozen_path(run->store, path, sizeof path);
-    return rd_model_file_read(run->model, RD_TENSORS_FROZEN, path, run->parameters, err);
+    return rd_model_file_read(run->model, RD_TENSORS_REST, path, run->parameters, err);
 }
 
 static rd_status begin(rd_run *run, rd_error *err)
@@ -492,9 +459,9 @@ static rd_status begin(rd_run *run, rd_error *err)
     char path[RD_SOURCE_PATH_MAX];
     rd_model_init(run->model, run->config->seed, run->parameters);
     rd_status status = rd_initial_load(&run->config->initial, run->model, run->parameters, err);
-    if (status == RD_OK && run->store != NULL && rd_model_set_size(run->model, RD_TENSORS_FROZEN) > 0) {
+    if (status == RD_OK && run->store != NULL && rd_model_set_size(run->model, RD_TENSORS_REST) > 0) {
         rd_store_frozen_path(run->store, path, sizeof path);
-        status = rd_model_file_write(run->model, RD_TENSORS_FROZEN, run->parameters, 0, path, err);
+        status = rd_model_file_write(run->model, RD_TENSORS_REST, run->parameters, 0, path, err);
     }
     if (status == RD_OK)
         status = rd_run_save_model(run, 0, err);
@@ -525,16 +492,14 @@ static rd_status load_test_set(rd_run *run, rd_error *err)
 
 static rd_status allocate(rd_run *run, rd_error *err)
 {
-    size_t n = rd_model_parameter_count(run->model),
-           shared = rd_model_set_size(run->model, RD_TENSORS_SHARED);
-    run->stripe_count = shared / STRIPE + 1;
+    size_t n = rd_model_parameter_count(run->model);
     run->parameters = malloc(n * sizeof *run->parameters);
-    run->stripes = calloc(run->stripe_count, sizeof *run->stripes);
-    if (run->parameters == NULL || run->stripes == NULL)
+    if (run->parameters == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for a model of %zu parameters", n);
-    for (size_t i = 0; i < run->stripe_count; i++)
-        pthread_mutex_init(&run->stripes[i], NULL);
-    return rd_exact_vector_create(shared, &run->sum, err);
+    rd_status status = rd_aggregate_create(run->config, run->model, &run->updates, err);
+    if (status == RD_OK && run->config->strategy.kind == RD_SCAFFOLD)
+        status = rd_twin_plan(run->model, "control.", &run->twin, err);
+    return status;
 }
 
 rd_status rd_run_open(const rd_config *config, const char *directory, unsigned threads, rd_run **out,
@@ -549,10 +514,11 @@ rd_status rd_run_open(const rd_config *config, const char *directory, unsigned t
     run->config = config;
     run->stopping = RD_STOPPING_START;
     run->threads = threads > 0 ? threads : 1;
-    pthread_mutex_init(&run->clients_lock, NULL);
     RD_TRY(rd_model_create(config->model, &run->model, err));
     RD_TRY(allocate(run, err));
     RD_TRY(load_test_set(run, err));
+    if (config->strategy.kind == RD_FLTRUST)
+        RD_TRY(rd_root_training_open(config, run->model, &run->root, err));
     bool tests = config->early_stopping.patience > 0 && config->early_stopping.metric != RD_STOP_HOLDOUT_LOSS;
     if (run->test.rows == 0 && (config->target_accuracy > 0.0 || tests || config->scores != 0)) {
         status = rd_fail(err, RD_ERR_CONFIG, "%s needs data.test to be measured on",
@@ -569,6 +535,7 @@ rd_status rd_run_open(const rd_config *config, const char *directory, unsigned t
         RD_TRY(resume(run, &past, err));
     else
         RD_TRY(begin(run, err));
+    RD_TRY(prepare_round(run, run->last.round + 1, err));
     *out = run;
     run = NULL;
 cleanup:
@@ -583,11 +550,9 @@ void rd_run_free(rd_run *run)
     for (unsigned i = 0; run->trainers != NULL && i < run->threads; i++)
         rd_trainer_free(run->trainers[i]);
     free(run->trainers);
-    for (size_t i = 0; run->stripes != NULL && i < run->stripe_count; i++)
-        pthread_mutex_destroy(&run->stripes[i]);
-    free(run->stripes);
-    pthread_mutex_destroy(&run->clients_lock);
-    rd_exact_vector_free(&run->sum);
+    rd_aggregate_free(run->updates);
+    rd_model_free(run->twin);
+    rd_root_training_free(&run->root);
     rd_dataset_free(&run->test);
     rd_packing_free(run->packing);
     for (size_t i = 0; i < run->outdated_count; i++)

@@ -2,10 +2,10 @@
  * state directory. The aggregator and the simulator both hold an rd_run and an rd_rounds (the round core):
  * the core decides, the run computes and keeps.
  *
- * In a round:  admit + fold for each update  ->  average  ->  save_model  ->  commit
+ * In a round:  admit, fold, folded for each update  ->  average  ->  save_model  ->  commit
  *
- * Memory: 5 vectors of the model's size (16 bytes an element for the exact sum, 4 for the parameters), the
- * test set, and per thread the activations of one batch. */
+ * Memory: what the updates need (run/aggregate.h), 4 bytes a parameter, the test set, and per thread the activations
+ * of one batch. */
 #ifndef RONDO_RUN_RUN_H
 #define RONDO_RUN_RUN_H
 
@@ -16,6 +16,7 @@
 #include "config/config.h"
 #include "core/error.h"
 #include "model/model.h"
+#include "run/aggregate.h"
 #include "store/store.h"
 
 typedef struct rd_run rd_run;
@@ -46,21 +47,24 @@ const rd_round_record *rd_run_last_record(const rd_run *run);
 
 /* ---- from any thread ---- */
 
-/* Reserves the update's weight in the sum and takes its metrics into the round's record. RD_ERR_RANGE where
- * the total weight of a round would pass RD_EXACT_MAX_WEIGHT, or a metric cannot be; then nothing has
- * changed. */
-rd_status rd_run_admit(rd_run *run, const rd_report *report, rd_error *err) RD_MUST_CHECK;
-/* The weight with which an update enters the sum: its samples, or 1 where the model learns by counting. */
-uint32_t rd_run_weight(const rd_run *run, const rd_report *report);
-/* Adds weight * values to the sum of parameters [first, first + count). */
-void rd_run_fold(rd_run *run, size_t first, const float *values, size_t count, uint32_t weight);
+/* An update is taken in: admitted, its elements folded in, each once, and told to be complete (run/aggregate.h).
+ * round: that it was trained for; staleness: rounds that have passed since its model was the newest. */
+rd_status rd_run_admit(rd_run *run, uint64_t client_key, uint64_t round, uint64_t staleness,
+                       const rd_report *report, rd_intake *out, rd_error *err) RD_MUST_CHECK;
+void rd_run_fold(rd_run *run, rd_intake *in, size_t first, const float *values, size_t count);
+void rd_run_folded(rd_run *run, rd_intake *in);
+/* Elements of an update. */
+size_t rd_run_update_size(const rd_run *run);
+/* scaffold's c, as long as the parameters that travel; NULL with other strategies. */
+const float *rd_run_control(const rd_run *run);
 
 /* ---- from one thread, while nothing is folded ---- */
 
 /* Ends the sum: with aggregate, applies the strategy to the parameters; without, leaves them. Fills in what
- * this decides of the record (round, aggregated, samples, clients' metrics, norm) and empties the sum. */
-rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, rd_round_record *record,
-                         rd_error *err) RD_MUST_CHECK;
+ * this decides of the record (round, aggregated, samples, clients' metrics, norm) and empties the sum.
+ * known_clients: of the whole run, those that were not selected included. */
+rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t known_clients,
+                         rd_round_record *record, rd_error *err) RD_MUST_CHECK;
 /* Writes the model file of this round and makes it the current version. May be repeated when it failed (disk
  * full). */
 rd_status rd_run_save_model(rd_run *run, uint64_t round, rd_error *err) RD_MUST_CHECK;

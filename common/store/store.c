@@ -472,6 +472,11 @@ void rd_store_packed_path(const rd_store *s, uint64_t round, char *path, size_t 
     (void)snprintf(path, size, "%s/models/%06" PRIu64 ".packed.safetensors", s->directory, round);
 }
 
+void rd_store_server_path(const rd_store *s, uint64_t round, char *path, size_t size)
+{
+    (void)snprintf(path, size, "%s/models/%06" PRIu64 ".server.safetensors", s->directory, round);
+}
+
 void rd_store_frozen_path(const rd_store *s, char *path, size_t size)
 {
     (void)snprintf(path, size, "%s/models/frozen.safetensors", s->directory);

@@ -200,6 +200,8 @@ static void delete_model(const rd_store *s, uint64_t round)
     (void)unlink(path);
     rd_store_packed_path(s, round, path, sizeof path);
     (void)unlink(path);
+    rd_store_server_path(s, round, path, sizeof path);
+    (void)unlink(path);
 }
 
 /* Failing to delete costs disk space and nothing else: it is no failure of the round. */

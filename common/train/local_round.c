@@ -1,18 +1,15 @@
 /* local_round.c: a client's part of a round (McMahan et al. 2017, algorithm 1, ClientUpdate).
  *
- *   deal    some rows are kept out, the same ones in every round; the others are for training
- *   look    how good is the global model on both, if anyone asked
- *   train   epochs of mini-batches over the rows in a new order each time
- *   delta   what training changed
+ *   deal      some rows are kept out, the same ones in every round; the others are for training
+ *   look      how good is the model that it got on both, if anyone asked
+ *   train     epochs of mini-batches over the rows in a new order each time (train_rows.c)
+ *   personal  how good is the client's own model; Ditto trains it apart
+ *   delta     what training changed
  *
  * Training happens in the delta's own memory: the global parameters are copied there, trained, and taken off
  * again. So a client needs two vectors of the model's size, and a third where a step cannot be made in place
  * (momentum, or a batch too large to go through at once). Such a batch goes through in pieces whose
- * gradients are summed, so memory does not grow with it.
- *
- * Every choice here follows from the task and the client's rows alone, never from the trainer's size or past:
- * the same client computes the same bits in a simulation and on its own machine. */
-#include <fnmatch.h>
+ * gradients are summed, so memory does not grow with it. */
 #include <math.h>
 #include <string.h>
 
@@ -39,153 +36,16 @@ static void deal_rows(rd_trainer *t, const rd_local_task *task, rd_rows rows, si
 
 /* ---- look ---- */
 
-static rd_status look(rd_trainer *t, const float *global, const rd_dataset *d, rd_rows rows, const char *what,
-                      rd_metrics *out, rd_error *err)
+static rd_status look(rd_trainer *t, const float *parameters, const rd_dataset *d, rd_rows rows,
+                      const char *what, rd_metrics *out, rd_error *err)
 {
     rd_evaluation sums = {0};
-    rd_status status = rd_evaluate(t, global, d, rows, 0, rows.count, &sums, err);
+    rd_status status = rd_evaluate(t, parameters, d, rows, 0, rows.count, &sums, err);
     if (status != RD_OK) {
         (void)rd_fail_context(err, "global model on the %s rows", what);
         return status;
     }
     *out = rd_evaluation_metrics(&sums, t->model);
-    return RD_OK;
-}
-
-/* ---- train ---- */
-
-typedef struct session {
-    rd_trainer *trainer;
-    const rd_training *training;
-    const rd_dataset *data;
-    double learning_rate; /* of this round */
-    uint64_t steps;       /* so far in this round */
-    const rd_packing *packing;
-    float *parameters; /* trained in place */
-    rd_random dropout;
-    size_t predictions; /* so far in this epoch */
-} session;
-
-/* Is weight decay for this tensor? */
-static float decay_of(const rd_training *t, const rd_tensor *tensor)
-{
-    for (size_t i = 0; i < t->decay_skip_count; i++)
-        if (fnmatch(t->decay_skips[i], tensor->name, 0) == 0)
-            return 0.0f;
-    return t->weight_decay;
-}
-
-/* The gradient's length over all that is trained, and what to multiply it with. */
-static float clip_factor(const rd_trainer *t, float most)
-{
-    size_t count;
-    double squares = 0;
-    const rd_tensor *tensors = rd_model_tensors(t->model, RD_TENSORS_SHARED, &count);
-    for (size_t k = 0; k < count; k++) {
-        const float *g = t->vectors + tensors[k].offset;
-        for (size_t i = 0; i < tensors[k].count && tensors[k].role == RD_TENSOR_TRAINED; i++)
-            squares += (double)g[i] * (double)g[i];
-    }
-    double factor = (double)most / (sqrt(squares) + 1e-6);
-    return factor < 1 ? (float)factor : 1.0f;
-}
-
-/* A step with the gradient that was collected: tensor by tensor, because statistics are not the optimizer's.
- */
-static void make_step(session *s)
-{
-    rd_trainer *t = s->trainer;
-    const rd_optimizer *o = &rd_optimizers[s->training->optimizer];
-    size_t count, n = rd_model_set_size(t->model, RD_TENSORS_SHARED);
-    const rd_tensor *tensors = rd_model_tensors(t->model, RD_TENSORS_SHARED, &count);
-    float factor = s->training->clip_norm > 0.0f ? clip_factor(t, s->training->clip_norm) : 1.0f;
-    s->steps++;
-    for (size_t k = 0; k < count; k++) {
-        size_t at = tensors[k].offset;
-        if (tensors[k].role != RD_TENSOR_TRAINED)
-            continue;
-        for (size_t i = at; i < at + tensors[k].count && factor < 1.0f; i++)
-            t->vectors[i] *= factor;
-        rd_step step = {s->training,
-                        s->learning_rate,
-                        s->steps,
-                        decay_of(s->training, &tensors[k]),
-                        tensors[k].count,
-                        s->parameters + at,
-                        t->vectors + at,
-                        {t->vector_count > 1 ? t->vectors + n + at : NULL,
-                         t->vector_count > 2 ? t->vectors + 2 * n + at : NULL}};
-        o->step(&step);
-    }
-}
-
-/* What was pruned stays so. */
-static void keep_pruned(const session *s)
-{
-    const uint8_t *mask = s->packing != NULL ? s->packing->mask : NULL;
-    for (size_t i = 0; mask != NULL && i < s->packing->all; i++)
-        s->parameters[i] = mask[i] != 0 ? s->parameters[i] : 0.0f;
-}
-
-/* One step on the B rows at `rows`. Returns the sum of their losses, before the step. */
-static double train_batch(session *s, const uint32_t *rows, size_t B)
-{
-    rd_trainer *t = s->trainer;
-    rd_rows all = rd_dataset_all_rows(s->data);
-    rd_batch_result result;
-    rd_gradient_call call = {.parameters = s->parameters,
-                             .predictions = rd_dataset_count_labels(s->data, all, rows, B),
-                             .random = &s->dropout};
-    s->predictions += call.predictions;
-    if (call.predictions == 0)
-        return 0; /* nothing in this batch is to be predicted */
-    if (B <= t->piece && rd_optimizer_in_place(s->training, s->learning_rate, &call.scale, &call.rate)) {
-        rd_trainer_load(t, s->data, all, rows, B);
-        call.into = s->parameters;
-        call.B = B;
-        call.share = 1;
-        rd_model_backward(t->model, &call, t->workspace, &result);
-        keep_pruned(s);
-        return result.loss_sum;
-    }
-    double loss = 0;
-    call.into = t->vectors;
-    call.rate = 1;
-    for (size_t done = 0; done < B;) {
-        size_t piece = B - done < t->piece ? B - done : t->piece;
-        rd_trainer_load(t, s->data, all, rows + done, piece);
-        call.scale = done == 0 ? 0.0f : 1.0f;
-        call.B = piece;
-        call.share = (float)piece / (float)B;
-        rd_model_backward(t->model, &call, t->workspace, &result);
-        loss += result.loss_sum;
-        done += piece;
-    }
-    make_step(s);
-    keep_pruned(s);
-    return loss;
-}
-
-static rd_status train(session *s, const rd_local_task *task, size_t rows, double *running_loss,
-                       rd_error *err)
-{
-    rd_trainer *t = s->trainer;
-    size_t batch = s->training->batch_size == 0 ? rows : s->training->batch_size;
-    rd_random random = rd_random_stream(task->seed, RD_PURPOSE_SHUFFLE, task->round, task->client_key);
-    for (uint32_t epoch = 1; epoch <= s->training->epochs; epoch++) {
-        double loss = 0;
-        s->predictions = 0;
-        rd_random_shuffle(&random, t->rows, rows);
-        for (size_t done = 0; done < rows; done += batch) {
-            loss += train_batch(s, t->rows + done, rows - done < batch ? rows - done : batch);
-            if (!isfinite(loss))
-                return rd_fail(err, RD_ERR_RANGE,
-                               "round %llu, epoch %u: training diverged at learning rate %g: the loss is not "
-                               "finite; a smaller training.learning_rate may help",
-                               (unsigned long long)task->round, epoch, s->learning_rate);
-        }
-        *running_loss = s->predictions > 0 ? loss / (double)s->predictions : NAN;
-    }
     return RD_OK;
 }
 
@@ -230,8 +90,6 @@ static rd_status check_delta(const rd_model *m, const float *delta, const rd_loc
         tensor->name, (double)delta[unfit]);
 }
 
-/* ---- the round ---- */
-
 static rd_status check_task(const rd_trainer *t, const rd_training *training, size_t rows, rd_error *err)
 {
     float scale, rate;
@@ -246,19 +104,181 @@ static rd_status check_task(const rd_trainer *t, const rd_training *training, si
     return RD_OK;
 }
 
+/* ---- what a client keeps ---- */
+
+size_t rd_client_memory(const rd_model *m, bool scaffold, const rd_personalisation *p)
+{
+    size_t shared = rd_model_set_size(m, RD_TENSORS_SHARED), learned = rd_model_set_size(m, RD_TENSORS_LEARNED);
+    return (scaffold ? shared : 0) + (learned - shared) +
+           (p != NULL && p->method == RD_PERSONAL_DITTO ? rd_model_parameter_count(m) : 0);
+}
+
+size_t rd_local_round_room(const rd_model *m, bool scaffold)
+{
+    size_t all = rd_model_parameter_count(m), both = 2 * rd_model_set_size(m, RD_TENSORS_SHARED);
+    return scaffold && both > all ? both : all;
+}
+
+typedef struct memory {
+    float *control; /* (shared) c_i; NULL: no scaffold */
+    float *local;   /* (learned - shared) */
+    float *ditto;   /* (all); NULL */
+} memory;
+
+static memory open_memory(const rd_model *m, const rd_local_task *task, const float *global)
+{
+    size_t shared = rd_model_set_size(m, RD_TENSORS_SHARED), learned = rd_model_set_size(m, RD_TENSORS_LEARNED);
+    memory k = {.local = task->memory};
+    bool ditto = task->personalisation != NULL && task->personalisation->method == RD_PERSONAL_DITTO;
+    if (task->control != NULL) {
+        k.control = task->memory;
+        k.local = task->memory + shared;
+    }
+    if (ditto)
+        k.ditto = k.local + (learned - shared);
+    if (!task->is_new)
+        return k;
+    if (k.control != NULL)
+        memset(k.control, 0, shared * sizeof *k.control);
+    if (learned > shared)
+        memcpy(k.local, global + shared, (learned - shared) * sizeof *k.local);
+    if (ditto)
+        memcpy(k.ditto, global, rd_model_parameter_count(m) * sizeof *k.ditto);
+    return k;
+}
+
+/* ---- the client's own model ---- */
+
+static bool has_own_model(const rd_model *m, const rd_local_task *task)
+{
+    return rd_model_set_size(m, RD_TENSORS_LEARNED) > rd_model_set_size(m, RD_TENSORS_SHARED) ||
+           (task->personalisation != NULL && task->personalisation->method != RD_PERSONAL_NONE);
+}
+
+/* Ditto's v, pulled towards the global model. */
+static rd_status train_ditto(const rd_session *global_session, const memory *k, const float *global, size_t kept,
+                             rd_error *err)
+{
+    rd_session s = *global_session;
+    const rd_local_task *task = s.task;
+    double loss;
+    size_t n = rd_model_set_size(s.trainer->model, RD_TENSORS_LEARNED);
+    rd_status status = rd_trainer_need_pull(s.trainer, err);
+    if (status != RD_OK)
+        return status;
+    s.pulled = true;
+    s.proximal = task->personalisation->lambda;
+    s.epochs = task->personalisation->epochs;
+    s.parameters = k->ditto;
+    s.steps = 0;
+    s.shuffle = rd_random_stream(task->seed, RD_PURPOSE_PERSONAL, task->round, task->client_key);
+    for (size_t i = 0; i < n; i++)
+        s.trainer->pull[i] = (float)s.proximal * global[i];
+    if (s.trainer->vectors != NULL)
+        memset(s.trainer->vectors, 0, s.trainer->vector_count * n * sizeof *s.trainer->vectors);
+    return rd_train_rows(&s, kept, &loss, err);
+}
+
+/* ---- the global model ---- */
+
+/* Pulls are of what travels: nothing holds local tensors back. */
+static rd_status prepare_pull(rd_session *s, const memory *k, const float *global, rd_error *err)
+{
+    const rd_local_task *task = s->task;
+    rd_trainer *t = s->trainer;
+    size_t count, n = rd_model_set_size(t->model, RD_TENSORS_LEARNED);
+    s->proximal = task->proximal;
+    s->pulled = task->proximal > 0 || task->control != NULL;
+    if (!s->pulled)
+        return RD_OK;
+    rd_status status = rd_trainer_need_pull(t, err);
+    if (status != RD_OK)
+        return status;
+    for (size_t i = 0; i < n; i++)
+        t->pull[i] = (float)task->proximal * global[i];
+    const rd_tensor *tensors = rd_model_tensors(t->model, RD_TENSORS_SHARED, &count);
+    for (size_t j = 0; j < count && task->control != NULL; j++)
+        for (size_t i = tensors[j].offset; i < tensors[j].offset + tensors[j].count; i++)
+            t->pull[i] += tensors[j].role == RD_TENSOR_TRAINED ? k->control[i] - task->control[i] : 0.0f;
+    /* A statistic is not pulled, nor is it shrunk. */
+    for (size_t j = 0; j < count; j++)
+        if (tensors[j].role != RD_TENSOR_TRAINED)
+            memset(t->pull + tensors[j].offset, 0, tensors[j].count * sizeof *t->pull);
+    return RD_OK;
+}
+
+/* c_i <- c_i - c - delta / (steps * lr), the change of which is the second half of the update (Karimireddy et al.
+ * 2020, option II). */
+static void change_control(const rd_session *s, const memory *k, float *update)
+{
+    const rd_model *m = s->trainer->model;
+    size_t count, n = rd_model_set_size(m, RD_TENSORS_SHARED);
+    const rd_tensor *tensors = rd_model_tensors(m, RD_TENSORS_SHARED, &count);
+    double way = (double)s->steps * s->learning_rate;
+    for (size_t j = 0; j < count; j++)
+        for (size_t i = tensors[j].offset; i < tensors[j].offset + tensors[j].count; i++) {
+            bool trained = tensors[j].role == RD_TENSOR_TRAINED && way > 0;
+            float change = trained ? (float)(-(double)s->task->control[i] - (double)update[i] / way) : 0.0f;
+            update[n + i] = change;
+            k->control[i] += change;
+        }
+}
+
+static rd_status train_both(rd_session *s, const memory *k, const float *global, size_t kept, rd_rows held,
+                            rd_report *report, rd_error *err)
+{
+    rd_trainer *t = s->trainer;
+    const rd_local_task *task = s->task;
+    size_t shared = rd_model_set_size(t->model, RD_TENSORS_SHARED),
+           learned = rd_model_set_size(t->model, RD_TENSORS_LEARNED);
+    rd_status status = RD_OK;
+    RD_TRY(prepare_pull(s, k, global, err));
+    if (t->vectors != NULL)
+        memset(t->vectors, 0, t->vector_count * learned * sizeof *t->vectors);
+    RD_TRY(rd_train_rows(s, kept, &report->running_loss, err));
+    report->steps = s->steps;
+    if (k->ditto != NULL)
+        RD_TRY(train_ditto(s, k, global, kept, err));
+    if (held.count > 0 && has_own_model(t->model, task))
+        RD_TRY(look(t, k->ditto != NULL ? k->ditto : s->parameters, s->data, held, "hold-out", &report->personal,
+                    err));
+    if (learned > shared)
+        memcpy(k->local, s->parameters + shared, (learned - shared) * sizeof *k->local);
+cleanup:
+    return status;
+}
+
+/* ---- the round ---- */
+
+/* The rows of this round: t->rows[0..*kept). */
+static rd_status choose_rows(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, size_t *kept,
+                             rd_error *err)
+{
+    size_t all = *kept;
+    if (task->continual == NULL || task->continual->task_count == 0)
+        return RD_OK;
+    *kept = rd_continual_choose(task->continual, task->seed, task->round, task->client_key, d->labels, t->rows, all);
+    if (*kept == 0)
+        return rd_fail(err, RD_ERR_DATA, "none of the %zu samples belongs to task %zu of this round", all,
+                       rd_continual_task(task->continual, task->round) + 1);
+    return RD_OK;
+}
+
 rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, rd_rows rows,
-                             const float *global, float *delta, rd_report *report, rd_error *err)
+                             const float *global, float *update, rd_report *report, rd_error *err)
 {
     const rd_training *training = task->training;
-    session s = {.trainer = t,
-                 .training = training,
-                 .data = d,
-                 .learning_rate =
-                     (double)training->learning_rate * rd_schedule_factor(&training->schedule, task->round),
-                 .parameters = delta,
-                 .packing = task->packing,
-                 .dropout = rd_random_stream(task->seed, RD_PURPOSE_DROPOUT, task->round, task->client_key)};
-    size_t shared = rd_model_set_size(t->model, RD_TENSORS_SHARED), all = rd_model_parameter_count(t->model);
+    rd_session s = {
+        .trainer = t,
+        .task = task,
+        .data = d,
+        .learning_rate = (double)training->learning_rate * rd_schedule_factor(&training->schedule, task->round),
+        .epochs = task->epochs > 0 ? task->epochs : training->epochs,
+        .parameters = update,
+        .shuffle = rd_random_stream(task->seed, RD_PURPOSE_SHUFFLE, task->round, task->client_key),
+        .dropout = rd_random_stream(task->seed, RD_PURPOSE_DROPOUT, task->round, task->client_key)};
+    size_t shared = rd_model_set_size(t->model, RD_TENSORS_SHARED),
+           learned = rd_model_set_size(t->model, RD_TENSORS_LEARNED);
     memset(report, 0, sizeof *report);
     rd_status status = check_task(t, training, rows.count, err);
     if (status != RD_OK)
@@ -266,32 +286,28 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_
 
     size_t held = holdout_rows(task->evaluation->holdout, rows.count), kept = rows.count - held;
     deal_rows(t, task, rows, held);
-    if (task->continual != NULL && task->continual->task_count > 0) {
-        size_t all_kept = kept;
-        kept = rd_continual_choose(task->continual, task->seed, task->round, task->client_key, d->labels,
-                                   t->rows, kept);
-        if (kept == 0)
-            return rd_fail(err, RD_ERR_DATA, "none of the %zu samples belongs to task %zu of this round",
-                           all_kept, rd_continual_task(task->continual, task->round) + 1);
-    }
+    memory k = open_memory(t->model, task, global);
+    memcpy(update, global, rd_model_parameter_count(t->model) * sizeof *update);
+    if (learned > shared)
+        memcpy(update + shared, k.local, (learned - shared) * sizeof *update);
+    rd_rows held_rows = {t->rows + kept, held};
+    RD_TRY(choose_rows(t, task, d, &kept, err));
     if (task->evaluation->train_loss)
-        RD_TRY(look(t, global, d, (rd_rows){t->rows, kept}, "training", &report->before, err));
+        RD_TRY(look(t, update, d, (rd_rows){t->rows, kept}, "training", &report->before, err));
     if (held > 0)
-        RD_TRY(look(t, global, d, (rd_rows){t->rows + (rows.count - held), held}, "hold-out",
-                    &report->holdout, err));
+        RD_TRY(look(t, update, d, held_rows, "hold-out", &report->holdout, err));
 
     report->samples = kept;
     if (rd_model_counts(t->model)) {
         report->running_loss = NAN;
-        status = rd_count_rows(t, task, d, kept, global, delta, err);
+        status = rd_count_rows(t, task, d, kept, global, update, err);
         goto cleanup;
     }
-    memcpy(delta, global, all * sizeof *delta);
-    if (t->vectors != NULL)
-        memset(t->vectors, 0, t->vector_count * shared * sizeof *t->vectors);
-    RD_TRY(train(&s, task, kept, &report->running_loss, err));
-    report->delta_norm = subtract(delta, global, shared);
-    status = check_delta(t->model, delta, task, s.learning_rate, err);
+    RD_TRY(train_both(&s, &k, global, kept, held_rows, report, err));
+    report->delta_norm = subtract(update, global, shared);
+    RD_TRY(check_delta(t->model, update, task, s.learning_rate, err));
+    if (k.control != NULL)
+        change_control(&s, &k, update);
 cleanup:
     return status;
 }

@@ -68,9 +68,24 @@ typedef struct rd_report {
         running_loss;   /* mean loss over the mini-batches of the last local epoch, while the model changes */
     rd_metrics before;  /* global model on the training rows */
     rd_metrics holdout; /* global model on the hold-out rows */
-    double delta_norm;  /* Euclidean norm of the delta */
+    rd_metrics personal; /* the client's own model after training, on the hold-out rows */
+    uint64_t steps;      /* of local training */
+    double delta_norm;   /* Euclidean norm of the delta */
     double seconds;     /* of computing; informative only, filled in by the caller */
 } rd_report;
+
+/* run.json "personalisation": a model of the client's own, beside the global one. Local tensors
+ * (model.fine_tuning.local, as in FedPer and FedBN) are another way to one. */
+typedef enum rd_personal_method {
+    RD_PERSONAL_NONE,
+    RD_PERSONAL_FINE_TUNE, /* the global model after the client's local epochs */
+    RD_PERSONAL_DITTO, /* v <- v - lr (grad F(v) + lambda (v - w)), kept between rounds (Li et al. 2021, algorithm 1) */
+} rd_personal_method;
+typedef struct rd_personalisation {
+    rd_personal_method method;
+    double lambda;   /* ditto */
+    uint32_t epochs; /* ditto: of v in a round */
+} rd_personalisation;
 
 /* Samples that are evaluated at a time: 256, or fewer where their activations would take more than 32 MB. */
 size_t rd_evaluation_batch(const rd_model *m);
@@ -102,14 +117,30 @@ typedef struct rd_local_task {
     uint64_t client_key;           /* rd_client_key(name) */
     const rd_continual *continual; /* NULL: all rows in all rounds */
     const rd_packing *packing;     /* of a pruned model: what is not kept stays zero; NULL: all is trained */
+
+    uint32_t epochs;      /* of this client in this round; 0: those of training */
+    double proximal;      /* mu of FedProx; 0: none */
+    const float *control; /* (n that travel) scaffold's c; NULL: another strategy */
+    const rd_personalisation *personalisation;
+    float *memory; /* (rd_client_memory) what the client keeps between rounds; NULL where that is nothing */
+    bool is_new;   /* it has never taken part: memory holds nothing yet */
+    /* What an attacker does to a mini-batch before it trains on it; NULL: nothing. */
+    void (*poison)(void *user, float *x, int32_t *labels, size_t B);
+    void *poison_user;
 } rd_local_task;
 
-/* Trains from global (n, all parameters) on the client's rows and writes delta = local - global to the first
- * elements, those that travel, of delta (n), whose rest holds the frozen ones; and the report. Fails with
- * RD_ERR_RANGE where training diverges (a loss or parameter that is not finite), RD_ERR_DATA where no row is
- * left to train on. delta must not overlap global. */
+/* Floats that a client keeps between rounds: scaffold's c_i, its local tensors, Ditto's personal model. */
+size_t rd_client_memory(const rd_model *m, bool scaffold, const rd_personalisation *p);
+/* Floats of the vector that rd_local_round_run trains in. */
+size_t rd_local_round_room(const rd_model *m, bool scaffold);
+
+/* Trains from global (all parameters) on the client's rows and writes the update to the first elements of update
+ * (rd_local_round_room): delta = local - global of what travels, and with scaffold the change of c_i after it; and
+ * the report. Brings task->memory up to date. Fails with RD_ERR_RANGE where training diverges (a loss or parameter
+ * that is not finite), RD_ERR_DATA where no row is left to train on; memory is then unusable. update must not overlap
+ * global. */
 rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, rd_rows rows,
-                             const float *global, float *delta, rd_report *report,
+                             const float *global, float *update, rd_report *report,
                              rd_error *err) RD_MUST_CHECK;
 
 /* Sums for an evaluation that several threads share: any split into ranges gives the same bits as long as

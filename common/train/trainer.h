@@ -11,17 +11,41 @@ struct rd_trainer {
     rd_workspace *workspace; /* for the larger of: */
     size_t piece;            /* samples that go through at a time in training */
     size_t evaluation_batch; /* and in evaluation */
-    float *vectors;      /* (vector_count, n) the gradient first; NULL where every step is made in place */
+    float *vectors;      /* (vector_count, learned) the gradient first; NULL where every step is made in place */
     size_t vector_count; /* rd_optimizer_vectors */
+    float *pull;         /* (n) see rd_train_rows; NULL until a task needs it */
     uint32_t *rows;      /* (most_rows) row numbers of the client at work */
     size_t most_rows;
     uint32_t *pick; /* (evaluation_batch) */
     rd_sum *sums;   /* (rd_model_sum_count) for models that learn by counting; else NULL */
 };
 
+/* Some rows on their way through the epochs of a round. */
+typedef struct rd_session {
+    rd_trainer *trainer;
+    const rd_local_task *task;
+    const rd_dataset *data;
+    double learning_rate; /* of this round */
+    uint32_t epochs;
+    float *parameters; /* (all) trained in place */
+    /* What is added to the gradient: proximal * parameters - t->pull. The proximal term of FedProx and Ditto has
+     * pull = mu * anchor, scaffold's correction pull = c_i - c. */
+    bool pulled;
+    double proximal;
+    rd_random shuffle, dropout;
+    uint64_t steps;     /* so far */
+    size_t predictions; /* so far in this epoch */
+} rd_session;
+
+/* Trains on t->rows[0..rows). running_loss: over the last epoch. RD_ERR_RANGE: the loss is not finite. */
+rd_status rd_train_rows(rd_session *s, size_t rows, double *running_loss, rd_error *err) RD_MUST_CHECK;
+
 /* For models that learn by counting: the sums over rows t->rows[0..kept), to delta. */
 rd_status rd_count_rows(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, size_t kept,
                         const float *global, float *delta, rd_error *err) RD_MUST_CHECK;
+
+/* Makes t->pull, once. */
+rd_status rd_trainer_need_pull(rd_trainer *t, rd_error *err) RD_MUST_CHECK;
 
 /* Puts rows pick[0..B) of view into the workspace; at most as many as it has room for. */
 void rd_trainer_load(rd_trainer *t, const rd_dataset *d, rd_rows view, const uint32_t *pick, size_t B);

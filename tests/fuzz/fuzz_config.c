@@ -36,7 +36,7 @@ static void again(const rd_config *c)
         return;
     check(rd_config_parse(text, strlen(text), "copy", NULL, &copy, &err) == RD_OK);
     check(copy.rounds == c->rounds && copy.evaluation_every == c->evaluation_every);
-    check(strcmp(copy.name, c->name) == 0 && strcmp(copy.strategy, c->strategy) == 0);
+    check(strcmp(copy.name, c->name) == 0 && copy.strategy.kind == c->strategy.kind);
     check(copy.cohort.select == c->cohort.select && copy.cohort.count == c->cohort.count);
     check(copy.training.epochs == c->training.epochs && copy.training.batch_size == c->training.batch_size);
     check(copy.client_evaluation.train_loss == c->client_evaluation.train_loss);

@@ -70,7 +70,7 @@ def test_only_the_documented_requests_and_no_private_row(world):
     assert set(join) == {"protocol", "samples", "software"} and join["samples"] == len(ROWS)
     for number, request in enumerate(fake.seen("POST /v1/update"), 1):
         report = metadata(request.body)
-        assert set(report) == {"round", "samples", "loss", "before_loss", "before_samples", "delta_norm", "seconds"}, report
+        assert set(report) == {"round", "samples", "loss", "before_loss", "before_samples", "steps", "delta_norm", "seconds"}, report
         assert (report["round"], report["samples"]) == (str(number), "3")
         check_delta(request.body)
         assert len(request.body) == 8 + struct.unpack("<Q", request.body[:8])[0] + 4 * 4, "nothing behind the tensors"

@@ -29,7 +29,7 @@ static rd_model *model_of(const char *fine_tuning)
 static size_t count_frozen(const rd_model *m)
 {
     size_t count;
-    (void)rd_model_tensors(m, RD_TENSORS_FROZEN, &count);
+    (void)rd_model_tensors(m, RD_TENSORS_REST, &count);
     return count;
 }
 
@@ -100,11 +100,11 @@ Test(fine_tuning, what_cannot_be_is_refused)
     } cases[] = {
         {"3", "model.fine_tuning: expected an object"},
         {"{\"freeze\": \"*\"}", "model.fine_tuning.freeze: expected a list of names of tensors"},
-        {"{\"freeze\": [\"*\"]}", "model: nothing is left to train: fine_tuning.freeze names every tensor"},
+        {"{\"freeze\": [\"*\"]}", "model: nothing is left to train: fine_tuning names every tensor as frozen or local"},
         {"{\"lora\": {\"rank\": 0, \"targets\": [\"*\"]}}",
          "model.fine_tuning.lora.rank: expected a whole number from 1"},
         {"{\"lora\": {\"rank\": 2}}", "model.fine_tuning.lora.targets is missing"},
-        {"{\"frieze\": [\"*\"]}", "model.fine_tuning.frieze: unknown key; expected freeze, train or lora"},
+        {"{\"frieze\": [\"*\"]}", "model.fine_tuning.frieze: unknown key; expected freeze, train, local or lora"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[1024];

@@ -4,9 +4,10 @@
 #include <string.h>
 
 #include "core/random.h"
-#include "round/fedavg.h"
+#include "core/exact_sum.h"
 #include "round/round.h"
 #include "round/selection.h"
+#include "round/strategy.h"
 
 static rd_cohort_config everybody(uint64_t min_clients)
 {
@@ -278,7 +279,9 @@ Test(fedavg, weighted_mean_by_hand)
     rd_exact_vector_add(&sum, 0, (const float[]){1.0f, 0.0f, 8.0f}, 3, 1);
     rd_exact_vector_add(&sum, 0, (const float[]){-0.5f, 0.0f, -8.0f}, 3, 2);
     rd_exact_vector_add(&sum, 0, (const float[]){0.25f, 1.0f, 0.0f}, 3, 5);
-    double squares = rd_fedavg_apply(&sum, 8, 0, 3, w);
+    double mean[3];
+    rd_exact_vector_mean(&sum, 0, 3, 8, mean);
+    double squares = rd_server_add(mean, 3, w);
     cr_assert_eq(w[0], 10.15625f);
     cr_assert_eq(w[1], 0.625f);
     cr_assert_eq(w[2], -2.0f);

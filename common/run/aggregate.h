@@ -1,0 +1,78 @@
+/* aggregate.h: the updates of a round, on their way into the next model. Updates are taken in from any thread, in
+ * any order; what comes out does not depend on it.
+ *
+ * Sums are exact and shared by all threads: parameters are cut into stripes with a lock each, so two updates are
+ * folded in side by side, one a stripe behind the other. Strategies that must look at whole updates collect them
+ * first (round/strategy.h, rd_intake_kind).
+ *
+ * Memory, with n parameters that travel: 16 n bytes for the sum (32 n with scaffold) and 4 n for each vector that the
+ * server remembers; WHOLE: 4 n for each update that is being taken in; ROWS: no sum, but 4 n for each of the cohort. */
+#ifndef RONDO_RUN_AGGREGATE_H
+#define RONDO_RUN_AGGREGATE_H
+
+#include "config/config.h"
+#include "core/exact_sum.h"
+#include "model/model.h"
+#include "store/store.h"
+
+typedef struct rd_aggregate rd_aggregate;
+
+rd_status rd_aggregate_create(const rd_config *config, const rd_model *m, rd_aggregate **out,
+                              rd_error *err) RD_MUST_CHECK;
+void rd_aggregate_free(rd_aggregate *a);
+
+/* What an update holds: n, or 2 n with scaffold. */
+size_t rd_aggregate_update_size(const rd_aggregate *a);
+
+/* ---- from any thread ---- */
+
+/* An update that is being taken in. */
+typedef struct rd_intake {
+    rd_report report;
+    uint64_t round, key; /* that it was trained for; rd_client_key */
+    rd_contribution contribution;
+    float *row; /* (n) where it is collected; NULL: it goes straight into the sum */
+} rd_intake;
+
+/* Reserves the update's weight in the sum and takes its metrics in. model: the version that it was trained from.
+ * RD_ERR_RANGE, RD_ERR_DATA where the strategy cannot use it, the total weight would pass RD_EXACT_MAX_WEIGHT or a
+ * metric cannot be; then nothing has changed. */
+rd_status rd_aggregate_admit(rd_aggregate *a, uint64_t client_key, uint64_t round, uint64_t staleness,
+                             const rd_report *report, rd_intake *out, rd_error *err) RD_MUST_CHECK;
+/* The values of elements [first, first + count). Every element comes once. */
+void rd_aggregate_fold(rd_aggregate *a, rd_intake *in, size_t first, const float *values, size_t count);
+/* All of it has come. */
+void rd_aggregate_folded(rd_aggregate *a, rd_intake *in);
+
+/* ---- from one thread, while nothing is folded ---- */
+
+/* Where the averages go: parameter index[i] (NULL: i) for element i of the sum. */
+typedef struct rd_target {
+    float *parameters;
+    const uint32_t *index; /* (count) of a pruned model */
+    size_t count;          /* elements of the sum that are in use, with an index */
+    size_t known_clients;  /* scaffold's N */
+} rd_target;
+
+/* The server's step with what has come, from which the round's record is filled in (samples, clients' metrics,
+ * norm). apply false: the parameters stay. Leaves the sums empty. RD_ERR_RANGE: fewer updates than the strategy
+ * withstands. */
+rd_status rd_aggregate_finish(rd_aggregate *a, uint64_t round, bool apply, const rd_target *target,
+                              rd_round_record *record, rd_error *err) RD_MUST_CHECK;
+
+/* The server's own delta, which fltrust compares the others with; before any update of the round is admitted. */
+void rd_aggregate_set_root(rd_aggregate *a, const float *delta);
+
+/* What the server remembers between rounds, one vector after the other, and a plan of it for files; NULL: nothing. */
+const rd_model *rd_aggregate_memory_plan(const rd_aggregate *a);
+float *rd_aggregate_memory(rd_aggregate *a);
+/* (n) scaffold's c, which is part of the memory; NULL with other strategies. */
+const float *rd_aggregate_control(const rd_aggregate *a);
+
+/* ---- between processes that each took in a part of a round ---- */
+
+/* The sums as whole numbers that may be added element by element: 64-bit halves with carries are merged by
+ * rd_exact_vector_merge. */
+rd_exact_vector *rd_aggregate_sum(rd_aggregate *a);
+
+#endif

@@ -1,0 +1,20 @@
+/* root.h: the server's own training, on a few samples that it trusts (data.root; strategy fltrust, Cao et al. 2021). It
+ * is a client's round like any other, under the name "server". */
+#ifndef RONDO_RUN_ROOT_H
+#define RONDO_RUN_ROOT_H
+
+#include "config/config.h"
+
+typedef struct rd_root_training {
+    rd_dataset data;
+    rd_trainer *trainer;
+    float *delta; /* (all) its first elements, those that travel, after a run */
+} rd_root_training;
+
+rd_status rd_root_training_open(const rd_config *c, const rd_model *m, rd_root_training *out,
+                                rd_error *err) RD_MUST_CHECK;
+rd_status rd_root_training_run(rd_root_training *r, const rd_config *c, uint64_t round, const float *parameters,
+                               rd_error *err) RD_MUST_CHECK;
+void rd_root_training_free(rd_root_training *r);
+
+#endif
