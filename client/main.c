@@ -27,7 +27,7 @@ enum {
 
 typedef struct client_options {
     const char *aggregator, *ca, *cert, *key;
-    const char *data, *labels, *label_column, *separator;
+    const char *data, *labels, *label_column, *separator, *keep;
     bool no_header, regression, standardise, quiet;
     double retry_seconds;
 } client_options;
@@ -69,6 +69,10 @@ static rd_parse_result parse(int argc, char **argv, client_options *o, rd_error 
         {RD_OPTION_FLAG, "standardise", NULL,
          "csv: scale features to mean 0 and deviation 1 over this client's rows", &o->standardise, false, 0,
          0},
+        {RD_OPTION_TEXT, "keep", "FILE",
+         "what this client keeps between rounds (scaffold, ditto, local layers), for a client that is started again; "
+         "default: in memory",
+         &o->keep, false, 0, 0},
         {RD_OPTION_NUMBER, "retry-seconds", "S",
          "give up when the aggregator has not answered for so long; default 300", &o->retry_seconds, false, 0,
          1e7},
@@ -152,6 +156,7 @@ int main(int argc, char **argv)
         session.transport = (rd_transport_options){o.aggregator, o.ca, o.cert, o.key, signals, 0.0};
         session.retry_seconds = o.retry_seconds;
         session.quiet = o.quiet;
+        session.keep = o.keep;
         status = rd_session_run(&session, &err);
     }
     if (status != RD_OK)

@@ -18,6 +18,8 @@
 #include "core/signals.h"
 #include "data/dataset.h"
 #include "model/model.h"
+#include "model/twin.h"
+#include "train/keep.h"
 #include "train/local_round.h"
 
 #define POLL_SECONDS 30
@@ -39,7 +41,11 @@ typedef struct session {
     rd_model *model;
     rd_trainer *trainer;
     float *global;       /* (n) parameters of model version `version` */
-    float *delta;        /* (n) */
+    float *delta;        /* (rd_local_round_room) */
+    rd_model *twin;      /* scaffold: what travels is parameters and control variate; else NULL */
+    float *control;      /* (n that travel) scaffold's c of that version */
+    rd_keep *keep;       /* what the client keeps between rounds; NULL: nothing */
+    float *memory;       /* the same, of the round in progress */
     uint64_t version;    /* NO_VERSION: none is held */
     rd_packing *packing; /* of that version; NULL: it has not been pruned */
     bool has_frozen;     /* the frozen part has come */
@@ -198,6 +204,26 @@ static rd_status join(session *s, rd_error *err)
     return status;
 }
 
+/* What strategies need beside the parameters. */
+static rd_status plan_memory(session *s, bool scaffold, rd_error *err)
+{
+    size_t shared = rd_model_set_size(s->model, RD_TENSORS_SHARED),
+           floats = rd_client_memory(s->model, scaffold, &s->welcome.config.personalisation);
+    rd_status status = RD_OK;
+    if (scaffold) {
+        RD_TRY(rd_twin_plan(s->model, "control.", &s->twin, err));
+        s->control = malloc(2 * shared * sizeof *s->control);
+    }
+    if (floats > 0) {
+        RD_TRY(rd_keep_open(s->options->keep, 1, floats, SIZE_MAX, &s->keep, err));
+        s->memory = malloc(floats * sizeof *s->memory);
+    }
+    if ((scaffold && s->control == NULL) || (floats > 0 && s->memory == NULL))
+        status = rd_fail(err, RD_ERR_MEMORY, "no memory for %zu numbers to keep between rounds", floats);
+cleanup:
+    return status;
+}
+
 /* Plans the model that the aggregator described, and checks that the data fit it. */
 static rd_status plan(session *s, rd_error *err)
 {
@@ -211,10 +237,14 @@ static rd_status plan(session *s, rd_error *err)
     if (status != RD_OK)
         return status;
     size_t n = rd_model_parameter_count(s->model);
+    bool scaffold = c->strategy.kind == RD_SCAFFOLD;
     s->global = malloc(n * sizeof *s->global);
-    s->delta = malloc(n * sizeof *s->delta);
+    s->delta = malloc(rd_local_round_room(s->model, scaffold) * sizeof *s->delta);
     if (s->global == NULL || s->delta == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for two times %zu parameters", n);
+    status = plan_memory(s, scaffold, err);
+    if (status != RD_OK)
+        return status;
     say(s, "joined run %.12s as %s: %zu samples, %zu parameters", s->welcome.run_id, s->welcome.client,
         s->data.rows, n);
     return RD_OK;
@@ -290,9 +320,6 @@ static rd_status fetch_frozen(session *s, rd_error *err)
     return status;
 }
 
-/* Leaves model version `version` in s->global. *bytes is what came over the network: 0 where it was there
- * already. Where the aggregator does not keep it any more, because rounds went on without this client, that
- * is told and s->version stays NO_VERSION. */
 /* Asks for a pruned model, what is kept and where it belongs, and unpacks it. */
 static rd_status fetch_packed(session *s, const char *path, size_t kept, rd_response *response, rd_error *err)
 {
@@ -315,6 +342,21 @@ cleanup:
     return status;
 }
 
+/* Scaffold's control variate comes with the parameters. */
+static rd_status fetch_twin(session *s, const char *path, rd_response *response, rd_error *err)
+{
+    size_t n = rd_model_set_size(s->model, RD_TENSORS_SHARED);
+    rd_status status = fetch_tensors(s, path, s->twin, RD_TENSORS_SHARED, s->control, response, err);
+    if (status == RD_OK && response->status == 200) {
+        memcpy(s->global, s->control, n * sizeof *s->global);
+        memmove(s->control, s->control + n, n * sizeof *s->control);
+    }
+    return status;
+}
+
+/* Leaves model version `version` in s->global. *bytes is what came over the network: 0 where it was there
+ * already. Where the aggregator does not keep it any more, because rounds went on without this client, that
+ * is told and s->version stays NO_VERSION. */
 static rd_status fetch_model(session *s, uint64_t version, uint64_t kept, uint64_t *bytes, rd_error *err)
 {
     char path[64], reason[400];
@@ -328,8 +370,9 @@ static rd_status fetch_model(session *s, uint64_t version, uint64_t kept, uint64
     (void)snprintf(path, sizeof path, "/v1/model/%" PRIu64, version);
     rd_status status = fetch_frozen(s, err);
     if (status == RD_OK)
-        status = kept > 0 ? fetch_packed(s, path, (size_t)kept, &response, err)
-                          : fetch_tensors(s, path, s->model, RD_TENSORS_SHARED, s->global, &response, err);
+        status = kept > 0          ? fetch_packed(s, path, (size_t)kept, &response, err)
+                 : s->twin != NULL ? fetch_twin(s, path, &response, err)
+                                   : fetch_tensors(s, path, s->model, RD_TENSORS_SHARED, s->global, &response, err);
     if (status != RD_OK)
         return status;
     if (response.status == 404) {
@@ -353,7 +396,7 @@ static rd_status deliver(session *s, uint64_t round, const rd_report *report, bo
     rd_response response;
     int counted = 0;
     double started = clock_seconds();
-    const rd_model *sent = s->packing != NULL ? s->packing->update : s->model;
+    const rd_model *sent = s->packing != NULL ? s->packing->update : s->twin != NULL ? s->twin : s->model;
     if (s->packing != NULL)
         rd_packing_pack(s->packing, s->delta);
     rd_status status = rd_update_header(sent, round, report, &header, &header_size, err);
@@ -419,7 +462,15 @@ static rd_status train_and_deliver(session *s, const rd_task *task, bool *taken,
                           .round = task->round,
                           .client_key = rd_client_key(s->welcome.client),
                           .continual = &c->continual,
-                          .packing = s->packing};
+                          .packing = s->packing,
+                          .proximal = c->strategy.proximal,
+                          .control = s->twin != NULL ? s->control : NULL,
+                          .personalisation = &c->personalisation,
+                          .memory = s->memory};
+    if (s->keep != NULL)
+        status = rd_keep_read(s->keep, 0, task->round, s->memory, &work.is_new, err);
+    if (status != RD_OK)
+        return status;
     double started = clock_seconds();
     status = rd_local_round_run(s->trainer, &work, &s->data, rd_dataset_all_rows(&s->data), s->global,
                                 s->delta, &report, err);
@@ -437,7 +488,11 @@ static rd_status train_and_deliver(session *s, const rd_task *task, bool *taken,
     say(s,
         "round %" PRIu64 ": fetched %" PRIu64 " bytes; trained on %" PRIu64 " samples in %.3f s: %sloss %.4f",
         task->round, bytes, report.samples, report.seconds, before, report.running_loss);
-    return deliver(s, task->round, &report, taken, err);
+    status = deliver(s, task->round, &report, taken, err);
+    /* Only an update that counts moves what the client keeps. */
+    if (status == RD_OK && *taken && s->keep != NULL)
+        status = rd_keep_write(s->keep, 0, task->round, s->memory, err);
+    return status;
 }
 
 /* ---- the whole ---- */
@@ -512,6 +567,10 @@ cleanup:
     rd_transport_free(s.transport);
     rd_trainer_free(s.trainer);
     rd_packing_free(s.packing);
+    rd_keep_close(s.keep);
+    rd_model_free(s.twin);
+    free(s.control);
+    free(s.memory);
     free(s.global);
     free(s.delta);
     rd_model_free(s.model);

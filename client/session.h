@@ -11,6 +11,7 @@
 typedef struct rd_session_options {
     rd_transport_options transport;
     rd_source data;
+    const char *keep;     /* file for what the client keeps between rounds; NULL: it is kept in memory */
     double retry_seconds; /* give up after so long without an answer; 0: at the first failure */
     bool quiet;
 } rd_session_options;

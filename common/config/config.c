@@ -309,12 +309,14 @@ static rd_status read_top(rd_fields *f, const char *folder, rd_config *out)
     RD_TRY(read_continual(f, &out->continual));
     RD_TRY(read_pruning(f, &out->pruning));
     RD_TRY(rd_config_read_data(f, folder, out));
+    RD_TRY(rd_config_read_simulation(f, folder, &out->simulation));
     RD_TRY(rd_config_read_initial(f, folder, &out->initial));
     RD_TRY(rd_fields_finish(f));
     out->model = cJSON_Duplicate(model, true);
     out->shared = cJSON_Duplicate(f->object, true);
     cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "data");
     cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "initial");
+    cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "simulation");
     cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "$schema");
     if (out->model == NULL || out->shared == NULL)
         status = rd_fail(f->err, RD_ERR_MEMORY, "%s: no memory for the configuration", f->whose);

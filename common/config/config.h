@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "core/error.h"
+#include "config/simulation_section.h"
 #include "data/partition.h"
 #include "data/source.h"
 #include "model/packing.h"
@@ -62,6 +63,7 @@ typedef struct rd_config {
     rd_source root;                /* "data.root": fltrust's samples at the server */
     bool has_data;                 /* "data" is there: this is the server's run.json, not what clients are told */
     rd_strategy strategy;          /* "strategy"; fedavg */
+    rd_simulation_config simulation; /* "simulation"; for rondo-sim alone */
     rd_personalisation personalisation; /* "personalisation"; none */
     rd_initial_config initial;
     cJSON *model;  /* "model", owned by the config */

@@ -24,6 +24,11 @@ typedef enum rd_purpose {
     RD_PURPOSE_REPLAY = 10,   /* which rows of earlier tasks a client keeps */
     RD_PURPOSE_SEARCH = 11,   /* hyperparameters to try */
     RD_PURPOSE_PERSONAL = 12, /* order of a client's samples while it trains a model of its own */
+    RD_PURPOSE_DEVICE = 13,    /* a simulated client's device */
+    RD_PURPOSE_AVAILABLE = 14, /* when it can be selected */
+    RD_PURPOSE_ANSWER = 15,    /* whether it answers, and how much of its work it does */
+    RD_PURPOSE_ATTACK = 16,    /* who attacks, and with what */
+    RD_PURPOSE_SYNTHETIC = 17, /* data that are made up */
     RD_PURPOSE_SAMPLE = 9,    /* text sampled from a language model */
 } rd_purpose;
 

@@ -41,7 +41,8 @@ static int nameless(bool fits)
                 : open(folder != NULL ? folder : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 }
 
-rd_status rd_keep_open(const char *path, size_t clients, size_t floats, size_t memory_limit, rd_keep **out, rd_error *err)
+rd_status rd_keep_open(const char *path, size_t clients, size_t floats, size_t memory_limit, rd_keep **out,
+                       rd_error *err)
 {
     rd_status status = RD_OK;
     head h = {.floats = floats}, found;

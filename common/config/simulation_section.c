@@ -1,0 +1,123 @@
+/* simulation_section.c: see simulation_section.h. */
+#include "config/simulation_section.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
+
+const char *const rd_device_field_names[] = {[RD_DEVICE_SECONDS_PER_SAMPLE] = "seconds_per_sample",
+                                             [RD_DEVICE_DOWNLOAD] = "download_bytes_per_second",
+                                             [RD_DEVICE_UPLOAD] = "upload_bytes_per_second",
+                                             [RD_DEVICE_LATENCY] = "latency_seconds",
+                                             [RD_DEVICE_AVAILABILITY] = "availability",
+                                             [RD_DEVICE_DROPOUT] = "dropout"};
+
+static rd_status read_distribution(rd_fields *system, const char *key, rd_distribution *d)
+{
+    static const char *const kinds[] = {"constant", "uniform", "exponential", "lognormal", "pareto"};
+    static const char *const names[][2] = {
+        {"value", NULL}, {"from", "to"}, {"mean", NULL}, {"median", "sigma"}, {"minimum", "shape"}};
+    const cJSON *item = rd_fields_item(system, key, false);
+    char path[96];
+    int kind = 0;
+    if (item == NULL || system->status != RD_OK)
+        return system->status;
+    if (cJSON_IsNumber(item)) {
+        *d = (rd_distribution){RD_DISTRIBUTION_CONSTANT, 0, 0};
+        rd_fields_number(system, key, 0.0, 1e15, false, &d->a);
+        return system->status;
+    }
+    (void)snprintf(path, sizeof path, "simulation.system.%s", key);
+    rd_fields f = rd_fields_section(system, key, path);
+    rd_fields_require(&f, "distribution");
+    rd_fields_choice(&f, "distribution", kinds, COUNT_OF(kinds), &kind);
+    d->kind = (rd_distribution_kind)kind;
+    bool positive = d->kind == RD_DISTRIBUTION_LOGNORMAL || d->kind == RD_DISTRIBUTION_PARETO;
+    rd_fields_require(&f, names[kind][0]);
+    rd_fields_number(&f, names[kind][0], 0.0, 1e15, positive, &d->a);
+    if (names[kind][1] != NULL) {
+        rd_fields_require(&f, names[kind][1]);
+        rd_fields_number(&f, names[kind][1], 0.0, 1e15, d->kind == RD_DISTRIBUTION_PARETO, &d->b);
+    }
+    if (d->kind == RD_DISTRIBUTION_UNIFORM && f.status == RD_OK && f.missing == NULL && d->b < d->a)
+        rd_fields_fail(&f, "to", "no less than \"from\"");
+    return rd_fields_finish(&f);
+}
+
+static rd_status read_partial(rd_fields *system, rd_system_config *c)
+{
+    rd_fields f = rd_fields_section(system, "partial_work", "simulation.system.partial_work");
+    c->least_epochs = 1;
+    if (f.object == NULL)
+        return f.status;
+    rd_fields_require(&f, "fraction");
+    rd_fields_number(&f, "fraction", 0.0, 1.0, false, &c->partial_work);
+    rd_fields_count(&f, "least_epochs", 1, 1000000, &c->least_epochs);
+    rd_fields_bool(&f, "drop", &c->drop_partial);
+    return rd_fields_finish(&f);
+}
+
+static rd_status read_system(rd_fields *simulation, const char *folder, rd_system_config *c)
+{
+    rd_fields f = rd_fields_section(simulation, "system", "simulation.system");
+    char given[sizeof c->trace] = "";
+    rd_status status = RD_OK;
+    c->device[RD_DEVICE_AVAILABILITY].a = 1;
+    c->slot_seconds = 3600;
+    c->given = f.object != NULL;
+    for (size_t i = 0; i < RD_DEVICE_FIELDS && status == RD_OK; i++)
+        status = read_distribution(&f, rd_device_field_names[i], &c->device[i]);
+    if (status != RD_OK)
+        return status;
+    rd_fields_number(&f, "slot_seconds", 0.0, 1e9, true, &c->slot_seconds);
+    rd_fields_text(&f, "trace", given, sizeof given);
+    bool relative = folder != NULL && given[0] != '/' && given[0] != '\0';
+    if (snprintf(c->trace, sizeof c->trace, "%s%s%s", relative ? folder : "", relative ? "/" : "", given) >=
+        (int)sizeof c->trace)
+        rd_fields_fail(&f, "trace", "a shorter path");
+    status = read_partial(&f, c);
+    return status == RD_OK ? rd_fields_finish(&f) : status;
+}
+
+static rd_status read_attack(rd_fields *simulation, rd_attack_config *a)
+{
+    static const char *const kinds[] = {
+        "none", "sign_flip", "gaussian", "label_flip", "little_is_enough", "inner_product", "backdoor"};
+    rd_fields f = rd_fields_section(simulation, "attack", "simulation.attack");
+    int kind = RD_ATTACK_NONE;
+    *a = (rd_attack_config){.scale = 1, .deviation = 1, .epsilon = 0.5, .size = 3, .value = 1, .share = 0.5};
+    if (f.object == NULL)
+        return f.status;
+    rd_fields_require(&f, "type");
+    rd_fields_require(&f, "fraction");
+    rd_fields_choice(&f, "type", kinds, COUNT_OF(kinds), &kind);
+    a->kind = (rd_attack_kind)kind;
+    bool backdoor = kind == RD_ATTACK_BACKDOOR;
+    static const char *const backdoor_keys[] = {"target", "size", "value", "share"};
+    rd_fields_only(&f, "scale", kind == RD_ATTACK_SIGN_FLIP || backdoor, "with \"type\": \"sign_flip\" or \"backdoor\"");
+    rd_fields_only(&f, "deviation", kind == RD_ATTACK_GAUSSIAN, "with \"type\": \"gaussian\"");
+    rd_fields_only(&f, "z", kind == RD_ATTACK_LITTLE_IS_ENOUGH, "with \"type\": \"little_is_enough\"");
+    rd_fields_only(&f, "epsilon", kind == RD_ATTACK_INNER_PRODUCT, "with \"type\": \"inner_product\"");
+    for (size_t i = 0; i < COUNT_OF(backdoor_keys); i++)
+        rd_fields_only(&f, backdoor_keys[i], backdoor, "with \"type\": \"backdoor\"");
+    rd_fields_number(&f, "fraction", 0.0, 1.0, false, &a->fraction);
+    rd_fields_number(&f, "scale", 0.0, 1e6, true, &a->scale);
+    rd_fields_number(&f, "deviation", 0.0, 1e6, true, &a->deviation);
+    rd_fields_number(&f, "z", 0.0, 100.0, true, &a->z);
+    rd_fields_number(&f, "epsilon", 0.0, 1e6, true, &a->epsilon);
+    rd_fields_count(&f, "target", 0, 1000000, &a->target);
+    rd_fields_count(&f, "size", 1, 100000, &a->size);
+    rd_fields_number(&f, "value", -1e6, 1e6, false, &a->value);
+    rd_fields_number(&f, "share", 0.0, 1.0, true, &a->share);
+    return rd_fields_finish(&f);
+}
+
+rd_status rd_config_read_simulation(rd_fields *top, const char *folder, rd_simulation_config *c)
+{
+    rd_fields f = rd_fields_section(top, "simulation", "simulation");
+    rd_status status = read_system(&f, folder, &c->system);
+    if (status == RD_OK)
+        status = read_attack(&f, &c->attack);
+    return status == RD_OK ? rd_fields_finish(&f) : status;
+}
