@@ -2,6 +2,7 @@
  * for microseconds. Everything slow happens outside of it, on this thread or on the workers. */
 #include "driver.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -41,6 +42,7 @@ struct rd_driver {
     uint64_t version;               /* published model */
     rd_participation_record *parts; /* (part_count) the cohort of the current round */
     size_t part_count;
+    size_t part_capacity;
     uint32_t *part_of; /* (client_capacity) index into parts, or NO_PART */
     bool *told;        /* (client_capacity) knows that the run is finished */
     size_t client_capacity;
@@ -151,11 +153,33 @@ rd_status rd_driver_join(rd_driver *d, const char *name, const rd_join *join, rd
     return status;
 }
 
+/* With the lock held: the record of the client in the current round, new where rounds are asynchronous and it
+ * has none yet. NULL: no memory. */
+static rd_participation_record *part_of(rd_driver *d, size_t client)
+{
+    if (d->part_of[client] != NO_PART)
+        return &d->parts[d->part_of[client]];
+    if (d->part_count == d->part_capacity) {
+        size_t capacity = d->part_capacity == 0 ? 64 : 2 * d->part_capacity;
+        rd_participation_record *parts = realloc(d->parts, capacity * sizeof *parts);
+        if (parts == NULL)
+            return NULL;
+        d->parts = parts;
+        d->part_capacity = capacity;
+    }
+    rd_participation_record *part = &d->parts[d->part_count];
+    *part = (rd_participation_record){.round = rd_rounds_current(d->rounds)};
+    (void)snprintf(part->client, sizeof part->client, "%s", rd_rounds_client_name(d->rounds, client));
+    d->part_of[client] = (uint32_t)d->part_count++;
+    return part;
+}
+
 void rd_driver_leave(rd_driver *d, size_t client)
 {
     pthread_mutex_lock(&d->lock);
-    if (rd_rounds_has_task(d->rounds, client))
-        (void)snprintf(d->parts[d->part_of[client]].reason, sizeof d->parts->reason, "left");
+    rd_participation_record *part = rd_rounds_has_task(d->rounds, client) ? part_of(d, client) : NULL;
+    if (part != NULL)
+        (void)snprintf(part->reason, sizeof part->reason, "left");
     rd_rounds_leave(d->rounds, client);
     d->told[client] = true; /* nobody to wait for */
     pthread_mutex_unlock(&d->lock);
@@ -174,7 +198,7 @@ bool rd_driver_task(rd_driver *d, size_t client, rd_task *task)
         d->told[client] = true;
     } else if (rd_rounds_has_task(d->rounds, client)) {
         const rd_packing *packing = rd_run_packing(d->run);
-        *task = (rd_task){RD_TASK_TRAIN, rd_rounds_current(d->rounds), d->version,
+        *task = (rd_task){RD_TASK_TRAIN, rd_rounds_take_task(d->rounds, client), d->version,
                           packing != NULL ? packing->kept : 0};
     } else {
         something = false;
@@ -200,10 +224,14 @@ rd_status rd_driver_deliver(rd_driver *d, size_t client, uint64_t round, const r
     pthread_mutex_lock(&d->lock);
     *verdict = rd_rounds_may_deliver(d->rounds, client, round);
     if (*verdict == RD_VERDICT_ACCEPT)
-        status = rd_run_admit(d->run, rd_rounds_client_key(d->rounds, client), round, 0, report, intake, err);
-    if (*verdict == RD_VERDICT_ACCEPT && status == RD_OK) {
+        status = rd_run_admit(d->run, rd_rounds_client_key(d->rounds, client), round,
+                              rd_rounds_staleness(d->rounds, client), report, intake, err);
+    rd_participation_record *part =
+        *verdict == RD_VERDICT_ACCEPT && status == RD_OK ? part_of(d, client) : NULL;
+    if (*verdict == RD_VERDICT_ACCEPT && status == RD_OK && part == NULL)
+        status = rd_fail(err, RD_ERR_MEMORY, "no memory for the record of another client");
+    if (part != NULL) {
         (void)rd_rounds_deliver(d->rounds, client, round); /* ACCEPT again: the lock is held */
-        rd_participation_record *part = &d->parts[d->part_of[client]];
         part->report = *report;
         part->bytes_in = bytes;
         part->seconds = 1e-9 * (double)(uv_hrtime() - d->opened_at);
@@ -224,8 +252,11 @@ void rd_driver_folded(rd_driver *d, size_t client)
 void rd_driver_refused(rd_driver *d, size_t client, uint64_t round, const char *reason)
 {
     pthread_mutex_lock(&d->lock);
-    if (rd_rounds_current(d->rounds) == round && d->part_of[client] != NO_PART)
-        (void)snprintf(d->parts[d->part_of[client]].reason, sizeof d->parts->reason, "%.150s", reason);
+    bool asked = rd_rounds_has_task(d->rounds, client) &&
+                 (rd_rounds_current(d->rounds) == round || rd_run_config(d->run)->cohort.buffer_size > 0);
+    rd_participation_record *part = asked ? part_of(d, client) : NULL;
+    if (part != NULL)
+        (void)snprintf(part->reason, sizeof part->reason, "%.150s", reason);
     rd_rounds_fail(d->rounds, client, round);
     pthread_mutex_unlock(&d->lock);
     uv_async_send(&d->poke);
@@ -260,21 +291,13 @@ static void on_deadline(uv_timer_t *timer)
 /* With the lock held: between the core's decision and this no update may come in. */
 static rd_status open_round(rd_driver *d, const rd_action *action, rd_error *err)
 {
-    rd_participation_record *parts = realloc(d->parts, action->cohort_size * sizeof *parts);
-    if (parts == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients", action->cohort_size);
     for (size_t i = 0; i < d->client_capacity; i++)
         d->part_of[i] = NO_PART;
-    memset(parts, 0, action->cohort_size * sizeof *parts);
-    for (size_t i = 0; i < action->cohort_size; i++) {
-        size_t client = action->cohort[i];
-        parts[i].round = action->round;
-        (void)snprintf(parts[i].client, sizeof parts[i].client, "%s",
-                       rd_rounds_client_name(d->rounds, client));
-        d->part_of[client] = (uint32_t)i;
-    }
-    d->parts = parts;
-    d->part_count = action->cohort_size;
+    d->part_count = 0;
+    for (size_t i = 0; i < action->cohort_size; i++)
+        if (part_of(d, action->cohort[i]) == NULL)
+            return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients",
+                           action->cohort_size);
     d->opened_at = uv_hrtime();
     d->callbacks.traffic(d->callbacks.user, &d->bytes_in_before, &d->bytes_out_before);
     return RD_OK;
@@ -293,13 +316,21 @@ static rd_status collect_record(rd_driver *d, const rd_action *action, rd_error 
     rd_round_record *record = &d->record;
     uint64_t bytes_in, bytes_out;
     memset(record, 0, sizeof *record);
-    rd_participation_record *parts = realloc(d->record_parts, d->part_count * sizeof *parts);
+    record->clock = record->attack_success = NAN;
+    size_t count = action->cohort_size;
+    rd_participation_record *parts = realloc(d->record_parts, (count + 1) * sizeof *parts);
     if (parts == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients", d->part_count);
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients", count);
+    d->record_parts = parts;
     d->callbacks.traffic(d->callbacks.user, &bytes_in, &bytes_out);
     pthread_mutex_lock(&d->lock);
-    memcpy(parts, d->parts, d->part_count * sizeof *parts);
-    for (size_t i = 0; i < d->part_count; i++) {
+    for (size_t i = 0; i < count; i++) {
+        const rd_participation_record *part = part_of(d, action->cohort[i]);
+        if (part == NULL) {
+            pthread_mutex_unlock(&d->lock);
+            return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients", count);
+        }
+        parts[i] = *part;
         parts[i].status = rd_rounds_participation(d->rounds, action->cohort[i]);
         record->counted += parts[i].status == RD_PART_COUNTED;
         record->late += parts[i].status == RD_PART_LATE;
@@ -308,9 +339,8 @@ static rd_status collect_record(rd_driver *d, const rd_action *action, rd_error 
     record->bytes_in = bytes_in - d->bytes_in_before;
     record->bytes_out = bytes_out - d->bytes_out_before;
     pthread_mutex_unlock(&d->lock);
-    record->selected = d->part_count;
-    d->record_parts = parts;
-    d->record_part_count = d->part_count;
+    record->selected = count;
+    d->record_part_count = count;
     return RD_OK;
 }
 
@@ -473,6 +503,8 @@ static rd_status step(rd_driver *d, bool *more, rd_error *err)
         status = open_round(d, &action, err);
     pthread_mutex_unlock(&d->lock);
     *more = action.kind != RD_ACTION_NONE;
+    if (status == RD_OK && action.kind == RD_ACTION_ASK)
+        d->callbacks.wake(d->callbacks.user);
     if (status == RD_OK && action.kind == RD_ACTION_OPEN) {
         publish_round(d); /* before the round before is committed: see driver.h */
         return RD_OK;

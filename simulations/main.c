@@ -1,27 +1,32 @@
 /* rondo-sim: many clients in one process, with the aggregator's own round core and the client's own training.
  *
  *   main.c       the command line: simulate (default), partition, or search
- *   simulator.c  the loop that drives the round core
+ *   simulator.c  the loop that drives the round core, with work.c, late.c (sim.h) and a system_model.c,
+ * attack.c ranks.c      one run in several processes; seeds.c one run after another; bench.c how fast
  *   search.c     hyperparameters: search_space.c what to try, search_ask.c and search_gp.c where next,
  *                search_trial.c one trial, search_record.c what came of it
  *   progress.c   the bar */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "bench.h"
 #include "config/config.h"
 #include "core/file.h"
 #include "core/options.h"
 #include "data/source.h"
+#include "ranks.h"
 #include "run/parallel.h"
 #include "search.h"
+#include "seeds.h"
 #include "simulator.h"
 
 enum { EXIT_INTERRUPTED = 3 };
 
 typedef struct sim_options {
     const char *config, *out, *space, *method;
-    uint64_t clients, threads, parallel, trials;
-    bool quiet, partition, search;
+    uint64_t clients, threads, parallel, trials, seeds, client_memory;
+    bool quiet, profile, partition, search, bench;
 } sim_options;
 
 static const char footer[] =
@@ -55,16 +60,25 @@ static rd_parse_result parse(int argc, char **argv, sim_options *o, rd_error *er
          &o->trials, false, 1, 100000},
         {RD_OPTION_COUNT, "parallel", "P", "search: trials at a time, each with --threads; default 1",
          &o->parallel, false, 1, 256},
+        {RD_OPTION_COUNT, "seeds", "S",
+         "run with seed, seed + 1, ..., seed + S - 1, each in DIR/seed-N, and compare", &o->seeds, false, 1,
+         1000},
+        {RD_OPTION_COUNT, "client-memory", "MB",
+         "without --out: what clients keep between rounds may take so much memory, and goes to a file "
+         "beyond; default 1024",
+         &o->client_memory, false, 0, 1000000000},
+        {RD_OPTION_FLAG, "profile", NULL, "say at the end where the time went", &o->profile, false, 0, 0},
         {RD_OPTION_FLAG, "quiet", NULL, "print nothing but errors", &o->quiet, false, 0, 0},
         {RD_OPTION_END, NULL, NULL, NULL, NULL, false, 0, 0},
     };
-    const rd_command command = {"rondo-sim",
-                                "[partition|search] --config FILE --clients N [--threads T] [--out DIR]",
-                                "Simulates federated learning with many clients on this host. With the word "
-                                "'partition', writes each client's private data to a file of its own "
-                                "instead; with the word 'search', looks for the best "
-                                "values of keys in run.json.",
-                                options, footer};
+    const rd_command command = {
+        "rondo-sim", "[partition|search|bench] --config FILE --clients N [--threads T] [--out DIR]",
+        "Simulates federated learning with many clients on this host. With the word "
+        "'partition', writes each client's private data to a file of its own "
+        "instead; with the word 'search', looks for the best "
+        "values of keys in run.json; with the word 'bench', measures how fast this "
+        "machine is at it.",
+        options, footer};
     const char *operands[1];
     size_t operand_count = 0;
     rd_parse_result result = rd_options_parse(&command, argc, argv, operands, 1, &operand_count, err);
@@ -72,9 +86,14 @@ static rd_parse_result parse(int argc, char **argv, sim_options *o, rd_error *er
         return result;
     o->partition = operand_count == 1 && strcmp(operands[0], "partition") == 0;
     o->search = operand_count == 1 && strcmp(operands[0], "search") == 0;
-    if (operand_count == 1 && !o->partition && !o->search)
-        (void)rd_fail(err, RD_ERR_USAGE, "unknown command '%s'; there are 'partition' and 'search'",
+    o->bench = operand_count == 1 && strcmp(operands[0], "bench") == 0;
+    if (operand_count == 1 && !o->partition && !o->search && !o->bench)
+        (void)rd_fail(err, RD_ERR_USAGE, "unknown command '%s'; there are 'partition', 'search' and 'bench'",
                       operands[0]);
+    else if (o->seeds > 0 && (operand_count > 0 || o->out == NULL))
+        (void)rd_fail(err, RD_ERR_USAGE, "%s",
+                      operand_count > 0 ? "--seeds is for simulations"
+                                        : "--out DIR is missing: --seeds needs it");
     else if (o->search && (o->space == NULL || o->out == NULL))
         (void)rd_fail(err, RD_ERR_USAGE, "--%s is missing: search needs it",
                       o->space == NULL ? "space FILE" : "out DIR");
@@ -97,11 +116,15 @@ static rd_status write_partition(const rd_config *config, const sim_options *o, 
     rd_status status = RD_OK;
     rd_dataset data = {0};
     rd_partition partition = {0};
+    uint32_t *buffer = NULL;
     RD_TRY(rd_sim_deal(config, (size_t)o->clients, &data, &partition, err));
     RD_TRY(rd_make_directory(o->out, err));
+    buffer = malloc((rd_partition_most_rows(&partition) + 1) * sizeof *buffer);
+    if (buffer == NULL)
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the rows of a client"));
     for (size_t i = 0; i < partition.clients; i++) {
         char name[RD_SIM_CLIENT_NAME_MAX], path[RD_SOURCE_PATH_MAX];
-        rd_rows rows = rd_partition_rows(&partition, i);
+        rd_rows rows = rd_partition_rows(&partition, i, buffer);
         rd_sim_client_name(i, name);
         (void)snprintf(path, sizeof path, "%s/%s.safetensors", o->out, name);
         RD_TRY(rd_dataset_file_save(&data, rows, path, err));
@@ -109,8 +132,28 @@ static rd_status write_partition(const rd_config *config, const sim_options *o, 
             printf("%s: %zu samples\n", path, rows.count);
     }
 cleanup:
+    free(buffer);
     rd_partition_free(&partition);
     rd_dataset_free(&data);
+    return status;
+}
+
+static rd_status simulate(rd_config *config, const sim_options *o, bool *interrupted, rd_error *err)
+{
+    rd_sim_profile profile;
+    rd_sim_options options = {.clients = (size_t)o->clients,
+                              .threads = (unsigned)o->threads,
+                              .directory = o->out,
+                              .quiet = o->quiet,
+                              .keep_limit = (size_t)o->client_memory << 20,
+                              .profile = o->profile ? &profile : NULL};
+    if (o->bench)
+        return rd_bench(config, &options, err);
+    if (o->seeds > 0)
+        return rd_seeds(config, &options, o->seeds, interrupted, err);
+    rd_status status = rd_simulate(config, &options, interrupted, err);
+    if (status == RD_OK && o->profile && rd_rank() == 0)
+        rd_sim_profile_print(&profile);
     return status;
 }
 
@@ -138,12 +181,7 @@ static rd_status run(const sim_options *o, bool *interrupted, rd_error *err)
                                                 .quiet = o->quiet},
                            interrupted, err);
     else
-        status = rd_simulate(&config,
-                             &(rd_sim_options){.clients = (size_t)o->clients,
-                                               .threads = (unsigned)o->threads,
-                                               .directory = o->out,
-                                               .quiet = o->quiet},
-                             interrupted, err);
+        status = simulate(&config, o, interrupted, err);
     rd_config_free(&config);
     return status;
 }
@@ -152,14 +190,18 @@ int main(int argc, char **argv)
 {
     rd_error err = {0};
     bool interrupted = false;
-    sim_options options = {.threads = rd_processor_count(), .parallel = 1};
+    sim_options options = {.threads = rd_processor_count(), .parallel = 1, .client_memory = 1024};
+    rd_ranks_open(&argc, &argv);
     rd_parse_result parsed = parse(argc, argv, &options, &err);
-    if (parsed == RD_PARSE_EXIT)
+    if (parsed == RD_PARSE_EXIT) {
+        rd_ranks_close(false);
         return 0;
-    rd_status status = parsed == RD_PARSE_RUN ? run(&options, &interrupted, &err) : RD_ERR_USAGE;
-    if (status != RD_OK) {
-        fprintf(stderr, "rondo-sim: %s\n", err.message);
-        return status == RD_ERR_USAGE ? 2 : 1;
     }
+    rd_status status = parsed == RD_PARSE_RUN ? run(&options, &interrupted, &err) : RD_ERR_USAGE;
+    if (status != RD_OK)
+        fprintf(stderr, "rondo-sim: %s\n", err.message);
+    rd_ranks_close(status != RD_OK);
+    if (status != RD_OK)
+        return status == RD_ERR_USAGE ? 2 : 1;
     return interrupted ? EXIT_INTERRUPTED : 0;
 }

@@ -242,7 +242,7 @@ static bool look(const rd_round_record *r, void *user)
                                                            : &r->test;
     if (m->samples > 0)
         l->outcome.objective = l->wanted == SEARCH_TEST_ACCURACY ? -m->accuracy : m->loss;
-    if (r->counted == 0)
+    if (r->counted == 0 && r->failed > 0) /* everybody's training diverges */
         l->outcome.objective = NAN;
     l->outcome.rounds = r->round;
     return true;

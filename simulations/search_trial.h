@@ -46,7 +46,7 @@ typedef struct search_outcome {
 } search_outcome;
 
 /* Of a trial whose process has ended, from its state directory. It failed where the objective was not
- * measured, is not finite, or no client could be counted in the last round. */
+ * measured, is not finite, or everybody failed in the last round. */
 search_outcome search_trial_outcome(const search_job *j, size_t trial);
 
 #endif

@@ -1,44 +1,20 @@
-/* simulator.c: see simulator.h. The loop asks the round core what comes next. To open a round, threads take
- * clients from the cohort one by one: train, hand the delta to the run's exact sum, take the next. Nothing is
- * kept per client but its row numbers, and nothing is allocated after the first round. */
+/* simulator.c: see simulator.h and sim.h. The loop asks the round core what comes next. When a round opens,
+ * it is known at once when each update will arrive, on the simulated clock; so only those are trained that
+ * the round will wait for. Nothing is kept per client but a few dozen bytes in the core's roster. */
 #include "simulator.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "core/random.h"
 #include "core/signals.h"
 #include "data/source.h"
-#include "progress.h"
-#include "round/round.h"
-#include "run/parallel.h"
-#include "run/run.h"
-#include "train/local_round.h"
-
-typedef struct simulator {
-    const rd_config *config;
-    const rd_sim_options *options;
-    rd_dataset data;
-    rd_partition partition;
-    rd_run *run;
-    rd_rounds *rounds;
-    rd_trainer **trainers; /* (threads) */
-    float **deltas;        /* (threads) of the model's size */
-    rd_progress progress;
-    int signals;
-
-    /* The round that is open. */
-    const rd_action *action;
-    rd_participation_record *parts; /* (cohort_size) */
-    double opened_at;
-    atomic_size_t next, done; /* members of the cohort taken, finished */
-    pthread_mutex_t lock;     /* guards rounds and failure */
-    rd_status failure;
-    rd_error *err;
-} simulator;
+#include "ranks.h"
+#include "round/selection.h"
+#include "sim.h"
 
 void rd_sim_client_name(size_t i, char name[RD_SIM_CLIENT_NAME_MAX])
 {
@@ -63,139 +39,165 @@ rd_status rd_sim_deal(const rd_config *config, size_t clients, rd_dataset *data,
 
 /* ---- a round ---- */
 
-/* What one client does, from the global model to the sum. */
-static rd_status serve_client(simulator *s, unsigned thread, size_t member, rd_error *err)
+static int by_arrival(const void *a, const void *b)
 {
-    size_t client = s->action->cohort[member];
-    uint64_t round = s->action->round;
-    rd_participation_record *part = &s->parts[member];
-    double started = rd_progress_clock();
-    rd_local_task task = {.training = &s->config->training,
-                          .evaluation = &s->config->client_evaluation,
-                          .seed = s->config->seed,
-                          .round = round,
-                          .client_key = rd_rounds_client_key(s->rounds, client),
-                          .continual = &s->config->continual,
-                          .packing = rd_run_packing(s->run),
-                          .proximal = s->config->strategy.proximal,
-                          .control = rd_run_control(s->run),
-                          .personalisation = &s->config->personalisation};
-    rd_intake intake;
-    rd_status status =
-        rd_local_round_run(s->trainers[thread], &task, &s->data, rd_partition_rows(&s->partition, client),
-                           rd_run_parameters(s->run), s->deltas[thread], &part->report, err);
-    part->report.seconds = rd_progress_clock() - started;
-    if (status == RD_OK)
-        status = rd_run_admit(s->run, task.client_key, round, 0, &part->report, &intake, err);
-    if (status == RD_ERR_RANGE ||
-        status == RD_ERR_DATA) { /* this client's own trouble: the round goes on without it */
-        (void)snprintf(part->reason, sizeof part->reason, "%.150s", err->message);
-        memset(&part->report, 0, sizeof part->report);
-        pthread_mutex_lock(&s->lock);
-        rd_rounds_fail(s->rounds, client, round);
-        pthread_mutex_unlock(&s->lock);
-        return RD_OK;
+    const job *x = a, *y = b;
+    if (x->answers != y->answers)
+        return x->answers ? -1 : 1;
+    if (x->answers && x->arrival != y->arrival)
+        return x->arrival < y->arrival ? -1 : 1;
+    return x->client < y->client ? -1 : x->client > y->client;
+}
+
+static rd_status make_jobs(simulator *s, const rd_action *action, rd_error *err)
+{
+    if (action->cohort_size > s->job_capacity) {
+        job *jobs = realloc(s->jobs, action->cohort_size * sizeof *jobs);
+        if (jobs == NULL)
+            return rd_fail(err, RD_ERR_MEMORY, "no memory for the work of %zu clients", action->cohort_size);
+        s->jobs = jobs;
+        s->job_capacity = action->cohort_size;
     }
-    if (status != RD_OK)
-        return status;
-    pthread_mutex_lock(&s->lock);
-    (void)rd_rounds_deliver(s->rounds, client, round);
-    pthread_mutex_unlock(&s->lock);
-    if (task.packing != NULL)
-        rd_packing_pack(task.packing, s->deltas[thread]);
-    rd_run_fold(s->run, &intake, 0, s->deltas[thread], rd_run_update_size(s->run));
-    rd_run_folded(s->run, &intake);
-    part->seconds = rd_progress_clock() - s->opened_at;
-    pthread_mutex_lock(&s->lock);
-    rd_rounds_folded(s->rounds, client);
-    pthread_mutex_unlock(&s->lock);
+    s->job_count = action->cohort_size;
+    for (size_t i = 0; i < s->job_count; i++) {
+        job *j = &s->jobs[i];
+        *j = (job){.client = action->cohort[i], .round = action->round, .global = rd_run_parameters(s->run)};
+        j->part.round = action->round;
+        j->attacks = rd_attack_is_attacker(&s->config->simulation.attack, s->config->seed, j->client,
+                                           s->partition.clients);
+        (void)snprintf(j->part.client, sizeof j->part.client, "%s",
+                       rd_rounds_client_name(s->rounds, j->client));
+        sim_time(s, j);
+    }
+    /* Without simulated time the cohort is served in the order of the core: of more than are wanted, its
+     * first. */
+    if (s->system != NULL)
+        qsort(s->jobs, s->job_count, sizeof *s->jobs, by_arrival);
     return RD_OK;
 }
 
-static void show_progress(simulator *s)
+/* Serves the cohort until the core closes the round. */
+static rd_status open_round(simulator *s, const rd_action *action, rd_action *closing, rd_error *err)
 {
-    char label[64];
-    double rounds = (double)s->config->rounds;
-    double in_round = (double)atomic_load(&s->done) / (double)s->action->cohort_size;
-    (void)snprintf(label, sizeof label, "round %llu/%llu", (unsigned long long)s->action->round,
-                   (unsigned long long)s->config->rounds);
-    rd_progress_update(&s->progress, ((double)s->action->round - 1.0 + in_round) / rounds, label);
-}
-
-static void serve_some(void *user, unsigned thread)
-{
-    simulator *s = user;
-    rd_error err;
-    for (;;) {
-        size_t member = atomic_fetch_add(&s->next, 1);
-        if (member >= s->action->cohort_size)
-            return;
-        rd_status status = serve_client(s, thread, member, &err);
-        if (status != RD_OK) {
-            pthread_mutex_lock(&s->lock);
-            if (s->failure == RD_OK) {
-                s->failure = status;
-                *s->err = err;
-            }
-            pthread_mutex_unlock(&s->lock);
-            atomic_store(&s->next, s->action->cohort_size);
-            return;
-        }
-        atomic_fetch_add(&s->done, 1);
-        if (thread == 0)
-            show_progress(s);
-    }
-}
-
-static rd_status open_round(simulator *s, const rd_action *action, rd_error *err)
-{
-    rd_participation_record *parts = realloc(s->parts, action->cohort_size * sizeof *parts);
-    if (parts == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients", action->cohort_size);
-    s->parts = parts;
-    memset(parts, 0, action->cohort_size * sizeof *parts);
-    for (size_t i = 0; i < action->cohort_size; i++) {
-        parts[i].round = action->round;
-        (void)snprintf(parts[i].client, sizeof parts[i].client, "%s",
-                       rd_rounds_client_name(s->rounds, action->cohort[i]));
-    }
-    s->action = action;
+    double deadline = s->clock + s->config->cohort.deadline_seconds;
+    size_t next = 0;
+    rd_status status = RD_OK;
     s->opened_at = rd_progress_clock();
-    s->err = err;
-    atomic_store(&s->next, 0);
-    atomic_store(&s->done, 0);
-    rd_parallel(s->options->threads, serve_some, s);
-    return s->failure;
+    s->opened_clock = s->clock;
+    RD_TRY(make_jobs(s, action, err));
+    job **wave = malloc(s->job_count * sizeof *wave);
+    if (wave == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the work of %zu clients", s->job_count);
+    while (status == RD_OK && (*closing = rd_rounds_next(s->rounds)).kind == RD_ACTION_NONE) {
+        size_t count = 0, missing = rd_rounds_missing(s->rounds);
+        for (; next < s->job_count && count < missing; next++) {
+            if (!s->jobs[next].answers || (s->system != NULL && s->jobs[next].arrival > deadline))
+                break; /* they come last */
+            wave[count++] = &s->jobs[next];
+        }
+        if (count == 0) {
+            s->clock = deadline;
+            rd_rounds_deadline(s->rounds, action->round);
+            continue;
+        }
+        status = sim_work(s, wave, count, true, err);
+        for (size_t i = 0; i < count && status == RD_OK; i++) {
+            sim_tell(s, wave[i]);
+            s->clock = s->system != NULL ? wave[i]->arrival : s->clock;
+        }
+    }
+    free(wave);
+cleanup:
+    return status;
+}
+
+static void print_round(simulator *s, const rd_round_record *record, const rd_participation_record *parts,
+                        size_t count)
+{
+    char line[640];
+    if (s->options->quiet)
+        return;
+    rd_round_record_line(record, s->config->rounds, line, sizeof line);
+    rd_progress_clear(&s->progress);
+    printf("%s\n", line);
+    for (size_t i = 0, named = 0; i < count && named < 3; i++)
+        if (parts[i].reason[0] != '\0' && ++named)
+            printf("  %s failed: %s\n", parts[i].client, parts[i].reason);
+    fflush(stdout);
+}
+
+/* How many samples with a trigger the model takes for the attackers' class. */
+static rd_status measure_backdoor(simulator *s, double *out, rd_error *err)
+{
+    rd_evaluation sums = {0};
+    *out = NAN;
+    if (s->stamped.rows == 0)
+        return RD_OK;
+    rd_status status = rd_evaluate(s->workers[0].trainer, rd_run_parameters(s->run), &s->stamped,
+                                   rd_dataset_all_rows(&s->stamped), 0, s->stamped.rows, &sums, err);
+    *out = (double)sums.correct / (double)s->stamped.rows;
+    return status;
+}
+
+rd_status sim_close(simulator *s, const rd_action *action, const rd_participation_record *parts,
+                    rd_error *err)
+{
+    rd_status status = RD_OK;
+    double started = rd_progress_clock();
+    rd_round_record record = {.selected = action->cohort_size, .clock = s->system != NULL ? s->clock : NAN};
+    for (size_t i = 0; i < action->cohort_size; i++) {
+        record.counted += parts[i].status == RD_PART_COUNTED;
+        record.late += parts[i].status == RD_PART_LATE;
+        record.failed += parts[i].status == RD_PART_FAILED;
+    }
+    RD_TRY(sim_unite(s, err));
+    RD_TRY(rd_run_average(s->run, action->round, action->aggregate, s->partition.clients, &record, err));
+    if (action->aggregate)
+        RD_TRY(rd_run_save_model(s->run, action->round, err));
+    s->averaging += rd_progress_clock() - started;
+    record.seconds = rd_progress_clock() - s->opened_at;
+    bool over = false;
+    if (rd_rank() == 0) {
+        started = rd_progress_clock();
+        RD_TRY(measure_backdoor(s, &record.attack_success, err));
+        RD_TRY(rd_run_commit(s->run, &record, parts, action->cohort_size, err));
+        over = rd_run_is_over(s->run);
+        s->committing += rd_progress_clock() - started;
+    } else {
+        rd_run_follow(s->run, &record);
+    }
+    rd_ranks_share(&over, sizeof over, 0);
+    rd_rounds_committed(s->rounds, action->round, over);
+    print_round(s, &record, parts, action->cohort_size);
+cleanup:
+    return status;
+}
+
+/* Whether a client that did not answer is there again is a question to the system model, not to the last
+ * round. */
+static void come_and_go(simulator *s)
+{
+    for (size_t i = 0; i < s->partition.clients; i++)
+        rd_rounds_set_available(
+            s->rounds, i,
+            s->system == NULL ||
+                rd_system_available(s->system, rd_rounds_client_key(s->rounds, i), s->clock));
 }
 
 static rd_status close_round(simulator *s, const rd_action *action, rd_error *err)
 {
-    rd_round_record record = {.selected = action->cohort_size};
-    for (size_t i = 0; i < action->cohort_size; i++) {
-        s->parts[i].status = rd_rounds_participation(s->rounds, action->cohort[i]);
-        record.counted += s->parts[i].status == RD_PART_COUNTED;
-        record.failed += s->parts[i].status == RD_PART_FAILED;
+    rd_participation_record *parts = malloc((s->job_count + 1) * sizeof *parts);
+    if (parts == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients", s->job_count);
+    for (size_t i = 0; i < s->job_count; i++) {
+        parts[i] = s->jobs[i].part;
+        parts[i].status = rd_rounds_participation(s->rounds, s->jobs[i].client);
     }
-    rd_status status = rd_run_average(s->run, action->round, action->aggregate, s->partition.clients, &record, err);
-    if (status == RD_OK && action->aggregate)
-        status = rd_run_save_model(s->run, action->round, err);
-    record.seconds = rd_progress_clock() - s->opened_at;
-    if (status == RD_OK)
-        status = rd_run_commit(s->run, &record, s->parts, action->cohort_size, err);
-    if (status != RD_OK)
-        return status;
-    rd_rounds_committed(s->rounds, action->round, rd_run_is_over(s->run));
-    if (!s->options->quiet) {
-        char line[512];
-        rd_round_record_line(&record, s->config->rounds, line, sizeof line);
-        rd_progress_clear(&s->progress);
-        printf("%s\n", line);
-        fflush(stdout);
-        for (size_t i = 0, named = 0; i < action->cohort_size && named < 3; i++)
-            if (s->parts[i].reason[0] != '\0' && ++named)
-                printf("  %s failed: %s\n", s->parts[i].client, s->parts[i].reason);
-    }
-    return RD_OK;
+    rd_status status = sim_close(s, action, parts, err);
+    free(parts);
+    if (s->system != NULL)
+        come_and_go(s);
+    return status;
 }
 
 /* ---- the whole ---- */
@@ -215,95 +217,178 @@ static rd_status finish(simulator *s, rd_error *err)
     return rd_run_store(s->run) == NULL ? RD_OK : rd_store_finish(rd_run_store(s->run), err);
 }
 
+/* Time passes until enough clients are there. */
+static rd_status wait_for_clients(simulator *s, rd_error *err)
+{
+    enum { MOST_SLOTS = 100000 };
+    if (s->system == NULL)
+        return rd_fail(err, RD_ERR_CONFIG, "cohort.min_clients is %llu, but only %zu clients are simulated",
+                       (unsigned long long)s->config->cohort.min_clients, s->partition.clients);
+    s->clock = (floor(s->clock / s->config->simulation.system.slot_seconds) + 1) *
+               s->config->simulation.system.slot_seconds;
+    come_and_go(s);
+    if (s->clock > s->config->simulation.system.slot_seconds * MOST_SLOTS)
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "cohort.min_clients: %llu clients have not been available at a time in %d slots",
+                       (unsigned long long)s->config->cohort.min_clients, MOST_SLOTS);
+    return RD_OK;
+}
+
+static bool told_to_stop(simulator *s)
+{
+    bool stop = rd_rank() == 0 && rd_signals_arrived(s->signals, 0);
+    rd_ranks_share(&stop, sizeof stop, 0);
+    return stop;
+}
+
 static rd_status loop(simulator *s, bool *interrupted, rd_error *err)
 {
     rd_status status = RD_OK;
-    while (status == RD_OK) {
+    for (rd_action closing; status == RD_OK;) {
         rd_action action = rd_rounds_next(s->rounds);
-        if (action.kind == RD_ACTION_OPEN && rd_signals_arrived(s->signals, 0)) {
+        if (action.kind == RD_ACTION_FINISH)
+            return finish(s, err);
+        if (action.kind == RD_ACTION_OPEN && told_to_stop(s)) {
             *interrupted = true;
             return RD_OK;
         }
-        if (action.kind == RD_ACTION_FINISH)
-            return finish(s, err);
-        if (action.kind == RD_ACTION_NONE)
-            return rd_fail(err, RD_ERR_CONFIG,
-                           "cohort.min_clients is %llu, but only %zu clients are simulated",
-                           (unsigned long long)s->config->cohort.min_clients, s->partition.clients);
-        status = action.kind == RD_ACTION_OPEN ? open_round(s, &action, err) : close_round(s, &action, err);
+        status =
+            action.kind == RD_ACTION_NONE ? wait_for_clients(s, err) : open_round(s, &action, &closing, err);
+        if (status == RD_OK && action.kind == RD_ACTION_OPEN)
+            status = close_round(s, &closing, err);
     }
     return status;
 }
 
-/* Everybody joins: the core's client i is the partition's client i. */
+/* Everybody joins: the core's client i is the partition's client i. The store learns of a client when it
+ * first takes part, as of a million only a few may. */
 static rd_status enroll_clients(simulator *s, rd_error *err)
 {
-    rd_join join = {.protocol = RD_PROTOCOL_VERSION};
     char name[RD_SIM_CLIENT_NAME_MAX];
     size_t number;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    (void)snprintf(join.software, sizeof join.software, "rondo-sim %s", RONDO_VERSION);
-    rd_store *store = rd_run_store(s->run);
-    rd_status status = store != NULL ? rd_store_batch_begin(store, err) : RD_OK;
+    rd_status status = RD_OK;
     for (size_t i = 0; i < s->partition.clients && status == RD_OK; i++) {
         rd_sim_client_name(i, name);
-        join.samples = rd_partition_rows(&s->partition, i).count;
         status = rd_rounds_join(s->rounds, name, &number, err);
-        if (status == RD_OK && store != NULL)
-            status = rd_store_client(store, name, &join, (double)now.tv_sec, err);
     }
-    return status == RD_OK && store != NULL ? rd_store_batch_end(store, err) : status;
+    return status;
+}
+
+static rd_status make_workers(simulator *s, rd_error *err)
+{
+    const rd_config *c = s->config;
+    const rd_model *m = rd_run_model(s->run);
+    unsigned threads = s->options->threads;
+    size_t memory = rd_client_memory(m, c->strategy.kind == RD_SCAFFOLD, &c->personalisation);
+    rd_status status = rd_trainer_check_memory(m, &c->training, s->most_rows, threads, err);
+    if (status != RD_OK)
+        return status;
+    s->room = rd_local_round_room(m, c->strategy.kind == RD_SCAFFOLD);
+    s->workers = calloc(threads, sizeof *s->workers);
+    for (unsigned i = 0; i < threads && s->workers != NULL; i++) {
+        worker *w = &s->workers[i];
+        w->update = malloc((s->room + 1) * sizeof *w->update);
+        w->memory = malloc((memory + 1) * sizeof *w->memory);
+        w->rows = malloc((s->most_rows + 1) * sizeof *w->rows);
+        if (w->update == NULL || w->memory == NULL || w->rows == NULL)
+            return rd_fail(err, RD_ERR_MEMORY, "no memory for %u threads", threads);
+        status = rd_trainer_create(m, &c->training, s->most_rows, &w->trainer, err);
+        if (status != RD_OK)
+            return status;
+    }
+    if (s->workers == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for %u threads", threads);
+    if (memory == 0)
+        return RD_OK;
+    char path[RD_SOURCE_PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s/clients.keep",
+                   s->options->directory != NULL ? s->options->directory : "");
+    return rd_keep_open(s->options->directory != NULL ? path : NULL, s->partition.clients, memory,
+                        s->options->keep_limit, &s->keep, err);
+}
+
+/* Robust rules among fewer updates than a round can have would never aggregate anything. */
+static rd_status check_cohort(const simulator *s, rd_error *err)
+{
+    const rd_config *c = s->config;
+    size_t updates = rd_selection_wanted(&c->cohort, s->partition.clients),
+           least = rd_strategy_least_updates(&c->strategy);
+    if (c->cohort.buffer_size == 0 && updates < least)
+        return rd_fail(
+            err, RD_ERR_CONFIG,
+            "%s withstands strategy.byzantine %llu only among %zu updates and more, but a cohort has %zu",
+            rd_strategy_names[c->strategy.kind], (unsigned long long)c->strategy.robust.byzantine, least,
+            updates);
+    if (c->strategy.concurrency > s->partition.clients)
+        return rd_fail(err, RD_ERR_CONFIG, "strategy.concurrency is %llu, but only %zu clients are simulated",
+                       (unsigned long long)c->strategy.concurrency, s->partition.clients);
+    return RD_OK;
+}
+
+/* The other ranks get from the first what is in the state directory. */
+static void share_run(simulator *s)
+{
+    rd_round_record last = *rd_run_last_record(s->run);
+    float *memory = rd_aggregate_memory(rd_run_updates(s->run));
+    rd_ranks_share(&last, sizeof last, 0);
+    rd_ranks_share(rd_run_own_parameters(s->run),
+                   rd_model_parameter_count(rd_run_model(s->run)) * sizeof(float), 0);
+    if (memory != NULL)
+        rd_ranks_share(
+            memory,
+            rd_model_parameter_count(rd_aggregate_memory_plan(rd_run_updates(s->run))) * sizeof *memory, 0);
+    if (rd_rank() != 0)
+        rd_run_follow(s->run, &last);
 }
 
 static rd_status prepare(simulator *s, rd_error *err)
 {
     const rd_config *c = s->config;
-    unsigned threads = s->options->threads;
-    size_t most_rows = 0;
-    rd_status status = rd_sim_deal(c, s->options->clients, &s->data, &s->partition, err);
-    if (status == RD_OK)
-        status = rd_run_open(c, s->options->directory, threads, &s->run, err);
-    if (status == RD_OK)
-        status = rd_data_check(rd_run_model(s->run), &s->data, "data.train", err);
-    if (status == RD_OK)
-        status = rd_rounds_create(&c->cohort, c->seed,
-                                  rd_run_is_over(s->run) ? rd_run_next_round(s->run) - 1 : c->rounds,
-                                  rd_run_next_round(s->run), &s->rounds, err);
-    if (status == RD_OK)
-        status = enroll_clients(s, err);
-    if (status != RD_OK)
-        return status;
-    for (size_t i = 0; i < s->partition.clients; i++)
-        if (rd_partition_rows(&s->partition, i).count > most_rows)
-            most_rows = rd_partition_rows(&s->partition, i).count;
-    status = rd_trainer_check_memory(rd_run_model(s->run), &c->training, most_rows, threads, err);
-    if (status != RD_OK)
-        return status;
-    s->trainers = calloc(threads, sizeof(rd_trainer *));
-    s->deltas = calloc(threads, sizeof(float *));
-    if (s->trainers == NULL || s->deltas == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for %u threads", threads);
-    for (unsigned i = 0; i < threads && status == RD_OK; i++) {
-        s->deltas[i] = malloc(rd_local_round_room(rd_run_model(s->run), c->strategy.kind == RD_SCAFFOLD) * sizeof(float));
-        if (s->deltas[i] == NULL)
-            return rd_fail(err, RD_ERR_MEMORY, "no memory for the deltas of %u threads", threads);
-        status = rd_trainer_create(rd_run_model(s->run), &c->training, most_rows, &s->trainers[i], err);
-    }
+    rd_status status = RD_OK;
+    bool late = c->cohort.buffer_size > 0;
+    RD_TRY(rd_sim_deal(c, s->options->clients, &s->data, &s->partition, err));
+    RD_TRY(check_cohort(s, err));
+    RD_TRY(rd_run_open(c, rd_rank() == 0 ? s->options->directory : NULL, s->options->threads, &s->run, err));
+    RD_TRY(rd_data_check(rd_run_model(s->run), &s->data, "data.train", err));
+    RD_TRY(rd_attack_check(&c->simulation.attack, rd_run_model(s->run), err));
+    if (c->simulation.system.given)
+        RD_TRY(rd_system_model_create(&c->simulation.system, c->seed, &s->system, err));
+    share_run(s);
+    if (s->system != NULL && rd_run_last_record(s->run)->round > 0)
+        s->clock = rd_run_last_record(s->run)->clock;
+    bool over = rd_run_is_over(s->run);
+    rd_ranks_share(&over, sizeof over, 0);
+    /* Asynchronous rounds are gone through from the first on: who was at work when the run stopped follows
+     * from it. */
+    RD_TRY(rd_rounds_create(&c->cohort, c->seed, over ? rd_run_next_round(s->run) - 1 : c->rounds,
+                            late && !over ? 1 : rd_run_next_round(s->run), &s->rounds, err));
+    RD_TRY(enroll_clients(s, err));
+    s->most_rows = rd_partition_most_rows(&s->partition);
+    RD_TRY(make_workers(s, err));
+    if (s->system != NULL && !late)
+        come_and_go(s);
+    if (c->simulation.attack.kind == RD_ATTACK_BACKDOOR && rd_rank() == 0 &&
+        rd_run_test_set(s->run)->rows > 0)
+        RD_TRY(rd_attack_stamp(&c->simulation.attack, rd_run_model(s->run), rd_run_test_set(s->run),
+                               &s->stamped, err));
+cleanup:
     return status;
 }
 
 static void release(simulator *s)
 {
-    for (unsigned i = 0; i < s->options->threads; i++) {
-        if (s->trainers != NULL)
-            rd_trainer_free(s->trainers[i]);
-        if (s->deltas != NULL)
-            free(s->deltas[i]);
+    for (unsigned i = 0; s->workers != NULL && i < s->options->threads; i++) {
+        rd_trainer_free(s->workers[i].trainer);
+        free(s->workers[i].update);
+        free(s->workers[i].memory);
+        free(s->workers[i].rows);
     }
-    free(s->trainers);
-    free(s->deltas);
-    free(s->parts);
+    free(s->workers);
+    free(s->jobs);
+    free(s->batch);
+    rd_keep_close(s->keep);
+    rd_system_model_free(s->system);
+    rd_dataset_free(&s->stamped);
     rd_rounds_free(s->rounds);
     rd_run_free(s->run);
     rd_partition_free(&s->partition);
@@ -312,25 +397,61 @@ static void release(simulator *s)
     rd_signals_close(s->signals);
 }
 
+static void fill_profile(const simulator *s, double wall, rd_sim_profile *p)
+{
+    *p = (rd_sim_profile){
+        .wall = wall, .threads = s->options->threads, .averaging = s->averaging, .committing = s->committing};
+    for (unsigned i = 0; i < s->options->threads; i++) {
+        p->training += s->workers[i].training;
+        p->folding += s->workers[i].folding;
+        p->clients += s->workers[i].clients;
+        p->samples += s->workers[i].samples;
+    }
+    p->forward_flops = (double)p->samples * (double)rd_model_forward_flops(rd_run_model(s->run));
+}
+
+void rd_sim_profile_print(const rd_sim_profile *p)
+{
+    double all = p->wall * p->threads;
+    double serial = (p->averaging + p->committing) * p->threads; /* the other threads wait */
+    printf("time of all threads: %.2f s\n", all);
+    printf("  local rounds      %6.2f %%  (%llu clients, %llu samples)\n", 100 * p->training / all,
+           (unsigned long long)p->clients, (unsigned long long)p->samples);
+    printf("  adding updates    %6.2f %%\n", 100 * p->folding / all);
+    printf("  averaging         %6.2f %%  (one thread; the others wait)\n",
+           100 * p->averaging * p->threads / all);
+    printf("  evaluation, disk  %6.2f %%\n", 100 * p->committing * p->threads / all);
+    printf("  selection, idle   %6.2f %%\n", 100 * fmax(0, all - p->training - p->folding - serial) / all);
+}
+
 rd_status rd_simulate(const rd_config *config, const rd_sim_options *options, bool *interrupted,
                       rd_error *err)
 {
-    simulator s = {.config = config, .options = options, .lock = PTHREAD_MUTEX_INITIALIZER};
+    rd_sim_options mine = *options;
+    mine.quiet = mine.quiet || rd_rank() != 0;
+    simulator s = {.config = config, .options = &mine, .lock = PTHREAD_MUTEX_INITIALIZER};
     s.signals = rd_signals_open();
     rd_status status = prepare(&s, err);
+    double started = rd_progress_clock();
     if (status == RD_OK) {
         uint64_t done = rd_run_next_round(s.run) - 1;
-        if (!options->quiet) {
+        if (!mine.quiet) {
             printf("run '%s': %zu clients, %u thread%s, %zu parameters, %zu training samples\n", config->name,
-                   s.partition.clients, options->threads, options->threads == 1 ? "" : "s",
+                   s.partition.clients, mine.threads, mine.threads == 1 ? "" : "s",
                    rd_model_parameter_count(rd_run_model(s.run)), s.data.rows);
             if (done > 0)
-                printf("continuing after round %llu of %s\n", (unsigned long long)done, options->directory);
+                printf("continuing after round %llu of %s\n", (unsigned long long)done, mine.directory);
         }
-        rd_progress_start(&s.progress, !options->quiet, (double)done / (double)config->rounds);
-        status = loop(&s, interrupted, err);
+        rd_progress_start(&s.progress, !mine.quiet, (double)done / (double)config->rounds);
+        status = config->cohort.buffer_size > 0 && !rd_rounds_finished(s.rounds)
+                     ? sim_late_loop(&s, interrupted, err)
+                     : loop(&s, interrupted, err);
+        if (status == RD_OK && config->cohort.buffer_size > 0 && !*interrupted)
+            status = loop(&s, interrupted, err); /* FINISH is all that is left */
     }
     rd_progress_clear(&s.progress);
+    if (status == RD_OK && options->profile != NULL)
+        fill_profile(&s, rd_progress_clock() - started, options->profile);
     release(&s);
     return status;
 }

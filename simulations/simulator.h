@@ -1,5 +1,6 @@
-/* simulator.h: many clients in one process. The round core and the run are those of the aggregator; the
- * clients' work is that of rondo-client; only the network between them is missing. */
+/* simulator.h: many clients in one process, or in several (ranks.h). The round core and the run are those of
+ * the aggregator; the clients' work is that of rondo-client; only the network between them is missing, or
+ * simulated (system_model.h). */
 #ifndef RONDO_SIMULATIONS_SIMULATOR_H
 #define RONDO_SIMULATIONS_SIMULATOR_H
 
@@ -21,15 +22,27 @@ void rd_sim_client_name(size_t i, char name[RD_SIM_CLIENT_NAME_MAX]);
 rd_status rd_sim_deal(const rd_config *config, size_t clients, rd_dataset *data, rd_partition *partition,
                       rd_error *err) RD_MUST_CHECK;
 
+/* Where the time of a simulation went: seconds of all threads together, in this process. */
+typedef struct rd_sim_profile {
+    double training, folding;     /* in clients' local rounds; adding updates to the sum */
+    double averaging, committing; /* one thread, for which the others wait */
+    double wall, threads;
+    uint64_t clients, samples; /* local rounds; samples gone through, all epochs */
+    double forward_flops;      /* of those samples */
+} rd_sim_profile;
+void rd_sim_profile_print(const rd_sim_profile *p);
+
 typedef struct rd_sim_options {
     size_t clients;
     unsigned threads;
-    const char *directory; /* state directory, or NULL: keep nothing */
-    bool quiet;            /* no progress, no lines */
+    const char *directory;   /* state directory, or NULL: keep nothing */
+    bool quiet;              /* no progress, no lines */
+    size_t keep_limit;       /* bytes of what clients keep that may lie in memory without a directory */
+    rd_sim_profile *profile; /* filled in where it is not NULL */
 } rd_sim_options;
 
 /* Runs to the end, or until SIGINT or SIGTERM (then *interrupted is set, and the same call continues where it
- * stopped if there is a state directory). sha256 receives the digest of the last model. */
+ * stopped if there is a state directory). */
 rd_status rd_simulate(const rd_config *config, const rd_sim_options *options, bool *interrupted,
                       rd_error *err) RD_MUST_CHECK;
 

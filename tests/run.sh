@@ -25,7 +25,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-packages="$rondo_build_packages libcriterion-dev python3 python3-jsonschema curl iproute2"
+packages="$rondo_build_packages libopenmpi-dev openmpi-bin libcriterion-dev python3 python3-jsonschema curl iproute2"
 [ ${#wrapper[@]} -gt 0 ] && packages="$packages valgrind"
 [ $long -eq 1 ] && packages="$packages debootstrap git"
 [ "$fuzz_seconds" -gt 0 ] && packages="$packages clang libclang-rt-dev"

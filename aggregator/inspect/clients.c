@@ -93,6 +93,8 @@ enum {
     P_DELTA_NORM,
     P_COMPUTING,
     P_SECONDS,
+    P_PERSONAL_LOSS,
+    P_PERSONAL_ACCURACY,
     P_BYTES,
     P_REASON,
     P_COLUMNS
@@ -110,6 +112,8 @@ static const table_column part_columns[P_COLUMNS] = {
     [P_DELTA_NORM] = {"delta norm", false},
     [P_COMPUTING] = {"computing s", false},
     [P_SECONDS] = {"delivered after s", false},
+    [P_PERSONAL_LOSS] = {"own model's loss", false},
+    [P_PERSONAL_ACCURACY] = {"own model's acc.", false},
     [P_BYTES] = {"bytes in", false},
     [P_REASON] = {"reason", true},
 };
@@ -127,6 +131,10 @@ static const char *const part_csv[] = {"round",
                                        "holdout.loss",
                                        "holdout.accuracy",
                                        "delta_norm",
+                                       "steps",
+                                       "personal.samples",
+                                       "personal.loss",
+                                       "personal.accuracy",
                                        "compute_seconds",
                                        "bytes_in",
                                        "seconds",
@@ -151,6 +159,8 @@ static void part_row(const rd_participation_record *p, table_row *row)
     table_number(row->cell[P_DELTA_NORM], r->delta_norm);
     table_seconds(row->cell[P_COMPUTING], r->seconds);
     table_seconds(row->cell[P_SECONDS], p->seconds);
+    table_number(row->cell[P_PERSONAL_LOSS], r->personal.samples > 0 ? r->personal.loss : NAN);
+    table_percent(row->cell[P_PERSONAL_ACCURACY], r->personal.samples > 0 ? r->personal.accuracy : NAN);
 }
 
 static void add_metrics(cJSON *object, const char *key, const rd_metrics *m)
@@ -179,6 +189,8 @@ static cJSON *part_json(const rd_participation_record *p)
     add_metrics(object, "train", &r->before);
     add_metrics(object, "holdout", &r->holdout);
     export_add_number(object, "delta_norm", delivered ? r->delta_norm : NAN);
+    cJSON_AddNumberToObject(object, "steps", (double)r->steps);
+    add_metrics(object, "personal", &r->personal);
     export_add_number(object, "compute_seconds", delivered ? r->seconds : NAN);
     cJSON_AddNumberToObject(object, "bytes_in", (double)p->bytes_in);
     export_add_number(object, "seconds", p->seconds);

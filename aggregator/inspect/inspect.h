@@ -9,6 +9,7 @@
 #define INSPECT_EXIT_CODES "Exit codes: 0 done, 1 it could not be done, 2 wrong command line."
 
 rd_status inspect_rounds(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
+rd_status inspect_compare(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_clients(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_model(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_plot(int argc, char **argv, rd_error *err) RD_MUST_CHECK;

@@ -13,7 +13,7 @@ static const struct {
     {"model", inspect_model},           {"plot", inspect_plot},
     {"export", inspect_export},         {"predict", inspect_predict},
     {"forgetting", inspect_forgetting}, {"sample", inspect_sample},
-    {"vocabulary", inspect_vocabulary},
+    {"vocabulary", inspect_vocabulary}, {"compare", inspect_compare},
 };
 
 static const rd_option no_options[] = {{.kind = RD_OPTION_END}};
@@ -27,6 +27,7 @@ static const rd_command program = {
         "  rounds DIR    loss, accuracy, participants and cost, round by round\n"
         "  clients DIR   what each client contributed, in all or in one round\n"
         "  plot DIR      a picture of loss and accuracy by round\n"
+        "  compare DIR DIR ...   runs side by side: a table, and a picture of both\n"
         "  model DIR     the layers of a run's model: shapes, parameters, FLOPs, memory\n"
         "  model FILE    the tensors of a model file (any safetensors file)\n"
         "  export DIR    a run's model as one file, frozen part and LoRA included\n"

@@ -22,6 +22,13 @@ enum {
     GAP,
     SCORES,
     RUNNING_LOSS = SCORES + RD_SCORES,
+    SPREAD_MEAN,
+    SPREAD_DEVIATION,
+    SPREAD_WORST,
+    PERSONAL_LOSS,
+    PERSONAL_ACCURACY,
+    CLOCK,
+    ATTACK_SUCCESS,
     COUNTED,
     SELECTED,
     LATE,
@@ -60,6 +67,13 @@ static const table_column columns[COLUMNS] = {
     [SCORES + RD_SCORE_R2] = {"R2", false},
     [SCORES + RD_SCORE_PERPLEXITY] = {"perplexity", false},
     [RUNNING_LOSS] = {"clients' loss", false},
+    [SPREAD_MEAN] = {"mean of clients", false},
+    [SPREAD_DEVIATION] = {"deviation", false},
+    [SPREAD_WORST] = {"worst tenth", false},
+    [PERSONAL_LOSS] = {"own loss", false},
+    [PERSONAL_ACCURACY] = {"own acc.", false},
+    [CLOCK] = {"clock", false},
+    [ATTACK_SUCCESS] = {"backdoor", false},
     [COUNTED] = {"counted", false},
     [SELECTED] = {"selected", false},
     [LATE] = {"late", false},
@@ -100,6 +114,14 @@ static const char *const csv_columns[] = {"round",
                                           "holdout.accuracy",
                                           "gap",
                                           "running_loss",
+                                          "spread.mean",
+                                          "spread.deviation",
+                                          "spread.worst",
+                                          "personal.samples",
+                                          "personal.loss",
+                                          "personal.accuracy",
+                                          "clock",
+                                          "attack_success",
                                           "selected",
                                           "counted",
                                           "late",
@@ -141,6 +163,12 @@ static void fill_row(const rd_round_record *r, table_row *row)
     if (r->round == 0)
         return; /* the initial model: nobody was asked and nothing was sent */
     table_number(row->cell[RUNNING_LOSS], r->running_loss);
+    table_number(row->cell[SPREAD_MEAN], r->spread.mean);
+    table_number(row->cell[SPREAD_DEVIATION], r->spread.deviation);
+    table_number(row->cell[SPREAD_WORST], r->spread.worst);
+    metrics_cells(&r->personal, row->cell[PERSONAL_LOSS], row->cell[PERSONAL_ACCURACY]);
+    table_number(row->cell[CLOCK], r->clock);
+    table_percent(row->cell[ATTACK_SUCCESS], r->attack_success);
     table_count(row->cell[COUNTED], r->counted);
     table_count(row->cell[SELECTED], r->selected);
     table_count_if_any(row->cell[LATE], r->late);

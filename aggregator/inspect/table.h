@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TABLE_COLUMNS 40
+#define TABLE_COLUMNS 48
 #define TABLE_CELL 192
 
 typedef struct table_column {

@@ -137,6 +137,7 @@ static rd_status read_report(void *user, const rd_safetensors *file, rd_error *e
 {
     static const char *const before[] = {"before_samples", "before_loss", "before_accuracy"};
     static const char *const holdout[] = {"holdout_samples", "holdout_loss", "holdout_accuracy"};
+    static const char *const personal[] = {"personal_samples", "personal_loss", "personal_accuracy"};
     rd_status status = RD_OK;
     rd_update_decoder *d = user;
     rd_report *r = &d->report;
@@ -160,6 +161,8 @@ static rd_status read_report(void *user, const rd_safetensors *file, rd_error *e
     RD_TRY(read_real(file, "loss", MAX_REAL, &r->running_loss, err));
     RD_TRY(read_metrics(file, before, &r->before, err));
     RD_TRY(read_metrics(file, holdout, &r->holdout, err));
+    RD_TRY(read_metrics(file, personal, &r->personal, err));
+    RD_TRY(read_samples(file, "steps", &r->steps, err));
     RD_TRY(read_real(file, "delta_norm", MAX_REAL, &r->delta_norm, err));
     RD_TRY(read_real(file, "seconds", MAX_REAL, &r->seconds, err));
 cleanup:

@@ -312,6 +312,11 @@ static rd_status read_top(rd_fields *f, const char *folder, rd_config *out)
     RD_TRY(rd_config_read_simulation(f, folder, &out->simulation));
     RD_TRY(rd_config_read_initial(f, folder, &out->initial));
     RD_TRY(rd_fields_finish(f));
+    out->cohort.buffer_size = out->strategy.buffer_size;
+    out->cohort.concurrency = out->strategy.concurrency;
+    out->cohort.most_staleness = out->strategy.most_staleness;
+    if (out->cohort.min_updates < rd_strategy_least_updates(&out->strategy)) /* fewer would not be robust */
+        out->cohort.min_updates = rd_strategy_least_updates(&out->strategy);
     out->model = cJSON_Duplicate(model, true);
     out->shared = cJSON_Duplicate(f->object, true);
     cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "data");

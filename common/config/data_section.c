@@ -61,6 +61,31 @@ static void read_text_keys(rd_fields *f, rd_source *s)
     s->text.stride = (size_t)stride;
 }
 
+/* Data that are made up have no path. */
+static rd_status read_synthetic(rd_fields *f, rd_source *s)
+{
+    static const char *const parts[] = {"all", "train", "test"};
+    char format[16];
+    int part = RD_SYNTHETIC_ALL;
+    s->format = RD_SOURCE_SYNTHETIC;
+    s->synthetic = (rd_synthetic){.seed = 1};
+    rd_fields_text(f, "format", format, sizeof format);
+    rd_fields_require(f, "clients");
+    rd_fields_count(f, "clients", 1, 100000, &s->synthetic.clients);
+    rd_fields_bool(f, "iid", &s->synthetic.iid);
+    for (size_t i = 0; i < 2; i++) {
+        rd_fields_only(f, i == 0 ? "alpha" : "beta", !s->synthetic.iid, "without \"iid\": true");
+        if (!s->synthetic.iid)
+            rd_fields_require(f, i == 0 ? "alpha" : "beta");
+        rd_fields_number(f, i == 0 ? "alpha" : "beta", 0.0, 100.0, false,
+                         i == 0 ? &s->synthetic.alpha : &s->synthetic.beta);
+    }
+    rd_fields_count(f, "seed", 0, UINT64_C(1) << 53, &s->synthetic.seed);
+    rd_fields_choice(f, "part", parts, COUNT_OF(parts), &part);
+    s->synthetic.part = (rd_synthetic_part)part;
+    return rd_fields_finish(f);
+}
+
 static rd_status read_source(rd_fields *data, const char *name, const char *path, const char *folder,
                              rd_source *s)
 {
@@ -69,12 +94,16 @@ static rd_status read_source(rd_fields *data, const char *name, const char *path
                                           [RD_SOURCE_CSV] = "csv",
                                           [RD_SOURCE_LEAF] = "leaf",
                                           [RD_SOURCE_SAFETENSORS] = "safetensors",
-                                          [RD_SOURCE_TEXT] = "text"};
+                                          [RD_SOURCE_TEXT] = "text",
+                                          [RD_SOURCE_SYNTHETIC] = "synthetic"};
     rd_fields f = rd_fields_section(data, name, path);
     char file[RD_SOURCE_PATH_MAX] = "", labels[RD_SOURCE_PATH_MAX] = "";
     int format = RD_SOURCE_NONE;
     if (f.object == NULL)
         return f.status;
+    const char *told = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(f.object, "format"));
+    if (told != NULL && strcmp(told, "synthetic") == 0)
+        return read_synthetic(&f, s);
     rd_fields_require(&f, "path");
     rd_fields_text(&f, "path", file, sizeof file);
     rd_fields_text(&f, "labels", labels, sizeof labels);
@@ -106,7 +135,8 @@ static rd_status read_partition(rd_fields *data, rd_partition_config *p)
     static const char *const schemes[] = {[RD_PARTITION_IID] = "iid",
                                           [RD_PARTITION_SHARDS] = "shards",
                                           [RD_PARTITION_DIRICHLET] = "dirichlet",
-                                          [RD_PARTITION_GROUP] = "group"};
+                                          [RD_PARTITION_GROUP] = "group",
+                                          [RD_PARTITION_SAMPLE] = "sample"};
     rd_fields f = rd_fields_section(data, "partition", "data.partition");
     int scheme = RD_PARTITION_IID;
     uint64_t shards = 2, min_rows = 1;
@@ -118,6 +148,12 @@ static rd_status read_partition(rd_fields *data, rd_partition_config *p)
     rd_fields_count(&f, "shards_per_client", 1, 1000000, &shards);
     rd_fields_number(&f, "alpha", 0.0, 1e9, true, &p->alpha);
     rd_fields_count(&f, "min_rows", 1, 1000000, &min_rows);
+    uint64_t samples = 0;
+    rd_fields_only(&f, "samples", scheme == RD_PARTITION_SAMPLE, "with \"scheme\": \"sample\"");
+    if (scheme == RD_PARTITION_SAMPLE)
+        rd_fields_require(&f, "samples");
+    rd_fields_count(&f, "samples", 1, 100000, &samples);
+    p->samples = (uint32_t)samples;
     p->scheme = (rd_partition_scheme)scheme;
     p->shards_per_client = (uint32_t)shards;
     p->min_rows = (uint32_t)min_rows;

@@ -11,9 +11,10 @@
 typedef unsigned strategy_set; /* bit 1 << rd_strategy_kind */
 #define ONLY(kind) (1u << (kind))
 #define ADAPTIVE (ONLY(RD_FEDADAGRAD) | ONLY(RD_FEDADAM) | ONLY(RD_FEDYOGI))
-#define WEIGHTED                                                                                              \
-    (ONLY(RD_FEDAVG) | ONLY(RD_FEDSGD) | ONLY(RD_FEDPROX) | ONLY(RD_FEDAVGM) | ADAPTIVE | ONLY(RD_SCAFFOLD) | \
-     ONLY(RD_FEDNOVA) | ONLY(RD_FEDBUFF) | ONLY(RD_NORM_CLIPPING) | ONLY(RD_GEOMETRIC_MEDIAN))
+#define WEIGHTED                                                                          \
+    (ONLY(RD_FEDAVG) | ONLY(RD_FEDSGD) | ONLY(RD_FEDPROX) | ONLY(RD_FEDAVGM) | ADAPTIVE | \
+     ONLY(RD_SCAFFOLD) | ONLY(RD_FEDNOVA) | ONLY(RD_FEDBUFF) | ONLY(RD_NORM_CLIPPING) |   \
+     ONLY(RD_GEOMETRIC_MEDIAN))
 
 typedef struct key_line {
     const char *key;
@@ -46,7 +47,8 @@ static void describe(strategy_set known_by, char *text, size_t size)
     size_t at = (size_t)snprintf(text, size, "with \"name\":"), named = 0;
     for (unsigned k = 0; k < RD_STRATEGIES && at < size; k++)
         if ((known_by >> k & 1u) != 0)
-            at += (size_t)snprintf(text + at, size - at, "%s \"%s\"", named++ > 0 ? " or" : "", rd_strategy_names[k]);
+            at += (size_t)snprintf(text + at, size - at, "%s \"%s\"", named++ > 0 ? " or" : "",
+                                   rd_strategy_names[k]);
 }
 
 static void check_keys(rd_fields *f, rd_strategy_kind kind)
@@ -60,12 +62,10 @@ static void check_keys(rd_fields *f, rd_strategy_kind kind)
     }
 }
 
-static const int rules[RD_STRATEGIES] = {[RD_MEDIAN] = RD_ROBUST_MEDIAN,
-                                         [RD_TRIMMED_MEAN] = RD_ROBUST_TRIMMED_MEAN,
-                                         [RD_KRUM] = RD_ROBUST_KRUM,
-                                         [RD_MULTI_KRUM] = RD_ROBUST_MULTI_KRUM,
-                                         [RD_BULYAN] = RD_ROBUST_BULYAN,
-                                         [RD_GEOMETRIC_MEDIAN] = RD_ROBUST_GEOMETRIC_MEDIAN};
+static const int rules[RD_STRATEGIES] = {
+    [RD_MEDIAN] = RD_ROBUST_MEDIAN, [RD_TRIMMED_MEAN] = RD_ROBUST_TRIMMED_MEAN,
+    [RD_KRUM] = RD_ROBUST_KRUM,     [RD_MULTI_KRUM] = RD_ROBUST_MULTI_KRUM,
+    [RD_BULYAN] = RD_ROBUST_BULYAN, [RD_GEOMETRIC_MEDIAN] = RD_ROBUST_GEOMETRIC_MEDIAN};
 
 static void read_robust(rd_fields *f, rd_strategy *s)
 {
@@ -84,7 +84,7 @@ rd_status rd_config_read_strategy(rd_fields *top, rd_strategy *s)
     rd_fields f = rd_fields_section(top, "strategy", "strategy");
     int kind = RD_FEDAVG;
     rd_fields_choice(&f, "name", rd_strategy_names, RD_STRATEGIES, &kind);
-    *s = (rd_strategy){.kind = (rd_strategy_kind)kind, .staleness_exponent = 0.5, .most_staleness = 1000000};
+    *s = (rd_strategy){.kind = (rd_strategy_kind)kind, .staleness_exponent = 0.5, .most_staleness = 100};
     bool adaptive = (ADAPTIVE >> kind & 1u) != 0;
     s->server_learning_rate = adaptive ? 0.1 : 1;
     s->beta1 = kind == RD_FEDADAGRAD ? 0 : 0.9;
@@ -142,15 +142,18 @@ static rd_status check_optimizer(const rd_config *c, rd_error *err)
     if (c->strategy.kind != RD_SCAFFOLD && c->strategy.kind != RD_FEDNOVA && c->strategy.kind != RD_FEDSGD)
         return RD_OK;
     if (t->optimizer != RD_OPTIMIZER_SGD)
-        return rd_fail(err, RD_ERR_CONFIG, "training.optimizer: strategy %s is for clients that train with sgd", name);
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "training.optimizer: strategy %s is for clients that train with sgd", name);
     if (c->strategy.kind != RD_FEDNOVA && t->momentum != 0.0f)
-        return rd_fail(err, RD_ERR_CONFIG, "training.momentum: strategy %s is for sgd without momentum", name);
+        return rd_fail(err, RD_ERR_CONFIG, "training.momentum: strategy %s is for sgd without momentum",
+                       name);
     if (t->momentum != 0.0f && c->strategy.proximal > 0)
         return rd_fail(err, RD_ERR_CONFIG, "strategy.proximal: not together with training.momentum");
     if (c->strategy.kind == RD_FEDSGD && (t->epochs != 1 || t->batch_size != 0))
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "strategy fedsgd is one step on all of a client's samples: training.epochs must be 1 and "
-                       "training.batch_size 0");
+        return rd_fail(
+            err, RD_ERR_CONFIG,
+            "strategy fedsgd is one step on all of a client's samples: training.epochs must be 1 and "
+            "training.batch_size 0");
     return RD_OK;
 }
 
@@ -160,14 +163,16 @@ static rd_status check_tolerance(const rd_config *c, rd_error *err)
     const rd_cohort_config *h = &c->cohort;
     size_t least = rd_strategy_least_updates(&c->strategy);
     if (h->select == RD_SELECT_COUNT && h->count < least)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "cohort.count: %s withstands strategy.byzantine %llu only among %zu updates and more, not "
-                       "among %llu",
-                       rd_strategy_names[c->strategy.kind], (unsigned long long)c->strategy.robust.byzantine, least,
-                       (unsigned long long)h->count);
+        return rd_fail(
+            err, RD_ERR_CONFIG,
+            "cohort.count: %s withstands strategy.byzantine %llu only among %zu updates and more, not "
+            "among %llu",
+            rd_strategy_names[c->strategy.kind], (unsigned long long)c->strategy.robust.byzantine, least,
+            (unsigned long long)h->count);
     if (c->strategy.kind == RD_MULTI_KRUM && c->strategy.robust.chosen > 0 && h->select == RD_SELECT_COUNT &&
         c->strategy.robust.chosen + c->strategy.robust.byzantine > h->count)
-        return rd_fail(err, RD_ERR_CONFIG, "strategy.chosen: with byzantine %llu of %llu updates at most %llu can be",
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "strategy.chosen: with byzantine %llu of %llu updates at most %llu can be",
                        (unsigned long long)c->strategy.robust.byzantine, (unsigned long long)h->count,
                        (unsigned long long)(h->count - c->strategy.robust.byzantine));
     return RD_OK;
@@ -180,22 +185,29 @@ rd_status rd_config_check_strategy(const rd_config *c, const rd_model *m, rd_err
     bool plain = s->kind == RD_FEDAVG || s->kind == RD_FEDPROX || s->kind == RD_FEDSGD;
     bool local = rd_model_set_size(m, RD_TENSORS_LEARNED) > rd_model_set_size(m, RD_TENSORS_SHARED);
     if (rd_model_counts(m) && s->kind != RD_FEDAVG)
-        return rd_fail(err, RD_ERR_CONFIG, "strategy.name: the model learns by counting, which only fedavg sums");
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "strategy.name: the model learns by counting, which only fedavg sums");
     if (c->pruning.sparsity > 0 && (!plain || local || c->personalisation.method == RD_PERSONAL_DITTO))
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "pruning: only with strategy fedavg, fedprox or fedsgd, and without models of the clients' own");
+        return rd_fail(
+            err, RD_ERR_CONFIG,
+            "pruning: only with strategy fedavg, fedprox or fedsgd, and without models of the clients' own");
     if (s->kind == RD_QFEDAVG && !c->client_evaluation.train_loss)
-        return rd_fail(err, RD_ERR_CONFIG, "strategy q-fedavg needs evaluation.train_loss true: it weighs by that loss");
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "strategy q-fedavg needs evaluation.train_loss true: it weighs by that loss");
     if (s->kind == RD_FLTRUST && c->root.format == RD_SOURCE_NONE && c->has_data)
-        return rd_fail(err, RD_ERR_CONFIG, "data.root is missing: strategy fltrust trains on it at the server");
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "data.root is missing: strategy fltrust trains on it at the server");
     if (s->kind != RD_FLTRUST && c->root.format != RD_SOURCE_NONE)
-        return rd_fail(err, RD_ERR_CONFIG, "data.root has a meaning only with strategy fltrust, not %s", name);
+        return rd_fail(err, RD_ERR_CONFIG, "data.root has a meaning only with strategy fltrust, not %s",
+                       name);
     if (s->kind == RD_FLTRUST && local)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "model.fine_tuning.local: not with strategy fltrust, whose server has no tensors of its own");
+        return rd_fail(
+            err, RD_ERR_CONFIG,
+            "model.fine_tuning.local: not with strategy fltrust, whose server has no tensors of its own");
     if (c->personalisation.method == RD_PERSONAL_FINE_TUNE && c->client_evaluation.holdout == 0)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "personalisation: evaluation.holdout must be above 0: the fine-tuned model is judged on it");
+        return rd_fail(
+            err, RD_ERR_CONFIG,
+            "personalisation: evaluation.holdout must be above 0: the fine-tuned model is judged on it");
     rd_status status = check_optimizer(c, err);
     return status == RD_OK ? check_tolerance(c, err) : status;
 }

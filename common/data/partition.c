@@ -271,7 +271,11 @@ static rd_status check(const rd_partition_config *config, const rd_dataset *d, s
                        d->group_count);
     if (clients == 0)
         return rd_fail(err, RD_ERR_DATA, "partition: at least one client is needed");
-    if (clients > d->rows)
+    if (config->scheme == RD_PARTITION_SAMPLE && (config->samples == 0 || config->samples > d->rows))
+        return rd_fail(err, RD_ERR_DATA,
+                       "partition: samples: expected 1 to %zu, the rows of the data, found %u", d->rows,
+                       config->samples);
+    if (clients > d->rows && config->scheme != RD_PARTITION_SAMPLE)
         return rd_fail(err, RD_ERR_DATA, "partition: %zu clients, but the data have %zu rows", clients,
                        d->rows);
     if (config->scheme == RD_PARTITION_SHARDS && config->shards_per_client == 0)
@@ -292,6 +296,11 @@ rd_status rd_partition_create(const rd_partition_config *config, const rd_datase
     if (config->scheme == RD_PARTITION_GROUP && clients == 0)
         p.clients = d->group_count;
     RD_TRY(check(config, d, p.clients, err));
+    if (config->scheme == RD_PARTITION_SAMPLE) {
+        *out =
+            (rd_partition){.clients = clients, .samples = config->samples, .all_rows = d->rows, .seed = seed};
+        return RD_OK;
+    }
     p.rows = malloc(d->rows * sizeof *p.rows);
     p.start = malloc((p.clients + 1) * sizeof *p.start);
     if (p.rows == NULL || p.start == NULL) {
@@ -312,6 +321,8 @@ rd_status rd_partition_create(const rd_partition_config *config, const rd_datase
     case RD_PARTITION_GROUP:
         RD_TRY(deal_groups(d, &p, err));
         break;
+    case RD_PARTITION_SAMPLE:
+        break;
     }
     *out = p;
     memset(&p, 0, sizeof p);
@@ -320,9 +331,41 @@ cleanup:
     return status;
 }
 
-rd_rows rd_partition_rows(const rd_partition *p, size_t client)
+size_t rd_partition_count(const rd_partition *p, size_t client)
 {
-    return (rd_rows){.index = p->rows + p->start[client], .count = p->start[client + 1] - p->start[client]};
+    return p->start == NULL ? p->samples : p->start[client + 1] - p->start[client];
+}
+
+size_t rd_partition_most_rows(const rd_partition *p)
+{
+    size_t most = p->samples;
+    for (size_t i = 0; i < p->clients && p->start != NULL; i++)
+        most = rd_partition_count(p, i) > most ? rd_partition_count(p, i) : most;
+    return most;
+}
+
+/* `samples` different rows (Floyd's algorithm, Bentley and Floyd 1987). */
+static void draw_rows(const rd_partition *p, size_t client, uint32_t *rows)
+{
+    rd_random random = rd_random_stream(p->seed, RD_PURPOSE_PARTITION, 1, client);
+    for (size_t i = 0; i < p->samples; i++) {
+        uint32_t last = (uint32_t)(p->all_rows - p->samples + i), row = rd_random_below(&random, last + 1);
+        for (size_t j = 0; j < i; j++)
+            if (rows[j] == row) {
+                row = last;
+                break;
+            }
+        rows[i] = row;
+    }
+}
+
+rd_rows rd_partition_rows(const rd_partition *p, size_t client, uint32_t *buffer)
+{
+    if (p->start == NULL) {
+        draw_rows(p, client, buffer);
+        return (rd_rows){buffer, p->samples};
+    }
+    return (rd_rows){p->rows + p->start[client], rd_partition_count(p, client)};
 }
 
 void rd_partition_free(rd_partition *p)

@@ -10,6 +10,9 @@
  *              alpha), the last one is topped up with rows of the largest clients.
  *   group      natural owners: LEAF users, or the values of a CSV column; client i is group i
  *
+ *   sample     every client holds `samples` different rows, drawn at random by a stream of its own; clients
+ * may share rows. Nothing is kept: a million clients cost no memory.
+ *
  * Memory: 4 bytes a row and 8 a client, and up to three times that while dealing. The result depends on
  * (seed, scheme, dataset, clients) alone. */
 #ifndef RONDO_DATA_PARTITION_H
@@ -26,6 +29,7 @@ typedef enum rd_partition_scheme {
     RD_PARTITION_SHARDS,
     RD_PARTITION_DIRICHLET,
     RD_PARTITION_GROUP,
+    RD_PARTITION_SAMPLE,
 } rd_partition_scheme;
 
 typedef struct rd_partition_config {
@@ -33,19 +37,26 @@ typedef struct rd_partition_config {
     uint32_t shards_per_client; /* shards */
     double alpha;               /* dirichlet, > 0 */
     uint32_t min_rows;          /* dirichlet, at least 1 */
+    uint32_t samples;           /* sample, at least 1 */
 } rd_partition_config;
 
 typedef struct rd_partition {
     size_t clients;
-    uint32_t *rows; /* (number of rows dealt) row numbers, client after client */
-    size_t *start;  /* (clients + 1) client c owns rows[start[c] .. start[c + 1]) */
+    uint32_t *rows;   /* (number of rows dealt) row numbers, client after client */
+    size_t *start;    /* (clients + 1) client c owns rows[start[c] .. start[c + 1]); NULL: sample */
+    uint32_t samples; /* sample */
+    size_t all_rows;
+    uint64_t seed;
 } rd_partition;
 
 /* clients > 0; for RD_PARTITION_GROUP, clients 0 means "as many as there are groups". Fails with
  * RD_ERR_DATA where there are fewer rows (or shards, or groups) than clients. */
 rd_status rd_partition_create(const rd_partition_config *config, const rd_dataset *d, size_t clients,
                               uint64_t seed, rd_partition *out, rd_error *err) RD_MUST_CHECK;
-rd_rows rd_partition_rows(const rd_partition *p, size_t client);
+size_t rd_partition_count(const rd_partition *p, size_t client); /* its rows */
+size_t rd_partition_most_rows(const rd_partition *p);
+/* buffer (rd_partition_most_rows) is for rows that are drawn now. */
+rd_rows rd_partition_rows(const rd_partition *p, size_t client, uint32_t *buffer);
 void rd_partition_free(rd_partition *p);
 
 #endif

@@ -101,6 +101,8 @@ rd_status rd_source_load(const rd_source *source, const rd_model *m, rd_dataset 
         return rd_dataset_file_load(source, out, err);
     case RD_SOURCE_TEXT:
         return load_text(source, m, out, err);
+    case RD_SOURCE_SYNTHETIC:
+        return rd_synthetic_make(&source->synthetic, out, err);
     case RD_SOURCE_NONE:
         break;
     }

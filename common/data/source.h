@@ -5,6 +5,7 @@
  *   csv          a table, with or without a header             (UCI tables)
  *   leaf         LEAF JSON: users, user_data                   (Caldas et al. 2018)
  *   text         a text in UTF-8, for language models        (text.h)
+ *   synthetic    data that are made up                         (synthetic.h)
  *   safetensors  "x" U8 or F32, "y" I32 or F32                 (what `rondo-sim partition` writes)
  */
 #ifndef RONDO_DATA_SOURCE_H
@@ -14,6 +15,7 @@
 
 #include "core/error.h"
 #include "data/dataset.h"
+#include "data/synthetic.h"
 #include "data/text.h"
 
 typedef enum rd_source_format {
@@ -23,6 +25,7 @@ typedef enum rd_source_format {
     RD_SOURCE_LEAF,
     RD_SOURCE_SAFETENSORS,
     RD_SOURCE_TEXT,
+    RD_SOURCE_SYNTHETIC,
 } rd_source_format;
 
 #define RD_SOURCE_PATH_MAX 1024
@@ -40,6 +43,7 @@ typedef struct rd_source {
     char separator;                          /* csv: ',' unless told otherwise */
     bool standardise; /* csv: features to mean 0 and standard deviation 1 over this file */
     rd_text_options text;
+    rd_synthetic synthetic;
     bool regression; /* csv: labels are real targets, not classes (csv.c says what makes a class) */
 } rd_source;
 

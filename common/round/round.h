@@ -9,6 +9,10 @@
  * A client is a number from rd_rounds_join on; its name gives the key of its random streams, so a selection
  * does not depend on who joined first. Not thread-safe: the caller holds a lock.
  *
+ * Asynchronous rounds have no cohort. `concurrency` clients train at any time, each from the model that was
+ * the newest when it asked for work; whoever has delivered is replaced by another, and every buffer_size
+ * updates close a round.
+ *
  * Selection: for every available client a number is drawn from the stream (seed, SELECT, round, client); the
  * k clients with the smallest numbers are the cohort. */
 #ifndef RONDO_ROUND_ROUND_H
@@ -37,6 +41,10 @@ typedef struct rd_cohort_config {
     uint64_t
         min_updates; /* a round with fewer updates at its deadline is abandoned: the model stays; default 1 */
     double deadline_seconds; /* of a round, from its publication; default 600 */
+    /* Asynchronous rounds (strategy fedbuff): */
+    uint64_t buffer_size;    /* so many updates make a round; 0: rounds are synchronous */
+    uint64_t concurrency;    /* so many clients train at a time */
+    uint64_t most_staleness; /* rounds that may pass while a client trains */
 } rd_cohort_config;
 
 typedef struct rd_rounds rd_rounds;
@@ -63,6 +71,8 @@ void rd_rounds_free(rd_rounds *r);
 rd_status rd_rounds_join(rd_rounds *r, const char *name, size_t *client, rd_error *err) RD_MUST_CHECK;
 /* Any sign of life of a client that was given up (late): it may be selected again. */
 void rd_rounds_seen(rd_rounds *r, size_t client);
+/* A simulated client comes and goes, without having taken part in anything. */
+void rd_rounds_set_available(rd_rounds *r, size_t client, bool available);
 /* A client says goodbye: it is not selected until it is seen again. In the cohort it counts as failed. */
 void rd_rounds_leave(rd_rounds *r, size_t client);
 
@@ -72,7 +82,7 @@ typedef enum rd_verdict {
     RD_VERDICT_STALE,        /* the round is over */
     RD_VERDICT_FUTURE,       /* the round has not begun */
     RD_VERDICT_NOT_SELECTED, /* not in this round's cohort */
-    RD_VERDICT_BUSY,         /* the same client's update is being folded in at this moment */
+    RD_VERDICT_BUSY, /* the same client's update is being folded in at this moment, or the round closes */
 } rd_verdict;
 
 /* May this client deliver an update for this round now? Asked when an upload begins; changes nothing. */
@@ -94,6 +104,7 @@ void rd_rounds_committed(rd_rounds *r, uint64_t round, bool stop);
 typedef enum rd_action_kind {
     RD_ACTION_NONE,  /* nothing to do until the next event */
     RD_ACTION_OPEN,  /* a round begins: ask the clients of the cohort to train; start the deadline */
+    RD_ACTION_ASK,   /* asynchronous: more clients are to train, the cohort of this action */
     RD_ACTION_CLOSE, /* the round ends: average (aggregate) or leave the model alone; then rd_rounds_committed
                       */
     RD_ACTION_FINISH, /* no more rounds */
@@ -104,7 +115,8 @@ typedef struct rd_action {
     uint64_t round;
     bool aggregate; /* CLOSE: false = too few updates, the round is abandoned */
     const size_t
-        *cohort; /* OPEN and CLOSE: client numbers, rising by key; valid until the next round opens */
+        *cohort; /* OPEN, CLOSE: client numbers, rising by key (asynchronous CLOSE: who had a part, in order
+                    of its end; OPEN: nobody yet); ASK: who is asked. Valid until the next action */
     size_t cohort_size;
 } rd_action;
 
@@ -122,6 +134,12 @@ uint64_t rd_rounds_current(const rd_rounds *r); /* the round being collected or 
 bool rd_rounds_finished(const rd_rounds *r);
 /* In the current round. */
 rd_participation rd_rounds_participation(const rd_rounds *r, size_t client);
+/* Updates that the open round still wants. */
+size_t rd_rounds_missing(const rd_rounds *r);
+/* The client gets its task now: the round that it is to deliver for. */
+uint64_t rd_rounds_take_task(rd_rounds *r, size_t client);
+/* Rounds since the model that the client got was the newest. */
+uint64_t rd_rounds_staleness(const rd_rounds *r, size_t client);
 /* Is there work for this client: selected in a round that is collecting, and not delivered yet? */
 bool rd_rounds_has_task(const rd_rounds *r, size_t client);
 

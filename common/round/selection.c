@@ -26,12 +26,47 @@ size_t rd_selection_asked(const rd_cohort_config *config, size_t wanted, size_t 
     return asked < (double)available ? (size_t)asked : available;
 }
 
-static int compare_draws(const void *a, const void *b)
+/* Is a larger than b? */
+static bool is_larger(const rd_candidate *a, const rd_candidate *b)
 {
-    const rd_candidate *p = a, *q = b;
-    if (p->draw != q->draw)
-        return p->draw < q->draw ? -1 : 1;
-    return p->key < q->key ? -1 : p->key > q->key;
+    return a->draw != b->draw ? a->draw > b->draw : a->key > b->key;
+}
+
+static void swap(rd_candidate *a, rd_candidate *b)
+{
+    rd_candidate c = *a;
+    *a = *b;
+    *b = c;
+}
+
+static void rise(rd_candidate *kept, size_t i)
+{
+    for (; i > 0 && is_larger(&kept[i], &kept[(i - 1) / 2]); i = (i - 1) / 2)
+        swap(&kept[i], &kept[(i - 1) / 2]);
+}
+
+static void sink(rd_candidate *kept, size_t count)
+{
+    for (size_t i = 0, child; (child = 2 * i + 1) < count; i = child) {
+        if (child + 1 < count && is_larger(&kept[child + 1], &kept[child]))
+            child++;
+        if (!is_larger(&kept[child], &kept[i]))
+            return;
+        swap(&kept[child], &kept[i]);
+    }
+}
+
+void rd_selection_offer(rd_selection_heap *h, uint64_t seed, uint64_t round, uint64_t key, size_t client)
+{
+    rd_random stream = rd_random_stream(seed, RD_PURPOSE_SELECT, round, key);
+    rd_candidate c = {.draw = rd_random_u64(&stream), .key = key, .client = client};
+    if (h->count < h->most) {
+        h->kept[h->count] = c;
+        rise(h->kept, h->count++);
+    } else if (h->most > 0 && is_larger(&h->kept[0], &c)) {
+        h->kept[0] = c;
+        sink(h->kept, h->count);
+    }
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -40,14 +75,7 @@ static int compare_keys(const void *a, const void *b)
     return p->key < q->key ? -1 : p->key > q->key;
 }
 
-void rd_selection_pick(rd_candidate *candidates, size_t count, size_t asked, uint64_t seed, uint64_t round)
+void rd_selection_order(rd_selection_heap *h)
 {
-    if (asked < count) {
-        for (size_t i = 0; i < count; i++) {
-            rd_random stream = rd_random_stream(seed, RD_PURPOSE_SELECT, round, candidates[i].key);
-            candidates[i].draw = rd_random_u64(&stream);
-        }
-        qsort(candidates, count, sizeof *candidates, compare_draws);
-    }
-    qsort(candidates, asked, sizeof *candidates, compare_keys);
+    qsort(h->kept, h->count, sizeof *h->kept, compare_keys);
 }

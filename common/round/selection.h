@@ -23,8 +23,15 @@ size_t rd_selection_wanted(const rd_cohort_config *config, size_t available);
  * available. */
 size_t rd_selection_asked(const rd_cohort_config *config, size_t wanted, size_t available);
 
-/* Fills in draw for candidates[0..count), and moves the `asked` of them with the smallest draws to the front,
- * these in rising order of key. */
-void rd_selection_pick(rd_candidate *candidates, size_t count, size_t asked, uint64_t seed, uint64_t round);
+/* The `most` candidates with the smallest draws, of any number that come one after another: a heap with the
+ * largest on top. Time O(n + most log most log n), memory O(most). */
+typedef struct rd_selection_heap {
+    rd_candidate *kept; /* (most), the caller's */
+    size_t count, most;
+} rd_selection_heap;
+/* Draws for the candidate, and keeps it if it is among the smallest. */
+void rd_selection_offer(rd_selection_heap *h, uint64_t seed, uint64_t round, uint64_t key, size_t client);
+/* Those that are kept, in rising order of key. */
+void rd_selection_order(rd_selection_heap *h);
 
 #endif

@@ -21,6 +21,7 @@ typedef struct client_sums {
     rd_exact_scalar running_loss;
     rd_exact_scalar train_loss, train_accuracy;
     rd_exact_scalar holdout_loss, holdout_accuracy;
+    rd_exact_scalar personal_loss, personal_accuracy;
     rd_exact_scalar effort;
 } client_sums;
 
@@ -41,9 +42,9 @@ struct rd_aggregate {
 
     pthread_mutex_t lock; /* guards what follows */
     client_sums clients;
-    row *rows; /* (row_count) RD_INTAKE_ROWS: those of this round */
-    size_t row_count, row_capacity;
-    float **spare; /* (spare_count) vectors of n for updates to come */
+    row *rows;                                /* (row_count) RD_INTAKE_ROWS: those of this round */
+    size_t row_count, row_capacity, rows_due; /* that are there, that there is room for, that were admitted */
+    float **spare;                            /* (spare_count) vectors of n for updates to come */
     size_t spare_count, spare_capacity;
 
     float *root; /* (n) the server's own delta; fltrust */
@@ -64,8 +65,8 @@ static rd_status make_memory(rd_aggregate *a, rd_error *err)
     bool controls = s->kind == RD_SCAFFOLD;
     if (vectors == 0 && !controls)
         return RD_OK;
-    rd_status status = rd_vectors_plan(controls ? (const char *const[]){"c"} : names, controls ? 1 : vectors, a->n,
-                                       &a->memory_plan, err);
+    rd_status status = rd_vectors_plan(controls ? (const char *const[]){"c"} : names, controls ? 1 : vectors,
+                                       a->n, &a->memory_plan, err);
     if (status != RD_OK)
         return status;
     a->memory = calloc((controls ? 1 : vectors) * a->n + 1, sizeof *a->memory);
@@ -103,7 +104,8 @@ rd_status rd_aggregate_create(const rd_config *config, const rd_model *m, rd_agg
     if (config->strategy.kind == RD_FLTRUST) {
         a->root = calloc(a->n + 1, sizeof *a->root);
         if (a->root == NULL)
-            RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the server's own delta of %zu parameters", a->n));
+            RD_TRY(
+                rd_fail(err, RD_ERR_MEMORY, "no memory for the server's own delta of %zu parameters", a->n));
     }
     RD_TRY(make_memory(a, err));
     *out = a;
@@ -184,7 +186,7 @@ static void give_vector(rd_aggregate *a, float *values)
 /* Room for one more row, so that rd_aggregate_folded cannot fail. */
 static rd_status reserve_row(rd_aggregate *a, rd_error *err)
 {
-    if (a->clients.updates < a->row_capacity)
+    if (a->rows_due < a->row_capacity)
         return RD_OK;
     size_t capacity = a->row_capacity == 0 ? 16 : 2 * a->row_capacity;
     row *rows = realloc(a->rows, capacity * sizeof *rows);
@@ -247,12 +249,14 @@ rd_status rd_aggregate_admit(rd_aggregate *a, uint64_t client_key, uint64_t roun
     if (kind == RD_INTAKE_STREAM) {
         sums.weight += out->contribution.weight;
         if (s->kind == RD_FEDNOVA)
-            RD_TRY(rd_exact_scalar_add(&sums.effort, out->contribution.effort, out->contribution.weight, err));
+            RD_TRY(
+                rd_exact_scalar_add(&sums.effort, out->contribution.effort, out->contribution.weight, err));
     }
     if (!isnan(report->running_loss))
         RD_TRY(rd_exact_scalar_add(&sums.running_loss, report->running_loss, report->samples, err));
     RD_TRY(add_metrics(&sums.train_loss, &sums.train_accuracy, &report->before, err));
     RD_TRY(add_metrics(&sums.holdout_loss, &sums.holdout_accuracy, &report->holdout, err));
+    RD_TRY(add_metrics(&sums.personal_loss, &sums.personal_accuracy, &report->personal, err));
     if (kind == RD_INTAKE_ROWS)
         RD_TRY(reserve_row(a, err));
     if (kind != RD_INTAKE_STREAM) {
@@ -261,6 +265,7 @@ rd_status rd_aggregate_admit(rd_aggregate *a, uint64_t client_key, uint64_t roun
             RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for an update of %zu parameters", a->n));
     }
     a->clients = sums;
+    a->rows_due += kind == RD_INTAKE_ROWS;
 cleanup:
     pthread_mutex_unlock(&a->lock);
     return status;
@@ -490,7 +495,8 @@ static rd_status apply(rd_aggregate *a, uint64_t round, const rd_target *target,
     }
     if (c->weight == 0)
         return RD_OK; /* nobody is trusted: the model stays */
-    from.factor = rd_strategy_factor(s, isnan(effort) ? 0 : effort, learning_rate_of(&a->config->training, round));
+    from.factor =
+        rd_strategy_factor(s, isnan(effort) ? 0 : effort, learning_rate_of(&a->config->training, round));
     *norm = sqrt(step_all(a, &from, target));
     if (a->control != NULL)
         move_control(a, target->known_clients);
@@ -510,7 +516,7 @@ static void clear(rd_aggregate *a)
         rd_exact_vector_clear(&a->sum);
     for (size_t i = 0; i < a->row_count; i++)
         give_vector(a, a->rows[i].values);
-    a->row_count = 0;
+    a->row_count = a->rows_due = 0;
     memset(&a->clients, 0, sizeof a->clients);
 }
 
@@ -523,9 +529,72 @@ rd_status rd_aggregate_finish(rd_aggregate *a, uint64_t round, bool changes, con
     record->running_loss = rd_exact_scalar_mean(&c->running_loss);
     record->train = mean_metrics(&c->train_loss, &c->train_accuracy);
     record->holdout = mean_metrics(&c->holdout_loss, &c->holdout_accuracy);
+    record->personal = mean_metrics(&c->personal_loss, &c->personal_accuracy);
     record->update_norm = 0.0;
     if (changes)
         status = apply(a, round, target, &record->update_norm, err);
     clear(a);
     return status;
+}
+
+/* ---- between processes ---- */
+
+size_t rd_aggregate_totals_size(void)
+{
+    return sizeof(client_sums);
+}
+
+void rd_aggregate_get_totals(const rd_aggregate *a, void *bytes)
+{
+    memcpy(bytes, &a->clients, sizeof a->clients);
+}
+
+static void add_scalar(rd_exact_scalar *into, const rd_exact_scalar *from)
+{
+    into->sum += from->sum;
+    into->weight += from->weight;
+}
+
+void rd_aggregate_add_totals(rd_aggregate *a, const void *bytes)
+{
+    client_sums other;
+    memcpy(&other, bytes, sizeof other);
+    a->clients.samples += other.samples;
+    a->clients.updates += other.updates;
+    a->clients.weight += other.weight;
+    add_scalar(&a->clients.running_loss, &other.running_loss);
+    add_scalar(&a->clients.train_loss, &other.train_loss);
+    add_scalar(&a->clients.train_accuracy, &other.train_accuracy);
+    add_scalar(&a->clients.holdout_loss, &other.holdout_loss);
+    add_scalar(&a->clients.holdout_accuracy, &other.holdout_accuracy);
+    add_scalar(&a->clients.personal_loss, &other.personal_loss);
+    add_scalar(&a->clients.personal_accuracy, &other.personal_accuracy);
+    add_scalar(&a->clients.effort, &other.effort);
+}
+
+size_t rd_aggregate_row_count(const rd_aggregate *a)
+{
+    return a->row_count;
+}
+
+void rd_aggregate_get_row(const rd_aggregate *a, size_t i, uint64_t *key, uint64_t *weight, float *values)
+{
+    *key = a->rows[i].key;
+    *weight = a->rows[i].weight;
+    memcpy(values, a->rows[i].values, a->n * sizeof *values);
+}
+
+rd_status rd_aggregate_add_row(rd_aggregate *a, uint64_t key, uint64_t weight, const float *values,
+                               rd_error *err)
+{
+    rd_status status = reserve_row(a, err);
+    float *copy = status == RD_OK ? take_vector(a) : NULL;
+    if (status == RD_OK && copy == NULL)
+        status = rd_fail(err, RD_ERR_MEMORY, "no memory for an update of %zu parameters", a->n);
+    if (status != RD_OK)
+        return status;
+    memcpy(copy, values, a->n * sizeof *values);
+    a->rows[a->row_count++] = (row){copy, key, (uint32_t)weight};
+    a->rows_due++;
+    return RD_OK;
 }

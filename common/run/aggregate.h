@@ -1,12 +1,13 @@
-/* aggregate.h: the updates of a round, on their way into the next model. Updates are taken in from any thread, in
- * any order; what comes out does not depend on it.
+/* aggregate.h: the updates of a round, on their way into the next model. Updates are taken in from any
+ * thread, in any order; what comes out does not depend on it.
  *
- * Sums are exact and shared by all threads: parameters are cut into stripes with a lock each, so two updates are
- * folded in side by side, one a stripe behind the other. Strategies that must look at whole updates collect them
- * first (round/strategy.h, rd_intake_kind).
+ * Sums are exact and shared by all threads: parameters are cut into stripes with a lock each, so two updates
+ * are folded in side by side, one a stripe behind the other. Strategies that must look at whole updates
+ * collect them first (round/strategy.h, rd_intake_kind).
  *
- * Memory, with n parameters that travel: 16 n bytes for the sum (32 n with scaffold) and 4 n for each vector that the
- * server remembers; WHOLE: 4 n for each update that is being taken in; ROWS: no sum, but 4 n for each of the cohort. */
+ * Memory, with n parameters that travel: 16 n bytes for the sum (32 n with scaffold) and 4 n for each vector
+ * that the server remembers; WHOLE: 4 n for each update that is being taken in; ROWS: no sum, but 4 n for
+ * each of the cohort. */
 #ifndef RONDO_RUN_AGGREGATE_H
 #define RONDO_RUN_AGGREGATE_H
 
@@ -34,9 +35,9 @@ typedef struct rd_intake {
     float *row; /* (n) where it is collected; NULL: it goes straight into the sum */
 } rd_intake;
 
-/* Reserves the update's weight in the sum and takes its metrics in. model: the version that it was trained from.
- * RD_ERR_RANGE, RD_ERR_DATA where the strategy cannot use it, the total weight would pass RD_EXACT_MAX_WEIGHT or a
- * metric cannot be; then nothing has changed. */
+/* Reserves the update's weight in the sum and takes its metrics in. model: the version that it was trained
+ * from. RD_ERR_RANGE, RD_ERR_DATA where the strategy cannot use it, the total weight would pass
+ * RD_EXACT_MAX_WEIGHT or a metric cannot be; then nothing has changed. */
 rd_status rd_aggregate_admit(rd_aggregate *a, uint64_t client_key, uint64_t round, uint64_t staleness,
                              const rd_report *report, rd_intake *out, rd_error *err) RD_MUST_CHECK;
 /* The values of elements [first, first + count). Every element comes once. */
@@ -54,25 +55,35 @@ typedef struct rd_target {
     size_t known_clients;  /* scaffold's N */
 } rd_target;
 
-/* The server's step with what has come, from which the round's record is filled in (samples, clients' metrics,
- * norm). apply false: the parameters stay. Leaves the sums empty. RD_ERR_RANGE: fewer updates than the strategy
- * withstands. */
+/* The server's step with what has come, from which the round's record is filled in (samples, clients'
+ * metrics, norm). apply false: the parameters stay. Leaves the sums empty. RD_ERR_RANGE: fewer updates than
+ * the strategy withstands. */
 rd_status rd_aggregate_finish(rd_aggregate *a, uint64_t round, bool apply, const rd_target *target,
                               rd_round_record *record, rd_error *err) RD_MUST_CHECK;
 
-/* The server's own delta, which fltrust compares the others with; before any update of the round is admitted. */
+/* The server's own delta, which fltrust compares the others with; before any update of the round is admitted.
+ */
 void rd_aggregate_set_root(rd_aggregate *a, const float *delta);
 
-/* What the server remembers between rounds, one vector after the other, and a plan of it for files; NULL: nothing. */
+/* What the server remembers between rounds, one vector after the other, and a plan of it for files; NULL:
+ * nothing. */
 const rd_model *rd_aggregate_memory_plan(const rd_aggregate *a);
 float *rd_aggregate_memory(rd_aggregate *a);
 /* (n) scaffold's c, which is part of the memory; NULL with other strategies. */
 const float *rd_aggregate_control(const rd_aggregate *a);
 
-/* ---- between processes that each took in a part of a round ---- */
+/* ---- between processes that each took in a part of a round; before rd_aggregate_finish ---- */
 
-/* The sums as whole numbers that may be added element by element: 64-bit halves with carries are merged by
- * rd_exact_vector_merge. */
+/* The exact sum; no elements where updates are kept as rows. */
 rd_exact_vector *rd_aggregate_sum(rd_aggregate *a);
+/* What else was added up, as bytes for another process of the same program. */
+size_t rd_aggregate_totals_size(void);
+void rd_aggregate_get_totals(const rd_aggregate *a, void *bytes);
+void rd_aggregate_add_totals(rd_aggregate *a, const void *bytes);
+/* Updates that are kept. values (n). */
+size_t rd_aggregate_row_count(const rd_aggregate *a);
+void rd_aggregate_get_row(const rd_aggregate *a, size_t i, uint64_t *key, uint64_t *weight, float *values);
+rd_status rd_aggregate_add_row(rd_aggregate *a, uint64_t key, uint64_t weight, const float *values,
+                               rd_error *err) RD_MUST_CHECK;
 
 #endif

@@ -1,5 +1,5 @@
-/* run.c: see run.h. What becomes of updates is in aggregate.c, files are written by the store's neighbours: here it
- * is put together. */
+/* run.c: see run.h. What becomes of updates is in aggregate.c, files are written by the store's neighbours:
+ * here it is put together. */
 #include "run/run.h"
 
 #include <math.h>
@@ -17,6 +17,7 @@
 #include "run/model_file.h"
 #include "run/parallel.h"
 #include "run/root.h"
+#include "run/spread.h"
 #include "run/stopping.h"
 
 struct rd_run {
@@ -70,6 +71,36 @@ const rd_packing *rd_run_packing(const rd_run *run)
 const rd_model *rd_run_update_model(const rd_run *run)
 {
     return run->packing != NULL ? run->packing->update : run->twin != NULL ? run->twin : run->model;
+}
+
+const rd_dataset *rd_run_test_set(const rd_run *run)
+{
+    return &run->test;
+}
+
+rd_aggregate *rd_run_updates(rd_run *run)
+{
+    return run->updates;
+}
+
+float *rd_run_own_parameters(rd_run *run)
+{
+    return run->parameters;
+}
+
+void rd_run_follow(rd_run *run, const rd_round_record *record)
+{
+    run->last = *record;
+    run->version = record->aggregated ? record->round : run->version;
+}
+
+rd_status rd_run_read_version(rd_run *run, uint64_t version, float *parameters, rd_error *err)
+{
+    char path[RD_SOURCE_PATH_MAX];
+    if (run->store == NULL)
+        return RD_OK; /* another process reads it */
+    rd_store_model_path(run->store, version, path, sizeof path);
+    return rd_model_file_read(run->model, RD_TENSORS_SHARED, path, parameters, err);
 }
 
 uint64_t rd_run_model_version(const rd_run *run)
@@ -223,7 +254,8 @@ static rd_status save_beside(rd_run *run, uint64_t round, rd_error *err)
         status = save_twin(run, round, err);
     if (status == RD_OK && memory != NULL) {
         rd_store_server_path(run->store, round, path, sizeof path);
-        status = rd_model_file_write(memory, RD_TENSORS_SHARED, rd_aggregate_memory(run->updates), round, path, err);
+        status = rd_model_file_write(memory, RD_TENSORS_SHARED, rd_aggregate_memory(run->updates), round,
+                                     path, err);
     }
     return status;
 }
@@ -339,6 +371,7 @@ rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participa
                                    (unsigned long long)record->round);
     }
     record->gap = gap_of(run, record);
+    record->spread = rd_spread_of(parts, part_count);
     record->finished_at = now_unix();
     rd_stopping next = run->stopping;
     rd_stopping_tell(&next, run->config, record);
@@ -454,8 +487,12 @@ static rd_status resume(rd_run *run, const history *h, rd_error *err)
 
 static rd_status begin(rd_run *run, rd_error *err)
 {
-    rd_round_record record = {.aggregated = true, .running_loss = NAN, .scores = rd_scores_none()};
-    record.train = record.holdout = (rd_metrics){.loss = NAN, .accuracy = NAN};
+    rd_round_record record = {.aggregated = true,
+                              .running_loss = NAN,
+                              .scores = rd_scores_none(),
+                              .clock = NAN,
+                              .attack_success = NAN};
+    record.train = record.holdout = record.personal = (rd_metrics){.loss = NAN, .accuracy = NAN};
     char path[RD_SOURCE_PATH_MAX];
     rd_model_init(run->model, run->config->seed, run->parameters);
     rd_status status = rd_initial_load(&run->config->initial, run->model, run->parameters, err);

@@ -4,8 +4,8 @@
  *
  * In a round:  admit, fold, folded for each update  ->  average  ->  save_model  ->  commit
  *
- * Memory: what the updates need (run/aggregate.h), 4 bytes a parameter, the test set, and per thread the activations
- * of one batch. */
+ * Memory: what the updates need (run/aggregate.h), 4 bytes a parameter, the test set, and per thread the
+ * activations of one batch. */
 #ifndef RONDO_RUN_RUN_H
 #define RONDO_RUN_RUN_H
 
@@ -45,10 +45,14 @@ uint64_t rd_run_next_round(const rd_run *run);
 /* What is known of the last committed round. */
 const rd_round_record *rd_run_last_record(const rd_run *run);
 
+/* rows 0: there is none. */
+const rd_dataset *rd_run_test_set(const rd_run *run);
+
 /* ---- from any thread ---- */
 
-/* An update is taken in: admitted, its elements folded in, each once, and told to be complete (run/aggregate.h).
- * round: that it was trained for; staleness: rounds that have passed since its model was the newest. */
+/* An update is taken in: admitted, its elements folded in, each once, and told to be complete
+ * (run/aggregate.h). round: that it was trained for; staleness: rounds that have passed since its model was
+ * the newest. */
 rd_status rd_run_admit(rd_run *run, uint64_t client_key, uint64_t round, uint64_t staleness,
                        const rd_report *report, rd_intake *out, rd_error *err) RD_MUST_CHECK;
 void rd_run_fold(rd_run *run, rd_intake *in, size_t first, const float *values, size_t count);
@@ -76,6 +80,16 @@ rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participa
 bool rd_run_is_over(const rd_run *run);
 /* Why, as a sentence; empty where it is not. */
 void rd_run_reason(const rd_run *run, char *text, size_t size);
+
+/* ---- for simulations that several processes share, or that look back ---- */
+
+rd_aggregate *rd_run_updates(rd_run *run);
+float *rd_run_own_parameters(rd_run *run);
+/* In place of rd_run_commit, where another process commits. */
+void rd_run_follow(rd_run *run, const rd_round_record *record);
+/* Reads the parameters of an earlier version, as long as it is kept; parameters (all), those that do not
+ * travel stay as they are. */
+rd_status rd_run_read_version(rd_run *run, uint64_t version, float *parameters, rd_error *err) RD_MUST_CHECK;
 
 /* One line for people: "round 3/10  test loss 0.5123  accuracy 81.20 %  5/5 clients  1.3 s". */
 void rd_round_record_line(const rd_round_record *record, uint64_t rounds, char *text, size_t size);

@@ -7,7 +7,7 @@
 
 #include "store/store.h"
 
-#define RD_STORE_SCHEMA_VERSION 2
+#define RD_STORE_SCHEMA_VERSION 3
 #define RD_STORE_APPLICATION_ID 0x524e444f /* "RNDO": how `file` and we recognise a database of ours */
 
 /* Each statement is prepared at its first use and kept until the store is closed. */
@@ -41,6 +41,7 @@ struct rd_store {
     bool unsynced;           /* model files have come since then ... */
     uint64_t unsynced_round; /* ... and this is the newest */
     uint64_t keep_every;     /* of the last commit */
+    uint64_t newest_kept;    /* model files that stay, whatever keep_every says: 2, or more */
     uint64_t deleted_below;  /* outdated model files of earlier rounds are gone ... */
     uint64_t spared;         /* ... but for this one, which was pinned */
     uint64_t pinned;         /* the model file of this round stays; UINT64_MAX in both: none */

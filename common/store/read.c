@@ -146,6 +146,12 @@ rd_status rd_store_rounds(rd_store *s, uint64_t from, bool (*visit)(const rd_rou
         record.finished_at = take_number(&r);
         for (size_t i = 0; i < RD_SCORES; i++)
             record.scores.value[i] = take_number(&r);
+        record.spread.mean = take_number(&r);
+        record.spread.deviation = take_number(&r);
+        record.spread.worst = take_number(&r);
+        record.personal = take_metrics(&r);
+        record.clock = take_number(&r);
+        record.attack_success = take_number(&r);
         take_text(&r, record.model_sha256, sizeof record.model_sha256);
         if (!visit(&record, user))
             break;
@@ -202,6 +208,8 @@ rd_status rd_store_participations(rd_store *s, uint64_t round,
         report.before = take_metrics(&r);
         report.holdout = take_metrics(&r);
         report.delta_norm = take_number(&r);
+        report.steps = take_count(&r);
+        report.personal = take_metrics(&r);
         report.seconds = take_number(&r);
         if (report.samples > 0)
             record.report = report;

@@ -37,6 +37,17 @@ cJSON *rd_round_record_json(const rd_round_record *r)
     add_metrics(object, "holdout", &r->holdout);
     add_number(object, "gap", r->gap);
     add_number(object, "running_loss", r->running_loss);
+    add_metrics(object, "personal", &r->personal);
+    if (isnan(r->spread.mean)) {
+        cJSON_AddNullToObject(object, "spread");
+    } else {
+        cJSON *spread = cJSON_AddObjectToObject(object, "spread");
+        add_number(spread, "mean", r->spread.mean);
+        add_number(spread, "deviation", r->spread.deviation);
+        add_number(spread, "worst", r->spread.worst);
+    }
+    add_number(object, "clock", r->clock);
+    add_number(object, "attack_success", r->attack_success);
     cJSON_AddNumberToObject(object, "selected", (double)r->selected);
     cJSON_AddNumberToObject(object, "counted", (double)r->counted);
     cJSON_AddNumberToObject(object, "late", (double)r->late);

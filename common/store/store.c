@@ -374,6 +374,8 @@ rd_status rd_store_open(const char *directory, const rd_config *config, rd_store
     RD_TRY(execute(s, "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON",
                    "use a write-ahead log", err));
     RD_TRY(rd_store_set_durable(s, true, err));
+    /* Asynchronous clients may still train from models that are no longer the newest. */
+    s->newest_kept = 2 + (config->cohort.buffer_size > 0 ? config->cohort.most_staleness : 0);
     RD_TRY(fresh ? make_run(s, config, err) : resume_run(s, config, err));
     *resumed = !fresh;
     *out = s;

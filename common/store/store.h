@@ -22,6 +22,12 @@
 typedef struct rd_store rd_store;
 
 /* One row of the table "rounds". Round 0 is the initial model, before any training. */
+/* How the participants of a round differ, each counting the same; NaN: not measured. */
+typedef struct rd_spread {
+    double mean, deviation; /* the deviation over n */
+    double worst;           /* mean of the ceil(n / 10) largest */
+} rd_spread;
+
 typedef struct rd_round_record {
     uint64_t round;
     bool aggregated;    /* false: abandoned, the model is that of the round before */
@@ -36,8 +42,12 @@ typedef struct rd_round_record {
     uint64_t samples;                         /* of the counted clients */
     double update_norm;                       /* Euclidean norm of (new model - old model) */
     uint64_t bytes_in, bytes_out;             /* over the network, bodies only; 0 in simulation */
-    double seconds;                           /* from publication to the new model */
-    double finished_at;                       /* Unix time */
+    rd_spread spread;                         /* of the participants' loss */
+    rd_metrics personal;   /* participants' own models on their hold-out rows, weighted by samples */
+    double clock;          /* simulated seconds since the beginning of the run; NaN: no simulated time */
+    double attack_success; /* of a simulated backdoor: share of triggered test samples; NaN: none */
+    double seconds;        /* from publication to the new model */
+    double finished_at;    /* Unix time */
     char model_sha256[RD_SHA256_HEX]; /* of the parameters as little-endian float32, i.e. of the data part of
                                          the model file */
 } rd_round_record;

@@ -125,6 +125,12 @@ static rd_status add_round(rd_store *s, const rd_round_record *r, rd_error *err)
     put_number(&b, r->finished_at);
     for (size_t i = 0; i < RD_SCORES; i++)
         put_number(&b, r->scores.value[i]);
+    put_number(&b, r->spread.mean);
+    put_number(&b, r->spread.deviation);
+    put_number(&b, r->spread.worst);
+    put_metrics(&b, &r->personal);
+    put_number(&b, r->clock);
+    put_number(&b, r->attack_success);
     put_text(&b, r->model_sha256);
     status = rd_store_run_statement(s, statement, "write a round", err);
     if (status != RD_OK && sqlite3_extended_errcode(s->db) == SQLITE_CONSTRAINT_PRIMARYKEY)
@@ -181,6 +187,8 @@ static rd_status add_participation(rd_store *s, uint64_t round, const rd_partici
     put_metrics(&b, &r->before);
     put_metrics(&b, &r->holdout);
     put_number(&b, delivered ? r->delta_norm : NAN);
+    put_count(&b, r->steps);
+    put_metrics(&b, &r->personal);
     put_number(&b, delivered ? r->seconds : NAN);
     put_count(&b, p->bytes_in);
     put_number(&b, p->seconds);
@@ -216,6 +224,7 @@ static void delete_outdated_models(rd_store *s)
         s->spared = UINT64_MAX;
     }
     sqlite3_bind_int64(statement, 1, (sqlite3_int64)s->deleted_below);
+    sqlite3_bind_int64(statement, 2, (sqlite3_int64)s->newest_kept);
     while (sqlite3_step(statement) == SQLITE_ROW) {
         uint64_t round = (uint64_t)sqlite3_column_int64(statement, 0);
         newest = round > newest ? round : newest;

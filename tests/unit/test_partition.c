@@ -33,7 +33,7 @@ static void expect_every_row_once(const rd_partition *p, size_t rows)
     char *seen = calloc(rows, 1);
     size_t dealt = 0;
     for (size_t c = 0; c < p->clients; c++) {
-        rd_rows mine = rd_partition_rows(p, c);
+        rd_rows mine = rd_partition_rows(p, c, NULL);
         for (size_t i = 0; i < mine.count; i++) {
             cr_assert_lt(mine.index[i], rows);
             cr_assert_eq(seen[mine.index[i]]++, 0);
@@ -61,7 +61,7 @@ Test(partition, iid_sizes_differ_by_at_most_one)
         rd_partition p = deal(&iid, &d, counts[k], 1);
         expect_every_row_once(&p, d.rows);
         for (size_t c = 0; c < p.clients; c++) /* the first clients have the rows that are left over */
-            cr_assert_eq(rd_partition_rows(&p, c).count, 1003 / counts[k] + (c < 1003 % counts[k]));
+            cr_assert_eq(rd_partition_rows(&p, c, NULL).count, 1003 / counts[k] + (c < 1003 % counts[k]));
         rd_partition_free(&p);
     }
     rd_dataset_free(&d);
@@ -76,7 +76,7 @@ Test(partition, iid_mixes_the_classes)
     double squares = 0;
     for (size_t c = 0; c < 100; c++) {
         double count[10] = {0};
-        rd_rows mine = rd_partition_rows(&p, c);
+        rd_rows mine = rd_partition_rows(&p, c, NULL);
         for (size_t i = 0; i < mine.count; i++)
             count[d.labels[mine.index[i]]]++;
         for (int k = 0; k < 10; k++)
@@ -113,7 +113,7 @@ Test(partition, shards_as_in_mcmahan_2017)
     size_t with_two = 0;
     expect_every_row_once(&p, d.rows);
     for (size_t c = 0; c < 100; c++) {
-        rd_rows mine = rd_partition_rows(&p, c);
+        rd_rows mine = rd_partition_rows(&p, c, NULL);
         cr_assert_eq(mine.count, 600);
         for (size_t s = 0; s < 2; s++) {
             const uint32_t *shard = mine.index + 300 * s;
@@ -137,7 +137,7 @@ Test(partition, uneven_shards_deal_every_row)
     rd_partition p = deal(&shards, &d, 10, 3); /* 20 shards of 5 or 6 rows */
     expect_every_row_once(&p, d.rows);
     for (size_t c = 0; c < 10; c++) {
-        size_t n = rd_partition_rows(&p, c).count;
+        size_t n = rd_partition_rows(&p, c, NULL).count;
         cr_assert(n >= 10 && n <= 12, "%zu", n);
     }
     rd_partition_free(&p);
@@ -159,7 +159,7 @@ Test(partition, dirichlet_shares_have_the_right_spread)
             rd_partition p = deal(&config, &d, 10, seed);
             expect_every_row_once(&p, d.rows);
             for (size_t c = 0; c < 10; c++) {
-                rd_rows mine = rd_partition_rows(&p, c);
+                rd_rows mine = rd_partition_rows(&p, c, NULL);
                 cr_assert_geq(mine.count, 1);
                 for (size_t i = 0; i < mine.count; i++)
                     count[c][d.labels[mine.index[i]]]++;
@@ -190,7 +190,7 @@ Test(partition, dirichlet_keeps_its_least_size)
         rd_partition p = deal(&config, &d, cases[k].clients, 1);
         expect_every_row_once(&p, d.rows);
         for (size_t c = 0; c < p.clients; c++)
-            cr_assert_geq(rd_partition_rows(&p, c).count, cases[k].least);
+            cr_assert_geq(rd_partition_rows(&p, c, NULL).count, cases[k].least);
         rd_partition_free(&p);
     }
     rd_dataset_free(&d);
@@ -245,4 +245,36 @@ Test(partition, what_cannot_be_dealt)
                  "these data have real targets");
     cr_assert_null(p.rows);
     rd_dataset_free(&d);
+}
+
+/* Drawn on demand: the same rows whenever asked, all different, and over many clients every row as often. */
+Test(sample, draws_different_rows_for_a_million_clients)
+{
+    enum { ROWS = 50, K = 20, CLIENTS = 1000000, LOOKED_AT = 5000 };
+    rd_dataset d = {.rows = ROWS};
+    rd_partition p;
+    rd_error err;
+    uint32_t rows[K], again[K];
+    int seen[ROWS] = {0};
+    rd_partition_config config = {.scheme = RD_PARTITION_SAMPLE, .samples = K};
+    cr_assert_eq(rd_partition_create(&config, &d, CLIENTS, 5, &p, &err), RD_OK, "%s", err.message);
+    cr_assert_eq(rd_partition_most_rows(&p), K);
+    for (size_t i = 0; i < LOOKED_AT; i++) {
+        size_t client = i * (CLIENTS / LOOKED_AT);
+        uint64_t mask = 0;
+        rd_rows mine = rd_partition_rows(&p, client, rows);
+        cr_assert_eq(mine.count, K);
+        for (size_t j = 0; j < K; j++) {
+            cr_assert_lt(rows[j], ROWS);
+            mask |= UINT64_C(1) << rows[j];
+            seen[rows[j]]++;
+        }
+        cr_assert_eq(__builtin_popcountll(mask), K, "client %zu has a row twice", client);
+        (void)rd_partition_rows(&p, client, again);
+        cr_assert_arr_eq(rows, again, sizeof rows);
+    }
+    for (size_t i = 0; i < ROWS; i++) /* 2000 expected, deviation sqrt(5000 * 0.4 * 0.6) = 34.6 */
+        cr_expect(seen[i] > 1820 && seen[i] < 2180, "row %zu was drawn %d times", i, seen[i]);
+    config.samples = ROWS + 1;
+    cr_assert_eq(rd_partition_create(&config, &d, CLIENTS, 5, &p, &err), RD_ERR_DATA);
 }

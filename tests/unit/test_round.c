@@ -1,10 +1,11 @@
 /* The round core: what it decides, checked against sequences worked out by hand. */
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "core/random.h"
 #include "core/exact_sum.h"
+#include "core/random.h"
 #include "round/round.h"
 #include "round/selection.h"
 #include "round/strategy.h"
@@ -240,18 +241,50 @@ Test(round, selection_is_fair)
     enum { CLIENTS = 100, ROUNDS = 2000, ASKED = 10 };
     int chosen[CLIENTS] = {0};
     for (uint64_t round = 1; round <= ROUNDS; round++) {
-        rd_candidate candidates[CLIENTS];
+        rd_candidate kept[ASKED];
+        rd_selection_heap heap = {kept, 0, ASKED};
         for (size_t i = 0; i < CLIENTS; i++) {
             char name[16];
             snprintf(name, sizeof name, "client-%zu", i);
-            candidates[i] = (rd_candidate){.key = rd_client_key(name), .client = i};
+            rd_selection_offer(&heap, 3, round, rd_client_key(name), i);
         }
-        rd_selection_pick(candidates, CLIENTS, ASKED, 3, round);
+        rd_selection_order(&heap);
         for (size_t i = 0; i < ASKED; i++)
-            chosen[candidates[i].client]++;
+            chosen[kept[i].client]++;
     }
     for (size_t i = 0; i < CLIENTS; i++)
         cr_assert(chosen[i] > 133 && chosen[i] < 267, "client %zu was chosen %d times", i, chosen[i]);
+}
+
+static int by_draw(const void *a, const void *b)
+{
+    const rd_candidate *p = a, *q = b;
+    return p->draw < q->draw ? -1 : p->draw > q->draw;
+}
+
+/* The heap keeps what sorting all draws would put first. */
+Test(selection, keeps_the_smallest_draws)
+{
+    enum { N = 500, MOST = 60 };
+    for (size_t most = 0; most <= MOST; most += 7) {
+        rd_candidate all[N], kept[MOST];
+        rd_selection_heap heap = {kept, 0, most};
+        for (size_t i = 0; i < N; i++) {
+            rd_random stream = rd_random_stream(9, RD_PURPOSE_SELECT, most, 1000 + i);
+            all[i] = (rd_candidate){rd_random_u64(&stream), 1000 + i, i};
+            rd_selection_offer(&heap, 9, most, 1000 + i, i);
+        }
+        qsort(all, N, sizeof *all, by_draw);
+        rd_selection_order(&heap);
+        cr_assert_eq(heap.count, most);
+        for (size_t i = 0; i < most; i++) {
+            bool found = false;
+            for (size_t j = 0; j < most; j++)
+                found = found || kept[j].client == all[i].client;
+            cr_expect(found, "%zu of %zu", i, most);
+            cr_expect(i == 0 || kept[i].key > kept[i - 1].key);
+        }
+    }
 }
 
 Test(selection, sizes)

@@ -1,0 +1,18 @@
+/* seeds.h: the same run with several seeds, one after another, and what is common to them. */
+#ifndef RONDO_SIMULATIONS_SEEDS_H
+#define RONDO_SIMULATIONS_SEEDS_H
+
+#include <stdint.h>
+
+#include "simulator.h"
+
+/* Seeds config->seed, config->seed + 1, ..., each with the state directory options->directory/seed-N; those
+ * that are finished are not repeated. Prints a table of their results, the mean, and the 95 % confidence
+ * interval of the mean. */
+rd_status rd_seeds(rd_config *config, const rd_sim_options *options, uint64_t seeds, bool *interrupted,
+                   rd_error *err) RD_MUST_CHECK;
+
+/* The t that Student's distribution with so many degrees of freedom exceeds with probability 0.025. */
+double rd_student_t(uint64_t degrees);
+
+#endif

@@ -1,0 +1,304 @@
+/* work.c: see sim.h. Threads take jobs one by one: train, hand the update to the run's sum, take the next.
+ * Nothing is allocated after the first round. Attackers that collude train first, so that they know what to
+ * send. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/random.h"
+#include "ranks.h"
+#include "run/parallel.h"
+#include "sim.h"
+
+void sim_time(const simulator *s, job *j)
+{
+    const rd_training *t = &s->config->training;
+    uint64_t key = rd_rounds_client_key(s->rounds, j->client);
+    double bytes = 4 * (double)rd_run_update_size(s->run);
+    size_t rows = rd_partition_count(&s->partition, j->client);
+    size_t held = (size_t)(s->config->client_evaluation.holdout * (double)rows + 0.5);
+    j->answers = true;
+    j->arrival = s->clock;
+    if (s->system == NULL)
+        return;
+    rd_timing timing = rd_system_timing(s->system, key, j->round, rows - held, t->epochs, bytes, bytes);
+    j->answers = timing.answers;
+    j->epochs = timing.epochs;
+    j->arrival += timing.seconds;
+}
+
+/* ---- one client ---- */
+
+/* This rank's? What a client keeps lies with one rank, whatever the cohort, and so does an update that waits for its
+ * time to come. */
+static bool is_mine(const simulator *s, const job *j, size_t number)
+{
+    bool by_client = s->keep != NULL || s->config->cohort.buffer_size > 0;
+    return (by_client ? j->client : number) % rd_rank_count() == rd_rank();
+}
+
+/* Training and what an attacker makes of it, in update. */
+static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error *err)
+{
+    const rd_config *c = s->config;
+    uint64_t key = rd_rounds_client_key(s->rounds, j->client);
+    double started = rd_progress_clock();
+    rd_poison poison = {&c->simulation.attack, rd_run_model(s->run),
+                        key ^ (j->round * UINT64_C(0x9e3779b97f4a7c15))};
+    rd_local_task task = {.training = &c->training,
+                          .evaluation = &c->client_evaluation,
+                          .seed = c->seed,
+                          .round = j->round,
+                          .client_key = key,
+                          .continual = &c->continual,
+                          .packing = rd_run_packing(s->run),
+                          .epochs = j->epochs,
+                          .proximal = c->strategy.proximal,
+                          .control = rd_run_control(s->run),
+                          .personalisation = &c->personalisation,
+                          .memory = w->memory};
+    if (j->attacks && rd_attack_poisons(&c->simulation.attack)) {
+        task.poison = rd_attack_poison;
+        task.poison_user = &poison;
+    }
+    rd_status status =
+        s->keep != NULL ? rd_keep_read(s->keep, j->client, j->round, w->memory, &task.is_new, err) : RD_OK;
+    if (status == RD_OK)
+        status = rd_local_round_run(w->trainer, &task, &s->data,
+                                    rd_partition_rows(&s->partition, j->client, w->rows), j->global, update,
+                                    &j->part.report, err);
+    if (status == RD_OK && s->keep != NULL)
+        status = rd_keep_write(s->keep, j->client, j->round, w->memory, err);
+    if (status == RD_OK && j->attacks)
+        rd_attack_change(&c->simulation.attack, c->seed, j->round, key, update,
+                         rd_model_set_size(rd_run_model(s->run), RD_TENSORS_SHARED));
+    if (status == RD_OK && task.packing != NULL)
+        rd_packing_pack(task.packing, update);
+    double seconds = rd_progress_clock() - started;
+    j->part.report.seconds = seconds;
+    w->training += seconds;
+    w->clients++;
+    w->samples += j->part.report.samples * (j->epochs > 0 ? j->epochs : c->training.epochs);
+    return status;
+}
+
+static rd_status take_in(simulator *s, worker *w, job *j, const float *update, rd_error *err)
+{
+    double started = rd_progress_clock();
+    rd_intake intake;
+    uint64_t staleness = rd_rounds_staleness(s->rounds, j->client);
+    rd_status status = rd_run_admit(s->run, rd_rounds_client_key(s->rounds, j->client), j->round, staleness,
+                                    &j->part.report, &intake, err);
+    if (status == RD_OK) {
+        rd_run_fold(s->run, &intake, 0, update, rd_run_update_size(s->run));
+        rd_run_folded(s->run, &intake);
+    }
+    w->folding += rd_progress_clock() - started;
+    return status;
+}
+
+/* A failure that is this client's own trouble: the round goes on without it. */
+static rd_status own_trouble(job *j, rd_status status, const rd_error *err)
+{
+    if (status != RD_ERR_RANGE && status != RD_ERR_DATA)
+        return status;
+    (void)snprintf(j->part.reason, sizeof j->part.reason, "%.150s", err->message);
+    memset(&j->part.report, 0, sizeof j->part.report);
+    j->failed = true;
+    return RD_OK;
+}
+
+static rd_status serve(simulator *s, worker *w, job *j, rd_error *err)
+{
+    float *update = j->update != NULL ? j->update : w->update;
+    rd_status status = j->trained ? RD_OK : train(s, w, j, update, err);
+    j->trained = true;
+    if (status == RD_OK && s->fold)
+        status = take_in(s, w, j, update, err);
+    j->part.seconds = s->system != NULL ? j->arrival - s->opened_clock : rd_progress_clock() - s->opened_at;
+    return own_trouble(j, status, err);
+}
+
+/* ---- many clients ---- */
+
+static void show_progress(simulator *s)
+{
+    char label[64];
+    double rounds = (double)s->config->rounds;
+    double in_round = (double)atomic_load(&s->done) / (double)s->batch_count;
+    uint64_t round = rd_rounds_current(s->rounds);
+    (void)snprintf(label, sizeof label, "round %llu/%llu", (unsigned long long)round,
+                   (unsigned long long)s->config->rounds);
+    rd_progress_update(&s->progress, ((double)round - 1.0 + in_round) / rounds, label);
+}
+
+static void serve_some(void *user, unsigned thread)
+{
+    simulator *s = user;
+    rd_error err;
+    for (;;) {
+        size_t next = atomic_fetch_add(&s->next, 1);
+        if (next >= s->batch_count)
+            return;
+        rd_status status = serve(s, &s->workers[thread], s->batch[next], &err);
+        if (status != RD_OK) {
+            pthread_mutex_lock(&s->lock);
+            if (s->failure == RD_OK) {
+                s->failure = status;
+                *s->err = err;
+            }
+            pthread_mutex_unlock(&s->lock);
+            atomic_store(&s->next, s->batch_count);
+            return;
+        }
+        atomic_fetch_add(&s->done, 1);
+        if (thread == 0)
+            show_progress(s);
+    }
+}
+
+static rd_status serve_all(simulator *s, size_t count, bool fold, rd_error *err)
+{
+    s->batch_count = count;
+    s->fold = fold;
+    s->err = err;
+    atomic_store(&s->next, 0);
+    atomic_store(&s->done, 0);
+    if (count > 0)
+        rd_parallel(s->options->threads, serve_some, s);
+    return s->failure;
+}
+
+/* Colluding attackers train honestly, every rank all of them; then all have the same update. */
+static rd_status collude(simulator *s, job **jobs, size_t count, rd_error *err)
+{
+    rd_status status = RD_OK;
+    size_t attackers = 0, n = rd_run_update_size(s->run);
+    const float **rows = malloc((count + 1) * sizeof *rows);
+    float *crafted = malloc((n + 1) * sizeof *crafted), *all = NULL;
+    for (size_t i = 0; i < count; i++)
+        if (jobs[i]->attacks)
+            s->batch[attackers++] = jobs[i];
+    all = malloc((attackers * s->room + 1) * sizeof *all);
+    if (rows == NULL || crafted == NULL || all == NULL)
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the updates of %zu attackers", attackers));
+    for (size_t i = 0; i < attackers; i++)
+        s->batch[i]->update = all + i * s->room;
+    RD_TRY(serve_all(s, attackers, false, err));
+    size_t honest = 0;
+    for (size_t i = 0; i < attackers; i++)
+        if (!s->batch[i]->failed)
+            rows[honest++] = s->batch[i]->update;
+    if (honest > 0)
+        rd_attack_craft(&s->config->simulation.attack, rows, honest, s->job_count, n, crafted);
+    for (size_t i = 0; i < count && status == RD_OK; i++) {
+        jobs[i]->update = NULL;
+        if (jobs[i]->attacks && !jobs[i]->failed && is_mine(s, jobs[i], i))
+            status = own_trouble(jobs[i], take_in(s, &s->workers[0], jobs[i], crafted, err), err);
+    }
+cleanup:
+    free(rows);
+    free(crafted);
+    free(all);
+    return status;
+}
+
+rd_status sim_work(simulator *s, job **jobs, size_t count, bool fold, rd_error *err)
+{
+    rd_status status = RD_OK;
+    bool colludes = rd_attack_colludes(&s->config->simulation.attack);
+    size_t mine = 0, ranks = rd_rank_count();
+    job **batch = realloc(s->batch, (count + 1) * sizeof *batch);
+    if (batch == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the work of %zu clients", count);
+    s->batch = batch;
+    if (colludes && fold)
+        RD_TRY(collude(s, jobs, count, err));
+    for (size_t i = 0; i < count; i++)
+        if (is_mine(s, jobs[i], i) && !(colludes && fold && jobs[i]->attacks))
+            batch[mine++] = jobs[i];
+    RD_TRY(serve_all(s, mine, fold, err));
+    if (ranks > 1) { /* of the others' jobs this rank knows nothing yet: all zeros */
+        typedef struct outcome {
+            bool failed;
+            rd_participation_record part;
+        } outcome;
+        outcome *all = calloc(count, sizeof *all);
+        if (all == NULL)
+            RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the work of %zu clients", count));
+        for (size_t i = 0; i < count; i++)
+            if (is_mine(s, jobs[i], i)) {
+                all[i].failed = jobs[i]->failed;
+                all[i].part = jobs[i]->part;
+            }
+        rd_ranks_unite(all, count * sizeof *all);
+        for (size_t i = 0; i < count; i++) {
+            jobs[i]->failed = all[i].failed;
+            jobs[i]->part = all[i].part;
+            jobs[i]->trained = true;
+        }
+        free(all);
+    }
+cleanup:
+    return status;
+}
+
+rd_status sim_fold(simulator *s, job *j, rd_error *err)
+{
+    if (j->failed || !is_mine(s, j, j->client))
+        return RD_OK;
+    return own_trouble(j, take_in(s, &s->workers[0], j, j->update, err), err);
+}
+
+void sim_tell(simulator *s, const job *j)
+{
+    if (j->failed) {
+        rd_rounds_fail(s->rounds, j->client, j->round);
+        return;
+    }
+    (void)rd_rounds_deliver(s->rounds, j->client, j->round);
+    rd_rounds_folded(s->rounds, j->client);
+}
+
+/* ---- between ranks ---- */
+
+rd_status sim_unite(simulator *s, rd_error *err)
+{
+    size_t ranks = rd_rank_count(), mine = rd_rank();
+    rd_aggregate *a = rd_run_updates(s->run);
+    rd_status status = RD_OK;
+    if (ranks == 1)
+        return RD_OK;
+    size_t size = rd_aggregate_totals_size(), n = rd_run_update_size(s->run);
+    uint64_t *counts = calloc(ranks, sizeof *counts);
+    char *totals = calloc(ranks, size);
+    float *values = malloc((n + 1) * sizeof *values);
+    if (counts == NULL || totals == NULL || values == NULL)
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory to unite %zu ranks", ranks));
+    counts[mine] = rd_aggregate_row_count(a);
+    rd_aggregate_get_totals(a, totals + mine * size);
+    rd_ranks_unite(counts, ranks * sizeof *counts);
+    rd_ranks_unite(totals, ranks * size);
+    for (size_t r = 0; r < ranks; r++)
+        if (r != mine)
+            rd_aggregate_add_totals(a, totals + r * size);
+    rd_ranks_add(rd_aggregate_sum(a));
+    for (size_t r = 0; r < ranks; r++)
+        for (size_t i = 0; i < counts[r] && status == RD_OK; i++) {
+            struct {
+                uint64_t key, weight;
+            } head = {0, 0};
+            if (r == mine)
+                rd_aggregate_get_row(a, i, &head.key, &head.weight, values);
+            rd_ranks_share(&head, sizeof head, r);
+            rd_ranks_share(values, n * sizeof *values, r);
+            if (r != mine)
+                status = rd_aggregate_add_row(a, head.key, head.weight, values, err);
+        }
+cleanup:
+    free(counts);
+    free(totals);
+    free(values);
+    return status;
+}
