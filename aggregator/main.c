@@ -113,6 +113,8 @@ static void announce(rd_driver *driver, const rd_config *config, const serve_opt
                   rd_model_parameter_count(rd_run_model(run)), (unsigned long long)config->seed);
     if (next > 1)
         rd_driver_log(driver, "continuing after round %llu of %s", (unsigned long long)(next - 1), o->state);
+    if (config->simulation.system.given || config->simulation.attack.kind != RD_ATTACK_NONE)
+        rd_driver_log(driver, "run.json has a section \"simulation\": only rondo-sim heeds it");
     rd_driver_log(driver, "listening on %s (port %u); rounds begin when %llu client%s joined", o->listen,
                   port, (unsigned long long)config->cohort.min_clients,
                   config->cohort.min_clients == 1 ? " has" : "s have");

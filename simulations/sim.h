@@ -1,8 +1,9 @@
 /* sim.h: the inside of the simulator, for the files that make it up:
  *
  *   simulator.c  prepares, asks the round core what comes next, closes rounds
- *   work.c       what clients do: training, attacks, updates on their way into the sum; on all threads and
- * ranks late.c       asynchronous rounds: who is done when, on the simulated clock */
+ *   work.c       what clients do: training, attacks, updates on their way into the sum
+ *
+ *   late.c       asynchronous rounds: who is done when, on the simulated clock */
 #ifndef RONDO_SIMULATIONS_SIM_H
 #define RONDO_SIMULATIONS_SIM_H
 

@@ -127,11 +127,11 @@ static void print_round(simulator *s, const rd_round_record *record, const rd_pa
 }
 
 /* How many samples with a trigger the model takes for the attackers' class. */
-static rd_status measure_backdoor(simulator *s, double *out, rd_error *err)
+static rd_status measure_backdoor(simulator *s, uint64_t round, double *out, rd_error *err)
 {
     rd_evaluation sums = {0};
     *out = NAN;
-    if (s->stamped.rows == 0)
+    if (s->stamped.rows == 0 || !rd_run_evaluates(s->run, round))
         return RD_OK;
     rd_status status = rd_evaluate(s->workers[0].trainer, rd_run_parameters(s->run), &s->stamped,
                                    rd_dataset_all_rows(&s->stamped), 0, s->stamped.rows, &sums, err);
@@ -159,7 +159,7 @@ rd_status sim_close(simulator *s, const rd_action *action, const rd_participatio
     bool over = false;
     if (rd_rank() == 0) {
         started = rd_progress_clock();
-        RD_TRY(measure_backdoor(s, &record.attack_success, err));
+        RD_TRY(measure_backdoor(s, action->round, &record.attack_success, err));
         RD_TRY(rd_run_commit(s->run, &record, parts, action->cohort_size, err));
         over = rd_run_is_over(s->run);
         s->committing += rd_progress_clock() - started;
@@ -348,6 +348,7 @@ static rd_status prepare(simulator *s, rd_error *err)
     bool late = c->cohort.buffer_size > 0;
     RD_TRY(rd_sim_deal(c, s->options->clients, &s->data, &s->partition, err));
     RD_TRY(check_cohort(s, err));
+    RD_TRY(rd_config_set_clients(c, s->partition.clients, err));
     RD_TRY(rd_run_open(c, rd_rank() == 0 ? s->options->directory : NULL, s->options->threads, &s->run, err));
     RD_TRY(rd_data_check(rd_run_model(s->run), &s->data, "data.train", err));
     RD_TRY(rd_attack_check(&c->simulation.attack, rd_run_model(s->run), err));

@@ -285,6 +285,32 @@ static rd_status read_evaluation(rd_fields *top, rd_config *c)
 
 /* ---- the whole ---- */
 
+static cJSON *setting_of(const cJSON *run)
+{
+    const cJSON *simulation = cJSON_GetObjectItemCaseSensitive(run, "simulation"),
+                *partition = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(run, "data"),
+                                                              "partition");
+    cJSON *setting = cJSON_CreateObject();
+    bool whole = setting != NULL;
+    if (whole && simulation != NULL)
+        whole = cJSON_AddItemToObject(setting, "simulation", cJSON_Duplicate(simulation, true));
+    if (whole && partition != NULL)
+        whole = cJSON_AddItemToObject(cJSON_AddObjectToObject(setting, "data"), "partition",
+                                      cJSON_Duplicate(partition, true));
+    if (whole)
+        return setting;
+    cJSON_Delete(setting);
+    return NULL;
+}
+
+rd_status rd_config_set_clients(const rd_config *c, size_t clients, rd_error *err)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(c->setting, "clients");
+    return cJSON_AddNumberToObject(c->setting, "clients", (double)clients) != NULL
+               ? RD_OK
+               : rd_fail(err, RD_ERR_MEMORY, "no memory for the number of clients");
+}
+
 static rd_status read_top(rd_fields *f, const char *folder, rd_config *out)
 {
     rd_status status = RD_OK;
@@ -319,11 +345,12 @@ static rd_status read_top(rd_fields *f, const char *folder, rd_config *out)
         out->cohort.min_updates = rd_strategy_least_updates(&out->strategy);
     out->model = cJSON_Duplicate(model, true);
     out->shared = cJSON_Duplicate(f->object, true);
+    out->setting = setting_of(f->object);
     cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "data");
     cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "initial");
     cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "simulation");
     cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "$schema");
-    if (out->model == NULL || out->shared == NULL)
+    if (out->model == NULL || out->shared == NULL || out->setting == NULL)
         status = rd_fail(f->err, RD_ERR_MEMORY, "%s: no memory for the configuration", f->whose);
 cleanup:
     return status;
@@ -444,5 +471,6 @@ void rd_config_free(rd_config *c)
     cJSON_Delete(c->initial.map);
     cJSON_Delete(c->model);
     cJSON_Delete(c->shared);
-    c->model = c->shared = c->initial.map = NULL;
+    cJSON_Delete(c->setting);
+    c->model = c->shared = c->setting = c->initial.map = NULL;
 }

@@ -9,8 +9,8 @@
 #include <cjson/cJSON.h>
 #include <stdint.h>
 
-#include "core/error.h"
 #include "config/simulation_section.h"
+#include "core/error.h"
 #include "data/partition.h"
 #include "data/source.h"
 #include "model/packing.h"
@@ -61,14 +61,16 @@ typedef struct rd_config {
     rd_source train, test;         /* "data.train", "data.test"; format RD_SOURCE_NONE when absent */
     rd_partition_config partition; /* "data.partition"; default iid */
     rd_source root;                /* "data.root": fltrust's samples at the server */
-    bool has_data;                 /* "data" is there: this is the server's run.json, not what clients are told */
-    rd_strategy strategy;          /* "strategy"; fedavg */
-    rd_simulation_config simulation; /* "simulation"; for rondo-sim alone */
+    bool has_data;        /* "data" is there: this is the server's run.json, not what clients are told */
+    rd_strategy strategy; /* "strategy"; fedavg */
+    rd_simulation_config simulation;    /* "simulation"; for rondo-sim alone */
     rd_personalisation personalisation; /* "personalisation"; none */
     rd_initial_config initial;
-    cJSON *model;  /* "model", owned by the config */
-    cJSON *shared; /* the whole of run.json but "data" and "initial": what clients are told at join; owned by
-                      the config */
+    cJSON *model;   /* "model", owned by the config */
+    cJSON *shared;  /* run.json without "data", "initial" and "simulation": what clients are told at join;
+                       owned by  the config */
+    cJSON *setting; /* what a simulation is of, beside that: "simulation", "data.partition" and, after
+                       rd_config_set_clients, "clients"; owned by the config */
 } rd_config;
 
 /* Reads and checks run.json, the model in it included. */
@@ -78,6 +80,10 @@ rd_status rd_config_load(const char *path, rd_config *out, rd_error *err) RD_MUS
  * messages, folder resolves relative paths (NULL: leave them). */
 rd_status rd_config_parse(const char *json, size_t size, const char *whose, const char *folder,
                           rd_config *out, rd_error *err) RD_MUST_CHECK;
+
+/* The run is a simulation of so many clients: c->setting says so from now on, and is kept and compared with
+ * the run. */
+rd_status rd_config_set_clients(const rd_config *c, size_t clients, rd_error *err) RD_MUST_CHECK;
 
 void rd_config_free(rd_config *c);
 

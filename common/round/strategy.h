@@ -1,6 +1,6 @@
 /* strategy.h: how the updates of a round become the next model (run.json "strategy"). A strategy is a line in the
  * table of strategy.c: how updates are taken in, how much each counts, and the step that the server makes with
- * what comes of them. What clients do differently while they train (train/client_round.h) follows from the same
+ * what comes of them. What clients do differently while they train (train/local_round.h) follows from the same
  * line. Pure: no file, no clock, no thread.
  *
  *   name                                        what travels up        the server

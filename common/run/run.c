@@ -325,7 +325,7 @@ static rd_status evaluate_test_set(rd_run *run, rd_metrics *out, rd_scores *scor
     return rd_score_finish(&job.sums.scores, &run->test, out->samples, scores, err);
 }
 
-static bool evaluation_is_due(const rd_run *run, uint64_t round)
+bool rd_run_evaluates(const rd_run *run, uint64_t round)
 {
     uint64_t every = run->config->evaluation_every;
     return run->test.rows > 0 && (round % every == 0 || round == run->config->rounds);
@@ -364,7 +364,7 @@ rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participa
 
     record->test = (rd_metrics){.loss = NAN, .accuracy = NAN};
     record->scores = rd_scores_none();
-    if (evaluation_is_due(run, record->round)) {
+    if (rd_run_evaluates(run, record->round)) {
         rd_status status = evaluate_test_set(run, &record->test, &record->scores, err);
         if (status != RD_OK)
             return rd_fail_context(err, "round %llu: the global model on data.test",

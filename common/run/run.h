@@ -78,6 +78,8 @@ rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participa
                         size_t part_count, rd_error *err) RD_MUST_CHECK;
 /* After the last commit: is the run to end, whatever rounds are left? (stopping.h) */
 bool rd_run_is_over(const rd_run *run);
+/* Will the commit of this round evaluate its model on data.test? */
+bool rd_run_evaluates(const rd_run *run, uint64_t round);
 /* Why, as a sentence; empty where it is not. */
 void rd_run_reason(const rd_run *run, char *text, size_t size);
 

@@ -1,4 +1,4 @@
-/* compare.c: may this run go on with that run.json?
+/* compare.c: may this run go on with that run.json, and, simulated, with those clients?
  *
  * A run is what its configuration says, so a run that goes on under another one would be neither. The two
  * are compared key by key, which tells the person exactly what differs. Free to change are the keys that
@@ -45,11 +45,11 @@ static rd_status differs(comparison *c, const cJSON *stored, const cJSON *given)
     char old[80], new[80];
     describe(stored, old, sizeof old);
     describe(given, new, sizeof new);
-    return rd_fail(
-        c->err, RD_ERR_STATE,
-        "%s: its run has %s = %s, but run.json has %s; to continue the run restore the old value, to "
-        "start another one give another --state directory",
-        c->directory, c->key, old, new);
+    return rd_fail(c->err, RD_ERR_STATE,
+                   "%s: its run has %s = %s, but now it would be %s; to continue the run restore the old "
+                   "value, to start "
+                   "another one give another directory",
+                   c->directory, c->key, old, new);
 }
 
 /* NULL stands for a value that is not there. */
@@ -125,6 +125,13 @@ static bool rate_looks_at_rounds(const cJSON *config)
     return type != NULL && strcmp(type, "cosine") == 0;
 }
 
+rd_status rd_store_compare_settings(const char *directory, const cJSON *stored, const cJSON *given,
+                                    rd_error *err)
+{
+    comparison c = {.directory = directory, .err = err};
+    return compare(&c, stored, given);
+}
+
 rd_status rd_store_compare_configs(const char *directory, const cJSON *stored, const cJSON *given,
                                    bool *reopened, rd_error *err)
 {
@@ -137,14 +144,14 @@ rd_status rd_store_compare_configs(const char *directory, const cJSON *stored, c
         return rd_fail(
             err, RD_ERR_STATE,
             "%s: its run has rounds = %.0f, but run.json has %.0f; rounds of a run may only grow; to "
-            "start another one give another --state directory",
+            "start another one give another directory",
             directory, before, now);
     if (now > before && rate_looks_at_rounds(stored))
         return rd_fail(
             err, RD_ERR_STATE,
             "%s: its run has rounds = %.0f, but run.json has %.0f; with a learning rate that falls "
             "along a cosine to the last round their number cannot change; to start another run "
-            "give another --state directory",
+            "give another directory",
             directory, before, now);
     *reopened =
         now > before ||

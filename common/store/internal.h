@@ -7,7 +7,7 @@
 
 #include "store/store.h"
 
-#define RD_STORE_SCHEMA_VERSION 3
+#define RD_STORE_SCHEMA_VERSION 4
 #define RD_STORE_APPLICATION_ID 0x524e444f /* "RNDO": how `file` and we recognise a database of ours */
 
 /* Each statement is prepared at its first use and kept until the store is closed. */
@@ -72,5 +72,8 @@ rd_status rd_store_set_durable(rd_store *s, bool durable, rd_error *err) RD_MUST
  * set where the difference gives a finished run something to do again. */
 rd_status rd_store_compare_configs(const char *directory, const cJSON *stored, const cJSON *given,
                                    bool *reopened, rd_error *err) RD_MUST_CHECK;
+/* The same of what a simulation is of (rd_config.setting). */
+rd_status rd_store_compare_settings(const char *directory, const cJSON *stored, const cJSON *given,
+                                    rd_error *err) RD_MUST_CHECK;
 
 #endif

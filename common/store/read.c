@@ -70,8 +70,10 @@ rd_status rd_store_run(rd_store *s, rd_run_record *out, rd_error *err)
         out->finished = take_count(&r) != 0;
         out->created_at = take_number(&r);
         const unsigned char *config = sqlite3_column_text(statement, r.next);
+        const unsigned char *setting = sqlite3_column_text(statement, r.next + 1);
         out->config_json = strdup(config != NULL ? (const char *)config : "");
-        if (out->config_json == NULL)
+        out->setting_json = strdup(setting != NULL ? (const char *)setting : "");
+        if (out->config_json == NULL || out->setting_json == NULL)
             status = rd_fail(err, RD_ERR_MEMORY, "no memory for the configuration of the run");
     } else if (code == SQLITE_DONE) {
         status = rd_fail(err, RD_ERR_FORMAT, "%s/rondo.db: its table 'run' is empty", s->directory);
@@ -85,7 +87,8 @@ rd_status rd_store_run(rd_store *s, rd_run_record *out, rd_error *err)
 void rd_run_record_free(rd_run_record *r)
 {
     free(r->config_json);
-    r->config_json = NULL;
+    free(r->setting_json);
+    r->config_json = r->setting_json = NULL;
 }
 
 rd_status rd_store_last_round(rd_store *s, uint64_t *round, bool *found, rd_error *err)

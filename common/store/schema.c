@@ -24,7 +24,8 @@ const char *rd_store_schema(void)
         "    rounds     INTEGER NOT NULL, -- run.json: rounds, how many are planned\n"
         "    finished   INTEGER NOT NULL DEFAULT 0, -- 1: no more rounds will come\n"
         "    created_at REAL NOT NULL,    -- Unix time\n"
-        "    config     TEXT NOT NULL     -- run.json without data, as the clients are told\n"
+        "    config     TEXT NOT NULL,    -- run.json without data, as the clients are told\n"
+        "    setting    TEXT NOT NULL     -- of a simulation: clients, partition, devices, attacks; else {}\n"
         ") STRICT;\n"
         "CREATE TABLE rounds (\n"
         "    round            INTEGER PRIMARY KEY, -- 0: the initial model, before any training\n"
@@ -174,7 +175,7 @@ const char *rd_store_sql(rd_sql which)
         [RD_SQL_RESUME] =
             "UPDATE run SET name = ?1, rounds = ?2, config = ?3, finished = finished AND NOT ?4",
         [RD_SQL_RUN] = "SELECT run_id, name, rounds, (SELECT coalesce(max(round), 0) FROM rounds), finished, "
-                       "created_at, config FROM run",
+                       "created_at, config, setting FROM run",
         [RD_SQL_LAST_ROUND] = "SELECT max(round) FROM rounds",
         [RD_SQL_ROUNDS] = "SELECT " ROUND_COLUMNS " FROM rounds WHERE round >= ?1 ORDER BY round",
         [RD_SQL_CLIENTS] =

@@ -248,14 +248,21 @@ static rd_status draw_run_id(char id[RD_RUN_ID_MAX], rd_error *err)
     return RD_OK;
 }
 
-static rd_status insert_run(rd_store *s, const rd_config *config, const char *json, rd_error *err)
+/* Without the number of clients it is no simulation. */
+static const cJSON *setting_of(const rd_config *config, const cJSON *nothing)
+{
+    return cJSON_GetObjectItemCaseSensitive(config->setting, "clients") != NULL ? config->setting : nothing;
+}
+
+static rd_status insert_run(rd_store *s, const rd_config *config, const char *json, const char *setting,
+                            rd_error *err)
 {
     struct timespec now;
     sqlite3_stmt *statement = NULL;
     clock_gettime(CLOCK_REALTIME, &now);
     int code = sqlite3_prepare_v2(s->db,
-                                  "INSERT INTO run (id, run_id, name, rounds, created_at, config) VALUES (1, "
-                                  "?1, ?2, ?3, ?4, ?5)",
+                                  "INSERT INTO run (id, run_id, name, rounds, created_at, config, setting) "
+                                  "VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
                                   -1, &statement, NULL);
     if (code != SQLITE_OK)
         return rd_store_fail(s, code, "write the run", err);
@@ -264,6 +271,7 @@ static rd_status insert_run(rd_store *s, const rd_config *config, const char *js
     sqlite3_bind_int64(statement, 3, (sqlite3_int64)config->rounds);
     sqlite3_bind_double(statement, 4, (double)now.tv_sec + 1e-9 * (double)now.tv_nsec);
     sqlite3_bind_text(statement, 5, json, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 6, setting, -1, SQLITE_STATIC);
     rd_status status = rd_store_run_statement(s, statement, "write the run", err);
     sqlite3_finalize(statement);
     return status;
@@ -274,14 +282,17 @@ static rd_status make_run(rd_store *s, const rd_config *config, rd_error *err)
 {
     rd_status status = RD_OK;
     bool open = false;
-    char *json = rd_json_print(config->shared);
-    if (json == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for the configuration");
+    cJSON *nothing = cJSON_CreateObject();
+    char *json = rd_json_print(config->shared), *setting = rd_json_print(setting_of(config, nothing));
+    if (json == NULL || setting == NULL) {
+        status = rd_fail(err, RD_ERR_MEMORY, "no memory for the configuration");
+        goto cleanup;
+    }
     RD_TRY(draw_run_id(s->run_id, err));
     RD_TRY(execute(s, "BEGIN IMMEDIATE", "begin a transaction", err));
     open = true;
     RD_TRY(execute(s, rd_store_schema(), "make its tables", err));
-    RD_TRY(insert_run(s, config, json, err));
+    RD_TRY(insert_run(s, config, json, setting, err));
     RD_TRY(execute(s, "COMMIT", "commit its tables", err));
     open = false;
     RD_TRY(sync_directory(s, err));
@@ -289,6 +300,8 @@ cleanup:
     if (open)
         (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     cJSON_free(json);
+    cJSON_free(setting);
+    cJSON_Delete(nothing);
     return status;
 }
 
@@ -313,20 +326,24 @@ static rd_status resume_run(rd_store *s, const rd_config *config, rd_error *err)
 {
     rd_run_record run = {0};
     bool reopened = false;
-    cJSON *stored = NULL;
+    cJSON *stored = NULL, *setting = NULL, *nothing = cJSON_CreateObject();
     rd_status status = RD_OK;
     RD_TRY(rd_store_run(s, &run, err));
     memcpy(s->run_id, run.run_id, sizeof s->run_id);
     stored = cJSON_Parse(run.config_json);
-    if (stored == NULL) {
+    setting = cJSON_Parse(run.setting_json);
+    if (stored == NULL || setting == NULL) {
         status =
             rd_fail(err, RD_ERR_FORMAT, "%s/rondo.db: the stored configuration is not JSON", s->directory);
         goto cleanup;
     }
+    RD_TRY(rd_store_compare_settings(s->directory, setting, setting_of(config, nothing), err));
     RD_TRY(rd_store_compare_configs(s->directory, stored, config->shared, &reopened, err));
     RD_TRY(update_run(s, config, reopened, err));
 cleanup:
     cJSON_Delete(stored);
+    cJSON_Delete(setting);
+    cJSON_Delete(nothing);
     rd_run_record_free(&run);
     return status;
 }

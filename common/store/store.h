@@ -78,7 +78,8 @@ typedef struct rd_run_record {
     uint64_t rounds_planned, rounds_done;
     bool finished;
     double created_at;
-    char *config_json; /* the shared part of run.json, as committed; freed by rd_run_record_free */
+    char *config_json;  /* the shared part of run.json, as committed; freed by rd_run_record_free */
+    char *setting_json; /* rd_config.setting of a simulation; of a deployment "{}"; freed alike */
 } rd_run_record;
 
 /* Opens for writing. Creates the directory and the run where there is none (*resumed = false). Where there is

@@ -88,10 +88,10 @@ def test_a_killed_simulation_continues_with_the_same_bits(world):
         command = [world.program("rondo-sim"), "--config", path, "--clients", 10, "--out", world.path(f"killed-{name}"), "--quiet"]
         for least in (3, 20):
             process = world.start(*command, log="killed.log")
-            database = world.path(f"killed-{name}", "rondo.db")
 
-            def so_far():
-                return os.path.exists(database) and len(world.rounds(f"killed-{name}")) > least or process.poll() is not None
+            def so_far():  # at first there is no directory, and then one without a run
+                seen = world.run(world.program("rondo-inspect"), "rounds", world.path(f"killed-{name}"), "--jsonl").stdout
+                return seen.count("\n") > least or process.poll() is not None
 
             wait_for(so_far, f"{name}: {least} rounds")
             process.kill()
@@ -186,6 +186,23 @@ def test_a_million_clients(world):
         assert each < 120, peak
 
 
+def test_clients_cost_no_allocation_after_the_first_round(world):
+    if harness.SANITIZED:
+        raise harness.Skip("sanitizers have an allocator of their own")
+    library = os.path.join(world.build, "tests", "count_malloc.so")
+    count = {}
+    for cohort in (5, 50):
+        for rounds in (2, 12):
+            config = base(world, rounds=rounds, cohort={"select": "count", "count": cohort})
+            config["data"]["partition"] = {"scheme": "sample", "samples": 20}
+            told = world.path("allocations")
+            world.check("env", f"LD_PRELOAD={library}", f"MALLOC_COUNT={told}", world.program("rondo-sim"), "--config", world.write("allocations.json", config), "--clients", 100, "--threads", 2, "--quiet")
+            count[cohort, rounds] = int(open(told).read())
+    few, many = (count[cohort, 12] - count[cohort, 2] for cohort in (5, 50))
+    print(f"# allocations in 10 more rounds: {few} with 5 clients a round, {many} with 50")
+    assert many - few < 0.05 * 10 * 45, count
+
+
 def test_seeds_and_compare(world):
     config = base(world, rounds=3)
     config["data"]["test"] = {"path": digits(world)}
@@ -222,6 +239,25 @@ def test_what_cannot_be_is_refused(world):
     refused("strategy scaffold is for sgd without momentum", strategy={"name": "scaffold"}, training={"learning_rate": 0.1, "momentum": 0.9})
     refused("evaluation.holdout must be above 0", personalisation={"method": "fine_tune"}, evaluation={})
     refused("simulation.attack.target: expected a class from 0 to 9", simulation={"attack": {"type": "backdoor", "fraction": 0.1, "target": 10}})
+
+
+def test_a_simulation_is_not_continued_as_another(world):
+    state = world.path("mine")
+
+    def refused(words, config, clients=10):
+        result = world.run(world.program("rondo-sim"), "--config", world.write("other.json", config), "--clients", clients, "--out", state)
+        assert result.returncode == 1 and words in result.stderr, result.stderr
+
+    attack = {"attack": {"type": "sign_flip", "fraction": 0.1}}
+    config = base(world, rounds=2, simulation=attack)
+    simulate(world, config, "mine", clients=10)
+    refused("its run has clients = 10, but now it would be 9", config, clients=9)
+    refused('simulation.attack.fraction = 0.1, but now it would be 0.2', base(world, rounds=2, simulation={"attack": {"type": "sign_flip", "fraction": 0.2}}))
+    config["data"]["partition"]["alpha"] = 2
+    refused("data.partition.alpha = 0.5, but now it would be 2", config)
+    before = [r["model_sha256"] for r in world.rounds("mine")]
+    more = simulate(world, base(world, rounds=3, simulation=attack), "mine", clients=10)
+    assert more[:3] == before and len(more) == 4, (before, more)
 
 
 def test_bench_tells_its_share_of_the_peak(world):
