@@ -70,7 +70,8 @@ static rd_parse_result parse(int argc, char **argv, client_options *o, rd_error 
          "csv: scale features to mean 0 and deviation 1 over this client's rows", &o->standardise, false, 0,
          0},
         {RD_OPTION_TEXT, "keep", "FILE",
-         "what this client keeps between rounds (scaffold, ditto, local layers), for a client that is started again; "
+         "what this client keeps between rounds (scaffold, ditto, local layers), for a client that is "
+         "started again; "
          "default: in memory",
          &o->keep, false, 0, 0},
         {RD_OPTION_NUMBER, "retry-seconds", "S",

@@ -370,9 +370,10 @@ static rd_status fetch_model(session *s, uint64_t version, uint64_t kept, uint64
     (void)snprintf(path, sizeof path, "/v1/model/%" PRIu64, version);
     rd_status status = fetch_frozen(s, err);
     if (status == RD_OK)
-        status = kept > 0          ? fetch_packed(s, path, (size_t)kept, &response, err)
-                 : s->twin != NULL ? fetch_twin(s, path, &response, err)
-                                   : fetch_tensors(s, path, s->model, RD_TENSORS_SHARED, s->global, &response, err);
+        status = kept > 0 ? fetch_packed(s, path, (size_t)kept, &response, err)
+                 : s->twin != NULL
+                     ? fetch_twin(s, path, &response, err)
+                     : fetch_tensors(s, path, s->model, RD_TENSORS_SHARED, s->global, &response, err);
     if (status != RD_OK)
         return status;
     if (response.status == 404) {

@@ -11,15 +11,19 @@ rd_status rd_attack_check(const rd_attack_config *a, const rd_model *m, rd_error
 {
     bool classes = rd_model_classifies(m) && rd_model_predictions(m) == 1;
     if (rd_attack_poisons(a) && !classes)
-        return rd_fail(err, RD_ERR_CONFIG, "simulation.attack.type: this attack changes the classes of samples, but the model's loss %s has none",
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "simulation.attack.type: this attack changes the classes of samples, but the model's "
+                       "loss %s has none",
                        rd_model_loss_name(m));
     if (a->kind == RD_ATTACK_BACKDOOR && a->target >= rd_model_class_count(m))
-        return rd_fail(err, RD_ERR_CONFIG, "simulation.attack.target: expected a class from 0 to %zu, found %llu",
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "simulation.attack.target: expected a class from 0 to %zu, found %llu",
                        rd_model_class_count(m) - 1, (unsigned long long)a->target);
     const rd_shape *s = rd_model_input(m);
     size_t room = s->rank == 3 ? (s->size[1] < s->size[2] ? s->size[1] : s->size[2]) : rd_model_input_size(m);
     if (a->kind == RD_ATTACK_BACKDOOR && (a->size > room || s->vocabulary > 0))
-        return rd_fail(err, RD_ERR_CONFIG, "simulation.attack.size: a trigger of %llu does not fit into the model's input",
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "simulation.attack.size: a trigger of %llu does not fit into the model's input",
                        (unsigned long long)a->size);
     return RD_OK;
 }
@@ -59,10 +63,13 @@ bool rd_attack_is_attacker(const rd_attack_config *a, uint64_t seed, size_t clie
 
 /* ---- what they send ---- */
 
-void rd_attack_change(const rd_attack_config *a, uint64_t seed, uint64_t round, uint64_t client_key, float *delta, size_t n)
+void rd_attack_change(const rd_attack_config *a, uint64_t seed, uint64_t round, uint64_t client_key,
+                      float *delta, size_t n)
 {
     rd_random r = rd_random_stream(seed, RD_PURPOSE_ATTACK, round, client_key);
-    float factor = a->kind == RD_ATTACK_SIGN_FLIP ? (float)-a->scale : a->kind == RD_ATTACK_BACKDOOR ? (float)a->scale : 1.0f;
+    float factor = a->kind == RD_ATTACK_SIGN_FLIP  ? (float)-a->scale
+                   : a->kind == RD_ATTACK_BACKDOOR ? (float)a->scale
+                                                   : 1.0f;
     for (size_t i = 0; i < n && factor != 1.0f; i++)
         delta[i] *= factor;
     for (size_t i = 0; i < n && a->kind == RD_ATTACK_GAUSSIAN; i++)
@@ -94,8 +101,8 @@ double rd_attack_z(size_t cohort, size_t attackers)
     return n > m ? fmax(0, quantile((n - m - supporters) / (n - m))) : 0;
 }
 
-void rd_attack_craft(const rd_attack_config *a, const float *const *rows, size_t attackers, size_t cohort, size_t n,
-                     float *out)
+void rd_attack_craft(const rd_attack_config *a, const float *const *rows, size_t attackers, size_t cohort,
+                     size_t n, float *out)
 {
     double z = a->z > 0 ? a->z : rd_attack_z(cohort, attackers), m = (double)attackers;
     for (size_t i = 0; i < n; i++) {
@@ -145,8 +152,8 @@ void rd_attack_poison(void *user, float *x, int32_t *labels, size_t B)
     }
 }
 
-rd_status rd_attack_stamp(const rd_attack_config *a, const rd_model *m, const rd_dataset *test, rd_dataset *out,
-                          rd_error *err)
+rd_status rd_attack_stamp(const rd_attack_config *a, const rd_model *m, const rd_dataset *test,
+                          rd_dataset *out, rd_error *err)
 {
     size_t D = test->features, rows = 0;
     *out = *test;

@@ -1,8 +1,8 @@
 /* rondo-sim: many clients in one process, with the aggregator's own round core and the client's own training.
  *
  *   main.c       the command line: simulate (default), partition, or search
- *   simulator.c  the loop that drives the round core, with work.c, late.c (sim.h) and a system_model.c,
- * attack.c ranks.c      one run in several processes; seeds.c one run after another; bench.c how fast
+ *   simulator.c  the loop that drives the round core; sim.h names the files that belong to it
+ *   ranks.c      one run in several processes; seeds.c one run after another; bench.c how fast
  *   search.c     hyperparameters: search_space.c what to try, search_ask.c and search_gp.c where next,
  *                search_trial.c one trial, search_record.c what came of it
  *   progress.c   the bar */

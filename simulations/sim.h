@@ -2,8 +2,8 @@
  *
  *   simulator.c  prepares, asks the round core what comes next, closes rounds
  *   work.c       what clients do: training, attacks, updates on their way into the sum
- *
- *   late.c       asynchronous rounds: who is done when, on the simulated clock */
+ *   late.c       asynchronous rounds: who is done when, on the simulated clock
+ *   attack.c     what attackers do; system_model.c: devices and a network */
 #ifndef RONDO_SIMULATIONS_SIM_H
 #define RONDO_SIMULATIONS_SIM_H
 

@@ -20,7 +20,8 @@ struct rd_system_model {
 
 /* ---- the trace ---- */
 
-static rd_status read_heading(const char *path, char *line, int field_of[COLUMNS], size_t *columns, rd_error *err)
+static rd_status read_heading(const char *path, char *line, int field_of[COLUMNS], size_t *columns,
+                              rd_error *err)
 {
     char *rest = line;
     for (*columns = 0; rest != NULL; ++*columns) {
@@ -31,7 +32,8 @@ static rd_status read_heading(const char *path, char *line, int field_of[COLUMNS
         if (field == RD_DEVICE_FIELDS || *columns == COLUMNS)
             return rd_fail(err, RD_ERR_DATA,
                            "%s: line 1: '%.40s' is no column of a trace: expected seconds_per_sample, "
-                           "download_bytes_per_second, upload_bytes_per_second, latency_seconds, availability or dropout",
+                           "download_bytes_per_second, upload_bytes_per_second, latency_seconds, "
+                           "availability or dropout",
                            path, name);
         field_of[*columns] = (int)field;
     }
@@ -48,13 +50,13 @@ static rd_status read_row(const char *path, size_t number, char *line, const int
         char *text = rest != NULL ? strsep(&rest, ",") : NULL, *end = NULL;
         double value = text != NULL ? strtod(text, &end) : 0;
         if (text == NULL || end == text || *end != '\0' || !(value >= 0))
-            return rd_fail(err, RD_ERR_DATA, "%s: line %zu: %s: expected a number from 0 on, found '%.40s'", path, number,
-                           rd_device_field_names[field_of[i]], text != NULL ? text : "nothing");
+            return rd_fail(err, RD_ERR_DATA, "%s: line %zu: %s: expected a number from 0 on, found '%.40s'",
+                           path, number, rd_device_field_names[field_of[i]], text != NULL ? text : "nothing");
         row[field_of[i]] = value;
     }
     return rest == NULL ? RD_OK
-                        : rd_fail(err, RD_ERR_DATA, "%s: line %zu: more columns than the heading's %zu", path, number,
-                                  columns);
+                        : rd_fail(err, RD_ERR_DATA, "%s: line %zu: more columns than the heading's %zu", path,
+                                  number, columns);
 }
 
 static rd_status read_trace(rd_system_model *m, rd_error *err)
@@ -83,7 +85,8 @@ static rd_status read_trace(rd_system_model *m, rd_error *err)
                 RD_TRY(rd_fail(err, RD_ERR_MEMORY, "%s: no memory for %zu devices", path, capacity));
             m->trace = larger;
         }
-        status = read_row(path, number, line, field_of, columns, m->trace + m->trace_rows++ * RD_DEVICE_FIELDS, err);
+        status = read_row(path, number, line, field_of, columns,
+                          m->trace + m->trace_rows++ * RD_DEVICE_FIELDS, err);
     }
     if (status == RD_OK && m->trace_rows == 0)
         status = rd_fail(err, RD_ERR_DATA, "%s: there is no device in it", path);
@@ -124,7 +127,8 @@ static double device(const rd_system_model *m, uint64_t key, rd_device_field fie
     return draw(&m->config->device[field], &r);
 }
 
-rd_status rd_system_model_create(const rd_system_config *config, uint64_t seed, rd_system_model **out, rd_error *err)
+rd_status rd_system_model_create(const rd_system_config *config, uint64_t seed, rd_system_model **out,
+                                 rd_error *err)
 {
     rd_system_model *m = calloc(1, sizeof *m);
     if (m == NULL)
@@ -152,8 +156,8 @@ bool rd_system_available(const rd_system_model *m, uint64_t client_key, double c
     double share = device(m, client_key, RD_DEVICE_AVAILABILITY);
     if (share >= 1)
         return true;
-    rd_random r = rd_random_stream(m->seed, RD_PURPOSE_AVAILABLE, (uint64_t)(clock_seconds / m->config->slot_seconds),
-                                   client_key);
+    rd_random r = rd_random_stream(m->seed, RD_PURPOSE_AVAILABLE,
+                                   (uint64_t)(clock_seconds / m->config->slot_seconds), client_key);
     return rd_random_uniform(&r) < share;
 }
 
@@ -162,8 +166,8 @@ static double transfer(double bytes, double bytes_per_second)
     return bytes_per_second > 0 ? bytes / bytes_per_second : 0;
 }
 
-rd_timing rd_system_timing(const rd_system_model *m, uint64_t key, uint64_t round, size_t samples, uint32_t epochs,
-                           double bytes_down, double bytes_up)
+rd_timing rd_system_timing(const rd_system_model *m, uint64_t key, uint64_t round, size_t samples,
+                           uint32_t epochs, double bytes_down, double bytes_up)
 {
     const rd_system_config *c = m->config;
     rd_random r = rd_random_stream(m->seed, RD_PURPOSE_ANSWER, round, key);
@@ -173,7 +177,8 @@ rd_timing rd_system_timing(const rd_system_model *m, uint64_t key, uint64_t roun
         t.epochs = (uint32_t)least + rd_random_below(&r, epochs - (uint32_t)least + 1);
         t.answers = t.answers && !(c->drop_partial && t.epochs < epochs);
     }
-    t.seconds = 2 * device(m, key, RD_DEVICE_LATENCY) + transfer(bytes_down, device(m, key, RD_DEVICE_DOWNLOAD)) +
+    t.seconds = 2 * device(m, key, RD_DEVICE_LATENCY) +
+                transfer(bytes_down, device(m, key, RD_DEVICE_DOWNLOAD)) +
                 (double)samples * (double)t.epochs * device(m, key, RD_DEVICE_SECONDS_PER_SAMPLE) +
                 transfer(bytes_up, device(m, key, RD_DEVICE_UPLOAD));
     return t;

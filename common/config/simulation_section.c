@@ -95,7 +95,8 @@ static rd_status read_attack(rd_fields *simulation, rd_attack_config *a)
     a->kind = (rd_attack_kind)kind;
     bool backdoor = kind == RD_ATTACK_BACKDOOR;
     static const char *const backdoor_keys[] = {"target", "size", "value", "share"};
-    rd_fields_only(&f, "scale", kind == RD_ATTACK_SIGN_FLIP || backdoor, "with \"type\": \"sign_flip\" or \"backdoor\"");
+    rd_fields_only(&f, "scale", kind == RD_ATTACK_SIGN_FLIP || backdoor,
+                   "with \"type\": \"sign_flip\" or \"backdoor\"");
     rd_fields_only(&f, "deviation", kind == RD_ATTACK_GAUSSIAN, "with \"type\": \"gaussian\"");
     rd_fields_only(&f, "z", kind == RD_ATTACK_LITTLE_IS_ENOUGH, "with \"type\": \"little_is_enough\"");
     rd_fields_only(&f, "epsilon", kind == RD_ATTACK_INNER_PRODUCT, "with \"type\": \"inner_product\"");

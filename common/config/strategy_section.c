@@ -62,15 +62,10 @@ static void check_keys(rd_fields *f, rd_strategy_kind kind)
     }
 }
 
-static const int rules[RD_STRATEGIES] = {
-    [RD_MEDIAN] = RD_ROBUST_MEDIAN, [RD_TRIMMED_MEAN] = RD_ROBUST_TRIMMED_MEAN,
-    [RD_KRUM] = RD_ROBUST_KRUM,     [RD_MULTI_KRUM] = RD_ROBUST_MULTI_KRUM,
-    [RD_BULYAN] = RD_ROBUST_BULYAN, [RD_GEOMETRIC_MEDIAN] = RD_ROBUST_GEOMETRIC_MEDIAN};
-
 static void read_robust(rd_fields *f, rd_strategy *s)
 {
     uint64_t iterations = 100;
-    s->robust = (rd_robust_config){.rule = (rd_robust_rule)rules[s->kind], .smoothing = 1e-6};
+    s->robust = (rd_robust_config){.rule = rd_strategy_rule(s), .smoothing = 1e-6};
     rd_fields_count(f, "byzantine", 0, 1000000, &s->robust.byzantine);
     rd_fields_count(f, "chosen", 1, 1000000, &s->robust.chosen);
     rd_fields_number(f, "smoothing", 0.0, 1e6, true, &s->robust.smoothing);

@@ -13,23 +13,23 @@
 #include <stdint.h>
 
 typedef enum rd_purpose {
-    RD_PURPOSE_INIT = 1,      /* initial parameters */
-    RD_PURPOSE_SELECT = 2,    /* which clients are in a round's cohort */
-    RD_PURPOSE_SHUFFLE = 3,   /* order of a client's samples in an epoch */
-    RD_PURPOSE_PARTITION = 4, /* which client owns which sample */
-    RD_PURPOSE_HOLDOUT = 5,   /* which of its samples a client keeps for evaluation */
-    RD_PURPOSE_JITTER = 6,    /* back-off of a client that reconnects; never influences a result */
-    RD_PURPOSE_TEST = 7,      /* tests and benchmarks */
-    RD_PURPOSE_DROPOUT = 8,   /* what dropout drops */
-    RD_PURPOSE_REPLAY = 10,   /* which rows of earlier tasks a client keeps */
-    RD_PURPOSE_SEARCH = 11,   /* hyperparameters to try */
-    RD_PURPOSE_PERSONAL = 12, /* order of a client's samples while it trains a model of its own */
+    RD_PURPOSE_INIT = 1,       /* initial parameters */
+    RD_PURPOSE_SELECT = 2,     /* which clients are in a round's cohort */
+    RD_PURPOSE_SHUFFLE = 3,    /* order of a client's samples in an epoch */
+    RD_PURPOSE_PARTITION = 4,  /* which client owns which sample */
+    RD_PURPOSE_HOLDOUT = 5,    /* which of its samples a client keeps for evaluation */
+    RD_PURPOSE_JITTER = 6,     /* back-off of a client that reconnects; never influences a result */
+    RD_PURPOSE_TEST = 7,       /* tests and benchmarks */
+    RD_PURPOSE_DROPOUT = 8,    /* what dropout drops */
+    RD_PURPOSE_REPLAY = 10,    /* which rows of earlier tasks a client keeps */
+    RD_PURPOSE_SEARCH = 11,    /* hyperparameters to try */
+    RD_PURPOSE_PERSONAL = 12,  /* order of a client's samples while it trains a model of its own */
     RD_PURPOSE_DEVICE = 13,    /* a simulated client's device */
     RD_PURPOSE_AVAILABLE = 14, /* when it can be selected */
     RD_PURPOSE_ANSWER = 15,    /* whether it answers, and how much of its work it does */
     RD_PURPOSE_ATTACK = 16,    /* who attacks, and with what */
     RD_PURPOSE_SYNTHETIC = 17, /* data that are made up */
-    RD_PURPOSE_SAMPLE = 9,    /* text sampled from a language model */
+    RD_PURPOSE_SAMPLE = 9,     /* text sampled from a language model */
 } rd_purpose;
 
 typedef struct rd_random {

@@ -9,9 +9,8 @@
  *              gets at least min_rows rows: up to ten draws are tried; where none does (many clients, small
  *              alpha), the last one is topped up with rows of the largest clients.
  *   group      natural owners: LEAF users, or the values of a CSV column; client i is group i
- *
  *   sample     every client holds `samples` different rows, drawn at random by a stream of its own; clients
- * may share rows. Nothing is kept: a million clients cost no memory.
+ *              may share rows. Nothing is kept: a million clients cost no memory.
  *
  * Memory: 4 bytes a row and 8 a client, and up to three times that while dealing. The result depends on
  * (seed, scheme, dataset, clients) alone. */

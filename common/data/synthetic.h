@@ -2,9 +2,8 @@
  * of Li et al. 2020 (FedProx, section 5.1), after Shamir et al. 2014. Client k has 60 features and 10
  * classes:
  *
- *   y = argmax(W_k x + b_k),  W_k, b_k ~ N(u_k, 1),  u_k ~ N(0, alpha^2)      alpha: how much the models
- * differ x ~ N(v_k, diag(j^-1.2)), v_k ~ N(B_k, 1),       B_k ~ N(0, beta^2)       beta: how much the data
- * differ
+ *   y = argmax(W_k x + b_k),  W_k, b_k ~ N(u_k, 1),  u_k ~ N(0, alpha^2)   alpha: how much the models differ
+ *   x ~ N(v_k, diag(j^-1.2)), v_k ~ N(B_k, 1),       B_k ~ N(0, beta^2)    beta: how much the data differ
  *
  * and 50 + exp(N(4, 2^2)) samples. iid: one W and b ~ N(0, 1) for all, and v = 0. The owners are the data's
  * groups. */

@@ -403,8 +403,8 @@ static rd_status check_counting(const rd_model *m, const char *path, rd_error *e
                        m->layers[0].name);
     if (m->layers[0].type->counting != NULL && m->shared_count < m->parameter_count)
         return rd_fail(err, RD_ERR_CONFIG,
-                       "%s.fine_tuning: layer '%s' learns by counting, nothing of it can be frozen or local", path,
-                       m->layers[0].name);
+                       "%s.fine_tuning: layer '%s' learns by counting, nothing of it can be frozen or local",
+                       path, m->layers[0].name);
     return RD_OK;
 }
 

@@ -13,7 +13,8 @@ struct rd_model {
     rd_loss loss;
     rd_layer *layers; /* (layer_count) each after those whose output it takes */
     size_t layer_count;
-    rd_tensor *tensors; /* (tensor_count), by rising offset, without gaps; those that travel first, frozen ones last */
+    rd_tensor *
+        tensors; /* (tensor_count), by rising offset, without gaps; those that travel first, frozen ones last */
     size_t tensor_count, shared_tensors, learned_tensors;
     size_t parameter_count, shared_count, learned_count;
     float lora_scaling; /* alpha / rank; 0: no LoRA */
@@ -31,7 +32,7 @@ rd_status rd_preset_expand(const cJSON *section, const char *path, cJSON **out, 
 /* Which tensors are frozen, and which dense maps get a low-rank change: model.fine_tuning. */
 typedef struct rd_fine_tuning {
     const cJSON *freeze, *train, *local, *lora_targets; /* lists of patterns, or NULL */
-    size_t lora_rank;                           /* 0: none */
+    size_t lora_rank;                                   /* 0: none */
     double lora_alpha;
 } rd_fine_tuning;
 rd_status rd_fine_tuning_read(const cJSON *section, const char *path, rd_fine_tuning *out,

@@ -111,8 +111,8 @@ static double mean_around_median(const float *sorted, size_t n, size_t count)
 }
 
 /* trim: values left out at each end; SIZE_MAX: the median. around: values around the median; 0: not so. */
-static rd_status by_coordinate(const float *const *rows, size_t k, size_t n, size_t trim, size_t around, float *out,
-                               rd_error *err)
+static rd_status by_coordinate(const float *const *rows, size_t k, size_t n, size_t trim, size_t around,
+                               float *out, rd_error *err)
 {
     float *columns = malloc(COLUMNS * k * sizeof *columns);
     if (columns == NULL)
@@ -180,7 +180,8 @@ static int compare(const void *a, const void *b)
 }
 
 /* Sum of the distances from row i to its nearest among those that are left. */
-static double score(const double *d, const bool *gone, size_t k, size_t left, size_t f, size_t i, double *work)
+static double score(const double *d, const bool *gone, size_t k, size_t left, size_t f, size_t i,
+                    double *work)
 {
     size_t count = 0, nearest = left > f + 2 ? left - f - 2 : 1;
     double sum = 0;
@@ -235,7 +236,8 @@ static void rank_all(ranking *r, size_t k, size_t left, size_t f)
 }
 
 /* Mean of `chosen` rows with the smallest scores, in the order of the rows. */
-static rd_status krum(const float *const *rows, size_t k, size_t n, size_t f, size_t chosen, float *out, rd_error *err)
+static rd_status krum(const float *const *rows, size_t k, size_t n, size_t f, size_t chosen, float *out,
+                      rd_error *err)
 {
     ranking r;
     rd_status status = make_ranking(rows, k, n, &r, err);
@@ -292,8 +294,8 @@ static double move(const float *const *rows, const double *share, size_t k, size
     return moved;
 }
 
-static rd_status geometric_median(const rd_robust_config *c, const float *const *rows, const uint32_t *weights,
-                                  size_t k, size_t n, float *out, rd_error *err)
+static rd_status geometric_median(const rd_robust_config *c, const float *const *rows,
+                                  const uint32_t *weights, size_t k, size_t n, float *out, rd_error *err)
 {
     rd_status status = RD_OK;
     double *v = calloc(n + 1, sizeof *v), *share = malloc(k * sizeof *share);
@@ -326,13 +328,14 @@ cleanup:
 
 /* ---- all ---- */
 
-rd_status rd_robust_aggregate(const rd_robust_config *c, const float *const *rows, const uint32_t *weights, size_t k,
-                              size_t n, float *out, rd_error *err)
+rd_status rd_robust_aggregate(const rd_robust_config *c, const float *const *rows, const uint32_t *weights,
+                              size_t k, size_t n, float *out, rd_error *err)
 {
     size_t f = (size_t)c->byzantine, least = rd_robust_least_updates(c);
     if (k < least)
-        return rd_fail(err, RD_ERR_RANGE, "%zu updates are too few to withstand strategy.byzantine %zu: %zu are needed", k,
-                       f, least);
+        return rd_fail(err, RD_ERR_RANGE,
+                       "%zu updates are too few to withstand strategy.byzantine %zu: %zu are needed", k, f,
+                       least);
     if (c->chosen > 0 && c->chosen + f > k)
         return rd_fail(err, RD_ERR_RANGE, "strategy.chosen %llu and byzantine %zu are more than %zu updates",
                        (unsigned long long)c->chosen, f, k);

@@ -69,6 +69,11 @@ bool rd_strategy_is_robust(const rd_strategy *s)
     return table[s->kind].rule >= 0;
 }
 
+rd_robust_rule rd_strategy_rule(const rd_strategy *s)
+{
+    return rd_strategy_is_robust(s) ? (rd_robust_rule)table[s->kind].rule : RD_ROBUST_MEDIAN;
+}
+
 size_t rd_strategy_least_updates(const rd_strategy *s)
 {
     return rd_strategy_is_robust(s) ? rd_robust_least_updates(&s->robust) : 1;
@@ -85,13 +90,15 @@ static double effort_of(const rd_strategy *s, const rd_update_facts *u)
     return shrink > 0 ? (1 - pow(1 - shrink, steps)) / shrink : steps;
 }
 
-static rd_status weigh_fairly(const rd_strategy *s, const rd_update_facts *u, rd_contribution *out, rd_error *err)
+static rd_status weigh_fairly(const rd_strategy *s, const rd_update_facts *u, rd_contribution *out,
+                              rd_error *err)
 {
     enum { MOST = 1 << 20 };
     double L = 1 / u->learning_rate, F = u->loss, power = pow(F, s->q);
     if (!(F >= 0) || !(power <= MOST))
-        return rd_fail(err, RD_ERR_RANGE, "q-fedavg needs a loss from 0 on whose power q = %g is at most 2^20, found %g",
-                       s->q, F);
+        return rd_fail(err, RD_ERR_RANGE,
+                       "q-fedavg needs a loss from 0 on whose power q = %g is at most 2^20, found %g", s->q,
+                       F);
     out->scale = (float)power;
     out->effort = L * power;
     if (s->q > 0 && F > 0)
@@ -106,13 +113,15 @@ static void weigh_by_trust(const rd_update_facts *u, rd_contribution *out)
     out->scale = u->norm > 0 ? (float)(u->root_norm / u->norm) : 0.0f;
 }
 
-rd_status rd_strategy_weigh(const rd_strategy *s, const rd_update_facts *u, rd_contribution *out, rd_error *err)
+rd_status rd_strategy_weigh(const rd_strategy *s, const rd_update_facts *u, rd_contribution *out,
+                            rd_error *err)
 {
     *out = (rd_contribution){.weight = s->uniform ? 1 : (uint32_t)u->samples, .scale = 1};
     switch (s->kind) {
     case RD_FEDNOVA:
         if (u->steps == 0)
-            return rd_fail(err, RD_ERR_DATA, "fednova needs to know the local steps of an update (\"steps\")");
+            return rd_fail(err, RD_ERR_DATA,
+                           "fednova needs to know the local steps of an update (\"steps\")");
         out->effort = effort_of(s, u);
         out->scale = (float)(1 / out->effort);
         break;

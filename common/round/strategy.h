@@ -74,16 +74,16 @@ typedef enum rd_server_optimizer {
 typedef struct rd_strategy {
     rd_strategy_kind kind;
     double server_learning_rate; /* eta; default 1, adaptive ones 0.1 */
-    bool uniform;                /* "weighting": "uniform": every client counts the same, not by its samples */
-    double beta1;                /* fedavgm's "momentum", 0.9; adaptive "beta1", 0.9 (fedadagrad 0) */
-    double beta2, tau;           /* adaptive; 0.99 and 0.001 */
-    double proximal;             /* mu; fedprox, fednova */
-    double q;                    /* q-fedavg */
-    double clip_norm;            /* norm_clipping: C */
-    uint64_t buffer_size;        /* fedbuff: K updates make a step */
-    uint64_t concurrency;        /* fedbuff: so many clients train at a time */
-    uint64_t most_staleness;     /* fedbuff: older updates are refused */
-    double staleness_exponent;   /* fedbuff: s = (1 + staleness)^-exponent; 0.5 */
+    bool uniform;              /* "weighting": "uniform": every client counts the same, not by its samples */
+    double beta1;              /* fedavgm's "momentum", 0.9; adaptive "beta1", 0.9 (fedadagrad 0) */
+    double beta2, tau;         /* adaptive; 0.99 and 0.001 */
+    double proximal;           /* mu; fedprox, fednova */
+    double q;                  /* q-fedavg */
+    double clip_norm;          /* norm_clipping: C */
+    uint64_t buffer_size;      /* fedbuff: K updates make a step */
+    uint64_t concurrency;      /* fedbuff: so many clients train at a time */
+    uint64_t most_staleness;   /* fedbuff: older updates are refused */
+    double staleness_exponent; /* fedbuff: s = (1 + staleness)^-exponent; 0.5 */
     rd_robust_config robust;
 } rd_strategy;
 
@@ -92,6 +92,8 @@ rd_intake_kind rd_strategy_intake(const rd_strategy *s);
 rd_server_optimizer rd_strategy_optimizer(const rd_strategy *s);
 /* Is it one of robust.h's rules? */
 bool rd_strategy_is_robust(const rd_strategy *s);
+/* Which one; means something only where it is one. */
+rd_robust_rule rd_strategy_rule(const rd_strategy *s);
 /* The fewest updates that a round needs: robust rules withstand `byzantine` attackers only among so many. */
 size_t rd_strategy_least_updates(const rd_strategy *s);
 
@@ -100,13 +102,13 @@ size_t rd_strategy_least_updates(const rd_strategy *s);
 /* What is known of an update when it has come. */
 typedef struct rd_update_facts {
     uint64_t samples;
-    uint64_t steps;      /* of local training; fednova */
-    double loss;         /* of the global model on the client's training rows; q-fedavg */
-    double learning_rate;/* that clients train with in this round */
-    double momentum;     /* of the clients' SGD */
-    uint64_t staleness;  /* rounds since the model that it was trained from; fedbuff */
-    double norm, cosine; /* of the delta, and with the server's own; for RD_INTAKE_WHOLE only */
-    double root_norm;    /* of the server's own delta; fltrust */
+    uint64_t steps;       /* of local training; fednova */
+    double loss;          /* of the global model on the client's training rows; q-fedavg */
+    double learning_rate; /* that clients train with in this round */
+    double momentum;      /* of the clients' SGD */
+    uint64_t staleness;   /* rounds since the model that it was trained from; fedbuff */
+    double norm, cosine;  /* of the delta, and with the server's own; for RD_INTAKE_WHOLE only */
+    double root_norm;     /* of the server's own delta; fltrust */
 } rd_update_facts;
 
 /* The update enters the sum as weight * (scale * delta). */

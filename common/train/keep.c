@@ -58,7 +58,8 @@ rd_status rd_keep_open(const char *path, size_t clients, size_t floats, size_t m
         RD_TRY(rd_fail(err, RD_ERR_IO, "%s: %s", k->name, strerror(errno)));
     ssize_t had = pread(k->fd, &found, sizeof found, 0);
     if (had == (ssize_t)sizeof found && memcmp(&h, &found, sizeof h) != 0)
-        RD_TRY(rd_fail(err, RD_ERR_STATE, "%s: it was kept for another model or strategy; delete it, or restore run.json",
+        RD_TRY(rd_fail(err, RD_ERR_STATE,
+                       "%s: it was kept for another model or strategy; delete it, or restore run.json",
                        k->name));
     if (had != (ssize_t)sizeof found)
         RD_TRY(rd_fd_pwrite_all(k->fd, &h, sizeof h, 0, k->name, err));
@@ -100,7 +101,8 @@ static int newest(const uint64_t rounds[2], uint64_t round)
     return best;
 }
 
-rd_status rd_keep_read(const rd_keep *k, size_t client, uint64_t round, float *values, bool *is_new, rd_error *err)
+rd_status rd_keep_read(const rd_keep *k, size_t client, uint64_t round, float *values, bool *is_new,
+                       rd_error *err)
 {
     uint64_t rounds[2];
     rd_status status = look(k, client, rounds, err);
@@ -122,6 +124,7 @@ rd_status rd_keep_write(const rd_keep *k, size_t client, uint64_t round, const f
     /* The number comes last: a place that is half written still has that of a round that nobody needs. */
     status = rd_fd_pwrite_all(k->fd, values, k->floats * sizeof *values,
                               place(k, client, which) + (off_t)sizeof round, k->name, err);
-    return status == RD_OK ? rd_fd_pwrite_all(k->fd, &round, sizeof round, place(k, client, which), k->name, err)
-                           : status;
+    return status == RD_OK
+               ? rd_fd_pwrite_all(k->fd, &round, sizeof round, place(k, client, which), k->name, err)
+               : status;
 }

@@ -108,7 +108,8 @@ static rd_status check_task(const rd_trainer *t, const rd_training *training, si
 
 size_t rd_client_memory(const rd_model *m, bool scaffold, const rd_personalisation *p)
 {
-    size_t shared = rd_model_set_size(m, RD_TENSORS_SHARED), learned = rd_model_set_size(m, RD_TENSORS_LEARNED);
+    size_t shared = rd_model_set_size(m, RD_TENSORS_SHARED),
+           learned = rd_model_set_size(m, RD_TENSORS_LEARNED);
     return (scaffold ? shared : 0) + (learned - shared) +
            (p != NULL && p->method == RD_PERSONAL_DITTO ? rd_model_parameter_count(m) : 0);
 }
@@ -127,7 +128,8 @@ typedef struct memory {
 
 static memory open_memory(const rd_model *m, const rd_local_task *task, const float *global)
 {
-    size_t shared = rd_model_set_size(m, RD_TENSORS_SHARED), learned = rd_model_set_size(m, RD_TENSORS_LEARNED);
+    size_t shared = rd_model_set_size(m, RD_TENSORS_SHARED),
+           learned = rd_model_set_size(m, RD_TENSORS_LEARNED);
     memory k = {.local = task->memory};
     bool ditto = task->personalisation != NULL && task->personalisation->method == RD_PERSONAL_DITTO;
     if (task->control != NULL) {
@@ -156,8 +158,8 @@ static bool has_own_model(const rd_model *m, const rd_local_task *task)
 }
 
 /* Ditto's v, pulled towards the global model. */
-static rd_status train_ditto(const rd_session *global_session, const memory *k, const float *global, size_t kept,
-                             rd_error *err)
+static rd_status train_ditto(const rd_session *global_session, const memory *k, const float *global,
+                             size_t kept, rd_error *err)
 {
     rd_session s = *global_session;
     const rd_local_task *task = s.task;
@@ -240,8 +242,8 @@ static rd_status train_both(rd_session *s, const memory *k, const float *global,
     if (k->ditto != NULL)
         RD_TRY(train_ditto(s, k, global, kept, err));
     if (held.count > 0 && has_own_model(t->model, task))
-        RD_TRY(look(t, k->ditto != NULL ? k->ditto : s->parameters, s->data, held, "hold-out", &report->personal,
-                    err));
+        RD_TRY(look(t, k->ditto != NULL ? k->ditto : s->parameters, s->data, held, "hold-out",
+                    &report->personal, err));
     if (learned > shared)
         memcpy(k->local, s->parameters + shared, (learned - shared) * sizeof *k->local);
 cleanup:
@@ -257,7 +259,8 @@ static rd_status choose_rows(rd_trainer *t, const rd_local_task *task, const rd_
     size_t all = *kept;
     if (task->continual == NULL || task->continual->task_count == 0)
         return RD_OK;
-    *kept = rd_continual_choose(task->continual, task->seed, task->round, task->client_key, d->labels, t->rows, all);
+    *kept = rd_continual_choose(task->continual, task->seed, task->round, task->client_key, d->labels,
+                                t->rows, all);
     if (*kept == 0)
         return rd_fail(err, RD_ERR_DATA, "none of the %zu samples belongs to task %zu of this round", all,
                        rd_continual_task(task->continual, task->round) + 1);
@@ -272,7 +275,8 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_
         .trainer = t,
         .task = task,
         .data = d,
-        .learning_rate = (double)training->learning_rate * rd_schedule_factor(&training->schedule, task->round),
+        .learning_rate =
+            (double)training->learning_rate * rd_schedule_factor(&training->schedule, task->round),
         .epochs = task->epochs > 0 ? task->epochs : training->epochs,
         .parameters = update,
         .shuffle = rd_random_stream(task->seed, RD_PURPOSE_SHUFFLE, task->round, task->client_key),

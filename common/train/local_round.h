@@ -71,7 +71,7 @@ typedef struct rd_report {
     rd_metrics personal; /* the client's own model after training, on the hold-out rows */
     uint64_t steps;      /* of local training */
     double delta_norm;   /* Euclidean norm of the delta */
-    double seconds;     /* of computing; informative only, filled in by the caller */
+    double seconds;      /* of computing; informative only, filled in by the caller */
 } rd_report;
 
 /* run.json "personalisation": a model of the client's own, beside the global one. Local tensors

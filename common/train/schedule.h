@@ -4,8 +4,7 @@
  *   constant      1
  *   exponential   decay^(r-1)
  *   step          decay^floor((r-1) / every)
- *   cosine        final + (1 - final) (1 + cos(pi (r-1) / (R-1))) / 2      (Loshchilov and Hutter 2017, one
- * period)
+ *   cosine        final + (1 - final) (1 + cos(pi (r-1) / (R-1))) / 2   (one period of Loshchilov and Hutter 2017)
  *
  * times learning_rate, and in the first `warmup` rounds times r / (warmup + 1), too. */
 #ifndef RONDO_TRAIN_SCHEDULE_H

@@ -4,10 +4,11 @@
  *   top2 to top10   share of predictions whose label is among so many largest outputs
  *   f1              two classes, class 1 positive: 2 TP / (2 TP + FP + FN)
  *   auc             two classes: the probability that a row of class 1 scores higher than one of class 0,
- * ties half (Mann-Whitney); the score is the output, or that of class 1 minus that of class 0 rmse real
- * targets: root of the mean over rows and targets of (y - t)^2 r2              1 - sum (y - t)^2 / sum (t -
- * mean t)^2, the mean by target, the sums over rows and targets perplexity      exp of the mean
- * cross-entropy, without label smoothing
+ *                   ties half (Mann-Whitney); the score is the output, or that of class 1 minus that of
+ *                   class 0
+ *   rmse            real targets: root of the mean over rows and targets of (y - t)^2
+ *   r2              1 - sum (y - t)^2 / sum (t - mean t)^2, the mean by target, the sums over rows and targets
+ *   perplexity      exp of the mean cross-entropy, without label smoothing
  *
  * What is not defined is NaN: f1 where class 1 neither is nor is said, auc of rows of one class, r2 of
  * targets that are all the same. Sums are exact, or in the order of the rows, so that threads may share the

@@ -100,7 +100,8 @@ static double train_batch(rd_session *s, const uint32_t *rows, size_t B)
     if (call.predictions == 0)
         return 0; /* nothing in this batch is to be predicted */
     s->steps++;
-    if (B <= t->piece && rd_optimizer_in_place(s->task->training, s->learning_rate, &call.scale, &call.rate)) {
+    if (B <= t->piece &&
+        rd_optimizer_in_place(s->task->training, s->learning_rate, &call.scale, &call.rate)) {
         if (s->pulled)
             call.scale -= (float)(s->learning_rate * s->proximal);
         load(s, all, rows, B);

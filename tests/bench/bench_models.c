@@ -85,7 +85,8 @@ int main(int argc, char **argv)
     succeed(rd_trainer_create(m, &training, rows, &trainer, &err), &err);
     double start = 0, taken = 0, samples = 0;
     for (uint64_t round = 1; taken < seconds; round++) {
-        rd_local_task task = {.training = &training, .evaluation = &evaluation, .seed = 1, .round = round, .client_key = 7};
+        rd_local_task task = {
+            .training = &training, .evaluation = &evaluation, .seed = 1, .round = round, .client_key = 7};
         if (round == 2)
             start = cpu_seconds(); /* the first warms caches up */
         succeed(rd_local_round_run(trainer, &task, &data, rd_dataset_all_rows(&data), global, delta, &report,

@@ -105,7 +105,8 @@ static void *work(void *user)
     double start = 0, taken = 0, cpu = 0;
     size_t samples = 0;
     for (uint64_t round = 1; taken < seconds_each; round++) {
-        rd_local_task task = {.training = &w->training, .evaluation = &evaluation, .seed = 1, .round = round, .client_key = 7};
+        rd_local_task task = {
+            .training = &w->training, .evaluation = &evaluation, .seed = 1, .round = round, .client_key = 7};
         succeed(rd_local_round_run(trainer, &task, w->data, rd_dataset_all_rows(w->data), global, delta,
                                    &report, &err),
                 &err);

@@ -100,11 +100,13 @@ Test(fine_tuning, what_cannot_be_is_refused)
     } cases[] = {
         {"3", "model.fine_tuning: expected an object"},
         {"{\"freeze\": \"*\"}", "model.fine_tuning.freeze: expected a list of names of tensors"},
-        {"{\"freeze\": [\"*\"]}", "model: nothing is left to train: fine_tuning names every tensor as frozen or local"},
+        {"{\"freeze\": [\"*\"]}",
+         "model: nothing is left to train: fine_tuning names every tensor as frozen or local"},
         {"{\"lora\": {\"rank\": 0, \"targets\": [\"*\"]}}",
          "model.fine_tuning.lora.rank: expected a whole number from 1"},
         {"{\"lora\": {\"rank\": 2}}", "model.fine_tuning.lora.targets is missing"},
-        {"{\"frieze\": [\"*\"]}", "model.fine_tuning.frieze: unknown key; expected freeze, train, local or lora"},
+        {"{\"frieze\": [\"*\"]}",
+         "model.fine_tuning.frieze: unknown key; expected freeze, train, local or lora"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[1024];

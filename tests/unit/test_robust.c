@@ -43,8 +43,8 @@ Test(robust, agrees_with_numpy)
         for (size_t j = 0; j < n; j++) {
             double expected, found = (double)out[j];
             cr_assert_eq(fscanf(file, "%lf", &expected), 1);
-            cr_expect_float_eq(found, expected, 1e-6 * (1 + fabs(expected)), "case %d, rule %d, %zu: %g, not %g", c, rule, j,
-                               found, expected);
+            cr_expect_float_eq(found, expected, 1e-6 * (1 + fabs(expected)),
+                               "case %d, rule %d, %zu: %g, not %g", c, rule, j, found, expected);
         }
     }
     fclose(file);
@@ -56,17 +56,23 @@ Test(robust, withstands_what_its_paper_says)
     struct {
         rd_robust_rule rule;
         size_t n, f;
-    } table[] = {{RD_ROBUST_MEDIAN, 1, 0},       {RD_ROBUST_MEDIAN, 2, 0},       {RD_ROBUST_MEDIAN, 3, 1},
-                 {RD_ROBUST_TRIMMED_MEAN, 10, 4}, {RD_ROBUST_TRIMMED_MEAN, 11, 5}, {RD_ROBUST_KRUM, 2, SIZE_MAX},
-                 {RD_ROBUST_KRUM, 3, 0},         {RD_ROBUST_KRUM, 5, 1},         {RD_ROBUST_MULTI_KRUM, 10, 3},
-                 {RD_ROBUST_BULYAN, 6, 0},       {RD_ROBUST_BULYAN, 7, 1},       {RD_ROBUST_BULYAN, 10, 1},
-                 {RD_ROBUST_BULYAN, 11, 2},      {RD_ROBUST_GEOMETRIC_MEDIAN, 100, 49}};
+    } table[] = {{RD_ROBUST_MEDIAN, 1, 0},        {RD_ROBUST_MEDIAN, 2, 0},
+                 {RD_ROBUST_MEDIAN, 3, 1},        {RD_ROBUST_TRIMMED_MEAN, 10, 4},
+                 {RD_ROBUST_TRIMMED_MEAN, 11, 5}, {RD_ROBUST_KRUM, 2, SIZE_MAX},
+                 {RD_ROBUST_KRUM, 3, 0},          {RD_ROBUST_KRUM, 5, 1},
+                 {RD_ROBUST_MULTI_KRUM, 10, 3},   {RD_ROBUST_BULYAN, 6, 0},
+                 {RD_ROBUST_BULYAN, 7, 1},        {RD_ROBUST_BULYAN, 10, 1},
+                 {RD_ROBUST_BULYAN, 11, 2},       {RD_ROBUST_GEOMETRIC_MEDIAN, 100, 49}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         cr_expect_eq(rd_robust_tolerance(table[i].rule, table[i].n), table[i].f, "line %zu", i);
     for (size_t f = 0; f < 20; f++) {
-        cr_expect_eq(rd_robust_least_updates(&(rd_robust_config){.rule = RD_ROBUST_TRIMMED_MEAN, .byzantine = f}), 2 * f + 1);
-        cr_expect_eq(rd_robust_least_updates(&(rd_robust_config){.rule = RD_ROBUST_KRUM, .byzantine = f}), 2 * f + 3);
-        cr_expect_eq(rd_robust_least_updates(&(rd_robust_config){.rule = RD_ROBUST_BULYAN, .byzantine = f}), 4 * f + 3);
+        cr_expect_eq(
+            rd_robust_least_updates(&(rd_robust_config){.rule = RD_ROBUST_TRIMMED_MEAN, .byzantine = f}),
+            2 * f + 1);
+        cr_expect_eq(rd_robust_least_updates(&(rd_robust_config){.rule = RD_ROBUST_KRUM, .byzantine = f}),
+                     2 * f + 3);
+        cr_expect_eq(rd_robust_least_updates(&(rd_robust_config){.rule = RD_ROBUST_BULYAN, .byzantine = f}),
+                     4 * f + 3);
     }
 }
 

@@ -59,11 +59,12 @@ static rd_config config_of(double momentum, const char *strategy)
     rd_config c;
     rd_error err;
     bool fedsgd = strstr(strategy, "fedsgd") != NULL;
-    (void)snprintf(json, sizeof json,
-                   "{\"rounds\": 3, \"model\": {\"preset\": \"linear-regression\", \"input\": 3}, "
-                   "\"training\": {\"learning_rate\": 0.05, \"epochs\": %d, \"batch_size\": 0, \"momentum\": %g}, "
-                   "\"evaluation\": {\"train_loss\": true}, \"strategy\": %s}",
-                   fedsgd ? 1 : 3, momentum, strategy);
+    (void)snprintf(
+        json, sizeof json,
+        "{\"rounds\": 3, \"model\": {\"preset\": \"linear-regression\", \"input\": 3}, "
+        "\"training\": {\"learning_rate\": 0.05, \"epochs\": %d, \"batch_size\": 0, \"momentum\": %g}, "
+        "\"evaluation\": {\"train_loss\": true}, \"strategy\": %s}",
+        fedsgd ? 1 : 3, momentum, strategy);
     cr_assert_eq(rd_config_parse(json, strlen(json), "test", NULL, &c, &err), RD_OK, "%s", err.message);
     return c;
 }
@@ -113,8 +114,9 @@ static void train(federation *f, uint64_t round, size_t client, uint32_t epochs,
                           .personalisation = &f->config.personalisation,
                           .memory = f->memory[client],
                           .is_new = round == 1};
-    cr_assert_eq(rd_local_round_run(f->trainer, &task, &f->bench->data, rows, f->parameters, update, report, &err),
-                 RD_OK, "%s", err.message);
+    cr_assert_eq(
+        rd_local_round_run(f->trainer, &task, &f->bench->data, rows, f->parameters, update, report, &err),
+        RD_OK, "%s", err.message);
 }
 
 /* order: in which the clients' updates come. */
@@ -135,15 +137,17 @@ static void run_round(federation *f, uint64_t round, const size_t order[CLIENTS]
         train(f, round, k, kind == RD_FEDNOVA ? (uint32_t)k + 1 : 0, rows, update, &report);
         for (size_t j = 0; j < N && kind == RD_FLTRUST && k == 0; j++)
             update[j] = -update[j];
-        cr_assert_eq(rd_aggregate_admit(f->updates, k + 1, round, kind == RD_FEDBUFF ? k : 0, &report, &in, &err),
-                     RD_OK, "%s", err.message);
+        cr_assert_eq(
+            rd_aggregate_admit(f->updates, k + 1, round, kind == RD_FEDBUFF ? k : 0, &report, &in, &err),
+            RD_OK, "%s", err.message);
         rd_aggregate_fold(f->updates, &in, 0, update, 1); /* in two pieces */
         rd_aggregate_fold(f->updates, &in, 1, update + 1, rd_aggregate_update_size(f->updates) - 1);
         rd_aggregate_folded(f->updates, &in);
     }
     rd_round_record record = {0};
     rd_target target = {.parameters = f->parameters, .known_clients = CLIENTS};
-    cr_assert_eq(rd_aggregate_finish(f->updates, round, true, &target, &record, &err), RD_OK, "%s", err.message);
+    cr_assert_eq(rd_aggregate_finish(f->updates, round, true, &target, &record, &err), RD_OK, "%s",
+                 err.message);
     cr_assert_eq(record.samples, ROWS);
     cr_assert_gt(record.update_norm, 0);
 }
@@ -165,7 +169,8 @@ Test(strategies, three_rounds_of_each_agree_with_numpy)
         for (uint64_t round = 1; round <= ROUNDS; round++) {
             run_round(&f, round, forwards);
             run_round(&other, round, backwards);
-            cr_assert_arr_eq(f.parameters, other.parameters, sizeof f.parameters, "%s: the order matters", strategy);
+            cr_assert_arr_eq(f.parameters, other.parameters, sizeof f.parameters, "%s: the order matters",
+                             strategy);
             for (size_t i = 0; i < N; i++) {
                 double expected = number(b.reference), found = (double)f.parameters[i];
                 cr_expect_float_eq(found, expected, TOLERANCE, "%s, round %d, parameter %zu: %g, expected %g",
@@ -191,11 +196,15 @@ Test(strategies, what_cannot_be_used_is_refused_and_changes_nothing)
     cr_assert(strstr(err.message, "steps") != NULL);
     close_federation(&f);
     open_federation(&b, 0, "{\"name\": \"q-fedavg\", \"q\": 2}", &f);
-    cr_assert_eq(rd_aggregate_admit(f.updates, 1, 1, 0, &report, &in, &err), RD_ERR_RANGE, "its loss is not known");
+    cr_assert_eq(rd_aggregate_admit(f.updates, 1, 1, 0, &report, &in, &err), RD_ERR_RANGE,
+                 "its loss is not known");
     report.before = (rd_metrics){3, 1e6, NAN};
-    cr_assert_eq(rd_aggregate_admit(f.updates, 1, 1, 0, &report, &in, &err), RD_ERR_RANGE, "1e12 is too much");
+    cr_assert_eq(rd_aggregate_admit(f.updates, 1, 1, 0, &report, &in, &err), RD_ERR_RANGE,
+                 "1e12 is too much");
     rd_round_record record = {0};
-    cr_assert_eq(rd_aggregate_finish(f.updates, 1, false, &(rd_target){.parameters = f.parameters}, &record, &err), RD_OK);
+    cr_assert_eq(
+        rd_aggregate_finish(f.updates, 1, false, &(rd_target){.parameters = f.parameters}, &record, &err),
+        RD_OK);
     cr_assert_eq(record.samples, 0);
     close_federation(&f);
 }
@@ -216,7 +225,9 @@ Test(strategies, without_anybody_to_trust_the_model_stays)
     rd_aggregate_fold(f.updates, &in, 0, update, N);
     rd_aggregate_folded(f.updates, &in);
     rd_round_record record = {0};
-    cr_assert_eq(rd_aggregate_finish(f.updates, 1, true, &(rd_target){.parameters = f.parameters}, &record, &err), RD_OK);
+    cr_assert_eq(
+        rd_aggregate_finish(f.updates, 1, true, &(rd_target){.parameters = f.parameters}, &record, &err),
+        RD_OK);
     cr_assert_arr_eq(f.parameters, b.initial, sizeof f.parameters);
     close_federation(&f);
 }
