@@ -382,9 +382,9 @@ Test(server, closes_the_slow_and_the_silent)
         toy_tell(deaf, "GET /file HTTP/1.1\r\n\r\n");
     cr_expect_str_eq(toy_receive(slow_head, text, sizeof text, NULL), "");
     cr_expect_str_eq(toy_receive(slow_body, text, sizeof text, NULL), "");
-    expect_seconds(begin, 0.95);
+    expect_seconds(begin, 0.7);
     cr_expect_str_eq(toy_receive(silent, text, sizeof text, NULL), "");
-    expect_seconds(begin, 1.95);
+    expect_seconds(begin, 1.7);
     cr_expect(toy_heard(&t, "'alice' sent nothing for 1 s in the middle of a request"));
     toy_wait_for(toy_heard(&t, "'alice' took nothing of its answer for 1 s"));
     curl_easy_cleanup(slow_head);

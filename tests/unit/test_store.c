@@ -244,27 +244,27 @@ Test(store, another_run_json_is_refused_and_the_key_is_named)
 {
     static const struct refusal refusals[] = {
         {"{\"seed\": 8, \"rounds\": 5, \"training\": {\"learning_rate\": 0.1}}",
-         {"seed = 7", "has 8", "--state"}},
+         {"seed = 7", "would be 8", "--state"}},
         {"{\"seed\": 7, \"rounds\": 4, \"training\": {\"learning_rate\": 0.1}, \"model\": {\"layers\": "
          "[{\"type\":"
          " \"dense\", \"units\": 20}, {\"type\": \"dense\", \"units\": 3}]}}",
-         {"rounds = 5", "has 4", "may only grow", "--state"}},
+         {"rounds = 5", "would be 4", "may only grow", "--state"}},
         {"{\"seed\": 7, \"rounds\": 5, \"training\": {\"learning_rate\": 0.2}}",
-         {"training.learning_rate = 0.1", "has 0.2"}},
+         {"training.learning_rate = 0.1", "would be 0.2"}},
         {"{\"seed\": 7, \"rounds\": 5, \"training\": {\"learning_rate\": 0.1, \"momentum\": 0.9}}",
-         {"training.momentum = nothing", "has 0.9"}},
+         {"training.momentum = nothing", "would be 0.9"}},
         {"{\"seed\": 7, \"rounds\": 5, \"training\": {\"learning_rate\": 0.1}, \"model\": {\"layers\": "
          "[{\"type\":"
          " \"dense\", \"units\": 20}, {\"type\": \"dense\", \"units\": 4}]}}",
-         {"model.layers[1].units = 3", "has 4"}},
+         {"model.layers[1].units = 3", "would be 4"}},
         {"{\"seed\": 7, \"rounds\": 5, \"training\": {\"learning_rate\": 0.1}, \"model\": {\"layers\": "
          "[{\"type\":"
          " \"dense\", \"units\": 20}]}}",
-         {"model.layers[1].type = \"dense\"", "has nothing"}},
+         {"model.layers[1].type = \"dense\"", "would be nothing"}},
         {"{\"seed\": 7, \"rounds\": 5, \"training\": {\"learning_rate\": 0.1}, \"cohort\": {\"select\": "
          "\"all\"}}",
-         {"cohort.select = nothing", "has \"all\""}},
-        {"{\"seed\": 7, \"rounds\": 5}", {"training.learning_rate = 0.1", "has nothing"}},
+         {"cohort.select = nothing", "would be \"all\""}},
+        {"{\"seed\": 7, \"rounds\": 5}", {"training.learning_rate = 0.1", "would be nothing"}},
     };
     rd_store_close(open_run());
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
