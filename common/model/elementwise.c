@@ -10,14 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Where the compiler can, it makes a second version with longer vectors and chooses when the program starts.
- */
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__clang__)
-#define WIDE __attribute__((target_clones("avx2", "default")))
-#else
-#define WIDE
-#endif
+#include "core/wide.h"
 
 /* x and y may be one vector; that an element depends on no other, the compiler cannot know. */
 #if defined(__clang__)
@@ -63,12 +56,12 @@ static inline float exp_of(float x)
     return x < -87.33654f ? 0.0f : p;
 }
 
-WIDE void rd_exp(const float *x, float *y, size_t n)
+RD_WIDE void rd_exp(const float *x, float *y, size_t n)
 {
     EACH for (size_t i = 0; i < n; i++) y[i] = exp_of(x[i]);
 }
 
-WIDE void rd_sigmoid(const float *x, float *y, size_t n)
+RD_WIDE void rd_sigmoid(const float *x, float *y, size_t n)
 {
     EACH for (size_t i = 0; i < n; i++) y[i] = 1.0f / (1.0f + exp_of(-x[i]));
 }
@@ -88,7 +81,7 @@ static inline float tanh_of(float x)
     return s < 0.390625f ? near : far; /* |x| < 0.625; NaN takes the far way */
 }
 
-WIDE void rd_tanh(const float *x, float *y, size_t n)
+RD_WIDE void rd_tanh(const float *x, float *y, size_t n)
 {
     EACH for (size_t i = 0; i < n; i++) y[i] = tanh_of(x[i]);
 }
@@ -108,7 +101,7 @@ static inline float normal_cdf_of(float x)
     return x > 0.0f ? 1.0f - tail : tail;
 }
 
-WIDE void rd_normal_cdf(const float *x, float *y, size_t n)
+RD_WIDE void rd_normal_cdf(const float *x, float *y, size_t n)
 {
     EACH for (size_t i = 0; i < n; i++) y[i] = normal_cdf_of(x[i]);
 }

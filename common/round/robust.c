@@ -1,5 +1,6 @@
-/* robust.c: see robust.h. Rules by coordinate turn a block of columns into short rows and sort those; rules by
- * distance first compare all pairs, a block of coordinates at a time so that the rows stay in the cache. */
+/* robust.c: see robust.h. Rules by coordinate sort a block of columns side by side, with comparisons that do not
+ * depend on the values; rules by distance first compare all pairs, a block of coordinates at a time so that the
+ * rows stay in the cache. */
 #include "round/robust.h"
 
 #include <math.h>
@@ -7,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMNS = 64, PIECE = 4096 };
+#include "core/wide.h"
+
+enum { COLUMNS = 64, PIECE = 4096, BLOCK = 1024, LANES = 8 };
 
 size_t rd_robust_least_updates(const rd_robust_config *c)
 {
@@ -37,50 +40,34 @@ size_t rd_robust_tolerance(rd_robust_rule rule, size_t n)
 
 /* ---- by coordinate ---- */
 
-static void insert_sort(float *x, size_t n)
+/* Puts the smaller of each column's two values into a, the other into b. */
+static void exchange(float *restrict a, float *restrict b)
 {
-    for (size_t i = 1; i < n; i++) {
-        float value = x[i];
-        size_t j = i;
-        for (; j > 0 && x[j - 1] > value; j--)
-            x[j] = x[j - 1];
-        x[j] = value;
+    for (size_t c = 0; c < COLUMNS; c++) {
+        float x = a[c], y = b[c];
+        a[c] = x < y ? x : y;
+        b[c] = x > y ? x : y; /* two comparisons: what compilers know as minimum and maximum */
     }
 }
 
-static float middle_of(float a, float b, float c)
+/* Sorts each column of x (k,COLUMNS) by Batcher's merge exchange (Knuth, volume 3, algorithm 5.2.2M). */
+RD_WIDE static void sort_columns(float *x, size_t k)
 {
-    float low = a < b ? a : b, high = a < b ? b : a;
-    return c < low ? low : c > high ? high : c;
-}
-
-/* Quicksort; libc's would call a function for each comparison. */
-static void sort(float *x, size_t n)
-{
-    while (n > 24) {
-        float pivot = middle_of(x[0], x[n / 2], x[n - 1]);
-        size_t i = 0, j = n - 1;
-        for (;;) {
-            while (x[i] < pivot)
-                i++;
-            while (x[j] > pivot)
-                j--;
-            if (i >= j)
+    size_t top = 1;
+    while (2 * top < k)
+        top *= 2;
+    for (size_t p = top; p > 0; p /= 2) {
+        size_t d = p, r = 0;
+        for (size_t q = top;; q /= 2) {
+            for (size_t i = 0; i + d < k; i++)
+                if ((i & p) == r)
+                    exchange(x + i * COLUMNS, x + (i + d) * COLUMNS);
+            if (q == p)
                 break;
-            float swap = x[i];
-            x[i++] = x[j];
-            x[j--] = swap;
-        }
-        if (i < n - i) { /* the shorter part by recursion: its depth is at most log2(n) */
-            sort(x, i);
-            x += i;
-            n -= i;
-        } else {
-            sort(x + i, n - i);
-            n = i;
+            d = q - p;
+            r = p;
         }
     }
-    insert_sort(x, n);
 }
 
 static double mean_of(const float *x, size_t n)
@@ -110,36 +97,57 @@ static double mean_around_median(const float *sorted, size_t n, size_t count)
     return mean_of(sorted + first, count);
 }
 
-/* trim: values left out at each end; SIZE_MAX: the median. around: values around the median; 0: not so. */
-static rd_status by_coordinate(const float *const *rows, size_t k, size_t n, size_t trim, size_t around,
+typedef enum summary { MEDIAN, TRIMMED, AROUND_MEDIAN } summary;
+
+/* One number for each of the first `count` columns of the sorted x (k,COLUMNS). number: of values left out at each
+ * end (TRIMMED), or that are averaged (AROUND_MEDIAN). column: room for k. */
+static void summarise(const float *x, size_t k, summary how, size_t number, size_t count, float *column,
+                      float *out)
+{
+    double sum[COLUMNS] = {0};
+    for (size_t i = number; how == TRIMMED && i < k - number; i++)
+        for (size_t c = 0; c < COLUMNS; c++)
+            sum[c] += (double)x[i * COLUMNS + c];
+    for (size_t c = 0; c < count; c++) {
+        for (size_t i = 0; i < k && how != TRIMMED; i++)
+            column[i] = x[i * COLUMNS + c];
+        out[c] = (float)(how == TRIMMED  ? sum[c] / (double)(k - 2 * number)
+                         : how == MEDIAN ? median_of(column, k)
+                                         : mean_around_median(column, k, number));
+    }
+}
+
+static rd_status by_coordinate(const float *const *rows, size_t k, size_t n, summary how, size_t number,
                                float *out, rd_error *err)
 {
-    float *columns = malloc(COLUMNS * k * sizeof *columns);
-    if (columns == NULL)
+    float *x = calloc(k * (COLUMNS + 1), sizeof *x);
+    if (x == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory to compare %zu updates", k);
     for (size_t first = 0; first < n; first += COLUMNS) {
         size_t count = n - first < COLUMNS ? n - first : COLUMNS;
         for (size_t i = 0; i < k; i++)
-            for (size_t j = 0; j < count; j++)
-                columns[j * k + i] = rows[i][first + j];
-        for (size_t j = 0; j < count; j++) {
-            float *column = columns + j * k;
-            sort(column, k);
-            double value = around > 0         ? mean_around_median(column, k, around)
-                           : trim == SIZE_MAX ? median_of(column, k)
-                                              : mean_of(column + trim, k - 2 * trim);
-            out[first + j] = (float)value;
-        }
+            memcpy(x + i * COLUMNS, rows[i] + first, count * sizeof *x);
+        sort_columns(x, k);
+        summarise(x, k, how, number, count, x + k * COLUMNS, out + first);
     }
-    free(columns);
+    free(x);
     return RD_OK;
+}
+
+/* sum (BLOCK) = share[i] rows[i], added up in the order of the rows, for coordinates [first, first + count). */
+RD_WIDE static void add_rows(const float *const *rows, const double *share, size_t k, size_t first,
+                             size_t count, double *sum)
+{
+    memset(sum, 0, BLOCK * sizeof *sum);
+    for (size_t i = 0; i < k; i++)
+        for (size_t j = 0; j < count && share[i] != 0; j++)
+            sum[j] += share[i] * (double)rows[i][first + j];
 }
 
 /* ---- by distance ---- */
 
-static double squared_distance(const float *a, const float *b, size_t n)
+RD_WIDE static double squared_distance(const float *a, const float *b, size_t n)
 {
-    enum { LANES = 8 };
     double lanes[LANES] = {0}, sum = 0;
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
@@ -173,48 +181,63 @@ static rd_status all_distances(const float *const *rows, size_t k, size_t n, dou
     return RD_OK;
 }
 
+/* Another row, seen from one. */
+typedef struct neighbour {
+    double distance; /* squared */
+    size_t row;
+} neighbour;
+
 static int compare(const void *a, const void *b)
 {
-    double x = *(const double *)a, y = *(const double *)b;
+    double x = ((const neighbour *)a)->distance, y = ((const neighbour *)b)->distance;
     return (x > y) - (x < y);
 }
 
-/* Sum of the distances from row i to its nearest among those that are left. */
-static double score(const double *d, const bool *gone, size_t k, size_t left, size_t f, size_t i,
-                    double *work)
-{
-    size_t count = 0, nearest = left > f + 2 ? left - f - 2 : 1;
-    double sum = 0;
-    for (size_t j = 0; j < k; j++)
-        if (j != i && !gone[j])
-            work[count++] = d[i * k + j];
-    qsort(work, count, sizeof *work, compare);
-    for (size_t j = 0; j < nearest && j < count; j++)
-        sum += work[j];
-    return sum;
-}
-
 typedef struct ranking {
-    double *distances, *work, *scores; /* (k,k), (k), (k) */
-    bool *gone;                        /* (k) */
+    neighbour *near; /* (k,k) each row's others, the nearest first; the row itself is the first */
+    double *scores;  /* (k) */
+    bool *gone;      /* (k) */
 } ranking;
 
 static void free_ranking(ranking *r)
 {
-    free(r->distances);
-    free(r->work);
+    free(r->near);
     free(r->scores);
     free(r->gone);
 }
 
 static rd_status make_ranking(const float *const *rows, size_t k, size_t n, ranking *r, rd_error *err)
 {
-    *r = (ranking){.work = malloc(k * sizeof(double)),
+    double *distances = NULL;
+    *r = (ranking){.near = malloc(k * k * sizeof(neighbour)),
                    .scores = malloc(k * sizeof(double)),
                    .gone = calloc(k, sizeof(bool))};
-    if (r->work == NULL || r->scores == NULL || r->gone == NULL)
+    if (r->near == NULL || r->scores == NULL || r->gone == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory to rank %zu updates", k);
-    return all_distances(rows, k, n, &r->distances, err);
+    rd_status status = all_distances(rows, k, n, &distances, err);
+    for (size_t i = 0; i < k && status == RD_OK; i++) {
+        for (size_t j = 0; j < k; j++)
+            r->near[i * k + j] = (neighbour){j == i ? -1 : distances[i * k + j], j};
+        qsort(r->near + i * k, k, sizeof *r->near, compare);
+    }
+    free(distances);
+    return status;
+}
+
+/* Each row's sum of the distances to its nearest among the `left` rows that are not gone. */
+static void score_all(ranking *r, size_t k, size_t left, size_t f)
+{
+    size_t wanted = left > f + 2 ? left - f - 2 : 1;
+    for (size_t i = 0; i < k; i++) {
+        double sum = 0;
+        size_t count = 0;
+        for (size_t j = 1; j < k && count < wanted; j++) {
+            const neighbour *other = &r->near[i * k + j];
+            if (!r->gone[other->row] && ++count)
+                sum += other->distance;
+        }
+        r->scores[i] = sum;
+    }
 }
 
 /* The row with the smallest score that is not gone, which it then is. */
@@ -228,13 +251,6 @@ static size_t take_best(ranking *r, size_t k)
     return best;
 }
 
-static void rank_all(ranking *r, size_t k, size_t left, size_t f)
-{
-    for (size_t i = 0; i < k; i++)
-        if (!r->gone[i])
-            r->scores[i] = score(r->distances, r->gone, k, left, f, i, r->work);
-}
-
 /* Mean of `chosen` rows with the smallest scores, in the order of the rows. */
 static rd_status krum(const float *const *rows, size_t k, size_t n, size_t f, size_t chosen, float *out,
                       rd_error *err)
@@ -242,14 +258,17 @@ static rd_status krum(const float *const *rows, size_t k, size_t n, size_t f, si
     ranking r;
     rd_status status = make_ranking(rows, k, n, &r, err);
     if (status == RD_OK) {
-        rank_all(&r, k, k, f);
+        score_all(&r, k, k, f);
         for (size_t i = 0; i < chosen; i++)
             (void)take_best(&r, k);
-        for (size_t j = 0; j < n; j++) {
-            double sum = 0;
-            for (size_t i = 0; i < k; i++)
-                sum += r.gone[i] ? (double)rows[i][j] : 0;
-            out[j] = (float)(sum / (double)chosen);
+        double sum[BLOCK];
+        for (size_t i = 0; i < k; i++)
+            r.scores[i] = r.gone[i] ? 1 : 0;
+        for (size_t first = 0; first < n; first += BLOCK) {
+            size_t count = n - first < BLOCK ? n - first : BLOCK;
+            add_rows(rows, r.scores, k, first, count, sum);
+            for (size_t j = 0; j < count; j++)
+                out[first + j] = (float)(sum[j] / (double)chosen);
         }
     }
     free_ranking(&r);
@@ -265,11 +284,11 @@ static rd_status bulyan(const float *const *rows, size_t k, size_t n, size_t f, 
     if (some == NULL && status == RD_OK)
         status = rd_fail(err, RD_ERR_MEMORY, "no memory to select %zu updates", selected);
     for (size_t i = 0; i < selected && status == RD_OK; i++) {
-        rank_all(&r, k, k - i, f);
+        score_all(&r, k, k - i, f);
         some[i] = rows[take_best(&r, k)];
     }
     if (status == RD_OK)
-        status = by_coordinate(some, selected, n, 0, selected - 2 * f, out, err);
+        status = by_coordinate(some, selected, n, AROUND_MEDIAN, selected - 2 * f, out, err);
     free_ranking(&r);
     free(some);
     return status;
@@ -280,18 +299,33 @@ static rd_status bulyan(const float *const *rows, size_t k, size_t n, size_t f, 
 /* v (n) -> sum of share[i] rows[i] / sum of share, and how far that is from v, squared. */
 static double move(const float *const *rows, const double *share, size_t k, size_t n, double *v)
 {
-    double total = 0, moved = 0;
+    double total = 0, moved = 0, sum[BLOCK];
     for (size_t i = 0; i < k; i++)
         total += share[i];
-    for (size_t j = 0; j < n; j++) {
-        double sum = 0;
-        for (size_t i = 0; i < k; i++)
-            sum += share[i] * (double)rows[i][j];
-        sum /= total;
-        moved += (sum - v[j]) * (sum - v[j]);
-        v[j] = sum;
+    for (size_t first = 0; first < n; first += BLOCK) {
+        size_t count = n - first < BLOCK ? n - first : BLOCK;
+        add_rows(rows, share, k, first, count, sum);
+        for (size_t j = 0; j < count; j++) {
+            double there = sum[j] / total, step = there - v[first + j];
+            moved += step * step;
+            v[first + j] = there;
+        }
     }
     return moved;
+}
+
+RD_WIDE static double squared_distance_to(const double *v, const float *row, size_t n)
+{
+    double lanes[LANES] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t l = 0; l < LANES; l++)
+            lanes[l] += (v[i + l] - (double)row[i + l]) * (v[i + l] - (double)row[i + l]);
+    for (; i < n; i++)
+        sum += (v[i] - (double)row[i]) * (v[i] - (double)row[i]);
+    for (size_t l = 0; l < LANES; l++)
+        sum += lanes[l];
+    return sum;
 }
 
 static rd_status geometric_median(const rd_robust_config *c, const float *const *rows,
@@ -306,12 +340,8 @@ static rd_status geometric_median(const rd_robust_config *c, const float *const 
     (void)move(rows, share, k, n, v);
     for (uint32_t step = 0; step < c->iterations; step++) {
         double size = 0;
-        for (size_t i = 0; i < k; i++) {
-            double squares = 0;
-            for (size_t j = 0; j < n; j++)
-                squares += (v[j] - (double)rows[i][j]) * (v[j] - (double)rows[i][j]);
-            share[i] = (double)weights[i] / fmax(c->smoothing, sqrt(squares));
-        }
+        for (size_t i = 0; i < k; i++)
+            share[i] = (double)weights[i] / fmax(c->smoothing, sqrt(squared_distance_to(v, rows[i], n)));
         double moved = move(rows, share, k, n, v);
         for (size_t j = 0; j < n; j++)
             size += v[j] * v[j];
@@ -341,9 +371,9 @@ rd_status rd_robust_aggregate(const rd_robust_config *c, const float *const *row
                        (unsigned long long)c->chosen, f, k);
     switch (c->rule) {
     case RD_ROBUST_MEDIAN:
-        return by_coordinate(rows, k, n, SIZE_MAX, 0, out, err);
+        return by_coordinate(rows, k, n, MEDIAN, 0, out, err);
     case RD_ROBUST_TRIMMED_MEAN:
-        return by_coordinate(rows, k, n, f, 0, out, err);
+        return by_coordinate(rows, k, n, TRIMMED, f, out, err);
     case RD_ROBUST_KRUM:
         return krum(rows, k, n, f, 1, out, err);
     case RD_ROBUST_MULTI_KRUM:

@@ -1,0 +1,125 @@
+/* bench_robust.c: what the robust rules cost, beside the exact sum of the same updates and one pass over their bytes.
+ *
+ *     bench_robust [UPDATES PARAMETERS]      default 50 updates of 199,210 parameters (the 2NN)
+ *
+ * The rules run on one thread; deltas are normally distributed. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/exact_sum.h"
+#include "core/random.h"
+#include "round/robust.h"
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void *checked(void *p)
+{
+    if (p == NULL) {
+        fprintf(stderr, "bench_robust: no memory\n");
+        exit(1);
+    }
+    return p;
+}
+
+typedef struct updates {
+    size_t k, n;
+    float **rows;
+    uint32_t *weights;
+} updates;
+
+static updates draw(size_t k, size_t n)
+{
+    updates u = {k, n, checked(malloc(k * sizeof *u.rows)), checked(malloc(k * sizeof *u.weights))};
+    for (size_t i = 0; i < k; i++) {
+        rd_random random = rd_random_stream(1, RD_PURPOSE_TEST, 0, i);
+        u.weights[i] = 600;
+        u.rows[i] = checked(malloc(n * sizeof **u.rows));
+        for (size_t j = 0; j < n; j++)
+            u.rows[i][j] = (float)(0.01 * rd_random_normal(&random));
+    }
+    return u;
+}
+
+/* Seconds to read every byte once. */
+static double pass(const updates *u)
+{
+    volatile float kept = 0;
+    double start = now();
+    for (size_t i = 0; i < u->k; i++) {
+        float sum[16] = {0};
+        for (size_t j = 0; j + 16 <= u->n; j += 16)
+            for (size_t l = 0; l < 16; l++)
+                sum[l] += u->rows[i][j + l];
+        kept = kept + sum[0];
+    }
+    return now() - start;
+}
+
+static double exact(const updates *u)
+{
+    rd_exact_vector sum;
+    rd_error err;
+    if (rd_exact_vector_create(u->n, &sum, &err) != RD_OK) {
+        fprintf(stderr, "bench_robust: %s\n", err.message);
+        exit(1);
+    }
+    double start = now();
+    for (size_t i = 0; i < u->k; i++)
+        rd_exact_vector_add(&sum, 0, u->rows[i], u->n, u->weights[i]);
+    double seconds = now() - start;
+    rd_exact_vector_free(&sum);
+    return seconds;
+}
+
+static double rule(const updates *u, rd_robust_rule which, float *out)
+{
+    rd_robust_config config = {
+        .rule = which, .byzantine = rd_robust_tolerance(which, u->k), .smoothing = 1e-6, .iterations = 10};
+    rd_error err;
+    double start = now();
+    rd_status status =
+        rd_robust_aggregate(&config, (const float *const *)u->rows, u->weights, u->k, u->n, out, &err);
+    if (status != RD_OK) {
+        fprintf(stderr, "bench_robust: %s\n", err.message);
+        exit(1);
+    }
+    return now() - start;
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const names[] = {"median",     "trimmed mean", "krum",
+                                        "multi-krum", "bulyan",       "geometric median, 10 steps"};
+    size_t k = argc == 3 ? strtoull(argv[1], NULL, 10) : 50,
+           n = argc == 3 ? strtoull(argv[2], NULL, 10) : 199210;
+    if ((argc != 1 && argc != 3) || k < 7 || n < 1) {
+        fprintf(stderr, "usage: bench_robust [UPDATES PARAMETERS], at least 7 updates\n");
+        return 2;
+    }
+    updates u = draw(k, n);
+    float *out = checked(malloc(n * sizeof *out));
+    double once = pass(&u), sum = exact(&u);
+    printf("%zu updates of %zu parameters, %.1f MB; as many attackers as each rule withstands\n", k, n,
+           4e-6 * (double)(k * n));
+    printf("%-28s %10s %16s\n", "", "seconds", "of the exact sum");
+    printf("%-28s %10.4f %16.2f  (%.1f GB/s)\n", "reading them once", once, once / sum,
+           4e-9 * (double)(k * n) / once);
+    printf("%-28s %10.4f %16.2f\n", "exact sum (fedavg)", sum, 1.0);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        double seconds = rule(&u, (rd_robust_rule)i, out);
+        printf("%-28s %10.4f %16.2f\n", names[i], seconds, seconds / sum);
+    }
+    for (size_t i = 0; i < k; i++)
+        free(u.rows[i]);
+    free(u.rows);
+    free(u.weights);
+    free(out);
+    return 0;
+}
