@@ -5,37 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/band.h"
 #include "core/file.h"
 #include "ranks.h"
 #include "store/store.h"
-
-/* ---- Student's t ---- */
-
-/* Probability between 0 and t, by Simpson's rule. */
-static double half_share(double t, double degrees)
-{
-    enum { STEPS = 2000 };
-    double log_constant = lgamma((degrees + 1) / 2) - lgamma(degrees / 2) - log(degrees * acos(-1.0)) / 2,
-           sum = 0;
-    for (int i = 0; i <= STEPS; i++) {
-        double x = t * i / STEPS, weight = i == 0 || i == STEPS ? 1 : i % 2 == 1 ? 4 : 2;
-        sum += weight * exp(log_constant - (degrees + 1) / 2 * log1p(x * x / degrees));
-    }
-    return sum * t / (3 * STEPS);
-}
-
-double rd_student_t(uint64_t degrees)
-{
-    double low = 0, high = 20;
-    for (int i = 0; i < 60; i++) {
-        double middle = (low + high) / 2;
-        if (half_share(middle, (double)degrees) < 0.475)
-            low = middle;
-        else
-            high = middle;
-    }
-    return (low + high) / 2;
-}
 
 /* ---- results ---- */
 
@@ -85,7 +58,8 @@ static void print_line(const char *name, const double *values, uint64_t rounds)
     printf("\n");
 }
 
-static void print_table(const result *results, uint64_t first, uint64_t count)
+/* values: room for count */
+static void print_table(const result *results, uint64_t first, uint64_t count, double *values)
 {
     double mean[FIGURES], half[FIGURES];
     char name[32];
@@ -97,14 +71,11 @@ static void print_table(const result *results, uint64_t first, uint64_t count)
         (void)snprintf(name, sizeof name, "%llu", (unsigned long long)(first + i));
         print_line(name, results[i].figure, results[i].rounds);
     }
+    double t = count > 1 ? rd_student_t(count - 1) : NAN;
     for (size_t f = 0; f < FIGURES; f++) {
-        double sum = 0, squares = 0, n = (double)count;
         for (uint64_t i = 0; i < count; i++)
-            sum += results[i].figure[f];
-        mean[f] = sum / n;
-        for (uint64_t i = 0; i < count; i++)
-            squares += (results[i].figure[f] - mean[f]) * (results[i].figure[f] - mean[f]);
-        half[f] = count > 1 ? rd_student_t(count - 1) * sqrt(squares / (n - 1) / n) : NAN;
+            values[i] = results[i].figure[f];
+        half[f] = rd_band(values, count, t, &mean[f]);
     }
     print_line("mean", mean, 0);
     print_line("+-95 %", half, 0);
@@ -127,9 +98,10 @@ rd_status rd_seeds(rd_config *config, const rd_sim_options *options, uint64_t se
     uint64_t first = config->seed;
     rd_status status = RD_OK;
     result *results = calloc(seeds, sizeof *results);
-    if (results == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for the results of %llu seeds",
-                       (unsigned long long)seeds);
+    double *values = malloc(seeds * sizeof *values);
+    if (results == NULL || values == NULL)
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the results of %llu seeds",
+                       (unsigned long long)seeds));
     RD_TRY(rd_make_directory(options->directory, err));
     for (uint64_t i = 0; i < seeds && !*interrupted; i++) {
         char directory[RD_SOURCE_PATH_MAX];
@@ -145,8 +117,9 @@ rd_status rd_seeds(rd_config *config, const rd_sim_options *options, uint64_t se
             RD_TRY(read_result(directory, &results[i], err));
     }
     if (!*interrupted && rd_rank() == 0)
-        print_table(results, first, seeds);
+        print_table(results, first, seeds, values);
 cleanup:
     free(results);
+    free(values);
     return status;
 }

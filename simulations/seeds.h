@@ -12,7 +12,4 @@
 rd_status rd_seeds(rd_config *config, const rd_sim_options *options, uint64_t seeds, bool *interrupted,
                    rd_error *err) RD_MUST_CHECK;
 
-/* The t that Student's distribution with so many degrees of freedom exceeds with probability 0.025. */
-double rd_student_t(uint64_t degrees);
-
 #endif

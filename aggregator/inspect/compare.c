@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/band.h"
 #include "gnuplot.h"
 #include "inspect.h"
 #include "store/store.h"
@@ -30,6 +31,7 @@ typedef struct comparison {
     entry entries[MOST_RUNS];
     size_t count;
     bool accuracy; /* or loss */
+    bool by_clock; /* x is simulated time, or rounds */
     double target; /* accuracy; 0: none */
     const char *out;
     uint64_t width, height;
@@ -291,25 +293,26 @@ static void write_quoted(FILE *script, const char *text)
     }
 }
 
-/* Round, mean, and the two ends of the 95 % band of the mean (normal), of the rounds that all seeds have
- * measured. */
+/* Round or clock, mean, and the two ends of the 95 % band of the mean, of the rounds that all seeds have measured. */
 static void write_points(FILE *script, const comparison *c, const entry *e)
 {
     const history *first = &e->seeds[0];
+    double values[MOST_SEEDS], mean, t = e->seed_count > 1 ? rd_student_t(e->seed_count - 1) : 0;
     for (size_t i = 0; i < first->count; i++) {
-        double n = 0, sum = 0, squares = 0;
-        for (size_t s = 0; s < e->seed_count && i < e->seeds[s].count; s++) {
-            double y = c->accuracy ? 100 * test_accuracy(&e->seeds[s].records[i])
-                                   : test_loss(&e->seeds[s].records[i]);
-            n++;
-            sum += y;
-            squares += y * y;
+        size_t n = 0;
+        double clock = 0;
+        for (; n < e->seed_count && i < e->seeds[n].count; n++) {
+            const rd_round_record *r = &e->seeds[n].records[i];
+            values[n] = c->accuracy ? 100 * test_accuracy(r) : test_loss(r);
+            clock += r->round == 0 ? 0 : r->clock;
         }
-        double mean = sum / n, variance = n > 1 ? fmax(0, (squares - n * mean * mean) / (n - 1)) : 0;
-        double half = 1.96 * sqrt(variance / n);
-        if (n == (double)e->seed_count && !isnan(mean))
-            (void)fprintf(script, "%llu %.9g %.9g %.9g\n", (unsigned long long)first->records[i].round, mean,
-                          mean - half, mean + half);
+        if (n < e->seed_count)
+            break;
+        double half = rd_band(values, n, t, &mean);
+        double x = c->by_clock ? clock / (double)n : (double)first->records[i].round;
+        if (!isnan(mean))
+            (void)fprintf(script, "%.9g %.9g %.9g %.9g\n", x, mean, n > 1 ? mean - half : mean,
+                          n > 1 ? mean + half : mean);
     }
 }
 
@@ -354,10 +357,10 @@ static void write_script(FILE *script, const comparison *c, const table *t, cons
         write_points(script, c, &c->entries[i]);
         (void)fprintf(script, "END_OF_DATA\n");
     }
-    (void)fputs(
-        "set border 3 linecolor rgb '#444444'\nset tics nomirror textcolor rgb '#222222'\n"
-        "set grid linecolor rgb '#dddddd' linetype 1 linewidth 0.7\nset xlabel 'Round' offset 0,0.3\n",
-        script);
+    (void)fputs("set border 3 linecolor rgb '#444444'\nset tics nomirror textcolor rgb '#222222'\n"
+                "set grid linecolor rgb '#dddddd' linetype 1 linewidth 0.7\n",
+                script);
+    (void)fprintf(script, "set xlabel '%s' offset 0,0.3\n", c->by_clock ? "Simulated time (s)" : "Round");
     (void)fprintf(script, "set ylabel '%s'\nset key noenhanced samplen 2 spacing 1.15 %s right\n",
                   c->accuracy ? "Test accuracy (%)" : "Test loss", c->accuracy ? "bottom" : "top");
     (void)fprintf(script,
@@ -413,17 +416,24 @@ cleanup:
     return status;
 }
 
-static rd_status check(comparison *c, const char *metric, rd_error *err)
+static rd_status check(comparison *c, const char *metric, const char *against, rd_error *err)
 {
     const char *ending = c->out != NULL ? strrchr(c->out, '.') : ".png";
     if (ending == NULL || (strcmp(ending, ".svg") != 0 && strcmp(ending, ".png") != 0))
         return rd_fail(err, RD_ERR_USAGE, "--out %s: expected a name that ends in .svg or .png", c->out);
     if (metric != NULL && strcmp(metric, "accuracy") != 0 && strcmp(metric, "loss") != 0)
         return rd_fail(err, RD_ERR_USAGE, "--metric: expected accuracy or loss, found '%s'", metric);
+    if (against != NULL && strcmp(against, "rounds") != 0 && strcmp(against, "clock") != 0)
+        return rd_fail(err, RD_ERR_USAGE, "--against: expected rounds or clock, found '%s'", against);
+    c->by_clock = against != NULL && strcmp(against, "clock") == 0;
     bool measured = false, any = false;
     for (size_t i = 0; i < c->count; i++) {
         measured = measured || !isnan(mean_over(&c->entries[i], test_accuracy));
         any = any || !isnan(mean_over(&c->entries[i], test_loss));
+        if (c->by_clock && isnan(mean_over(&c->entries[i], simulated)))
+            return rd_fail(err, RD_ERR_STATE,
+                           "--against clock: %s has no simulated time (run.json simulation.system)",
+                           c->entries[i].name);
     }
     c->accuracy = metric != NULL ? strcmp(metric, "accuracy") == 0 : measured;
     if (c->out != NULL && !(c->accuracy ? measured : any))
@@ -435,7 +445,7 @@ static rd_status check(comparison *c, const char *metric, rd_error *err)
 rd_status inspect_compare(int argc, char **argv, rd_error *err)
 {
     comparison c = {0};
-    const char *metric = NULL, *operands[MOST_RUNS];
+    const char *metric = NULL, *against = NULL, *operands[MOST_RUNS];
     rd_status status = RD_OK;
     const rd_option options[] = {
         {.kind = RD_OPTION_TEXT,
@@ -448,6 +458,11 @@ rd_status inspect_compare(int argc, char **argv, rd_error *err)
          .placeholder = "NAME",
          .help = "what to draw: accuracy or loss on the test set (default accuracy where it was measured)",
          .value = &metric},
+        {.kind = RD_OPTION_TEXT,
+         .name = "against",
+         .placeholder = "WHAT",
+         .help = "what it is drawn against: rounds (default), or the simulated clock",
+         .value = &against},
         {.kind = RD_OPTION_NUMBER,
          .name = "target",
          .placeholder = "A",
@@ -492,7 +507,7 @@ rd_status inspect_compare(int argc, char **argv, rd_error *err)
         c.entries[i].name = operands[i];
         RD_TRY(read_entry(&c.entries[i], err));
     }
-    RD_TRY(check(&c, metric, err));
+    RD_TRY(check(&c, metric, against, err));
     status = show(&c, err);
 cleanup:
     for (size_t i = 0; i < c.count; i++)

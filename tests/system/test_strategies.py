@@ -129,8 +129,12 @@ def test_simulated_time_stragglers_and_deadlines(world):
     hurry = base(world, cohort={"select": "count", "count": 5, "over_selection": 2, "deadline_seconds": 1e6}, simulation={"system": system})
     cut = base(world, cohort={"select": "count", "count": 5, "deadline_seconds": 40}, simulation={"system": system})
     for name, config in (("wait", wait), ("hurry", hurry), ("cut", cut)):
+        config["data"]["test"] = {"path": digits(world)}
         simulate(world, config, name, clients=20)
     ends = {name: world.rounds(name)[-1] for name in ("wait", "hurry", "cut")}
+    world.check(world.program("rondo-inspect"), "compare", world.path("wait"), world.path("hurry"), "--against", "clock", "--metric", "loss", "--out", world.path("clock.svg"))
+    with open(world.path("clock.svg")) as f:
+        assert "Simulated time (s)" in f.read()
     assert ends["hurry"]["clock"] < ends["wait"]["clock"], ends
     assert ends["wait"]["counted"] == ends["hurry"]["counted"] == 5 and ends["hurry"]["late"] == 5, ends
     assert ends["cut"]["clock"] <= 4 * 40 and any(r["late"] for r in world.rounds("cut")), ends["cut"]
@@ -225,6 +229,8 @@ def test_seeds_and_compare(world):
     with open(picture) as f:
         svg = f.read()
     assert "Test accuracy" in svg and "rounds to target" in svg and len(lines) >= 2, text
+    refused = world.run(world.program("rondo-inspect"), "compare", out, "--against", "clock", "--out", picture)
+    assert refused.returncode == 1 and "has no simulated time" in refused.stderr, refused.stderr
 
 
 def test_what_cannot_be_is_refused(world):
