@@ -1,8 +1,7 @@
-/* aggregate.c: see aggregate.h. */
-#include "run/aggregate.h"
+/* aggregate.c: see aggregate.h. What updates become in the end is in aggregate_step.c. */
+#include "run/aggregate_state.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,47 +12,6 @@
 #include "train/schedule.h"
 
 #define STRIPE 16384 /* parameters under one lock: 256 KB of the sum, a tenth of a millisecond of folding */
-#define BLOCK 512    /* elements that are averaged at a time: they stay in the first-level cache */
-
-/* What the clients of a round have reported, weighted by samples, and what they count. */
-typedef struct client_sums {
-    uint64_t samples, updates, weight;
-    rd_exact_scalar running_loss;
-    rd_exact_scalar train_loss, train_accuracy;
-    rd_exact_scalar holdout_loss, holdout_accuracy;
-    rd_exact_scalar personal_loss, personal_accuracy;
-    rd_exact_scalar effort;
-} client_sums;
-
-/* An update that was collected. */
-typedef struct row {
-    float *values; /* (n) */
-    uint64_t key;
-    uint32_t weight;
-} row;
-
-struct rd_aggregate {
-    const rd_config *config;
-    const rd_model *model;
-    size_t n, update_size;
-    rd_exact_vector sum;      /* (update_size); none with RD_INTAKE_ROWS */
-    pthread_mutex_t *stripes; /* (stripe_count) */
-    size_t stripe_count;
-
-    pthread_mutex_t lock; /* guards what follows */
-    client_sums clients;
-    row *rows;                                /* (row_count) RD_INTAKE_ROWS: those of this round */
-    size_t row_count, row_capacity, rows_due; /* that are there, that there is room for, that were admitted */
-    float **spare;                            /* (spare_count) vectors of n for updates to come */
-    size_t spare_count, spare_capacity;
-
-    float *root; /* (n) the server's own delta; fltrust */
-    double root_norm;
-    rd_model *memory_plan; /* NULL: the server remembers nothing */
-    float *memory;         /* m, v, c as far as the strategy has them */
-    rd_server_memory server;
-    float *control; /* (n) c, in memory */
-};
 
 /* ---- making ---- */
 
@@ -211,7 +169,7 @@ static rd_status add_metrics(rd_exact_scalar *loss, rd_exact_scalar *accuracy, c
     return status;
 }
 
-static double learning_rate_of(const rd_training *t, uint64_t round)
+double rd_aggregate_learning_rate(const rd_training *t, uint64_t round)
 {
     return (double)t->learning_rate * rd_schedule_factor(&t->schedule, round);
 }
@@ -222,7 +180,7 @@ static rd_update_facts facts_of(const rd_aggregate *a, const rd_intake *in, uint
     return (rd_update_facts){.samples = in->report.samples,
                              .steps = in->report.steps,
                              .loss = in->report.before.loss,
-                             .learning_rate = learning_rate_of(t, in->round),
+                             .learning_rate = rd_aggregate_learning_rate(t, in->round),
                              .momentum = (double)t->momentum,
                              .staleness = staleness,
                              .root_norm = a->root_norm};
@@ -373,135 +331,7 @@ void rd_aggregate_set_root(rd_aggregate *a, const float *delta)
     a->root_norm = sqrt(squares);
 }
 
-/* ---- the server's step ---- */
-
-static double step(rd_aggregate *a, const double *mean, size_t first, size_t count, rd_tensor_role role,
-                   const rd_target *target)
-{
-    if (target->index == NULL && role == RD_TENSOR_TRAINED)
-        return rd_server_step(&a->config->strategy, &a->server, mean, first, count, target->parameters);
-    if (target->index == NULL)
-        return rd_server_add(mean, count, target->parameters + first);
-    double squares = 0;
-    for (size_t i = 0; i < count; i++)
-        squares += rd_server_add(mean + i, 1, target->parameters + target->index[first + i]);
-    return squares;
-}
-
-typedef struct source {
-    const float *row; /* (n) a robust rule's result; NULL: the exact sum */
-    uint64_t weight;
-    double factor;
-} source;
-
-static double step_range(rd_aggregate *a, const source *from, size_t first, size_t count, rd_tensor_role role,
-                         const rd_target *target)
-{
-    double mean[BLOCK], squares = 0;
-    for (size_t done = 0; done < count; done += BLOCK) {
-        size_t n = count - done < BLOCK ? count - done : BLOCK;
-        if (from->row == NULL)
-            rd_exact_vector_mean(&a->sum, first + done, n, from->weight, mean);
-        for (size_t i = 0; i < n && from->row != NULL; i++)
-            mean[i] = (double)from->row[first + done + i];
-        for (size_t i = 0; i < n && from->factor != 1; i++)
-            mean[i] *= from->factor;
-        squares += step(a, mean, first + done, n, role, target);
-    }
-    return squares;
-}
-
-static double step_all(rd_aggregate *a, const source *from, const rd_target *target)
-{
-    size_t count;
-    double squares = 0;
-    const rd_tensor *t = rd_model_tensors(a->model, RD_TENSORS_SHARED, &count);
-    if (target->index != NULL)
-        return step_range(a, from, 0, target->count, RD_TENSOR_TRAINED, target);
-    for (size_t i = 0; i < count; i++)
-        squares += step_range(a, from, t[i].offset, t[i].count, t[i].role, target);
-    return squares;
-}
-
-/* c += (sum of the changes) / N, with N all clients: of those that took part the mean is in the sum. */
-static void move_control(rd_aggregate *a, size_t clients)
-{
-    double mean[BLOCK];
-    double share = (double)a->clients.updates / (double)(clients > 0 ? clients : a->clients.updates);
-    for (size_t done = 0; done < a->n; done += BLOCK) {
-        size_t n = a->n - done < BLOCK ? a->n - done : BLOCK;
-        rd_exact_vector_mean(&a->sum, a->n + done, n, a->clients.weight, mean);
-        for (size_t i = 0; i < n; i++)
-            a->control[done + i] = (float)((double)a->control[done + i] + share * mean[i]);
-    }
-}
-
-static int by_key(const void *a, const void *b)
-{
-    const row *x = a, *y = b;
-    return x->key < y->key ? -1 : x->key > y->key;
-}
-
-/* What the robust rule makes of the rows, in rising order of key, which no order of arrival can change. */
-static rd_status agree(rd_aggregate *a, float *out, rd_error *err)
-{
-    rd_status status = RD_OK;
-    const float **values = malloc(a->row_count * sizeof *values);
-    uint32_t *weights = malloc(a->row_count * sizeof *weights);
-    if (values == NULL || weights == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu updates", a->row_count));
-    qsort(a->rows, a->row_count, sizeof *a->rows, by_key);
-    for (size_t i = 0; i < a->row_count; i++) {
-        values[i] = a->rows[i].values;
-        weights[i] = a->rows[i].weight;
-    }
-    status = rd_robust_aggregate(&a->config->strategy.robust, values, weights, a->row_count, a->n, out, err);
-cleanup:
-    free(values);
-    free(weights);
-    return status;
-}
-
-/* What was counted, all clients' together, becomes the model. */
-static rd_status conclude(rd_aggregate *a, const rd_target *target, rd_error *err)
-{
-    double *total = malloc((a->n + 1) * sizeof *total);
-    if (total == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu sums", a->n);
-    rd_exact_vector_mean(&a->sum, 0, a->n, 1, total);
-    rd_status status = rd_model_conclude(a->model, total, target->parameters, err);
-    free(total);
-    return status;
-}
-
-static rd_status apply(rd_aggregate *a, uint64_t round, const rd_target *target, double *norm, rd_error *err)
-{
-    const rd_strategy *s = &a->config->strategy;
-    const client_sums *c = &a->clients;
-    double effort = rd_exact_scalar_mean(&c->effort);
-    source from = {NULL, c->weight, 1};
-    if (rd_model_counts(a->model))
-        return conclude(a, target, err);
-    if (rd_strategy_intake(s) == RD_INTAKE_ROWS) {
-        float *agreed = malloc((a->n + 1) * sizeof *agreed);
-        if (agreed == NULL)
-            return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", a->n);
-        rd_status status = agree(a, agreed, err);
-        from.row = agreed;
-        if (status == RD_OK)
-            *norm = sqrt(step_all(a, &from, target));
-        free(agreed);
-        return status;
-    }
-    if (c->weight == 0)
-        return RD_OK; /* nobody is trusted: the model stays */
-    from.factor =
-        rd_strategy_factor(s, isnan(effort) ? 0 : effort, learning_rate_of(&a->config->training, round));
-    *norm = sqrt(step_all(a, &from, target));
-    if (a->control != NULL)
-        move_control(a, target->known_clients);
-    return RD_OK;
-}
+/* ---- the end of a round ---- */
 
 static rd_metrics mean_metrics(const rd_exact_scalar *loss, const rd_exact_scalar *accuracy)
 {
@@ -532,7 +362,7 @@ rd_status rd_aggregate_finish(rd_aggregate *a, uint64_t round, bool changes, con
     record->personal = mean_metrics(&c->personal_loss, &c->personal_accuracy);
     record->update_norm = 0.0;
     if (changes)
-        status = apply(a, round, target, &record->update_norm, err);
+        status = rd_aggregate_apply(a, round, target, &record->update_norm, err);
     clear(a);
     return status;
 }

@@ -1,0 +1,136 @@
+/* aggregate_step.c: from the updates of a round to the parameters: the mean of the exact sum, what a robust rule makes of
+ * the rows, or what was counted; and the server's step with it. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "model/counting.h"
+#include "run/aggregate_state.h"
+
+static double step(rd_aggregate *a, const double *mean, size_t first, size_t count, rd_tensor_role role,
+                   const rd_target *target)
+{
+    if (target->index == NULL && role == RD_TENSOR_TRAINED)
+        return rd_server_step(&a->config->strategy, &a->server, mean, first, count, target->parameters);
+    if (target->index == NULL)
+        return rd_server_add(mean, count, target->parameters + first);
+    double squares = 0;
+    for (size_t i = 0; i < count; i++)
+        squares += rd_server_add(mean + i, 1, target->parameters + target->index[first + i]);
+    return squares;
+}
+
+typedef struct source {
+    const float *row; /* (n) a robust rule's result; NULL: the exact sum */
+    uint64_t weight;
+    double factor;
+} source;
+
+static double step_range(rd_aggregate *a, const source *from, size_t first, size_t count, rd_tensor_role role,
+                         const rd_target *target)
+{
+    double mean[BLOCK], squares = 0;
+    for (size_t done = 0; done < count; done += BLOCK) {
+        size_t n = count - done < BLOCK ? count - done : BLOCK;
+        if (from->row == NULL)
+            rd_exact_vector_mean(&a->sum, first + done, n, from->weight, mean);
+        for (size_t i = 0; i < n && from->row != NULL; i++)
+            mean[i] = (double)from->row[first + done + i];
+        for (size_t i = 0; i < n && from->factor != 1; i++)
+            mean[i] *= from->factor;
+        squares += step(a, mean, first + done, n, role, target);
+    }
+    return squares;
+}
+
+static double step_all(rd_aggregate *a, const source *from, const rd_target *target)
+{
+    size_t count;
+    double squares = 0;
+    const rd_tensor *t = rd_model_tensors(a->model, RD_TENSORS_SHARED, &count);
+    if (target->index != NULL)
+        return step_range(a, from, 0, target->count, RD_TENSOR_TRAINED, target);
+    for (size_t i = 0; i < count; i++)
+        squares += step_range(a, from, t[i].offset, t[i].count, t[i].role, target);
+    return squares;
+}
+
+/* c += (sum of the changes) / N, with N all clients: of those that took part the mean is in the sum. */
+static void move_control(rd_aggregate *a, size_t clients)
+{
+    double mean[BLOCK];
+    double share = (double)a->clients.updates / (double)(clients > 0 ? clients : a->clients.updates);
+    for (size_t done = 0; done < a->n; done += BLOCK) {
+        size_t n = a->n - done < BLOCK ? a->n - done : BLOCK;
+        rd_exact_vector_mean(&a->sum, a->n + done, n, a->clients.weight, mean);
+        for (size_t i = 0; i < n; i++)
+            a->control[done + i] = (float)((double)a->control[done + i] + share * mean[i]);
+    }
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const row *x = a, *y = b;
+    return x->key < y->key ? -1 : x->key > y->key;
+}
+
+/* What the robust rule makes of the rows, in rising order of key, which no order of arrival can change. */
+static rd_status agree(rd_aggregate *a, float *out, rd_error *err)
+{
+    rd_status status = RD_OK;
+    const float **values = malloc(a->row_count * sizeof *values);
+    uint32_t *weights = malloc(a->row_count * sizeof *weights);
+    if (values == NULL || weights == NULL)
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu updates", a->row_count));
+    qsort(a->rows, a->row_count, sizeof *a->rows, by_key);
+    for (size_t i = 0; i < a->row_count; i++) {
+        values[i] = a->rows[i].values;
+        weights[i] = a->rows[i].weight;
+    }
+    status = rd_robust_aggregate(&a->config->strategy.robust, values, weights, a->row_count, a->n, out, err);
+cleanup:
+    free(values);
+    free(weights);
+    return status;
+}
+
+/* What was counted, all clients' together, becomes the model. */
+static rd_status conclude(rd_aggregate *a, const rd_target *target, rd_error *err)
+{
+    double *total = malloc((a->n + 1) * sizeof *total);
+    if (total == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu sums", a->n);
+    rd_exact_vector_mean(&a->sum, 0, a->n, 1, total);
+    rd_status status = rd_model_conclude(a->model, total, target->parameters, err);
+    free(total);
+    return status;
+}
+
+rd_status rd_aggregate_apply(rd_aggregate *a, uint64_t round, const rd_target *target, double *norm,
+                             rd_error *err)
+{
+    const rd_strategy *s = &a->config->strategy;
+    const client_sums *c = &a->clients;
+    double effort = rd_exact_scalar_mean(&c->effort);
+    source from = {NULL, c->weight, 1};
+    if (rd_model_counts(a->model))
+        return conclude(a, target, err);
+    if (rd_strategy_intake(s) == RD_INTAKE_ROWS) {
+        float *agreed = malloc((a->n + 1) * sizeof *agreed);
+        if (agreed == NULL)
+            return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", a->n);
+        rd_status status = agree(a, agreed, err);
+        from.row = agreed;
+        if (status == RD_OK)
+            *norm = sqrt(step_all(a, &from, target));
+        free(agreed);
+        return status;
+    }
+    if (c->weight == 0)
+        return RD_OK; /* nobody is trusted: the model stays */
+    from.factor = rd_strategy_factor(s, isnan(effort) ? 0 : effort,
+                                     rd_aggregate_learning_rate(&a->config->training, round));
+    *norm = sqrt(step_all(a, &from, target));
+    if (a->control != NULL)
+        move_control(a, target->known_clients);
+    return RD_OK;
+}
