@@ -244,11 +244,11 @@ Test(store, another_run_json_is_refused_and_the_key_is_named)
 {
     static const struct refusal refusals[] = {
         {"{\"seed\": 8, \"rounds\": 5, \"training\": {\"learning_rate\": 0.1}}",
-         {"seed = 7", "would be 8", "--state"}},
+         {"seed = 7", "would be 8", "another directory"}},
         {"{\"seed\": 7, \"rounds\": 4, \"training\": {\"learning_rate\": 0.1}, \"model\": {\"layers\": "
          "[{\"type\":"
          " \"dense\", \"units\": 20}, {\"type\": \"dense\", \"units\": 3}]}}",
-         {"rounds = 5", "would be 4", "may only grow", "--state"}},
+         {"rounds = 5", "has 4", "may only grow", "another directory"}},
         {"{\"seed\": 7, \"rounds\": 5, \"training\": {\"learning_rate\": 0.2}}",
          {"training.learning_rate = 0.1", "would be 0.2"}},
         {"{\"seed\": 7, \"rounds\": 5, \"training\": {\"learning_rate\": 0.1, \"momentum\": 0.9}}",
