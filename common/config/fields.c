@@ -173,7 +173,7 @@ void rd_fields_text(rd_fields *f, const char *key, char *out, size_t size)
 
 void rd_fields_choice(rd_fields *f, const char *key, const char *const *words, size_t word_count, int *out)
 {
-    char expected[128] = "one of";
+    char expected[400] = "one of"; /* the strategies' names take 270 */
     const cJSON *item = ask(f, key);
     if (item == NULL)
         return;
