@@ -487,12 +487,14 @@ def memory_of_a_run(world, layers):
 
 
 def test_memory_is_a_few_models(world):
-    """At the smallest model the pages of system libraries, which all programs share, outweigh what is the client's own."""
+    """Resident memory has the pages of system libraries in it, which all programs share, and which differ by some MB from machine to
+    machine: at small models they outweigh what is the client's own, so there that is looked at."""
     world.certificates(["alice"])
-    for layers, own_only in (((784, 200, 200, 10), True), ((784, 1000, 868, 10), False), ((784, 4000, 5000, 370), False)):
+    for layers in ((784, 200, 200, 10), (784, 1000, 868, 10), (784, 4000, 5000, 370)):
         most, own, model = memory_of_a_run(world, layers)
         if not harness.SANITIZED:
-            assert (own if own_only else most) <= 10e6 + 5 * model, (layers, most, own, model)
+            assert own <= 5e6 + 4.5 * model, (layers, most, own, model)
+            assert most <= 10e6 + 5 * model or model < 50e6, (layers, most, own, model)
 
 
 if __name__ == "__main__":
