@@ -380,6 +380,7 @@ static bool stranger_can_read(void)
             status = rd_store_last_round(reader, &last, &found, &error);
         if (status != RD_OK)
             (void)fprintf(stderr, "%s\n", error.message);
+        rd_store_close(reader);
         _exit(status == RD_OK && found && last == 1 ? 0 : 1);
     }
     cr_assert(waitpid(child, &how, 0) == child);
