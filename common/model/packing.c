@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "model/plan.h"
+#include "model/twin.h"
 
 enum { BITS = 16 }; /* of a number of the mask: any float holds them exactly */
 
@@ -103,27 +104,11 @@ rd_status rd_pruning_apply(const rd_pruning *p, const rd_model *m, uint64_t roun
 
 /* ---- packing ---- */
 
-/* A plan without layers: a table of tensors for the codecs. mask: 0 for none. */
-static rd_status plan_tensors(size_t kept, size_t mask, rd_model **out, rd_error *err)
-{
-    rd_model *m = calloc(1, sizeof *m);
-    if (m != NULL)
-        m->tensors = calloc(2, sizeof *m->tensors);
-    if (m == NULL || m->tensors == NULL) {
-        rd_model_free(m);
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for the plan of a pruned model");
-    }
-    m->tensors[0] = (rd_tensor){.name = "kept", .rank = 1, .shape = {kept}, .count = kept};
-    m->tensors[1] = (rd_tensor){.name = "mask", .rank = 1, .shape = {mask}, .count = mask, .offset = kept};
-    m->tensor_count = m->shared_tensors = m->learned_tensors = mask > 0 ? 2 : 1;
-    m->parameter_count = m->shared_count = m->learned_count = kept + mask;
-    *out = m;
-    return RD_OK;
-}
+static const char *const vectors[] = {"kept", "mask"};
 
 rd_status rd_packing_plan(size_t kept, size_t all, rd_model **out, rd_error *err)
 {
-    return plan_tensors(kept, (all + BITS - 1) / BITS, out, err);
+    return rd_vectors_plan(vectors, (const size_t[]){kept, (all + BITS - 1) / BITS}, 2, out, err);
 }
 
 /* From p->mask, with p->all set. */
@@ -140,7 +125,7 @@ static rd_status finish(rd_packing *p, rd_packing **out, rd_error *err)
     for (size_t i = 0; i < p->all; i++)
         if (p->mask[i] != 0)
             p->index[next++] = (uint32_t)i;
-    RD_TRY(plan_tensors(p->kept, 0, &p->update, err));
+    RD_TRY(rd_vectors_plan(vectors, &p->kept, 1, &p->update, err));
     RD_TRY(rd_packing_plan(p->kept, p->all, &p->download, err));
     *out = p;
     return RD_OK;

@@ -42,12 +42,16 @@ rd_status rd_twin_plan(const rd_model *m, const char *prefix, rd_model **out, rd
     return status;
 }
 
-rd_status rd_vectors_plan(const char *const *names, size_t count, size_t n, rd_model **out, rd_error *err)
+rd_status rd_vectors_plan(const char *const *names, const size_t *sizes, size_t count, rd_model **out,
+                          rd_error *err)
 {
-    rd_status status = plan(count, count * n, out, err);
-    for (size_t i = 0; i < count && status == RD_OK; i++) {
+    size_t elements = 0;
+    for (size_t i = 0; i < count; i++)
+        elements += sizes[i];
+    rd_status status = plan(count, elements, out, err);
+    for (size_t i = 0, offset = 0; i < count && status == RD_OK; offset += sizes[i++]) {
         rd_tensor *t = &(*out)->tensors[i];
-        *t = (rd_tensor){.rank = 1, .shape = {n}, .count = n, .offset = i * n};
+        *t = (rd_tensor){.rank = 1, .shape = {sizes[i]}, .count = sizes[i], .offset = offset};
         (void)snprintf(t->name, sizeof t->name, "%s", names[i]);
     }
     return status;

@@ -7,8 +7,8 @@
 
 /* What travels of m, and the same tensors again under "prefix" + name: 2 n elements. The caller frees it. */
 rd_status rd_twin_plan(const rd_model *m, const char *prefix, rd_model **out, rd_error *err) RD_MUST_CHECK;
-/* Vectors of n elements each with these names. The caller frees it. */
-rd_status rd_vectors_plan(const char *const *names, size_t count, size_t n, rd_model **out,
+/* Vectors with these names and sizes. The caller frees it. */
+rd_status rd_vectors_plan(const char *const *names, const size_t *sizes, size_t count, rd_model **out,
                           rd_error *err) RD_MUST_CHECK;
 
 #endif

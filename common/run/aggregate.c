@@ -18,13 +18,14 @@
 static rd_status make_memory(rd_aggregate *a, rd_error *err)
 {
     const rd_strategy *s = &a->config->strategy;
-    static const char *const names[] = {"m", "v"};
+    static const char *const names[] = {"m", "v"}, *const control[] = {"c"};
+    const size_t sizes[] = {a->n, a->n};
     size_t vectors = rd_server_vectors(s);
     bool controls = s->kind == RD_SCAFFOLD;
     if (vectors == 0 && !controls)
         return RD_OK;
-    rd_status status = rd_vectors_plan(controls ? (const char *const[]){"c"} : names, controls ? 1 : vectors,
-                                       a->n, &a->memory_plan, err);
+    rd_status status =
+        rd_vectors_plan(controls ? control : names, sizes, controls ? 1 : vectors, &a->memory_plan, err);
     if (status != RD_OK)
         return status;
     a->memory = calloc((controls ? 1 : vectors) * a->n + 1, sizeof *a->memory);
