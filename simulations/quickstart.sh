@@ -32,6 +32,7 @@ step "private data: Fashion-MNIST, dealt out to $clients clients"
 
 step "training: one aggregator, $clients clients, mutual TLS"
 rm -rf "$out/state" # a finished run would have nothing left to do
+: > "$out/aggregator.log" # it is read before the aggregator may have begun
 "$bin/rondo-aggregator" serve --config "$rondo_root/simulations/scenarios/quickstart.json" --state "$out/state" \
     --listen 127.0.0.1:0 --ca "$out/certs/ca.crt" --cert "$out/certs/aggregator.crt" --key "$out/certs/aggregator.key" \
     > "$out/aggregator.log" &
