@@ -17,8 +17,7 @@ void rd_system_model_free(rd_system_model *m);
 bool rd_system_available(const rd_system_model *m, uint64_t client_key, double clock_seconds);
 
 typedef struct rd_timing {
-    double
-        seconds; /* from being asked to the arrival of its update: 2 latencies, both transfers, and computing */
+    double seconds;  /* from being asked until its update is there: 2 latencies, both transfers, computing */
     bool answers;    /* false: it drops out of this round */
     uint32_t epochs; /* that it runs */
 } rd_timing;

@@ -13,8 +13,7 @@ struct rd_model {
     rd_loss loss;
     rd_layer *layers; /* (layer_count) each after those whose output it takes */
     size_t layer_count;
-    rd_tensor *
-        tensors; /* (tensor_count), by rising offset, without gaps; those that travel first, frozen ones last */
+    rd_tensor *tensors; /* (tensor_count), by rising offset, without gaps; frozen ones last */
     size_t tensor_count, shared_tensors, learned_tensors;
     size_t parameter_count, shared_count, learned_count;
     float lora_scaling; /* alpha / rank; 0: no LoRA */

@@ -146,21 +146,25 @@ RD_WIDE static void add_rows(const float *const *rows, const double *share, size
 
 /* ---- by distance ---- */
 
-RD_WIDE static double squared_distance(const float *a, const float *b, size_t n)
-{
-    double lanes[LANES] = {0}, sum = 0;
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++) {
-            double d = (double)a[i + l] - (double)b[i + l];
-            lanes[l] += d * d;
-        }
-    for (; i < n; i++)
-        sum += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
-    for (size_t l = 0; l < LANES; l++)
-        sum += lanes[l];
-    return sum;
-}
+/* Squared distance of a vector of `type` and a row. Sums lie side by side, so that vectors of any length add up alike. */
+#define SQUARED_DISTANCE(name, type)                                              \
+    RD_WIDE static double name(const type *a, const float *b, size_t n)           \
+    {                                                                             \
+        double lanes[LANES] = {0}, sum = 0;                                       \
+        size_t i = 0;                                                             \
+        for (; i + LANES <= n; i += LANES)                                        \
+            for (size_t l = 0; l < LANES; l++) {                                  \
+                double d = (double)a[i + l] - (double)b[i + l];                   \
+                lanes[l] += d * d;                                                \
+            }                                                                     \
+        for (; i < n; i++)                                                        \
+            sum += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]); \
+        for (size_t l = 0; l < LANES; l++)                                        \
+            sum += lanes[l];                                                      \
+        return sum;                                                               \
+    }
+SQUARED_DISTANCE(squared_distance, float)
+SQUARED_DISTANCE(squared_distance_to, double)
 
 /* (k,k) */
 static rd_status all_distances(const float *const *rows, size_t k, size_t n, double **out, rd_error *err)
@@ -312,20 +316,6 @@ static double move(const float *const *rows, const double *share, size_t k, size
         }
     }
     return moved;
-}
-
-RD_WIDE static double squared_distance_to(const double *v, const float *row, size_t n)
-{
-    double lanes[LANES] = {0}, sum = 0;
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++)
-            lanes[l] += (v[i + l] - (double)row[i + l]) * (v[i + l] - (double)row[i + l]);
-    for (; i < n; i++)
-        sum += (v[i] - (double)row[i]) * (v[i] - (double)row[i]);
-    for (size_t l = 0; l < LANES; l++)
-        sum += lanes[l];
-    return sum;
 }
 
 static rd_status geometric_median(const rd_robust_config *c, const float *const *rows,

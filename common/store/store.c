@@ -249,9 +249,10 @@ static rd_status draw_run_id(char id[RD_RUN_ID_MAX], rd_error *err)
 }
 
 /* Without the number of clients it is no simulation. */
-static const cJSON *setting_of(const rd_config *config, const cJSON *nothing)
+static const cJSON *setting_of(const rd_config *config)
 {
-    return cJSON_GetObjectItemCaseSensitive(config->setting, "clients") != NULL ? config->setting : nothing;
+    static const cJSON nothing = {.type = cJSON_Object};
+    return cJSON_GetObjectItemCaseSensitive(config->setting, "clients") != NULL ? config->setting : &nothing;
 }
 
 static rd_status insert_run(rd_store *s, const rd_config *config, const char *json, const char *setting,
@@ -282,8 +283,7 @@ static rd_status make_run(rd_store *s, const rd_config *config, rd_error *err)
 {
     rd_status status = RD_OK;
     bool open = false;
-    cJSON *nothing = cJSON_CreateObject();
-    char *json = rd_json_print(config->shared), *setting = rd_json_print(setting_of(config, nothing));
+    char *json = rd_json_print(config->shared), *setting = rd_json_print(setting_of(config));
     if (json == NULL || setting == NULL) {
         status = rd_fail(err, RD_ERR_MEMORY, "no memory for the configuration");
         goto cleanup;
@@ -301,7 +301,6 @@ cleanup:
         (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     cJSON_free(json);
     cJSON_free(setting);
-    cJSON_Delete(nothing);
     return status;
 }
 
@@ -326,7 +325,7 @@ static rd_status resume_run(rd_store *s, const rd_config *config, rd_error *err)
 {
     rd_run_record run = {0};
     bool reopened = false;
-    cJSON *stored = NULL, *setting = NULL, *nothing = cJSON_CreateObject();
+    cJSON *stored = NULL, *setting = NULL;
     rd_status status = RD_OK;
     RD_TRY(rd_store_run(s, &run, err));
     memcpy(s->run_id, run.run_id, sizeof s->run_id);
@@ -337,13 +336,12 @@ static rd_status resume_run(rd_store *s, const rd_config *config, rd_error *err)
             rd_fail(err, RD_ERR_FORMAT, "%s/rondo.db: the stored configuration is not JSON", s->directory);
         goto cleanup;
     }
-    RD_TRY(rd_store_compare_settings(s->directory, setting, setting_of(config, nothing), err));
+    RD_TRY(rd_store_compare_settings(s->directory, setting, setting_of(config), err));
     RD_TRY(rd_store_compare_configs(s->directory, stored, config->shared, &reopened, err));
     RD_TRY(update_run(s, config, reopened, err));
 cleanup:
     cJSON_Delete(stored);
     cJSON_Delete(setting);
-    cJSON_Delete(nothing);
     rd_run_record_free(&run);
     return status;
 }

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bench.h"
 #include "core/exact_sum.h"
 #include "core/random.h"
 
@@ -22,13 +22,6 @@ typedef struct bench {
     const rd_exact_loop *loop;
     volatile size_t kept; /* so that no result is thought useless */
 } bench;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void add(bench *b)
 {

@@ -8,26 +8,11 @@
  * same run. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "bench.h"
 #include "core/random.h"
 #include "model/blas.h"
 #include "train/local_round.h"
-
-static double cpu_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void succeed(rd_status status, const rd_error *err)
-{
-    if (status != RD_OK) {
-        fprintf(stderr, "bench_models: %s\n", err->message);
-        exit(1);
-    }
-}
 
 static rd_dataset random_data(const rd_model *m, size_t rows)
 {
@@ -52,9 +37,9 @@ static double sgemm_peak(void)
     float *a = calloc(3 * (size_t)N * N, sizeof *a), *b = a + N * N, *c = b + N * N;
     double best = 1e9;
     for (int i = 0; i < 10; i++) {
-        double start = cpu_seconds();
+        double start = seconds_of(CLOCK_THREAD_CPUTIME_ID);
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, N, N, N, 1, a, N, b, N, 0, c, N);
-        double taken = cpu_seconds() - start;
+        double taken = seconds_of(CLOCK_THREAD_CPUTIME_ID) - start;
         best = taken < best ? taken : best;
     }
     free(a);
@@ -88,14 +73,14 @@ int main(int argc, char **argv)
         rd_local_task task = {
             .training = &training, .evaluation = &evaluation, .seed = 1, .round = round, .client_key = 7};
         if (round == 2)
-            start = cpu_seconds(); /* the first warms caches up */
+            start = seconds_of(CLOCK_THREAD_CPUTIME_ID); /* the first warms caches up */
         succeed(rd_local_round_run(trainer, &task, &data, rd_dataset_all_rows(&data), global, delta, &report,
                                    &err),
                 &err);
         if (round == 1)
             continue;
         samples += (double)rows;
-        taken = cpu_seconds() - start;
+        taken = seconds_of(CLOCK_THREAD_CPUTIME_ID) - start;
     }
     double rate = samples / taken, gflops = 3 * (double)rd_model_forward_flops(m) * rate / 1e9,
            peak = sgemm_peak();

@@ -5,28 +5,11 @@
  * The rules run on one thread; deltas are normally distributed. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
+#include "bench.h"
 #include "core/exact_sum.h"
 #include "core/random.h"
 #include "round/robust.h"
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void *checked(void *p)
-{
-    if (p == NULL) {
-        fprintf(stderr, "bench_robust: no memory\n");
-        exit(1);
-    }
-    return p;
-}
 
 typedef struct updates {
     size_t k, n;
@@ -66,10 +49,7 @@ static double exact(const updates *u)
 {
     rd_exact_vector sum;
     rd_error err;
-    if (rd_exact_vector_create(u->n, &sum, &err) != RD_OK) {
-        fprintf(stderr, "bench_robust: %s\n", err.message);
-        exit(1);
-    }
+    succeed(rd_exact_vector_create(u->n, &sum, &err), &err);
     double start = now();
     for (size_t i = 0; i < u->k; i++)
         rd_exact_vector_add(&sum, 0, u->rows[i], u->n, u->weights[i]);
@@ -84,12 +64,8 @@ static double rule(const updates *u, rd_robust_rule which, float *out)
         .rule = which, .byzantine = rd_robust_tolerance(which, u->k), .smoothing = 1e-6, .iterations = 10};
     rd_error err;
     double start = now();
-    rd_status status =
-        rd_robust_aggregate(&config, (const float *const *)u->rows, u->weights, u->k, u->n, out, &err);
-    if (status != RD_OK) {
-        fprintf(stderr, "bench_robust: %s\n", err.message);
-        exit(1);
-    }
+    succeed(rd_robust_aggregate(&config, (const float *const *)u->rows, u->weights, u->k, u->n, out, &err),
+            &err);
     return now() - start;
 }
 

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../unit/tls_files.h"
+#include "bench.h"
 #include "server.h"
 #include "tls.h"
 
@@ -21,13 +21,6 @@
 #define MOST_CLIENTS 2
 #define RUNS 3
 #define HANDSHAKES 200
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void demand(bool condition, const char *what)
 {

@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bench.h"
 #include "core/random.h"
 #include "train/local_round.h"
 
@@ -17,30 +17,6 @@ enum { ROWS = 600, FEATURES = 784, CLASSES = 10 };
 static const double seconds_each = 1.0;
 /* PyTorch 1.13, the same network and batch on one core, measured on a machine of this kind. */
 static const double pytorch_batch_10 = 14200;
-
-static double now(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void *checked(void *p)
-{
-    if (p == NULL) {
-        fprintf(stderr, "bench_train: no memory\n");
-        exit(1);
-    }
-    return p;
-}
-
-static void succeed(rd_status status, const rd_error *err)
-{
-    if (status != RD_OK) {
-        fprintf(stderr, "bench_train: %s\n", err->message);
-        exit(1);
-    }
-}
 
 static rd_dataset random_data(void)
 {
@@ -65,9 +41,9 @@ static double sgemm_peak(void)
     for (int i = 0; i < N * N; i++)
         a[i] = b[i] = (float)(i % 7);
     for (int i = 0; i < 20; i++) {
-        double start = now(CLOCK_MONOTONIC);
+        double start = seconds_of(CLOCK_MONOTONIC);
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, N, N, N, 1, a, N, b, N, 0, c, N);
-        double taken = now(CLOCK_MONOTONIC) - start;
+        double taken = seconds_of(CLOCK_MONOTONIC) - start;
         best = taken < best ? taken : best;
     }
     free(a);
@@ -111,14 +87,14 @@ static void *work(void *user)
                                    &report, &err),
                 &err);
         if (round == 1) { /* warms caches up */
-            start = now(CLOCK_MONOTONIC);
-            cpu = now(CLOCK_THREAD_CPUTIME_ID);
+            start = seconds_of(CLOCK_MONOTONIC);
+            cpu = seconds_of(CLOCK_THREAD_CPUTIME_ID);
             continue;
         }
         samples += ROWS;
-        taken = now(CLOCK_MONOTONIC) - start;
+        taken = seconds_of(CLOCK_MONOTONIC) - start;
     }
-    w->core = (now(CLOCK_THREAD_CPUTIME_ID) - cpu) / taken;
+    w->core = (seconds_of(CLOCK_THREAD_CPUTIME_ID) - cpu) / taken;
     w->samples_per_second = (double)samples / taken;
     rd_trainer_free(trainer);
     free(global);

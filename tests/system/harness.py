@@ -56,6 +56,12 @@ class World:
         assert result.returncode == 0, f"{command} ended with {result.returncode}:\n{result.stdout}\n{result.stderr}"
         return result.stdout
 
+    def peak(self, *command):
+        """Peak resident bytes of a command that succeeds."""
+        script = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
+                  "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)")
+        return int(self.check("python3", "-c", script, *command).split()[-1])
+
     def start(self, *command, log, **options):
         out = open(self.path(log), "ab")
         process = subprocess.Popen([str(c) for c in command], stdout=out, stderr=subprocess.STDOUT, **options)

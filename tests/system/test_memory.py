@@ -48,9 +48,7 @@ def test_uploads_in_flight_cost_no_memory(world):
 
 
 def peak_of_simulation(world, config, clients):
-    script = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
-              "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)")
-    return int(world.check("python3", "-c", script, world.program("rondo-sim"), "--config", config, "--clients", clients, "--quiet").split()[-1])
+    return world.peak(world.program("rondo-sim"), "--config", config, "--clients", clients, "--quiet")
 
 
 def test_ten_thousand_simulated_clients_take_little_more_than_a_hundred(world):
