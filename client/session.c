@@ -1,5 +1,5 @@
 /* session.c: see session.h. The path of a round: fetch_model -> rd_local_round_run -> deliver. Every request
- * goes through `ask`, the one place that knows about lost connections, busy aggregators and restarts. */
+ * goes through request.h, the one place that knows about lost connections, busy aggregators and restarts. */
 #include "session.h"
 
 #include <inttypes.h>
@@ -8,33 +8,26 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "codec/messages.h"
 #include "codec/tensor_stream.h"
 #include "codec/update.h"
-#include "core/random.h"
-#include "core/signals.h"
 #include "data/dataset.h"
 #include "model/model.h"
 #include "model/twin.h"
+#include "request.h"
 #include "train/keep.h"
 #include "train/local_round.h"
 
 #define POLL_SECONDS 30
-#define FIRST_BACKOFF 0.2 /* seconds; doubled with each failure, drawn uniformly from [0, backoff) */
-#define MOST_BACKOFF 10.0
 #define LEAST_POLL \
     0.2 /* seconds from one question for work to the next where the answer is "nothing" at once */
-#define GOODBYE_SECONDS 1.0
 #define JSON_TYPE "application/json"
 #define NO_VERSION UINT64_MAX
 
 typedef struct session {
     const rd_session_options *options;
-    rd_transport *transport;
-    rd_random jitter;
+    rd_requester *requester;
     rd_dataset data;
     rd_welcome welcome;
     bool joined;
@@ -51,22 +44,9 @@ typedef struct session {
     bool has_frozen;     /* the frozen part has come */
 } session;
 
-/* How long to pause before the next of several attempts: longer and longer, and random, so that the clients
- * of an aggregator that comes back do not come all at once. */
-typedef struct backoff {
-    double most; /* seconds; 0: no attempt has failed yet */
-} backoff;
-
-static double clock_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static bool stopped(const session *s)
 {
-    return rd_signals_arrived(s->options->transport.signals, 0);
+    return rd_requester_stopped(s->requester);
 }
 
 static void say(const session *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -82,83 +62,9 @@ static void say(const session *s, const char *format, ...)
     fflush(stdout);
 }
 
-static void sleep_seconds(const session *s, double seconds)
+static void say_line(void *user, const char *line)
 {
-    double end = clock_seconds() + seconds;
-    for (double left = seconds; left > 0.0 && !stopped(s); left = end - clock_seconds())
-        usleep(left < 0.1 ? (useconds_t)(1e6 * left) : 100000);
-}
-
-static double next_pause(session *s, backoff *b)
-{
-    b->most = b->most == 0.0 ? FIRST_BACKOFF : fmin(2.0 * b->most, MOST_BACKOFF);
-    return b->most * rd_random_uniform(&s->jitter);
-}
-
-/* ---- one request, until it is answered ---- */
-
-static rd_status join(session *s, rd_error *err);
-
-static rd_status refused(const rd_response *r, rd_error *err)
-{
-    char reason[400];
-    rd_refusal_parse(r->body, r->size, reason, sizeof reason);
-    return rd_fail(err, RD_ERR_REFUSED, "the aggregator refused (%d): %s", r->status, reason);
-}
-
-static bool asks_to_join(const rd_response *r)
-{
-    static const char word[] = "\"join\"";
-    return r->status == 403 && memmem(r->body, r->size, word, sizeof word - 1) != NULL;
-}
-
-static rd_status join_again(session *s, rd_error *err)
-{
-    say(s, "the aggregator does not know this client any more: joining again");
-    s->joined = false;
-    return join(s, err);
-}
-
-/* Sends the request until there is an answer that is more than "later": connections are made again, with
- * growing, random pauses; a restarted aggregator is joined again. Gives up when nothing has been heard for
- * retry_seconds since the connection was lost; who answers, if only "busy", is there. `again` is called
- * before each further attempt, to reset what the one before has begun; it may be NULL. */
-static rd_status ask(session *s, const rd_request *request, void (*again)(session *s, void *user),
-                     rd_response *response, rd_error *err)
-{
-    backoff reconnect = {0}, rejoin = {0};
-    double lost_at = 0.0;
-    for (;;) {
-        double pause = 0.0;
-        rd_status status = rd_transport_request(s->transport, request, response, err);
-        if (status == RD_ERR_NETWORK && !stopped(s)) {
-            if (reconnect.most == 0.0)
-                lost_at = clock_seconds();
-            pause = next_pause(s, &reconnect);
-            if (clock_seconds() + pause > lost_at + s->options->retry_seconds)
-                return rd_fail(err, RD_ERR_NETWORK, "%.300s (tried for %.0f s)", strdupa(err->message),
-                               s->options->retry_seconds);
-        } else if (status == RD_OK && asks_to_join(response) && s->joined) {
-            if (rejoin.most > 0.0)
-                sleep_seconds(s, next_pause(s, &rejoin));
-            rejoin.most = FIRST_BACKOFF;
-            status = join_again(s, err);
-            if (status != RD_OK)
-                return status;
-        } else if (status == RD_OK && (response->status == 503 || response->status == 507)) {
-            (void)refused(response, err);
-            say(s, "%s; trying again", err->message);
-            reconnect.most = 0.0;
-            pause = response->retry_after > 0 ? response->retry_after : 1.0;
-        } else {
-            return status;
-        }
-        sleep_seconds(s, pause);
-        if (stopped(s))
-            return rd_fail(err, RD_ERR_NETWORK, "interrupted");
-        if (again != NULL)
-            again(s, request->user);
-    }
+    say(user, "%s", line);
 }
 
 /* ---- join ---- */
@@ -172,10 +78,10 @@ static rd_status send_join(session *s, rd_response *response, rd_error *err)
         return rd_fail(err, RD_ERR_MEMORY, "no memory to join");
     rd_request request = {
         .method = "POST", .path = "/v1/join", .content_type = JSON_TYPE, .body = {{json, strlen(json)}}};
-    rd_status status = ask(s, &request, NULL, response, err);
+    rd_status status = rd_requester_ask(s->requester, &request, response, err);
     free(json);
     if (status == RD_OK && response->status != 200)
-        status = refused(response, err);
+        status = rd_requester_refused(response, err);
     return status;
 }
 
@@ -202,6 +108,13 @@ static rd_status join(session *s, rd_error *err)
                          welcome.run_id, s->welcome.run_id);
     rd_config_free(&welcome.config);
     return status;
+}
+
+static rd_status rejoin(void *user, rd_error *err)
+{
+    session *s = user;
+    s->joined = false;
+    return join(s, err);
 }
 
 /* What strategies need beside the parameters. */
@@ -279,10 +192,9 @@ static rd_status take(void *user, const void *bytes, size_t count, rd_error *err
     return rd_tensor_stream_feed(d->stream, bytes, count, err);
 }
 
-static void start_download_again(session *s, void *user)
+static void start_download_again(void *user)
 {
     download *d = user;
-    (void)s;
     rd_tensor_stream_free(d->stream);
     d->stream = NULL;
 }
@@ -292,8 +204,9 @@ static rd_status fetch_tensors(session *s, const char *path, const rd_model *mod
                                float *into, rd_response *response, rd_error *err)
 {
     download d = {.into = into, .model = model, .set = set};
-    rd_request request = {.method = "GET", .path = path, .take = take, .user = &d};
-    rd_status status = ask(s, &request, start_download_again, response, err);
+    rd_request request = {
+        .method = "GET", .path = path, .take = take, .restart = start_download_again, .user = &d};
+    rd_status status = rd_requester_ask(s->requester, &request, response, err);
     if (status == RD_OK && response->status == 200)
         status = d.stream != NULL ? rd_tensor_stream_finish(d.stream, err)
                                   : rd_fail(err, RD_ERR_FORMAT, "it came empty");
@@ -312,7 +225,7 @@ static rd_status fetch_frozen(session *s, rd_error *err)
         return RD_OK;
     rd_status status = fetch_tensors(s, "/v1/frozen", s->model, RD_TENSORS_REST, s->global, &response, err);
     if (status == RD_OK && response.status != 200)
-        status = refused(&response, err);
+        status = rd_requester_refused(&response, err);
     s->has_frozen = status == RD_OK;
     if (status == RD_OK)
         say(s, "fetched the frozen part of the model: %zu parameters",
@@ -359,7 +272,8 @@ static rd_status fetch_twin(session *s, const char *path, rd_response *response,
  * is told and s->version stays NO_VERSION. */
 static rd_status fetch_model(session *s, uint64_t version, uint64_t kept, uint64_t *bytes, rd_error *err)
 {
-    char path[64], reason[400];
+    char path[64];
+    rd_refusal refusal;
     rd_response response;
     *bytes = 0;
     if (s->version == version)
@@ -377,12 +291,12 @@ static rd_status fetch_model(session *s, uint64_t version, uint64_t kept, uint64
     if (status != RD_OK)
         return status;
     if (response.status == 404) {
-        rd_refusal_parse(response.body, response.size, reason, sizeof reason);
-        say(s, "the model to train is gone: %s", reason);
+        rd_refusal_parse(response.body, response.size, &refusal);
+        say(s, "the model to train is gone: %s", refusal.message);
         return RD_OK;
     }
     if (response.status != 200)
-        return refused(&response, err);
+        return rd_requester_refused(&response, err);
     *bytes = response.received;
     s->version = version;
     return RD_OK;
@@ -392,11 +306,12 @@ static rd_status fetch_model(session *s, uint64_t version, uint64_t kept, uint64
  * decides what follows. */
 static rd_status deliver(session *s, uint64_t round, const rd_report *report, bool *taken, rd_error *err)
 {
-    char path[64], reason[400], *header = NULL;
+    char path[64], *header = NULL;
+    rd_refusal refusal;
     size_t header_size;
     rd_response response;
     int counted = 0;
-    double started = clock_seconds();
+    double started = rd_clock_seconds();
     const rd_model *sent = s->packing != NULL ? s->packing->update : s->twin != NULL ? s->twin : s->model;
     if (s->packing != NULL)
         rd_packing_pack(s->packing, s->delta);
@@ -409,7 +324,7 @@ static rd_status deliver(session *s, uint64_t round, const rd_report *report, bo
                           .path = path,
                           .content_type = "application/octet-stream",
                           .body = {{header, header_size}, {s->delta, size}}};
-    status = ask(s, &request, NULL, &response, err);
+    status = rd_requester_ask(s->requester, &request, &response, err);
     free(header);
     if (status != RD_OK)
         return status;
@@ -418,31 +333,24 @@ static rd_status deliver(session *s, uint64_t round, const rd_report *report, bo
         status = rd_receipt_parse(response.body, response.size, &round, &counted, err);
         if (status == RD_OK)
             say(s, "round %" PRIu64 ": delivered %zu bytes in %.0f ms%s", round, header_size + size,
-                1000.0 * (clock_seconds() - started), counted ? "" : " (it was counted before)");
+                1000.0 * (rd_clock_seconds() - started), counted ? "" : " (it was counted before)");
         return status;
     }
     if (response.status == 401 || response.status == 403)
-        return refused(&response, err);
-    rd_refusal_parse(response.body, response.size, reason, sizeof reason);
-    say(s, "round %" PRIu64 ": the update was not taken (%d): %s", round, response.status, reason);
+        return rd_requester_refused(&response, err);
+    rd_refusal_parse(response.body, response.size, &refusal);
+    say(s, "round %" PRIu64 ": the update was not taken (%d): %s", round, response.status, refusal.message);
     return RD_OK;
 }
 
 static const rd_request leave = {.method = "POST", .path = "/v1/leave", .content_type = JSON_TYPE};
 
-/* After a signal: the transport gives up whatever it does, so a fresh one carries the last word. It may fail.
- */
+/* It may fail: whoever leaves does not wait. */
 static void say_goodbye(session *s)
 {
     rd_error ignored;
     rd_response response;
-    rd_transport_options options = s->options->transport;
-    options.signals = -1;
-    options.most_seconds = GOODBYE_SECONDS;
-    rd_transport_free(s->transport);
-    s->transport = NULL;
-    if (rd_transport_create(&options, &s->transport, &ignored) == RD_OK &&
-        rd_transport_request(s->transport, &leave, &response, &ignored) == RD_OK && response.status == 204)
+    if (rd_requester_last_word(s->requester, &leave, &response, &ignored) == RD_OK && response.status == 204)
         say(s, "left the run");
 }
 
@@ -472,17 +380,17 @@ static rd_status train_and_deliver(session *s, const rd_task *task, bool *taken,
         status = rd_keep_read(s->keep, 0, task->round, s->memory, &work.is_new, err);
     if (status != RD_OK)
         return status;
-    double started = clock_seconds();
+    double started = rd_clock_seconds();
     status = rd_local_round_run(s->trainer, &work, &s->data, rd_dataset_all_rows(&s->data), s->global,
                                 s->delta, &report, err);
     /* Training diverged, or no sample is for this round: it has to do without this client. */
     if (status == RD_ERR_RANGE || status == RD_ERR_DATA) {
         say(s, "round %" PRIu64 ": %s", task->round, err->message);
-        return ask(s, &leave, NULL, &response, err);
+        return rd_requester_ask(s->requester, &leave, &response, err);
     }
     if (status != RD_OK)
         return status;
-    report.seconds = clock_seconds() - started;
+    report.seconds = rd_clock_seconds() - started;
     char before[64] = "";
     if (report.before.samples > 0)
         (void)snprintf(before, sizeof before, "loss before %.4f, ", report.before.loss);
@@ -502,19 +410,20 @@ static rd_status next_task(session *s, rd_task *task, bool *some, rd_error *err)
 {
     char path[64];
     rd_response response;
-    double asked_at = clock_seconds();
+    double asked_at = rd_clock_seconds();
     (void)snprintf(path, sizeof path, "/v1/task?wait=%d", POLL_SECONDS);
     rd_request request = {.method = "GET", .path = path, .long_poll_seconds = POLL_SECONDS};
-    rd_status status = ask(s, &request, NULL, &response, err);
+    rd_status status = rd_requester_ask(s->requester, &request, &response, err);
     *some = false;
     if (status != RD_OK)
         return status;
     if (response.status == 204) {
-        sleep_seconds(s, fmax(response.retry_after, asked_at + LEAST_POLL - clock_seconds()));
+        rd_requester_sleep(s->requester,
+                           fmax(response.retry_after, asked_at + LEAST_POLL - rd_clock_seconds()));
         return RD_OK;
     }
     if (response.status != 200)
-        return refused(&response, err);
+        return rd_requester_refused(&response, err);
     *some = true;
     return rd_task_parse(response.body, response.size, task, err);
 }
@@ -522,7 +431,7 @@ static rd_status next_task(session *s, rd_task *task, bool *some, rd_error *err)
 static rd_status live(session *s, rd_error *err)
 {
     rd_status status = RD_OK;
-    backoff repeat = {
+    rd_backoff repeat = {
         0}; /* for a round that comes back although it failed: it will hardly go better at once */
     uint64_t failed_round = 0;
     while (status == RD_OK && !stopped(s)) {
@@ -536,7 +445,7 @@ static rd_status live(session *s, rd_error *err)
             return RD_OK;
         }
         if (task.round == failed_round)
-            sleep_seconds(s, next_pause(s, &repeat));
+            rd_requester_sleep(s->requester, rd_requester_next_pause(s->requester, &repeat));
         else
             repeat.most = 0.0;
         status = train_and_deliver(s, &task, &taken, err);
@@ -549,8 +458,12 @@ rd_status rd_session_run(const rd_session_options *options, rd_error *err)
 {
     rd_status status = RD_OK;
     session s = {.options = options, .version = NO_VERSION};
-    s.jitter = rd_random_stream((uint64_t)time(NULL), RD_PURPOSE_JITTER, 0, (uint64_t)getpid());
-    RD_TRY(rd_transport_create(&options->transport, &s.transport, err));
+    rd_requester_options requester = {.transport = options->transport,
+                                      .retry_seconds = options->retry_seconds,
+                                      .rejoin = rejoin,
+                                      .say = say_line,
+                                      .user = &s};
+    RD_TRY(rd_requester_create(&requester, &s.requester, err));
     status = rd_source_load(&options->data, NULL, &s.data, err);
     if (status != RD_OK) {
         status = err->status = RD_ERR_DATA;
@@ -560,12 +473,12 @@ rd_status rd_session_run(const rd_session_options *options, rd_error *err)
     RD_TRY(plan(&s, err));
     status = live(&s, err);
 cleanup:
-    if (stopped(&s)) {
+    if (s.requester != NULL && stopped(&s)) {
         if (s.joined)
             say_goodbye(&s);
         status = RD_OK;
     }
-    rd_transport_free(s.transport);
+    rd_requester_free(s.requester);
     rd_trainer_free(s.trainer);
     rd_packing_free(s.packing);
     rd_keep_close(s.keep);

@@ -36,6 +36,8 @@ typedef struct rd_request {
     /* Takes the body of a 200 as it arrives; NULL: it is collected like any other. A failure ends the
      * request. */
     rd_status (*take)(void *user, const void *bytes, size_t count, rd_error *err);
+    /* The request is sent once more (request.h): resets what take has begun. NULL: nothing to reset. */
+    void (*restart)(void *user);
     void *user;
 } rd_request;
 

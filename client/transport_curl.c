@@ -138,7 +138,7 @@ static rd_status explain_tls(const rd_transport *t, rd_error *err)
     if (strstr(t->reason, "wrong version number") != NULL ||
         strstr(t->reason, "packet length too long") != NULL)
         return rd_fail(err, RD_ERR_REFUSED, "%s: this port does not speak TLS", t->options.url);
-    return rd_fail(err, RD_ERR_NETWORK, "%s: the connection failed: %s", t->options.url, t->reason);
+    return rd_fail(err, RD_ERR_NETWORK, "the connection to %s failed: %s", t->options.url, t->reason);
 }
 
 static rd_status explain(const rd_transport *t, CURLcode code, rd_error *err)
@@ -159,6 +159,9 @@ static rd_status explain(const rd_transport *t, CURLcode code, rd_error *err)
                        t->options.key, t->reason);
     case CURLE_SSL_CACERT_BADFILE:
         return rd_fail(err, RD_ERR_CONFIG, "--ca %s cannot be used: %s", t->options.ca, t->reason);
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+        return rd_fail(err, RD_ERR_NETWORK, "cannot reach %s: %s", t->options.url, t->reason);
     case CURLE_ABORTED_BY_CALLBACK:
         return rd_fail(err, RD_ERR_NETWORK, "interrupted");
     case CURLE_WRITE_ERROR:

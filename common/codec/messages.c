@@ -185,13 +185,18 @@ char *rd_refusal_write(const char *kind, const char *message)
     return print(root);
 }
 
-void rd_refusal_parse(const char *json, size_t size, char *text, size_t text_size)
+void rd_refusal_parse(const char *json, size_t size, rd_refusal *out)
 {
-    cJSON *root = cJSON_ParseWithLength(json, size);
-    const cJSON *message = cJSON_GetObjectItemCaseSensitive(root, "message");
-    (void)snprintf(text, text_size, "%s",
+    const char *what;
+    size_t at;
+    cJSON *root = rd_foreign_json(json, size, &at, &what);
+    const cJSON *kind = cJSON_GetObjectItemCaseSensitive(root, "error"),
+                *message = cJSON_GetObjectItemCaseSensitive(root, "message");
+    bool whole = cJSON_IsString(kind) && strlen(kind->valuestring) < sizeof out->kind;
+    (void)snprintf(out->kind, sizeof out->kind, "%s", whole ? kind->valuestring : "");
+    (void)snprintf(out->message, sizeof out->message, "%s",
                    cJSON_IsString(message) ? message->valuestring
                                            : "the aggregator gave no reason that can be read");
-    rd_foreign_plain(text); /* for the terminal; cut within a character, perhaps */
+    rd_foreign_plain(out->message); /* cut within a character, perhaps */
     cJSON_Delete(root);
 }

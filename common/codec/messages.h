@@ -58,7 +58,10 @@ rd_status rd_receipt_parse(const char *json, size_t size, uint64_t *round, int *
 
 /* Every 4xx and 5xx: {"error": "range", "message": "tensor 'fc1.bias': element 17 is NaN"} */
 char *rd_refusal_write(const char *kind, const char *message);
-/* Copies the message into text (size bytes); an unparsable body leaves a generic one. */
-void rd_refusal_parse(const char *json, size_t size, char *text, size_t text_size);
+typedef struct rd_refusal {
+    char kind[32];     /* the word of "error"; empty where it cannot be read */
+    char message[400]; /* fit for a terminal; a generic one where it cannot be read */
+} rd_refusal;
+void rd_refusal_parse(const char *json, size_t size, rd_refusal *out);
 
 #endif

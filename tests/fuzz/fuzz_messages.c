@@ -64,11 +64,12 @@ static rd_status receipt(const char *json, size_t size, rd_error *err)
 
 static rd_status refusal(const char *json, size_t size, rd_error *err)
 {
-    char text[40];
-    memset(text, 'x', sizeof text);
+    rd_refusal out;
+    memset(&out, 'x', sizeof out);
     (void)err;
-    rd_refusal_parse(json, size, text, sizeof text);
-    check(memchr(text, '\0', sizeof text) != NULL);
+    rd_refusal_parse(json, size, &out);
+    check(memchr(out.kind, '\0', sizeof out.kind) != NULL);
+    check(memchr(out.message, '\0', sizeof out.message) != NULL);
     return RD_OK;
 }
 

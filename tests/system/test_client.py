@@ -185,6 +185,14 @@ def test_refused(world):
             os.remove(process.log)
 
 
+def test_a_word_in_a_message_is_no_kind(world):
+    """Only {"error": "join"} asks to join: a client is not to act on words in a sentence for people."""
+    fake, client = begin(world)
+    fake.script["GET /v1/task"] = [(403, {"error": "refused", "message": 'not you, "join" another run'})]
+    ended(client(), 3, "not you")
+    assert len(fake.seen("POST /v1/join")) == 1, fake.order()
+
+
 def test_a_refused_update_is_told_and_the_next_task_done(world):
     fake, client = begin(world, rounds=3)
     fake.script["GET /v1/task"] = [(200, {"task": "train", "round": n, "model": n - 1}) for n in (1, 2)]
@@ -286,6 +294,30 @@ def test_an_aggregator_that_always_forgets_is_not_stormed(world):
     assert len(fake.seen()) < 40, len(fake.seen())
     process.terminate()
     ended(process, 143)
+
+
+def test_silence_is_told(world):
+    """Whoever looks at a client that waits sees what for, once and not at each attempt, and that it is over."""
+    world.certificates(["alice"])
+    make_table(world)
+    port = harness.free_port()
+    process = world.start(world.program("rondo-client"), "--aggregator", f"https://127.0.0.1:{port}", *world.tls("alice"), "--data",
+                          world.path("private.csv"), "--regression", log="early.log")
+    text = wait_for(lambda: "trying for" in read(process.log) and read(process.log), "the client tells", process=process)
+    assert f"cannot reach https://127.0.0.1:{port}: " in text and "; trying for 300 s\n" in text, text
+    time.sleep(2)  # several attempts later
+    fake = FakeAggregator(world, port=port)
+    text = ended(process, 0, "the aggregator answers again, after ")
+    assert text.count("trying for") == 1, text
+    process = world.client(fake, "alice", world.path("private.csv"), "--regression", "--quiet")
+    assert ended(process, 0) == ""
+
+
+def test_busy_is_told_once(world):
+    fake, client = begin(world)
+    fake.script["GET /v1/task"] = [(503, refusal("busy", "full to the brim"), {"Retry-After": "1"})] * 3
+    assert ended(client(), 0).count("full to the brim") == 1
+    assert len(fake.seen("GET /v1/task")) == 5
 
 
 def test_patience_counts_from_the_loss_of_the_connection(world):

@@ -1,6 +1,7 @@
 /* The JSON of the wire: what is written is what aggregator/PROTOCOL.md shows, and what is not so is refused.
  */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,17 +102,17 @@ Test(messages, receipt_and_refusal)
     uint64_t round;
     int counted;
     rd_error err;
-    char text[64], *json = rd_receipt_write(3, 1);
+    rd_refusal refusal;
+    char *json = rd_receipt_write(3, 1);
     cr_assert_str_eq(json, "{\"round\":3,\"counted\":true}");
     cr_assert_eq(rd_receipt_parse(json, strlen(json), &round, &counted, &err), RD_OK);
     cr_assert(round == 3 && counted);
     free(json);
     json = rd_refusal_write("range", "element 17 is \"NaN\"");
     cr_assert_str_eq(json, "{\"error\":\"range\",\"message\":\"element 17 is \\\"NaN\\\"\"}");
-    rd_refusal_parse(json, strlen(json), text, sizeof text);
-    cr_assert_str_eq(text, "element 17 is \"NaN\"");
-    rd_refusal_parse(json, strlen(json), text, 8);
-    cr_assert_str_eq(text, "element"); /* cut where the room ends */
+    rd_refusal_parse(json, strlen(json), &refusal);
+    cr_assert_str_eq(refusal.kind, "range");
+    cr_assert_str_eq(refusal.message, "element 17 is \"NaN\"");
     REFUSE(rd_receipt_parse("{\"round\":1}", 11, &round, &counted, &err), "counted is missing");
     REFUSE(rd_receipt_parse("{\"counted\":1,\"round\":1}", 23, &round, &counted, &err),
            "counted: expected true or false");
@@ -120,8 +121,23 @@ Test(messages, receipt_and_refusal)
     cr_assert_str_eq(json, "{\"error\":\"io\",\"message\":\"??.csv\"}"); /* JSON is UTF-8 */
     free(json);
     const char *colour = "{\"message\":\"\\u001b[31m\303\274\\n\"}";
-    rd_refusal_parse(colour, strlen(colour), text, sizeof text);
-    cr_assert_str_eq(text, "?[31m\303\274?");
-    rd_refusal_parse("<html>", 6, text, sizeof text);
-    cr_assert_str_eq(text, "the aggregator gave no reason that can be read");
+    rd_refusal_parse(colour, strlen(colour), &refusal);
+    cr_assert_str_eq(refusal.message, "?[31m\303\274?");
+    cr_assert_str_eq(refusal.kind, "");
+    rd_refusal_parse("<html>", 6, &refusal);
+    cr_assert_str_eq(refusal.message, "the aggregator gave no reason that can be read");
+    cr_assert_str_eq(refusal.kind, "");
+    /* A word in the message is no kind, and a kind that does not fit is not cut to another. */
+    const char *quoted = "{\"error\":\"refused\",\"message\":\"\\\"join\\\" \"}";
+    rd_refusal_parse(quoted, strlen(quoted), &refusal);
+    cr_assert_str_eq(refusal.kind, "refused");
+    const char *lengthy = "{\"error\":\"joinjoinjoinjoinjoinjoinjoinjoin\"}";
+    rd_refusal_parse(lengthy, strlen(lengthy), &refusal);
+    cr_assert_str_eq(refusal.kind, "");
+    char longest[1024], body[1100];
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    (void)snprintf(body, sizeof body, "{\"message\":\"%s\"}", longest);
+    rd_refusal_parse(body, strlen(body), &refusal);
+    cr_assert_eq(strlen(refusal.message), sizeof refusal.message - 1); /* cut where the room ends */
 }

@@ -1,0 +1,216 @@
+/* request.c: see request.h. */
+#include "request.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "codec/messages.h"
+#include "core/random.h"
+#include "core/signals.h"
+
+#define FIRST_BACKOFF 0.2 /* seconds; doubled with each failure, drawn uniformly from [0, backoff) */
+#define MOST_BACKOFF 10.0
+#define SAY_AGAIN_SECONDS 60.0 /* between two lines on the same trouble */
+#define GOODBYE_SECONDS 1.0
+
+struct rd_requester {
+    rd_requester_options options;
+    rd_transport *transport;
+    rd_random jitter;
+    bool rejoining; /* the request under way is part of joining again */
+};
+
+/* What stands in the way of one request. */
+typedef struct trouble {
+    rd_backoff reconnect, rejoin;
+    double lost_at; /* when the connection was lost; 0: it was not */
+    double busy_at; /* when the aggregator first said "later"; 0: it did not */
+    double said_at; /* when that was last told */
+} trouble;
+
+double rd_clock_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+bool rd_requester_stopped(const rd_requester *r)
+{
+    return rd_signals_arrived(r->options.transport.signals, 0);
+}
+
+void rd_requester_sleep(const rd_requester *r, double seconds)
+{
+    double end = rd_clock_seconds() + seconds;
+    for (double left = seconds; left > 0.0 && !rd_requester_stopped(r); left = end - rd_clock_seconds())
+        usleep(left < 0.1 ? (useconds_t)(1e6 * left) : 100000);
+}
+
+double rd_requester_next_pause(rd_requester *r, rd_backoff *b)
+{
+    b->most = b->most == 0.0 ? FIRST_BACKOFF : fmin(2.0 * b->most, MOST_BACKOFF);
+    return b->most * rd_random_uniform(&r->jitter);
+}
+
+static void say(const rd_requester *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void say(const rd_requester *r, const char *format, ...)
+{
+    char line[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    r->options.say(r->options.user, line);
+}
+
+/* Is it time to tell of the trouble, for the first time or again? */
+static bool time_to_say(trouble *t)
+{
+    double now = rd_clock_seconds();
+    if (t->said_at != 0.0 && now < t->said_at + SAY_AGAIN_SECONDS)
+        return false;
+    t->said_at = now;
+    return true;
+}
+
+rd_status rd_requester_refused(const rd_response *response, rd_error *err)
+{
+    rd_refusal refusal;
+    rd_refusal_parse(response->body, response->size, &refusal);
+    return rd_fail(err, RD_ERR_REFUSED, "the aggregator refused (%d): %s", response->status, refusal.message);
+}
+
+static bool asks_to_join(const rd_response *response)
+{
+    rd_refusal refusal;
+    if (response->status != 403)
+        return false;
+    rd_refusal_parse(response->body, response->size, &refusal);
+    return strcmp(refusal.kind, "join") == 0;
+}
+
+/* ---- what may stand between a request and its answer ---- */
+
+/* There is no connection: err says why. *pause is how long to wait before the next attempt. */
+static rd_status on_lost(rd_requester *r, trouble *t, double *pause, rd_error *err)
+{
+    double now = rd_clock_seconds(), patience = r->options.retry_seconds;
+    if (t->lost_at == 0.0) {
+        t->lost_at = now;
+        t->said_at = 0.0;
+    }
+    *pause = rd_requester_next_pause(r, &t->reconnect);
+    if (now + *pause > t->lost_at + patience)
+        return rd_fail(err, RD_ERR_NETWORK, "%.300s (tried for %.0f s)", strdupa(err->message), patience);
+    if (time_to_say(t))
+        say(r, "%s; trying for %.0f s%s", err->message, t->lost_at + patience - now,
+            now > t->lost_at ? " more" : "");
+    return RD_OK;
+}
+
+/* The aggregator says "later". */
+static void on_busy(rd_requester *r, trouble *t, const rd_response *response, double *pause)
+{
+    rd_error reason;
+    if (t->busy_at == 0.0) {
+        t->busy_at = rd_clock_seconds();
+        t->said_at = 0.0;
+    }
+    (void)rd_requester_refused(response, &reason);
+    if (time_to_say(t))
+        say(r, "%s; trying again", reason.message);
+    *pause = response->retry_after > 0 ? response->retry_after : 1.0;
+}
+
+static rd_status on_forgotten(rd_requester *r, trouble *t, rd_error *err)
+{
+    if (t->rejoin.most > 0.0)
+        rd_requester_sleep(r, rd_requester_next_pause(r, &t->rejoin));
+    t->rejoin.most = FIRST_BACKOFF;
+    say(r, "the aggregator does not know this client any more: joining again");
+    r->rejoining = true;
+    rd_status status = r->options.rejoin(r->options.user, err);
+    r->rejoining = false;
+    return status;
+}
+
+static void on_answer(rd_requester *r, trouble *t)
+{
+    if (t->lost_at != 0.0)
+        say(r, "the aggregator answers again, after %.1f s", rd_clock_seconds() - t->lost_at);
+    t->lost_at = 0.0;
+    t->reconnect.most = 0.0;
+}
+
+rd_status rd_requester_ask(rd_requester *r, const rd_request *request, rd_response *response, rd_error *err)
+{
+    trouble t = {0};
+    for (;;) {
+        double pause = 0.0;
+        rd_status status = rd_transport_request(r->transport, request, response, err);
+        bool lost = status == RD_ERR_NETWORK && !rd_requester_stopped(r);
+        if (status != RD_OK && !lost)
+            return status;
+        if (!lost)
+            on_answer(r, &t);
+        if (lost)
+            status = on_lost(r, &t, &pause, err);
+        else if (asks_to_join(response) && !r->rejoining)
+            status = on_forgotten(r, &t, err);
+        else if (response->status == 503 || response->status == 507)
+            on_busy(r, &t, response, &pause);
+        else
+            return RD_OK;
+        if (status != RD_OK)
+            return status;
+        rd_requester_sleep(r, pause);
+        if (rd_requester_stopped(r))
+            return rd_fail(err, RD_ERR_NETWORK, "interrupted");
+        if (request->restart != NULL)
+            request->restart(request->user);
+    }
+}
+
+rd_status rd_requester_last_word(rd_requester *r, const rd_request *request, rd_response *response,
+                                 rd_error *err)
+{
+    rd_transport_options options = r->options.transport;
+    options.signals = -1;
+    options.most_seconds = GOODBYE_SECONDS;
+    rd_transport_free(r->transport);
+    r->transport = NULL;
+    rd_status status = rd_transport_create(&options, &r->transport, err);
+    return status == RD_OK ? rd_transport_request(r->transport, request, response, err) : status;
+}
+
+/* ---- life ---- */
+
+rd_status rd_requester_create(const rd_requester_options *options, rd_requester **out, rd_error *err)
+{
+    rd_requester *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the connection");
+    r->options = *options;
+    r->jitter = rd_random_stream((uint64_t)time(NULL), RD_PURPOSE_JITTER, 0, (uint64_t)getpid());
+    rd_status status = rd_transport_create(&options->transport, &r->transport, err);
+    if (status != RD_OK) {
+        free(r);
+        return status;
+    }
+    *out = r;
+    return RD_OK;
+}
+
+void rd_requester_free(rd_requester *r)
+{
+    if (r == NULL)
+        return;
+    rd_transport_free(r->transport);
+    free(r);
+}
