@@ -167,7 +167,7 @@ static void model_begin(rd_routes *routes, rd_exchange *x, request *r)
     }
     rd_status status = rd_model_reply(x, path, tag, &err);
     if (status != RD_OK)
-        (void)rd_fail_context(&err, "%s", what);
+        (void)rd_fail_context(&err, status, "%s", what);
     if (status == RD_OK)
         r->answered = true;
     else if (status == RD_ERR_RANGE)
@@ -289,8 +289,9 @@ static void update_complete(rd_routes *routes, rd_exchange *x, request *r)
         answer_verdict(routes, x, r, verdict);
         return;
     }
-    if (rd_upload_fold(r->upload, rd_driver_run(routes->driver), &intake, &err) != RD_OK) {
-        (void)rd_fail_context(&err, "round %" PRIu64 " cannot be completed", r->number);
+    rd_status status = rd_upload_fold(r->upload, rd_driver_run(routes->driver), &intake, &err);
+    if (status != RD_OK) {
+        (void)rd_fail_context(&err, status, "round %" PRIu64 " cannot be completed", r->number);
         rd_driver_fatal(routes->driver, &err);
         refuse(x, r, 503, "io", err.message);
         return;

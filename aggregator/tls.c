@@ -287,10 +287,8 @@ static rd_status read_pem(const char *path, const char *option, char **bytes, si
 {
     if (path == NULL || *path == '\0')
         return rd_fail(err, RD_ERR_CONFIG, "--%s: expected the path of a PEM file", option);
-    if (rd_file_read(path, PEM_MAX, bytes, size, err) != RD_OK) {
-        (void)rd_fail_context(err, "--%s", option);
-        return err == NULL ? RD_ERR_CONFIG : (err->status = RD_ERR_CONFIG);
-    }
+    if (rd_file_read(path, PEM_MAX, bytes, size, err) != RD_OK)
+        return rd_fail_context(err, RD_ERR_CONFIG, "--%s", option);
     *size += 1;
     return RD_OK;
 }

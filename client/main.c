@@ -95,7 +95,7 @@ static rd_status describe_data(const client_options *o, rd_source *s, rd_error *
 {
     rd_status status = rd_source_from_path(o->data, s, err);
     if (status != RD_OK)
-        return err->status = RD_ERR_DATA;
+        return rd_fail_as(err, RD_ERR_DATA);
     bool csv_option =
         o->label_column != NULL || o->separator != NULL || o->no_header || o->regression || o->standardise;
     if (csv_option && s->format != RD_SOURCE_CSV)

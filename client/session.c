@@ -143,7 +143,7 @@ static rd_status plan(session *s, rd_error *err)
     const rd_config *c = &s->welcome.config;
     rd_status status = rd_model_create(c->model, &s->model, err);
     if (status != RD_OK)
-        return rd_fail_context(err, "the aggregator's configuration");
+        return rd_fail_context(err, status, "the aggregator's configuration");
     status = rd_data_check(s->model, &s->data, "--data", err);
     if (status == RD_OK)
         status = rd_trainer_create(s->model, &c->training, s->data.rows, &s->trainer, err);
@@ -213,8 +213,7 @@ static rd_status fetch_tensors(session *s, const char *path, const rd_model *mod
     rd_tensor_stream_free(d.stream);
     if (status != RD_ERR_FORMAT && status != RD_ERR_RANGE)
         return status;
-    (void)rd_fail_context(err, "%s, as the aggregator sent it", path);
-    return err->status = RD_ERR_FORMAT;
+    return rd_fail_context(err, RD_ERR_FORMAT, "%s, as the aggregator sent it", path);
 }
 
 /* What is frozen comes once. */
@@ -466,7 +465,7 @@ rd_status rd_session_run(const rd_session_options *options, rd_error *err)
     RD_TRY(rd_requester_create(&requester, &s.requester, err));
     status = rd_source_load(&options->data, NULL, &s.data, err);
     if (status != RD_OK) {
-        status = err->status = RD_ERR_DATA;
+        status = rd_fail_as(err, RD_ERR_DATA);
         goto cleanup;
     }
     RD_TRY(join(&s, err));

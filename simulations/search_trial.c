@@ -104,7 +104,7 @@ static rd_status config_at(const search_job *j, const double *point, size_t firs
     for (size_t k = first; k < first + count && status == RD_OK; k++) {
         status = search_space_put(&j->space, k, point[k], run, err);
         if (status == RD_ERR_CONFIG)
-            (void)rd_fail_context(err, "%s: keys.%s", j->options->space, j->space.keys[k].path);
+            (void)rd_fail_context(err, status, "%s: keys.%s", j->options->space, j->space.keys[k].path);
     }
     if (status == RD_OK)
         status = write_config(j, run, path, out, err);
@@ -124,8 +124,8 @@ static rd_status check_key(const search_job *j, size_t k, const char *path, rd_e
         point[k] = key->values != NULL ? ((double)i + 0.5) / (double)n : (double)i;
         status = config_at(j, point, k, 1, path, &config, err);
         rd_config_free(&config);
-        if (status == RD_ERR_CONFIG && strncmp(err->message, path, strlen(path)) == 0)
-            (void)rd_fail_context(err, "%s: keys.%s", j->options->space, key->path);
+        if (status == RD_ERR_CONFIG && err != NULL && strncmp(err->message, path, strlen(path)) == 0)
+            (void)rd_fail_context(err, status, "%s: keys.%s", j->options->space, key->path);
     }
     return status;
 }

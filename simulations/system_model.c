@@ -67,7 +67,7 @@ static rd_status read_trace(rd_system_model *m, rd_error *err)
     const char *path = m->config->trace;
     rd_status status = rd_file_read(path, (size_t)1 << 30, &text, &size, err);
     if (status != RD_OK)
-        return err->status = RD_ERR_DATA;
+        return rd_fail_as(err, RD_ERR_DATA);
     rest = text;
     while (rest != NULL && status == RD_OK) {
         char *line = strsep(&rest, "\n");

@@ -107,7 +107,7 @@ static rd_status investigate(study *s, const char *path, rd_error *err)
             break; /* the run has come so far */
         if (status != RD_OK)
             return rd_fail_context(
-                err, "the model at the end of task 1 (keep_every: %llu in run.json keeps those)",
+                err, status, "the model at the end of task 1 (keep_every: %llu in run.json keeps those)",
                 (unsigned long long)s->config.continual.rounds_per_task);
         if (task == 0) {
             status = rd_source_from_path(path, &source, err);

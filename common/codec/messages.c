@@ -35,9 +35,9 @@ static rd_status close_body(cJSON *root, rd_fields *f)
     (void)rd_fields_required(f);
     cJSON_Delete(root);
     if (f->status == RD_ERR_CONFIG)
-        f->status = f->err->status = RD_ERR_FORMAT;
+        f->status = rd_fail_as(f->err, RD_ERR_FORMAT);
     if (f->status != RD_OK)
-        rd_foreign_plain(f->err->message);
+        rd_foreign_plain(f->err != NULL ? f->err->message : NULL);
     return f->status;
 }
 

@@ -445,7 +445,7 @@ static rd_status check_model(rd_config *c, const char *path, rd_error *err)
     if (status == RD_OK)
         return RD_OK;
     rd_config_free(c);
-    return rd_fail_context(err, "%s", path);
+    return rd_fail_context(err, status, "%s", path);
 }
 
 rd_status rd_config_load(const char *path, rd_config *out, rd_error *err)

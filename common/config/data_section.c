@@ -119,7 +119,7 @@ static rd_status read_source(rd_fields *data, const char *name, const char *path
         return f.status;
     rd_status status = rd_source_from_path(file, s, f.err);
     if (status != RD_OK)
-        return rd_fail_context(f.err, "%s: %s", f.whose, path);
+        return rd_fail_context(f.err, status, "%s: %s", f.whose, path);
     if (given)
         s->format = (rd_source_format)(format + 1);
     rd_fields_only(&f, "labels", s->format == RD_SOURCE_IDX, "for \"format\": \"idx\"");

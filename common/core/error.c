@@ -17,17 +17,26 @@ rd_status rd_fail(rd_error *err, rd_status status, const char *format, ...)
     return status;
 }
 
-rd_status rd_fail_context(rd_error *err, const char *format, ...)
+rd_status rd_fail_context(rd_error *err, rd_status status, const char *format, ...)
 {
     char before[RD_ERROR_MESSAGE_MAX];
     va_list arguments;
+    if (err == NULL)
+        return status;
     memcpy(before, err->message, sizeof before);
     va_start(arguments, format);
     vsnprintf(err->message, sizeof err->message, format, arguments);
     va_end(arguments);
     size_t used = strlen(err->message);
     (void)snprintf(err->message + used, sizeof err->message - used, ": %.*s", (int)sizeof before - 1, before);
-    return err->status;
+    return rd_fail_as(err, status);
+}
+
+rd_status rd_fail_as(rd_error *err, rd_status status)
+{
+    if (err != NULL)
+        err->status = status;
+    return status;
 }
 
 const char *rd_status_name(rd_status status)

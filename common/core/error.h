@@ -4,7 +4,10 @@
  * error holds one sentence for the person who has to act on it: it names the file, option, key, tensor or
  * client concerned, what was found, and what was expected. On success the error is left untouched.
  * The status says what kind of failure it is, so that programs can choose an exit code and the aggregator
- * an HTTP status without reading the text. */
+ * an HTTP status without reading the text.
+ *
+ * The error may be NULL: who wants no sentence passes none. So what a function knows of a failure further down
+ * is the status that came back, never what err holds; only who owns an rd_error reads it. */
 #ifndef RONDO_CORE_ERROR_H
 #define RONDO_CORE_ERROR_H
 
@@ -32,14 +35,20 @@ typedef struct rd_error {
 
 #define RD_MUST_CHECK __attribute__((warn_unused_result))
 
-/* Writes the message into err (which may be NULL) and returns status, so that a failure is one line:
+/* Writes the message into err and returns status, so that a failure is one line:
  *     return rd_fail(err, RD_ERR_DATA, "%s: line %zu: expected %d columns, found %d", path, line, want, got);
  */
 rd_status rd_fail(rd_error *err, rd_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Puts "context: " in front of the message that is there. Returns err->status. */
-rd_status rd_fail_context(rd_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Puts "context: " in front of the message that is there, and returns status, which may be another than the one that
+ * the failure came with. */
+rd_status rd_fail_context(rd_error *err, rd_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same message, but a failure of another kind: a data file that cannot be opened (RD_ERR_IO) may be one that is
+ * missing (RD_ERR_DATA). Returns status. */
+rd_status rd_fail_as(rd_error *err, rd_status status);
 
 /* "data", "io", ...: the status as one lower-case word, for logs and JSON. */
 const char *rd_status_name(rd_status status);

@@ -32,7 +32,7 @@ rd_status rd_root_training_run(rd_root_training *r, const rd_config *c, uint64_t
                           .client_key = rd_client_key("server")};
     rd_status status = rd_local_round_run(r->trainer, &task, &r->data, rd_dataset_all_rows(&r->data),
                                           parameters, r->delta, &report, err);
-    return status == RD_OK ? RD_OK : rd_fail_context(err, "the server's training on data.root");
+    return status == RD_OK ? RD_OK : rd_fail_context(err, status, "the server's training on data.root");
 }
 
 void rd_root_training_free(rd_root_training *r)

@@ -367,7 +367,7 @@ rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participa
     if (rd_run_evaluates(run, record->round)) {
         rd_status status = evaluate_test_set(run, &record->test, &record->scores, err);
         if (status != RD_OK)
-            return rd_fail_context(err, "round %llu: the global model on data.test",
+            return rd_fail_context(err, status, "round %llu: the global model on data.test",
                                    (unsigned long long)record->round);
     }
     record->gap = gap_of(run, record);
@@ -470,8 +470,10 @@ static rd_status resume(rd_run *run, const history *h, rd_error *err)
     run->stopping = h->stopping;
     if (run->config->early_stopping.patience > 0)
         rd_store_pin(run->store, run->stopping.best_version);
-    if (rd_pruning_has_begun(&run->config->pruning, run->version) && pack(run, err) != RD_OK)
-        return err->status;
+    if (rd_pruning_has_begun(&run->config->pruning, run->version))
+        status = pack(run, err);
+    if (status != RD_OK)
+        return status;
     const rd_model *memory = rd_aggregate_memory_plan(run->updates);
     if (memory != NULL) {
         rd_store_server_path(run->store, h->version, path, sizeof path);

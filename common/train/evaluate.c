@@ -21,10 +21,8 @@ rd_status rd_evaluate(rd_trainer *t, const float *parameters, const rd_dataset *
         if (result.predictions > 0)
             status = rd_exact_scalar_add(&sums->loss, result.loss_sum / (double)result.predictions,
                                          result.predictions, err);
-        if (status != RD_OK) {
-            (void)rd_fail_context(err, "loss of samples %zu to %zu", first + done, first + done + B - 1);
-            return status;
-        }
+        if (status != RD_OK)
+            return rd_fail_context(err, status, "loss of samples %zu to %zu", first + done, first + done + B - 1);
         sums->correct += result.correct;
         status = sums->scores.wanted == 0
                      ? RD_OK

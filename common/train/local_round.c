@@ -41,10 +41,8 @@ static rd_status look(rd_trainer *t, const float *parameters, const rd_dataset *
 {
     rd_evaluation sums = {0};
     rd_status status = rd_evaluate(t, parameters, d, rows, 0, rows.count, &sums, err);
-    if (status != RD_OK) {
-        (void)rd_fail_context(err, "global model on the %s rows", what);
-        return status;
-    }
+    if (status != RD_OK)
+        return rd_fail_context(err, status, "global model on the %s rows", what);
     *out = rd_evaluation_metrics(&sums, t->model);
     return RD_OK;
 }

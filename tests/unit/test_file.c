@@ -231,9 +231,19 @@ Test(error, a_failure_is_one_line)
     cr_assert_eq(rd_fail(&err, RD_ERR_DATA, "%s: line %d", "wine.csv", 7), RD_ERR_DATA);
     cr_assert_eq(err.status, RD_ERR_DATA);
     cr_assert_str_eq(err.message, "wine.csv: line 7");
-    cr_assert_eq(rd_fail_context(&err, "client '%s'", "alice"), RD_ERR_DATA);
+    cr_assert_eq(rd_fail_context(&err, RD_ERR_DATA, "client '%s'", "alice"), RD_ERR_DATA);
     cr_assert_str_eq(err.message, "client 'alice': wine.csv: line 7");
+    cr_assert_eq(rd_fail_as(&err, RD_ERR_CONFIG), RD_ERR_CONFIG);
+    cr_assert_eq(err.status, RD_ERR_CONFIG);
+    cr_assert_eq(rd_fail_context(&err, RD_ERR_FORMAT, "join"), RD_ERR_FORMAT);
+    cr_assert_eq(err.status, RD_ERR_FORMAT);
+}
+
+Test(error, nobody_needs_to_listen)
+{
     cr_assert_eq(rd_fail(NULL, RD_ERR_IO, "nobody listens"), RD_ERR_IO);
+    cr_assert_eq(rd_fail_context(NULL, RD_ERR_DATA, "client '%s'", "alice"), RD_ERR_DATA);
+    cr_assert_eq(rd_fail_as(NULL, RD_ERR_FORMAT), RD_ERR_FORMAT);
 }
 
 Test(error, long_messages_are_cut)
@@ -244,10 +254,10 @@ Test(error, long_messages_are_cut)
     name[sizeof name - 1] = '\0';
     (void)rd_fail(&err, RD_ERR_IO, "%s", name);
     cr_assert_eq(strlen(err.message), RD_ERROR_MESSAGE_MAX - 1);
-    (void)rd_fail_context(&err, "in front");
+    (void)rd_fail_context(&err, RD_ERR_IO, "in front");
     cr_assert_eq(strlen(err.message), RD_ERROR_MESSAGE_MAX - 1);
     cr_assert_eq(strncmp(err.message, "in front: nnn", 13), 0);
-    (void)rd_fail_context(&err, "%s", name);
+    (void)rd_fail_context(&err, RD_ERR_IO, "%s", name);
     cr_assert_eq(strlen(err.message), RD_ERROR_MESSAGE_MAX - 1);
 }
 
