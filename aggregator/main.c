@@ -104,7 +104,13 @@ static void print_nothing(void *user, const char *text)
     (void)text;
 }
 
-static void announce(rd_driver *driver, const rd_config *config, const serve_options *o, unsigned port)
+static void log_line(void *user, const char *text)
+{
+    rd_driver_log(user, "%s", text);
+}
+
+static rd_status announce(rd_driver *driver, const rd_config *config, const serve_options *o, unsigned port,
+                          rd_error *err)
 {
     rd_run *run = rd_driver_run(driver);
     uint64_t next = rd_run_next_round(run);
@@ -113,11 +119,13 @@ static void announce(rd_driver *driver, const rd_config *config, const serve_opt
                   rd_model_parameter_count(rd_run_model(run)), (unsigned long long)config->seed);
     if (next > 1)
         rd_driver_log(driver, "continuing after round %llu of %s", (unsigned long long)(next - 1), o->state);
+    rd_status status = rd_run_tell_changes(run, log_line, driver, err);
     if (config->simulation.system.given || config->simulation.attack.kind != RD_ATTACK_NONE)
         rd_driver_log(driver, "run.json has a section \"simulation\": only rondo-sim heeds it");
     rd_driver_log(driver, "listening on %s (port %u); rounds begin when %llu client%s joined", o->listen,
                   port, (unsigned long long)config->cohort.min_clients,
                   config->cohort.min_clients == 1 ? " has" : "s have");
+    return status;
 }
 
 /* Starts the server on top of the driver, runs until the end, stops it. */
@@ -143,8 +151,9 @@ static rd_status serve_run(const serve_options *o, const rd_config *config, cons
     rd_status status = rd_server_start(&options, &app, &server, err);
     if (status != RD_OK)
         return status;
-    announce(driver, config, o, rd_server_port(server));
-    status = rd_driver_loop(driver, (double)o->linger_seconds, interrupted, err);
+    status = announce(driver, config, o, rd_server_port(server), err);
+    if (status == RD_OK)
+        status = rd_driver_loop(driver, (double)o->linger_seconds, interrupted, err);
     rd_server_stop(server, 1.0);
     if (*interrupted)
         rd_driver_log(driver, "stopped after round %llu; the same command continues",

@@ -425,6 +425,23 @@ void rd_sim_profile_print(const rd_sim_profile *p)
     printf("  selection, idle   %6.2f %%\n", 100 * fmax(0, all - p->training - p->folding - serial) / all);
 }
 
+static void print_line(void *user, const char *text)
+{
+    (void)user;
+    printf("%s\n", text);
+}
+
+static rd_status announce(simulator *s, rd_error *err)
+{
+    uint64_t done = rd_run_next_round(s->run) - 1;
+    printf("run '%s': %zu clients, %u thread%s, %zu parameters, %zu training samples\n", s->config->name,
+           s->partition.clients, s->options->threads, s->options->threads == 1 ? "" : "s",
+           rd_model_parameter_count(rd_run_model(s->run)), s->data.rows);
+    if (done > 0)
+        printf("continuing after round %llu of %s\n", (unsigned long long)done, s->options->directory);
+    return rd_run_tell_changes(s->run, print_line, NULL, err);
+}
+
 rd_status rd_simulate(const rd_config *config, const rd_sim_options *options, bool *interrupted,
                       rd_error *err)
 {
@@ -434,15 +451,10 @@ rd_status rd_simulate(const rd_config *config, const rd_sim_options *options, bo
     s.signals = rd_signals_open();
     rd_status status = prepare(&s, err);
     double started = rd_progress_clock();
+    if (status == RD_OK && !mine.quiet)
+        status = announce(&s, err);
     if (status == RD_OK) {
         uint64_t done = rd_run_next_round(s.run) - 1;
-        if (!mine.quiet) {
-            printf("run '%s': %zu clients, %u thread%s, %zu parameters, %zu training samples\n", config->name,
-                   s.partition.clients, mine.threads, mine.threads == 1 ? "" : "s",
-                   rd_model_parameter_count(rd_run_model(s.run)), s.data.rows);
-            if (done > 0)
-                printf("continuing after round %llu of %s\n", (unsigned long long)done, mine.directory);
-        }
         rd_progress_start(&s.progress, !mine.quiet, (double)done / (double)config->rounds);
         status = config->cohort.buffer_size > 0 && !rd_rounds_finished(s.rounds)
                      ? sim_late_loop(&s, interrupted, err)

@@ -211,6 +211,17 @@ static bool print(const rd_round_record *r, void *user)
     return true;
 }
 
+static bool print_change(const rd_change_record *c, void *user)
+{
+    char key[TABLE_CELL], before[TABLE_CELL], after[TABLE_CELL];
+    table_text(key, c->key);
+    table_text(before, c->before);
+    table_text(after, c->after);
+    (void)printf("changed after round %llu: %s %s -> %s\n", (unsigned long long)c->round, key, before, after);
+    *(bool *)user = true;
+    return true;
+}
+
 static rd_status print_title(rd_store *store, rd_error *err)
 {
     rd_run_record run = {0};
@@ -224,7 +235,10 @@ static rd_status print_title(rd_store *store, rd_error *err)
     (void)printf("%s (run %.8s): %s of %s rounds%s\n\n", name, run.run_id, done, planned,
                  run.finished ? ", finished" : "");
     rd_run_record_free(&run);
-    return RD_OK;
+    bool changed = false;
+    status = rd_store_changes(store, print_change, &changed, err);
+    (void)fputs(changed ? "\n" : "", stdout);
+    return status;
 }
 
 static void wait_a_moment(void)

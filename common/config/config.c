@@ -262,8 +262,12 @@ static rd_status read_pruning(rd_fields *top, rd_pruning *p)
         rd_fields_fail(&f, "targets", "a list of 1 to 8 names of tensors, which may hold * and ?");
         return rd_fields_finish(&f);
     }
-    if (targets == NULL)
-        (void)snprintf(p->targets[p->target_count++], RD_TENSOR_NAME_MAX, "*.weight");
+    if (targets == NULL) {
+        static const char *const every_weight[] = {"*.weight"};
+        (void)snprintf(p->targets[p->target_count++], RD_TENSOR_NAME_MAX, "%s", every_weight[0]);
+        if (f.settled != NULL)
+            rd_fields_settle(&f, "targets", cJSON_CreateStringArray(every_weight, 1));
+    }
     cJSON_ArrayForEach(item, targets)
     {
         (void)snprintf(p->targets[p->target_count++], RD_TENSOR_NAME_MAX, "%s", item->valuestring);
@@ -364,6 +368,21 @@ static rd_status bad_json(const char *json, size_t at, const char *what, const c
         line += json[i] == '\n';
     }
     return rd_fail(err, RD_ERR_CONFIG, "%s: line %zu, column %zu: %s", whose, line, column, what);
+}
+
+rd_status rd_config_settle(const cJSON *run, const char *whose, cJSON **out, rd_error *err)
+{
+    rd_config config = {0};
+    cJSON *settled = cJSON_CreateObject();
+    rd_fields f = {.object = run, .settled = settled, .whose = whose, .path = "", .err = err};
+    rd_status status = settled != NULL ? read_top(&f, NULL, &config)
+                                       : rd_fail(err, RD_ERR_MEMORY, "%s: no memory to compare it", whose);
+    rd_config_free(&config);
+    if (status == RD_OK)
+        *out = settled;
+    else
+        cJSON_Delete(settled);
+    return status;
 }
 
 rd_status rd_config_parse(const char *json, size_t size, const char *whose, const char *folder,

@@ -81,6 +81,11 @@ rd_status rd_config_load(const char *path, rd_config *out, rd_error *err) RD_MUS
 rd_status rd_config_parse(const char *json, size_t size, const char *whose, const char *folder,
                           rd_config *out, rd_error *err) RD_MUST_CHECK;
 
+/* What every key of run.json comes to, its default where it is not written: two files that settle to the same
+ * tree are the same run. A section that is {} is as good as absent. "model" stands as it is written
+ * (rd_model_same compares plans). The caller deletes *out. */
+rd_status rd_config_settle(const cJSON *run, const char *whose, cJSON **out, rd_error *err) RD_MUST_CHECK;
+
 /* The run is a simulation of so many clients: c->setting says so from now on, and is kept and compared with
  * the run. */
 rd_status rd_config_set_clients(const rd_config *c, size_t clients, rd_error *err) RD_MUST_CHECK;

@@ -65,7 +65,7 @@ static void read_text_keys(rd_fields *f, rd_source *s)
 static rd_status read_synthetic(rd_fields *f, rd_source *s)
 {
     static const char *const parts[] = {"all", "train", "test"};
-    char format[16];
+    char format[16] = "";
     int part = RD_SYNTHETIC_ALL;
     s->format = RD_SOURCE_SYNTHETIC;
     s->synthetic = (rd_synthetic){.seed = 1};

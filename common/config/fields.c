@@ -56,9 +56,45 @@ static const cJSON *ask(rd_fields *f, const char *key)
     return cJSON_GetObjectItemCaseSensitive(f->object, key);
 }
 
+/* ---- what it comes to ---- */
+
+void rd_fields_settle(rd_fields *f, const char *key, cJSON *value)
+{
+    if (f->settled == NULL) {
+        cJSON_Delete(value);
+        return;
+    }
+    cJSON_DeleteItemFromObjectCaseSensitive(f->settled, key);
+    if (value != NULL && cJSON_AddItemToObject(f->settled, key, value))
+        return;
+    cJSON_Delete(value);
+    if (f->status == RD_OK)
+        f->status = rd_fail(f->err, RD_ERR_MEMORY, "%s: no memory for the configuration", f->whose);
+}
+
+void rd_fields_settle_nothing(rd_fields *f)
+{
+    while (f->settled != NULL && f->settled->child != NULL)
+        cJSON_Delete(cJSON_DetachItemViaPointer(f->settled, f->settled->child));
+}
+
+/* ---- readers ---- */
+
+static const cJSON *find_item(rd_fields *f, const char *key, bool object)
+{
+    const cJSON *item = ask(f, key);
+    if (item != NULL && object && !cJSON_IsObject(item))
+        rd_fields_fail(f, key, "an object");
+    return item;
+}
+
 rd_fields rd_fields_section(rd_fields *parent, const char *name, const char *path)
 {
-    rd_fields f = {.object = rd_fields_item(parent, name, true),
+    const cJSON *object = find_item(parent, name, true);
+    if (parent->settled != NULL)
+        rd_fields_settle(parent, name, cJSON_CreateObject());
+    rd_fields f = {.object = object,
+                   .settled = cJSON_GetObjectItemCaseSensitive(parent->settled, name),
                    .whose = parent->whose,
                    .path = path,
                    .status = parent->status,
@@ -68,9 +104,9 @@ rd_fields rd_fields_section(rd_fields *parent, const char *name, const char *pat
 
 const cJSON *rd_fields_item(rd_fields *f, const char *key, bool object)
 {
-    const cJSON *item = ask(f, key);
-    if (item != NULL && object && !cJSON_IsObject(item))
-        rd_fields_fail(f, key, "an object");
+    const cJSON *item = find_item(f, key, object);
+    if (item != NULL && f->settled != NULL)
+        rd_fields_settle(f, key, cJSON_Duplicate(item, true));
     return item;
 }
 
@@ -114,7 +150,7 @@ void rd_fields_only(rd_fields *f, const char *key, bool allowed, const char *whe
                             f->path[0] != '\0' ? "." : "", key, when);
 }
 
-void rd_fields_number(rd_fields *f, const char *key, double min, double max, bool min_excluded, double *out)
+static void read_number(rd_fields *f, const char *key, double min, double max, bool min_excluded, double *out)
 {
     char expected[96];
     const cJSON *item = ask(f, key);
@@ -130,7 +166,14 @@ void rd_fields_number(rd_fields *f, const char *key, double min, double max, boo
     rd_fields_fail(f, key, expected);
 }
 
-void rd_fields_count(rd_fields *f, const char *key, uint64_t min, uint64_t max, uint64_t *out)
+void rd_fields_number(rd_fields *f, const char *key, double min, double max, bool min_excluded, double *out)
+{
+    read_number(f, key, min, max, min_excluded, out);
+    if (f->settled != NULL)
+        rd_fields_settle(f, key, cJSON_CreateNumber(*out));
+}
+
+static void read_count(rd_fields *f, const char *key, uint64_t min, uint64_t max, uint64_t *out)
 {
     char expected[96];
     const cJSON *item = ask(f, key);
@@ -146,18 +189,25 @@ void rd_fields_count(rd_fields *f, const char *key, uint64_t min, uint64_t max, 
     rd_fields_fail(f, key, expected);
 }
 
+void rd_fields_count(rd_fields *f, const char *key, uint64_t min, uint64_t max, uint64_t *out)
+{
+    read_count(f, key, min, max, out);
+    if (f->settled != NULL)
+        rd_fields_settle(f, key, cJSON_CreateNumber((double)*out));
+}
+
 void rd_fields_bool(rd_fields *f, const char *key, bool *out)
 {
     const cJSON *item = ask(f, key);
-    if (item == NULL)
-        return;
     if (cJSON_IsBool(item))
         *out = cJSON_IsTrue(item);
-    else
+    else if (item != NULL)
         rd_fields_fail(f, key, "true or false");
+    if (f->settled != NULL)
+        rd_fields_settle(f, key, cJSON_CreateBool(*out));
 }
 
-void rd_fields_text(rd_fields *f, const char *key, char *out, size_t size)
+static void read_text(rd_fields *f, const char *key, char *out, size_t size)
 {
     char expected[64];
     const cJSON *item = ask(f, key);
@@ -171,7 +221,14 @@ void rd_fields_text(rd_fields *f, const char *key, char *out, size_t size)
     rd_fields_fail(f, key, expected);
 }
 
-void rd_fields_choice(rd_fields *f, const char *key, const char *const *words, size_t word_count, int *out)
+void rd_fields_text(rd_fields *f, const char *key, char *out, size_t size)
+{
+    read_text(f, key, out, size);
+    if (f->settled != NULL && out[0] != '\0')
+        rd_fields_settle(f, key, cJSON_CreateString(out));
+}
+
+static void read_choice(rd_fields *f, const char *key, const char *const *words, size_t word_count, int *out)
 {
     char expected[400] = "one of"; /* the strategies' names take 270 */
     const cJSON *item = ask(f, key);
@@ -186,6 +243,13 @@ void rd_fields_choice(rd_fields *f, const char *key, const char *const *words, s
         (void)snprintf(expected + used, sizeof expected - used, "%s \"%s\"", i == 0 ? "" : ",", words[i]);
     }
     rd_fields_fail(f, key, expected);
+}
+
+void rd_fields_choice(rd_fields *f, const char *key, const char *const *words, size_t word_count, int *out)
+{
+    read_choice(f, key, words, word_count, out);
+    if (f->settled != NULL)
+        rd_fields_settle(f, key, cJSON_CreateString(words[*out]));
 }
 
 static void refuse_unknown(rd_fields *f, const char *key)

@@ -14,9 +14,13 @@
 #define RD_FIELDS_MOST 32
 
 /* One object while it is being read. The first failure stays in err, and later readers do nothing, so that a
- * list of them needs one check at its end. */
+ * list of them needs one check at its end.
+ *
+ * What a key comes to, given or left to its default, is known to its reader alone. So each reader writes it
+ * down in `settled`: two files that settle to the same tree mean the same run. */
 typedef struct rd_fields {
     const cJSON *object; /* NULL: the section is absent, every key has its default */
+    cJSON *settled;      /* the values that have been read, by key; NULL: nobody wants to know */
     const char *whose;   /* "run.json" */
     const char *path;    /* "training", or "" at the top */
     const char *asked[RD_FIELDS_MOST];
@@ -26,7 +30,8 @@ typedef struct rd_fields {
     rd_error *err;
 } rd_fields;
 
-/* Starts reading parent's key `name` (an object, or absent). */
+/* Starts reading parent's key `name` (an object, or absent). A section in which nothing is settled means the
+ * same as none. */
 rd_fields rd_fields_section(rd_fields *parent, const char *name, const char *path);
 
 /* Readers leave *out alone where the key is absent. */
@@ -36,8 +41,12 @@ void rd_fields_bool(rd_fields *f, const char *key, bool *out);
 void rd_fields_text(rd_fields *f, const char *key, char *out, size_t size);
 /* One of the words; *out becomes its index. */
 void rd_fields_choice(rd_fields *f, const char *key, const char *const *words, size_t word_count, int *out);
-/* The item itself, or NULL; `object` demands an object. */
+/* The item itself, or NULL; `object` demands an object. It is settled as it stands. */
 const cJSON *rd_fields_item(rd_fields *f, const char *key, bool object);
+/* For readers of their own: the key comes to this value, which is taken over; NULL: no memory for it. */
+void rd_fields_settle(rd_fields *f, const char *key, cJSON *value);
+/* All that has been read means the same as if the section were absent. */
+void rd_fields_settle_nothing(rd_fields *f);
 /* The key must be there. Told by rd_fields_finish, after unknown keys: a slip of the finger explains a
  * missing key. */
 void rd_fields_require(rd_fields *f, const char *key);

@@ -13,6 +13,20 @@ const char *const rd_device_field_names[] = {[RD_DEVICE_SECONDS_PER_SAMPLE] = "s
                                              [RD_DEVICE_AVAILABILITY] = "availability",
                                              [RD_DEVICE_DROPOUT] = "dropout"};
 
+/* A number alone is short for this. */
+static void settle_constant(rd_fields *system, const char *key, double value)
+{
+    cJSON *object = system->settled != NULL ? cJSON_CreateObject() : NULL;
+    if (object != NULL && cJSON_AddStringToObject(object, "distribution", "constant") != NULL &&
+        cJSON_AddNumberToObject(object, "value", value) != NULL) {
+        rd_fields_settle(system, key, object);
+        return;
+    }
+    cJSON_Delete(object);
+    if (system->settled != NULL)
+        rd_fields_settle(system, key, NULL);
+}
+
 static rd_status read_distribution(rd_fields *system, const char *key, rd_distribution *d)
 {
     static const char *const kinds[] = {"constant", "uniform", "exponential", "lognormal", "pareto"};
@@ -21,11 +35,14 @@ static rd_status read_distribution(rd_fields *system, const char *key, rd_distri
     const cJSON *item = rd_fields_item(system, key, false);
     char path[96];
     int kind = 0;
-    if (item == NULL || system->status != RD_OK)
+    if (item == NULL || system->status != RD_OK) {
+        settle_constant(system, key, d->a);
         return system->status;
+    }
     if (cJSON_IsNumber(item)) {
         *d = (rd_distribution){RD_DISTRIBUTION_CONSTANT, 0, 0};
         rd_fields_number(system, key, 0.0, 1e15, false, &d->a);
+        settle_constant(system, key, d->a);
         return system->status;
     }
     (void)snprintf(path, sizeof path, "simulation.system.%s", key);
@@ -55,6 +72,8 @@ static rd_status read_partial(rd_fields *system, rd_system_config *c)
     rd_fields_number(&f, "fraction", 0.0, 1.0, false, &c->partial_work);
     rd_fields_count(&f, "least_epochs", 1, 1000000, &c->least_epochs);
     rd_fields_bool(&f, "drop", &c->drop_partial);
+    if (c->partial_work == 0.0)
+        rd_fields_settle_nothing(&f);
     return rd_fields_finish(&f);
 }
 
@@ -77,6 +96,8 @@ static rd_status read_system(rd_fields *simulation, const char *folder, rd_syste
         (int)sizeof c->trace)
         rd_fields_fail(&f, "trace", "a shorter path");
     status = read_partial(&f, c);
+    if (!c->given)
+        rd_fields_settle_nothing(&f);
     return status == RD_OK ? rd_fields_finish(&f) : status;
 }
 
@@ -111,6 +132,8 @@ static rd_status read_attack(rd_fields *simulation, rd_attack_config *a)
     rd_fields_count(&f, "size", 1, 100000, &a->size);
     rd_fields_number(&f, "value", -1e6, 1e6, false, &a->value);
     rd_fields_number(&f, "share", 0.0, 1.0, true, &a->share);
+    if (kind == RD_ATTACK_NONE)
+        rd_fields_settle_nothing(&f);
     return rd_fields_finish(&f);
 }
 

@@ -124,6 +124,8 @@ rd_status rd_config_read_personalisation(rd_fields *top, rd_personalisation *p)
     rd_fields_number(&f, "lambda", 0.0, 1e6, false, &p->lambda);
     rd_fields_count(&f, "epochs", 1, 1000000, &epochs);
     p->epochs = (uint32_t)epochs;
+    if (p->method == RD_PERSONAL_NONE)
+        rd_fields_settle_nothing(&f);
     return rd_fields_finish(&f);
 }
 

@@ -47,6 +47,24 @@ cleanup:
     return status;
 }
 
+rd_status rd_file_sha256(const char *path, char hex[RD_SHA256_HEX], rd_error *err)
+{
+    char piece[1 << 16];
+    rd_sha256 digest;
+    ssize_t got;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
+    rd_sha256_start(&digest);
+    while ((got = read(fd, piece, sizeof piece)) > 0 || (got < 0 && errno == EINTR))
+        if (got > 0)
+            rd_sha256_add(&digest, piece, (size_t)got);
+    rd_sha256_finish_hex(&digest, hex);
+    rd_status status = got == 0 ? RD_OK : rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
+    close(fd);
+    return status;
+}
+
 rd_status rd_fd_write_all(int fd, const void *bytes, size_t count, const char *path, rd_error *err)
 {
     const char *p = bytes;

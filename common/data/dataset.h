@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/digest.h"
 #include "core/error.h"
 
 typedef struct rd_dataset {
@@ -53,6 +54,9 @@ void rd_dataset_gather(const rd_dataset *d, rd_rows view, const uint32_t *pick, 
 /* How many labels of rows pick[0..B) of view say what is to be predicted; B where a row has one, or targets.
  */
 size_t rd_dataset_count_labels(const rd_dataset *d, rd_rows view, const uint32_t *pick, size_t B);
+
+/* SHA-256 of all samples and labels in their order, whatever file they came from. */
+void rd_dataset_sha256(const rd_dataset *d, char hex[RD_SHA256_HEX]);
 
 /* Frees everything inside; the struct itself is the caller's. A zeroed struct is an empty dataset. */
 void rd_dataset_free(rd_dataset *d);

@@ -62,9 +62,9 @@ static rd_status attention_plan(rd_plan *plan, rd_layer *l, const cJSON *json, c
                                 rd_error *err)
 {
     bool bias = true;
-    attention *f = l->own = calloc(1, sizeof *f + l->inputs * sizeof *f->turns);
+    attention *f = rd_layer_own(l, sizeof *f + l->inputs * sizeof *f->turns, path, err);
     if (f == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", path);
+        return RD_ERR_MEMORY;
     rd_status status = read_keys(f, l, json, path, &bias, err);
     if (status == RD_OK)
         status = rd_linear_plan(plan, l, &f->in, "in_proj_weight", bias ? "in_proj_bias" : NULL, f->E,

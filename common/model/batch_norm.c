@@ -30,9 +30,9 @@ static rd_status batch_norm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, 
         return status;
     if (l->in.rank == 2 || l->in.vocabulary > 0)
         return rd_plan_misfit(l, path, "an image (C, H, W) or features (D)", err);
-    batch_norm *f = l->own = calloc(1, sizeof *f);
+    batch_norm *f = rd_layer_own(l, sizeof *f, path, err);
     if (f == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", path);
+        return RD_ERR_MEMORY;
     *f = (batch_norm){.C = l->in.size[0], .pixels = l->inputs / l->in.size[0], .epsilon = (float)epsilon};
     l->flops = 2 * l->inputs;
     l->kept = l->inputs; /* what the normalised input was */

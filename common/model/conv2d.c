@@ -80,9 +80,9 @@ static size_t weight_count(const conv *f)
 
 static rd_status conv_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
 {
-    conv *f = l->own = calloc(1, sizeof *f);
+    conv *f = rd_layer_own(l, sizeof *f, path, err);
     if (f == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", path);
+        return RD_ERR_MEMORY;
     rd_status status = read_keys(f, l, json, path, err);
     if (status == RD_OK)
         status = check_shape(f, l, path, err);

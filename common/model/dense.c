@@ -26,9 +26,9 @@ static rd_status dense_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const
         return status;
     if (l->in.rank == 3 || l->in.vocabulary > 0)
         return rd_plan_misfit(l, path, "features (D) or a sequence (T, E)", err);
-    dense *own = l->own = calloc(1, sizeof *own);
+    dense *own = rd_layer_own(l, sizeof *own, path, err);
     if (own == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", path);
+        return RD_ERR_MEMORY;
     rd_linear *f = &own->map;
     own->starts_at_zero = start == 1;
     l->out.size[l->out.rank - 1] = units;

@@ -102,9 +102,9 @@ static rd_status sinusoid_plan(rd_plan *plan, rd_layer *l, const cJSON *json, co
     if (l->in.rank != 2)
         return rd_plan_misfit(l, path, "a sequence (T, E)", err);
     size_t T = l->in.size[0], E = l->in.size[1];
-    float *table = l->own = malloc(l->inputs * sizeof *table);
+    float *table = rd_layer_own(l, l->inputs * sizeof *table, path, err);
     if (table == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", path);
+        return RD_ERR_MEMORY;
     for (size_t t = 0; t < T; t++)
         for (size_t e = 0; e < E; e++) {
             double angle = (double)t / pow(10000.0, (double)(e - e % 2) / (double)E);

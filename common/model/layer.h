@@ -43,7 +43,8 @@ typedef struct rd_layer {
     size_t kept;                        /* a sample, from forward to backward */
     size_t scratch, scratch_per_sample; /* for one call; its content does not outlive it */
 
-    void *own;     /* what plan worked out for the passes; freed with free() */
+    void *own;     /* (own_size) what plan worked out for the passes; no pointers in it */
+    size_t own_size;
     bool draws;    /* random numbers in training */
     bool follows;  /* another layer has already scaled this one's first tensor in `into` (tied weights) */
     bool trains;   /* has a tensor that is trained */
@@ -115,6 +116,8 @@ rd_status rd_plan_statistic(rd_plan *plan, rd_layer *l, const char *suffix, int 
  * layer of this name and type before it. */
 rd_status rd_plan_tie(rd_plan *plan, rd_layer *l, const char *name, const rd_layer_type *type,
                       const char *path, const rd_tensor **tensor, rd_error *err) RD_MUST_CHECK;
+/* Memory for l->own, all zero; NULL with RD_ERR_MEMORY in err. */
+void *rd_layer_own(rd_layer *l, size_t size, const char *path, rd_error *err);
 /* "model.layers[2]: layer 'conv1' takes an image (C, H, W), but what comes in is (784)". */
 rd_status rd_plan_misfit(const rd_layer *l, const char *path, const char *takes, rd_error *err) RD_MUST_CHECK;
 /* Plans a list of layers from layer `from` on, their names starting with scope and a dot. */

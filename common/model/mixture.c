@@ -28,9 +28,9 @@ static const char *const mixture_keys[] = {"experts", "top_k", "units", "balance
 static rd_status mixture_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
 {
     double balance = 0;
-    mixture *f = l->own = calloc(1, sizeof *f);
+    mixture *f = rd_layer_own(l, sizeof *f, path, err);
     if (f == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", path);
+        return RD_ERR_MEMORY;
     rd_status status = rd_json_key_whole(json, path, "experts", 2, 1024, &f->N, err);
     if (status == RD_OK)
         status = rd_json_key_whole(json, path, "top_k", 1, f->N, &f->K, err);

@@ -77,6 +77,9 @@ typedef struct rd_model rd_model;
  * number from 1 to 16777216, found -3". */
 rd_status rd_model_create(const cJSON *section, rd_model **out, rd_error *err) RD_MUST_CHECK;
 void rd_model_free(rd_model *m);
+/* Do both plans compute the same with the same parameters, start alike and name their tensors alike? They may
+ * have been written differently: a preset and its layers, a key left out and its default. */
+bool rd_model_same(const rd_model *a, const rd_model *b);
 
 const rd_shape *rd_model_input(const rd_model *m);
 size_t rd_model_input_size(const rd_model *m); /* D: numbers per sample */

@@ -50,9 +50,9 @@ static rd_status plan_kind(rd_plan *plan, rd_layer *l, const cJSON *json, const 
                            kind k)
 {
     double threshold;
-    naive_bayes *f = l->own = calloc(1, sizeof *f);
+    naive_bayes *f = rd_layer_own(l, sizeof *f, path, err);
     if (f == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", path);
+        return RD_ERR_MEMORY;
     f->kind = k;
     rd_status status = rd_json_key_whole(json, path, "classes", 2, 65536, &f->C, err);
     if (status == RD_OK)

@@ -30,9 +30,9 @@ static rd_status norm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const 
     rd_status status = rd_json_key_number(json, path, "epsilon", 1e-12, 1, 1e-5, &epsilon, err);
     if (status != RD_OK)
         return status;
-    norm *f = l->own = malloc(sizeof *f);
+    norm *f = rd_layer_own(l, sizeof *f, path, err);
     if (f == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", path);
+        return RD_ERR_MEMORY;
     *f = shape;
     f->epsilon = (float)epsilon;
     l->flops = 4 * l->inputs;

@@ -38,6 +38,15 @@ rd_status rd_plan_misfit(const rd_layer *l, const char *path, const char *takes,
                    takes, in);
 }
 
+void *rd_layer_own(rd_layer *l, size_t size, const char *path, rd_error *err)
+{
+    l->own = calloc(1, size);
+    l->own_size = size;
+    if (l->own == NULL)
+        (void)rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", path);
+    return l->own;
+}
+
 /* ---- tensors ---- */
 
 static rd_status too_large(const rd_plan *plan, const rd_layer *l, rd_error *err)

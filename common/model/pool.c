@@ -18,9 +18,9 @@ static const char *const no_keys[] = {NULL};
 static rd_status pool_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
 {
     (void)plan;
-    pool *f = l->own = calloc(1, sizeof *f);
+    pool *f = rd_layer_own(l, sizeof *f, path, err);
     if (f == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", path);
+        return RD_ERR_MEMORY;
     if (l->in.rank != 3)
         return rd_plan_misfit(l, path, "an image (C, H, W)", err);
     rd_status status = rd_json_key_sizes(json, path, "kernel", 1, 1024, 0, 2, f->kernel, err);

@@ -97,9 +97,9 @@ static rd_status dropout_plan(rd_plan *plan, rd_layer *l, const cJSON *json, con
         return status;
     if (l->in.vocabulary > 0)
         return rd_plan_misfit(l, path, "numbers", err);
-    dropout *f = l->own = calloc(1, sizeof *f);
+    dropout *f = rd_layer_own(l, sizeof *f, path, err);
     if (f == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", path);
+        return RD_ERR_MEMORY;
     f->below = (uint32_t)((1 - rate) * 4294967295.0);
     f->factor = (float)(1 / (1 - rate));
     l->draws = rate > 0;

@@ -14,6 +14,7 @@
 #include "model/twin.h"
 #include "run/aggregate.h"
 #include "run/initial.h"
+#include "run/inputs.h"
 #include "run/model_file.h"
 #include "run/parallel.h"
 #include "run/root.h"
@@ -116,6 +117,28 @@ uint64_t rd_run_next_round(const rd_run *run)
 const rd_round_record *rd_run_last_record(const rd_run *run)
 {
     return &run->last;
+}
+
+typedef struct teller {
+    void (*line)(void *user, const char *text);
+    void *user;
+} teller;
+
+static bool tell_change(const rd_change_record *c, void *user)
+{
+    const teller *t = user;
+    char text[RD_CHANGE_KEY_MAX + 2 * RD_CHANGE_VALUE_MAX + 96];
+    (void)snprintf(text, sizeof text, "changed after round %llu: %s %s -> %s%s", (unsigned long long)c->round,
+                   c->key, c->before, c->after,
+                   strcmp(c->key, "initial") == 0 ? " (a run that has begun does not read it)" : "");
+    t->line(t->user, text);
+    return true;
+}
+
+rd_status rd_run_tell_changes(rd_run *run, void (*line)(void *user, const char *text), void *user,
+                              rd_error *err)
+{
+    return run->store == NULL ? RD_OK : rd_store_changes(run->store, tell_change, &(teller){line, user}, err);
 }
 
 static double now_unix(void)
@@ -568,6 +591,7 @@ rd_status rd_run_open(const rd_config *config, const char *directory, unsigned t
     }
     if (directory != NULL) {
         RD_TRY(rd_store_open(directory, config, &run->store, &resumed, err));
+        RD_TRY(rd_inputs_keep(run->store, config, &run->test, &run->root.data, err));
         RD_TRY(rd_store_rounds(run->store, 0, remember, &past, err));
     }
     if (past.any)

@@ -42,6 +42,10 @@ const rd_model *rd_run_update_model(const rd_run *run);
 uint64_t rd_run_model_version(const rd_run *run);
 /* The round after the last committed one. */
 uint64_t rd_run_next_round(const rd_run *run);
+/* What is different since the run was opened before, a line each: "changed after round 12:
+ * cohort.min_clients 3 -> 2". */
+rd_status rd_run_tell_changes(rd_run *run, void (*line)(void *user, const char *text), void *user,
+                              rd_error *err) RD_MUST_CHECK;
 /* What is known of the last committed round. */
 const rd_round_record *rd_run_last_record(const rd_run *run);
 

@@ -7,7 +7,7 @@
 
 #include "store/store.h"
 
-#define RD_STORE_SCHEMA_VERSION 4
+#define RD_STORE_SCHEMA_VERSION 5
 #define RD_STORE_APPLICATION_ID 0x524e444f /* "RNDO": how `file` and we recognise a database of ours */
 
 /* Each statement is prepared at its first use and kept until the store is closed. */
@@ -27,6 +27,11 @@ typedef enum rd_sql {
     RD_SQL_ROUNDS,
     RD_SQL_CLIENTS,
     RD_SQL_PARTICIPATIONS,
+    RD_SQL_ADD_CHANGE,
+    RD_SQL_CHANGES,
+    RD_SQL_INPUT,
+    RD_SQL_PUT_INPUT,
+    RD_SQL_DROP_INPUT,
     RD_SQL_KINDS
 } rd_sql;
 
@@ -46,6 +51,8 @@ struct rd_store {
     uint64_t spared;         /* ... but for this one, which was pinned */
     uint64_t pinned;         /* the model file of this round stays; UINT64_MAX in both: none */
     bool pinned_unsynced;    /* it may not be on the disk yet */
+    bool resumed;            /* the writer found a run with an initial model */
+    uint64_t news;           /* rows of the table of changes that the writer has added */
     bool batch;              /* between rd_store_batch_begin and rd_store_batch_end */
     sqlite3_stmt *statements[RD_SQL_KINDS];
 };
@@ -68,12 +75,28 @@ rd_status rd_store_sync_models(rd_store *s, rd_error *err) RD_MUST_CHECK;
 /* Says whether the commits that follow wait for the disk. */
 rd_status rd_store_set_durable(rd_store *s, bool durable, rd_error *err) RD_MUST_CHECK;
 
-/* RD_ERR_STATE unless a run with the stored configuration may be continued with the given one. *reopened is
- * set where the difference gives a finished run something to do again. */
-rd_status rd_store_compare_configs(const char *directory, const cJSON *stored, const cJSON *given,
-                                   bool *reopened, rd_error *err) RD_MUST_CHECK;
-/* The same of what a simulation is of (rd_config.setting). */
-rd_status rd_store_compare_settings(const char *directory, const cJSON *stored, const cJSON *given,
-                                    rd_error *err) RD_MUST_CHECK;
+/* run.json as it is kept: what clients are told, and what a simulation is of. */
+typedef struct rd_run_json {
+    const cJSON *config, *setting;
+} rd_run_json;
+
+/* What differs and may. */
+typedef struct rd_changes {
+    rd_change_record *items; /* (count) round and time are not set */
+    size_t count;
+} rd_changes;
+
+rd_status rd_changes_add(rd_changes *list, const char *key, const char *before, const char *after,
+                         rd_error *err) RD_MUST_CHECK;
+/* Do they give a finished run something to do again? */
+bool rd_changes_reopen(const rd_changes *list);
+void rd_changes_free(rd_changes *list);
+
+/* RD_ERR_STATE, with the key, unless a run that is stored may be continued with what is given. Adds to
+ * changes what differs and may. */
+rd_status rd_store_compare(const char *directory, const rd_run_json *stored, const rd_run_json *given,
+                           rd_changes *changes, rd_error *err) RD_MUST_CHECK;
+/* Inside a transaction: they came after the last committed round, and now. */
+rd_status rd_store_put_changes(rd_store *s, const rd_changes *list, rd_error *err) RD_MUST_CHECK;
 
 #endif

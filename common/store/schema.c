@@ -27,6 +27,22 @@ const char *rd_store_schema(void)
         "    config     TEXT NOT NULL,    -- run.json without data, as the clients are told\n"
         "    setting    TEXT NOT NULL     -- of a simulation: clients, partition, devices, attacks; else {}\n"
         ") STRICT;\n"
+        "-- run.json and what the server reads may change in some points while a run goes on: since when, and how\n"
+        "CREATE TABLE changes (\n"
+        "    id         INTEGER PRIMARY KEY, -- in order of arrival\n"
+        "    round      INTEGER NOT NULL, -- the last one committed before\n"
+        "    key        TEXT NOT NULL,    -- of run.json\n"
+        "    before     TEXT NOT NULL,    -- JSON, or nothing\n"
+        "    after      TEXT NOT NULL,\n"
+        "    changed_at REAL NOT NULL     -- Unix time\n"
+        ") STRICT;\n"
+        "-- what the server reads beside run.json\n"
+        "CREATE TABLE inputs (\n"
+        "    name   TEXT PRIMARY KEY, -- key of run.json: data.test, data.root, initial\n"
+        "    path   TEXT NOT NULL,    -- as it was opened\n"
+        "    rows   INTEGER NOT NULL, -- 0: a file of parameters\n"
+        "    sha256 TEXT NOT NULL     -- of the rows in memory, or of the file\n"
+        ") STRICT;\n"
         "CREATE TABLE rounds (\n"
         "    round            INTEGER PRIMARY KEY, -- 0: the initial model, before any training\n"
         "    aggregated       INTEGER NOT NULL, -- 0: abandoned, the model is that of the round before\n"
@@ -184,6 +200,15 @@ const char *rd_store_sql(rd_sql which)
         [RD_SQL_PARTICIPATIONS] = "SELECT round, client_name, " PARTICIPATION_COLUMNS
                                   " FROM participation_by_name WHERE round = ?1 "
                                   "ORDER BY client",
+        [RD_SQL_ADD_CHANGE] =
+            "INSERT INTO changes (round, key, before, after, changed_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        /* The last ?1, or all where it is below 0. */
+        [RD_SQL_CHANGES] = "SELECT round, key, before, after, changed_at FROM (SELECT * FROM changes "
+                           "ORDER BY id DESC LIMIT ?1) ORDER BY id",
+        [RD_SQL_INPUT] = "SELECT path, rows, sha256 FROM inputs WHERE name = ?1",
+        [RD_SQL_PUT_INPUT] =
+            "INSERT OR REPLACE INTO inputs (name, path, rows, sha256) VALUES (?1, ?2, ?3, ?4)",
+        [RD_SQL_DROP_INPUT] = "DELETE FROM inputs WHERE name = ?1",
     };
     return statements[which];
 }

@@ -304,7 +304,7 @@ cleanup:
     return status;
 }
 
-static rd_status update_run(rd_store *s, const rd_config *config, bool reopened, rd_error *err)
+static rd_status update_run(rd_store *s, const rd_config *config, const rd_changes *changes, rd_error *err)
 {
     sqlite3_stmt *statement = NULL;
     rd_status status = rd_store_statement(s, RD_SQL_RESUME, &statement, err);
@@ -316,17 +316,35 @@ static rd_status update_run(rd_store *s, const rd_config *config, bool reopened,
     sqlite3_bind_text(statement, 1, config->name, -1, SQLITE_TRANSIENT);
     sqlite3_bind_int64(statement, 2, (sqlite3_int64)config->rounds);
     sqlite3_bind_text(statement, 3, json, -1, SQLITE_TRANSIENT);
-    sqlite3_bind_int(statement, 4, reopened);
+    sqlite3_bind_int(statement, 4, rd_changes_reopen(changes));
     cJSON_free(json);
     return rd_store_run_statement(s, statement, "write the run", err);
+}
+
+/* The run goes on under the given configuration, and what is new in it is kept, both or neither. */
+static rd_status take_over(rd_store *s, const rd_config *config, const rd_changes *changes, rd_error *err)
+{
+    rd_status status = RD_OK;
+    bool open = false;
+    RD_TRY(rd_store_simple(s, RD_SQL_BEGIN, "begin a transaction", err));
+    open = true;
+    RD_TRY(update_run(s, config, changes, err));
+    RD_TRY(rd_store_put_changes(s, changes, err));
+    RD_TRY(rd_store_simple(s, RD_SQL_COMMIT, "commit the run", err));
+    open = false;
+cleanup:
+    if (open && !sqlite3_get_autocommit(s->db))
+        (void)!rd_store_simple(s, RD_SQL_ROLLBACK, "take it back", NULL);
+    return status;
 }
 
 static rd_status resume_run(rd_store *s, const rd_config *config, rd_error *err)
 {
     rd_run_record run = {0};
-    bool reopened = false;
+    rd_changes changes = {0};
     cJSON *stored = NULL, *setting = NULL;
     rd_status status = RD_OK;
+    uint64_t round;
     RD_TRY(rd_store_run(s, &run, err));
     memcpy(s->run_id, run.run_id, sizeof s->run_id);
     stored = cJSON_Parse(run.config_json);
@@ -336,12 +354,14 @@ static rd_status resume_run(rd_store *s, const rd_config *config, rd_error *err)
             rd_fail(err, RD_ERR_FORMAT, "%s/rondo.db: the stored configuration is not JSON", s->directory);
         goto cleanup;
     }
-    RD_TRY(rd_store_compare_settings(s->directory, setting, setting_of(config), err));
-    RD_TRY(rd_store_compare_configs(s->directory, stored, config->shared, &reopened, err));
-    RD_TRY(update_run(s, config, reopened, err));
+    RD_TRY(rd_store_last_round(s, &round, &s->resumed, err));
+    RD_TRY(rd_store_compare(s->directory, &(rd_run_json){stored, setting},
+                            &(rd_run_json){config->shared, setting_of(config)}, &changes, err));
+    RD_TRY(take_over(s, config, &changes, err));
 cleanup:
     cJSON_Delete(stored);
     cJSON_Delete(setting);
+    rd_changes_free(&changes);
     rd_run_record_free(&run);
     return status;
 }

@@ -1,6 +1,6 @@
 /* store.h: the state directory of a run, the same for a deployment and a simulation.
  *
- *   DIR/rondo.db                    SQLite (WAL): run, clients, rounds, participation
+ *   DIR/rondo.db                    SQLite (WAL): run, changes, inputs, clients, rounds, participation
  *   DIR/models/NNNNNN.safetensors   the global model after round NNNNNN; 000000 is the initial one
  *
  * A round is one transaction, made after its model file is in place: whatever happens, the directory
@@ -82,11 +82,22 @@ typedef struct rd_run_record {
     char *setting_json; /* rd_config.setting of a simulation; of a deployment "{}"; freed alike */
 } rd_run_record;
 
+#define RD_CHANGE_KEY_MAX 256
+#define RD_CHANGE_VALUE_MAX 192
+
+/* One row of the table "changes": what is different since a run began. */
+typedef struct rd_change_record {
+    uint64_t round;                   /* the last one that was committed before it */
+    char key[RD_CHANGE_KEY_MAX];      /* of run.json: "cohort.min_clients", "data.test" */
+    char before[RD_CHANGE_VALUE_MAX]; /* as JSON; "nothing" */
+    char after[RD_CHANGE_VALUE_MAX];
+    double changed_at; /* Unix time */
+} rd_change_record;
+
 /* Opens for writing. Creates the directory and the run where there is none (*resumed = false). Where there is
- * one, its run.json must say the same in everything that decides the result, or RD_ERR_STATE names the first
+ * one, run.json must come to the same in everything that decides the result, or RD_ERR_STATE names the first
  * key that differs. "rounds" may grow, unless the learning rate falls along a cosine to the last of them;
- * "name", "keep_every", "evaluation.target_accuracy", "early_stopping.patience" and
- * "cohort.deadline_seconds" may change. A second writer is refused with RD_ERR_STATE. */
+ * compare.c lists the other keys that may change. A second writer is refused with RD_ERR_STATE. */
 rd_status rd_store_open(const char *directory, const rd_config *config, rd_store **out, bool *resumed,
                         rd_error *err) RD_MUST_CHECK;
 /* Opens for reading; fails with RD_ERR_IO where there is no run. */
@@ -131,6 +142,17 @@ void rd_store_pin(rd_store *s, uint64_t round);
  * evaluation.target_accuracy or early_stopping.patience, takes it back. */
 rd_status rd_store_finish(rd_store *s, rd_error *err) RD_MUST_CHECK;
 
+/* Something that the server reads beside run.json. */
+typedef struct rd_store_input {
+    const char *name;   /* "data.test" */
+    const char *path;   /* NULL: there is none */
+    uint64_t rows;      /* 0: of parameters */
+    const char *sha256; /* of what was read */
+    bool decides;       /* what a round computes: RD_ERR_STATE where the run began with another one */
+} rd_store_input;
+/* The run uses it from now on. Where it is not what the run used before, this is kept as a change. */
+rd_status rd_store_use(rd_store *s, const rd_store_input *in, rd_error *err) RD_MUST_CHECK;
+
 /* ---- reading ---- */
 
 /* Each walk visits rows in order until visit returns false. visit must not start the same walk again. */
@@ -145,6 +167,9 @@ rd_status rd_store_clients(rd_store *s, bool (*visit)(const rd_client_record *, 
 rd_status rd_store_participations(rd_store *s, uint64_t round,
                                   bool (*visit)(const rd_participation_record *, void *), void *user,
                                   rd_error *err) RD_MUST_CHECK;
+/* In the order in which they came: to a reader all of them, to the writer those that came with its opening. */
+rd_status rd_store_changes(rd_store *s, bool (*visit)(const rd_change_record *, void *), void *user,
+                           rd_error *err) RD_MUST_CHECK;
 /* *round = the last committed one. *found = false: none, not even round 0. */
 rd_status rd_store_last_round(rd_store *s, uint64_t *round, bool *found, rd_error *err) RD_MUST_CHECK;
 

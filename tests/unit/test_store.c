@@ -16,9 +16,12 @@
 #include "core/file.h"
 #include "store/store.h"
 
-#define RUN_JSON                                                                                \
-    "{\"name\": \"first\", \"seed\": 7, \"rounds\": 5, \"training\": {\"learning_rate\": 0.1}," \
-    " \"model\": {\"layers\": [{\"type\": \"dense\", \"units\": 20}, {\"type\": \"dense\", \"units\": 3}]}}"
+#define MODEL_OF(layers) \
+    "\"model\": {\"input\": 4, \"loss\": \"softmax_cross_entropy\", \"layers\": [" layers "]}"
+#define TWENTY "{\"type\": \"dense\", \"units\": 20}"
+#define MODEL MODEL_OF(TWENTY ", {\"type\": \"dense\", \"units\": 3}")
+#define RATE "\"training\": {\"learning_rate\": 0.1}"
+#define RUN_JSON "{\"name\": \"first\", \"seed\": 7, \"rounds\": 5, " RATE ", " MODEL "}"
 
 static char directory[64];
 
@@ -152,7 +155,7 @@ Test(store, new_run_has_an_id_of_32_digits_and_says_what_it_is)
     cJSON_Delete(expected);
     rd_run_record_free(&run);
     rd_store_close(store);
-    cr_assert_str_eq(query("PRAGMA user_version"), "4");
+    cr_assert_str_eq(query("PRAGMA user_version"), "5");
     cr_assert_str_eq(query("PRAGMA journal_mode"), "wal");
     cr_assert_str_eq(query("SELECT run_id = lower(run_id) AND length(run_id) = 32 FROM run"), "1");
 }
@@ -204,9 +207,9 @@ Test(store, free_keys_may_change_on_resuming)
     rd_store_close(store);
     cr_assert_str_eq(query("SELECT finished FROM run"), "1");
     cr_assert(open_with("{\"name\": \"second\", \"seed\": 7, \"rounds\": 5, \"keep_every\": 2,"
-                        " \"cohort\": {\"deadline_seconds\": 3}, \"evaluation\": {},"
-                        " \"training\": {\"learning_rate\": 0.1}, \"model\": {\"layers\": [{\"units\": 20,"
-                        " \"type\": \"dense\"}, {\"type\": \"dense\", \"units\": 3}]}}",
+                        " \"cohort\": {\"deadline_seconds\": 3, \"min_clients\": 2, \"min_updates\": 2},"
+                        " \"evaluation\": {\"every\": 5, \"metrics\": [\"top2\"]}, " RATE ", " MODEL_OF(
+                            "{\"units\": 20, \"type\": \"dense\"}, {\"type\": \"dense\", \"units\": 3}") "}",
                         &store, &resumed, &error) == RD_OK,
               "%s", error.message);
     cr_assert(rd_store_run(store, &run, &error) == RD_OK);
@@ -214,6 +217,99 @@ Test(store, free_keys_may_change_on_resuming)
     cr_assert(run.finished, "nothing was added that would have to be done");
     rd_run_record_free(&run);
     rd_store_close(store);
+    cr_assert_str_eq(
+        query("SELECT group_concat(round || key || ' ' || before || ' ' || after, ', ') FROM changes"),
+        "0name \"first\" \"second\", 0keep_every 0 2, 0cohort.min_clients 1 2, 0cohort.min_updates "
+        "1 2, 0cohort.deadline_seconds 600 3, 0evaluation.every 1 5, 0evaluation.metrics nothing "
+        "[\"top2\"]");
+}
+
+static bool count_change(const rd_change_record *c, void *user)
+{
+    (void)c;
+    ++*(int *)user;
+    return true;
+}
+
+Test(store, a_writer_is_told_the_changes_of_its_own_opening_and_a_reader_all)
+{
+    rd_error error = {0};
+    bool resumed;
+    int count = 0;
+    rd_store *store = open_run();
+    commit(store, 0, true, 0);
+    commit(store, 1, true, 0);
+    rd_store_close(store);
+    for (int keep = 1; keep <= 2; keep++) {
+        char json[512];
+        (void)snprintf(json, sizeof json,
+                       "{\"name\": \"first\", \"seed\": 7, \"rounds\": %d, \"keep_every\": %d, " RATE
+                       ", " MODEL "}",
+                       4 + keep, keep);
+        cr_assert(open_with(json, &store, &resumed, &error) == RD_OK, "%s", error.message);
+        count = 0;
+        cr_assert(rd_store_changes(store, count_change, &count, &error) == RD_OK);
+        cr_assert(count == keep, "of opening %d: %d", keep, count); /* keep_every; keep_every and rounds */
+        rd_store_close(store);
+    }
+    cr_assert(rd_store_open_reader(directory, &store, &error) == RD_OK, "%s", error.message);
+    count = 0;
+    cr_assert(rd_store_changes(store, count_change, &count, &error) == RD_OK);
+    cr_assert(count == 3);
+    rd_store_close(store);
+    cr_assert_str_eq(query("SELECT min(round) || ' ' || max(round) FROM changes"), "1 1");
+}
+
+Test(store, another_test_set_is_kept_as_a_change_and_another_root_set_is_refused)
+{
+    static const char ones[] = "1111111111111111111111111111111111111111111111111111111111111111";
+    static const char twos[] = "2222222222222222222222222222222222222222222222222222222222222222";
+    rd_error error = {0};
+    rd_store_input test = {.name = "data.test", .path = "a/x.csv", .rows = 10, .sha256 = ones},
+                   root = {.name = "data.root", .path = "r.csv", .rows = 5, .sha256 = ones, .decides = true};
+    rd_store *store = open_run();
+    cr_assert(rd_store_use(store, &test, &error) == RD_OK && rd_store_use(store, &root, &error) == RD_OK);
+    commit(store, 0, true, 0);
+    rd_store_close(store);
+    store = open_run();
+    test.path = "b/y.csv"; /* the same rows from elsewhere are the same */
+    cr_assert(rd_store_use(store, &test, &error) == RD_OK && rd_store_use(store, &root, &error) == RD_OK);
+    cr_assert_str_eq(query("SELECT count(*) FROM changes"), "0");
+    test.sha256 = root.sha256 = twos;
+    cr_assert(rd_store_use(store, &test, &error) == RD_OK);
+    cr_assert(rd_store_use(store, &root, &error) == RD_ERR_STATE);
+    cr_assert_not_null(strstr(error.message, "data.root = \"r.csv (5 rows, SHA-256 111111111111)\""), "%s",
+                       error.message);
+    test.path = NULL;
+    cr_assert(rd_store_use(store, &test, &error) == RD_OK);
+    cr_assert_str_eq(
+        query("SELECT group_concat(key || ' ' || before || ' ' || after, ', ') FROM changes"),
+        "data.test \"x.csv (10 rows, SHA-256 111111111111)\" \"y.csv (10 rows, SHA-256 222222222222)\", "
+        "data.test \"y.csv (10 rows, SHA-256 222222222222)\" nothing");
+    rd_store_close(store);
+}
+
+Test(store, a_default_written_out_is_the_default)
+{
+    static const char *const same[] = {
+        "{\"name\": \"first\", \"seed\": 7, \"rounds\": 5, \"training\": {\"learning_rate\": 0.1, "
+        "\"epochs\": 1, "
+        "\"weight_decay_skips\": [], \"schedule\": {\"type\": \"constant\"}}, \"personalisation\": "
+        "{\"method\": \"none\"}, " MODEL "}",
+        "{\"name\": \"first\", \"seed\": 7, \"rounds\": 5, \"strategy\": {\"name\": \"fedavg\", "
+        "\"weighting\": \"samples\"}, " RATE ", \"cohort\": {\"select\": \"all\"}, " MODEL_OF(
+            "{\"type\": \"dense\", \"name\": \"fc1\", \"units\": 20, \"bias\": true}, {\"type\": \"dense\", "
+            "\"units\": 3, \"activation\": \"none\"}") "}",
+    };
+    rd_store_close(open_run());
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        rd_error error = {0};
+        rd_store *store = NULL;
+        bool resumed;
+        cr_assert(open_with(same[i], &store, &resumed, &error) == RD_OK, "%s", error.message);
+        rd_store_close(store);
+        cr_assert_str_eq(query("SELECT count(*) FROM changes"), "0");
+    }
 }
 
 Test(store, more_rounds_reopen_a_finished_run)
@@ -224,12 +320,9 @@ Test(store, more_rounds_reopen_a_finished_run)
     rd_store *store = open_run();
     cr_assert(rd_store_finish(store, &error) == RD_OK);
     rd_store_close(store);
-    cr_assert(
-        open_with("{\"name\": \"first\", \"seed\": 7, \"rounds\": 9, \"training\": {\"learning_rate\": 0.1},"
-                  " \"model\": {\"layers\": [{\"type\": \"dense\", \"units\": 20}, {\"type\": \"dense\","
-                  " \"units\": 3}]}}",
-                  &store, &resumed, &error) == RD_OK,
-        "%s", error.message);
+    cr_assert(open_with("{\"name\": \"first\", \"seed\": 7, \"rounds\": 9, " RATE ", " MODEL "}", &store,
+                        &resumed, &error) == RD_OK,
+              "%s", error.message);
     cr_assert(rd_store_run(store, &run, &error) == RD_OK);
     cr_assert(run.rounds_planned == 9 && !run.finished);
     rd_run_record_free(&run);
@@ -243,28 +336,32 @@ struct refusal {
 Test(store, another_run_json_is_refused_and_the_key_is_named)
 {
     static const struct refusal refusals[] = {
-        {"{\"seed\": 8, \"rounds\": 5, \"training\": {\"learning_rate\": 0.1}}",
+        {"{\"seed\": 8, \"rounds\": 5, " RATE ", " MODEL "}",
          {"seed = 7", "would be 8", "another directory"}},
-        {"{\"seed\": 7, \"rounds\": 4, \"training\": {\"learning_rate\": 0.1}, \"model\": {\"layers\": "
-         "[{\"type\":"
-         " \"dense\", \"units\": 20}, {\"type\": \"dense\", \"units\": 3}]}}",
+        {"{\"seed\": 7, \"rounds\": 4, " RATE ", " MODEL "}",
          {"rounds = 5", "has 4", "may only grow", "another directory"}},
-        {"{\"seed\": 7, \"rounds\": 5, \"training\": {\"learning_rate\": 0.2}}",
+        {"{\"seed\": 7, \"rounds\": 5, \"training\": {\"learning_rate\": 0.2}, " MODEL "}",
          {"training.learning_rate = 0.1", "would be 0.2"}},
-        {"{\"seed\": 7, \"rounds\": 5, \"training\": {\"learning_rate\": 0.1, \"momentum\": 0.9}}",
-         {"training.momentum = nothing", "would be 0.9"}},
-        {"{\"seed\": 7, \"rounds\": 5, \"training\": {\"learning_rate\": 0.1}, \"model\": {\"layers\": "
-         "[{\"type\":"
-         " \"dense\", \"units\": 20}, {\"type\": \"dense\", \"units\": 4}]}}",
+        {"{\"seed\": 7, \"rounds\": 5, \"training\": {\"learning_rate\": 0.1, \"momentum\": 0.9}, " MODEL "}",
+         {"training.momentum = 0,", "would be 0.9"}},
+        {"{\"seed\": 7, \"rounds\": 5, " RATE
+         ", " MODEL_OF(TWENTY ", {\"type\": \"dense\", \"units\": 4}") "}",
          {"model.layers[1].units = 3", "would be 4"}},
-        {"{\"seed\": 7, \"rounds\": 5, \"training\": {\"learning_rate\": 0.1}, \"model\": {\"layers\": "
-         "[{\"type\":"
-         " \"dense\", \"units\": 20}]}}",
+        /* what differs in both comes before a default that one of them has */
+        {"{\"seed\": 7, \"rounds\": 5, " RATE ", " MODEL_OF(
+             "{\"bias\": true, \"type\": \"dense\", \"units\": 20}, {\"type\": \"dense\", \"units\": 4}") "}",
+         {"model.layers[1].units = 3", "would be 4"}},
+        {"{\"seed\": 7, \"rounds\": 5, " RATE
+         ", " MODEL_OF("{\"bias\": false, \"type\": \"dense\", \"units\": 20}, {\"type\": \"dense\", "
+                       "\"units\": 3}") "}",
+         {"model.layers[0].bias = nothing", "would be false"}},
+        {"{\"seed\": 7, \"rounds\": 5, " RATE ", " MODEL_OF(TWENTY) "}",
          {"model.layers[1].type = \"dense\"", "would be nothing"}},
-        {"{\"seed\": 7, \"rounds\": 5, \"training\": {\"learning_rate\": 0.1}, \"cohort\": {\"select\": "
-         "\"all\"}}",
-         {"cohort.select = nothing", "would be \"all\""}},
-        {"{\"seed\": 7, \"rounds\": 5}", {"training.learning_rate = 0.1", "would be nothing"}},
+        {"{\"seed\": 7, \"rounds\": 5, " RATE
+         ", \"cohort\": {\"select\": \"fraction\", \"fraction\": 1}, " MODEL "}",
+         {"cohort.select = \"all\"", "would be \"fraction\""}},
+        {"{\"seed\": 7, \"rounds\": 5, \"evaluation\": {\"holdout\": 0.1}, " RATE ", " MODEL "}",
+         {"evaluation.holdout = 0,", "would be 0.1"}},
     };
     rd_store_close(open_run());
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
@@ -284,13 +381,14 @@ Test(store, another_run_json_is_refused_and_the_key_is_named)
 Test(store, a_run_whose_rate_falls_to_its_last_round_cannot_be_made_longer)
 {
     static const char *const json =
-        "{\"rounds\": %d, \"training\": {\"schedule\": {\"type\": \"cosine\"}}, "
+        "{\"rounds\": %d, " MODEL
+        ", \"training\": {\"learning_rate\": 1, \"schedule\": {\"type\": \"cosine\"}}, "
         "\"early_stopping\": {\"metric\": \"test_loss\", \"patience\": %d, \"min_delta\": %d}}";
     rd_error error = {0};
     rd_store *store = NULL;
     rd_run_record run = {0};
     bool resumed;
-    char text[256];
+    char text[512];
     (void)snprintf(text, sizeof text, json, 5, 2, 0);
     cr_assert(open_with(text, &store, &resumed, &error) == RD_OK, "%s", error.message);
     cr_assert(rd_store_finish(store, &error) == RD_OK);
@@ -426,9 +524,9 @@ Test(store, databases_of_others_and_of_other_versions_are_refused)
     cr_assert(strstr(error.message, "not one of Rondo's") != NULL, "%s", error.message);
     remove_directory();
     rd_store_close(open_run());
-    alter("PRAGMA user_version = 5");
+    alter("PRAGMA user_version = 6");
     cr_assert(open_with(RUN_JSON, &store, &resumed, &error) == RD_ERR_FORMAT);
-    cr_assert(strstr(error.message, "version 4") != NULL, "%s", error.message);
+    cr_assert(strstr(error.message, "version 5") != NULL, "%s", error.message);
     cr_assert(rd_store_open_reader(directory, &store, &error) == RD_ERR_FORMAT);
 }
 

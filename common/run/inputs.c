@@ -1,0 +1,46 @@
+/* inputs.c: see inputs.h. */
+#include "run/inputs.h"
+
+#include <unistd.h>
+
+#include "core/digest.h"
+#include "core/file.h"
+
+static rd_status keep_rows(rd_store *s, const char *name, const rd_source *source, const rd_dataset *rows,
+                           bool decides, rd_error *err)
+{
+    char sha256[RD_SHA256_HEX] = "";
+    rd_store_input in = {.name = name, .rows = rows->rows, .sha256 = sha256, .decides = decides};
+    if (rows->rows > 0) {
+        in.path = source->path[0] != '\0' ? source->path : "synthetic";
+        rd_dataset_sha256(rows, sha256);
+    }
+    return rd_store_use(s, &in, err);
+}
+
+/* A run that has begun does not need the file any more, so it may be gone. */
+static rd_status keep_initial(rd_store *s, const rd_initial_config *initial, rd_error *err)
+{
+    char sha256[RD_SHA256_HEX] = "";
+    rd_store_input in = {.name = "initial", .sha256 = sha256};
+    if (initial->path[0] != '\0') {
+        if (access(initial->path, R_OK) != 0)
+            return RD_OK;
+        in.path = initial->path;
+        rd_status status = rd_file_sha256(initial->path, sha256, err);
+        if (status != RD_OK)
+            return status;
+    }
+    return rd_store_use(s, &in, err);
+}
+
+rd_status rd_inputs_keep(rd_store *s, const rd_config *c, const rd_dataset *test, const rd_dataset *root,
+                         rd_error *err)
+{
+    rd_status status = RD_OK;
+    RD_TRY(keep_rows(s, "data.test", &c->test, test, false, err));
+    RD_TRY(keep_rows(s, "data.root", &c->root, root, true, err));
+    RD_TRY(keep_initial(s, &c->initial, err));
+cleanup:
+    return status;
+}

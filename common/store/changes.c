@@ -1,0 +1,198 @@
+/* changes.c: what has become different since a run began: keys of run.json that may, and what the server
+ * reads beside it (data.test and the like), of which a digest is kept. Each difference is a row of its own
+ * with the round after which it came, so that whoever reads the results later knows which round was run
+ * under what. */
+#include "store/internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "config/json_print.h"
+
+/* ---- a list of them ---- */
+
+rd_status rd_changes_add(rd_changes *list, const char *key, const char *before, const char *after,
+                         rd_error *err)
+{
+    rd_change_record *items = realloc(list->items, (list->count + 1) * sizeof *items);
+    if (items == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for what has changed in run.json");
+    list->items = items;
+    rd_change_record *c = &items[list->count++];
+    *c = (rd_change_record){0};
+    (void)snprintf(c->key, sizeof c->key, "%s", key);
+    (void)snprintf(c->before, sizeof c->before, "%s", before);
+    (void)snprintf(c->after, sizeof c->after, "%s", after);
+    return RD_OK;
+}
+
+bool rd_changes_reopen(const rd_changes *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].key, "rounds") == 0 ||
+            strcmp(list->items[i].key, "evaluation.target_accuracy") == 0 ||
+            strcmp(list->items[i].key, "early_stopping.patience") == 0)
+            return true;
+    return false;
+}
+
+void rd_changes_free(rd_changes *list)
+{
+    free(list->items);
+    *list = (rd_changes){0};
+}
+
+/* ---- in the database ---- */
+
+static rd_status put_change(rd_store *s, const rd_change_record *c, uint64_t round, rd_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    struct timespec now;
+    rd_status status = rd_store_statement(s, RD_SQL_ADD_CHANGE, &statement, err);
+    if (status != RD_OK)
+        return status;
+    clock_gettime(CLOCK_REALTIME, &now);
+    sqlite3_bind_int64(statement, 1, (sqlite3_int64)round);
+    sqlite3_bind_text(statement, 2, c->key, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 3, c->before, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 4, c->after, -1, SQLITE_STATIC);
+    sqlite3_bind_double(statement, 5, (double)now.tv_sec + 1e-9 * (double)now.tv_nsec);
+    status = rd_store_run_statement(s, statement, "write what has changed", err);
+    s->news++;
+    return status;
+}
+
+rd_status rd_store_put_changes(rd_store *s, const rd_changes *list, rd_error *err)
+{
+    uint64_t round = 0;
+    bool found;
+    rd_status status = rd_store_last_round(s, &round, &found, err);
+    for (size_t i = 0; i < list->count && status == RD_OK; i++)
+        status = put_change(s, &list->items[i], round, err);
+    return status;
+}
+
+rd_status rd_store_changes(rd_store *s, bool (*visit)(const rd_change_record *, void *), void *user,
+                           rd_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    int code;
+    rd_status status = rd_store_statement(s, RD_SQL_CHANGES, &statement, err);
+    if (status != RD_OK)
+        return status;
+    sqlite3_bind_int64(statement, 1, s->lock_fd >= 0 ? (sqlite3_int64)s->news : -1);
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        rd_change_record c = {.round = (uint64_t)sqlite3_column_int64(statement, 0),
+                              .changed_at = sqlite3_column_double(statement, 4)};
+        (void)snprintf(c.key, sizeof c.key, "%s", (const char *)sqlite3_column_text(statement, 1));
+        (void)snprintf(c.before, sizeof c.before, "%s", (const char *)sqlite3_column_text(statement, 2));
+        (void)snprintf(c.after, sizeof c.after, "%s", (const char *)sqlite3_column_text(statement, 3));
+        if (!visit(&c, user))
+            break;
+    }
+    status = code == SQLITE_DONE || code == SQLITE_ROW ? RD_OK
+                                                       : rd_store_fail(s, code, "read what has changed", err);
+    sqlite3_reset(statement);
+    return status;
+}
+
+/* ---- what the server has read ---- */
+
+typedef struct stored_input {
+    char text[RD_CHANGE_VALUE_MAX], sha256[RD_SHA256_HEX];
+} stored_input;
+
+/* "test.csv (120 rows, SHA-256 0123456789ab)", as JSON like all values of changes; "nothing". */
+static void describe(const char *path, uint64_t rows, const char *sha256, char text[RD_CHANGE_VALUE_MAX])
+{
+    char plain[RD_CHANGE_VALUE_MAX], what[40] = "";
+    const char *name = path != NULL && strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+    (void)snprintf(text, RD_CHANGE_VALUE_MAX, "nothing");
+    if (path == NULL)
+        return;
+    if (rows > 0)
+        (void)snprintf(what, sizeof what, "%" PRIu64 " rows, ", rows);
+    (void)snprintf(plain, sizeof plain, "%.64s (%sSHA-256 %.12s)", name, what, sha256);
+    cJSON *string = cJSON_CreateString(plain);
+    char *json = string != NULL ? rd_json_print(string) : NULL;
+    (void)snprintf(text, RD_CHANGE_VALUE_MAX, "%s", json != NULL ? json : "nothing");
+    cJSON_free(json);
+    cJSON_Delete(string);
+}
+
+static rd_status find_input(rd_store *s, const char *name, stored_input *out, rd_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    rd_status status = rd_store_statement(s, RD_SQL_INPUT, &statement, err);
+    if (status != RD_OK)
+        return status;
+    *out = (stored_input){.text = "nothing"};
+    sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        (void)snprintf(out->sha256, sizeof out->sha256, "%s",
+                       (const char *)sqlite3_column_text(statement, 2));
+        describe((const char *)sqlite3_column_text(statement, 0),
+                 (uint64_t)sqlite3_column_int64(statement, 1), out->sha256, out->text);
+    }
+    status = code == SQLITE_ROW || code == SQLITE_DONE
+                 ? RD_OK
+                 : rd_store_fail(s, code, "read what the run uses", err);
+    sqlite3_reset(statement);
+    return status;
+}
+
+static rd_status put_input(rd_store *s, const rd_store_input *in, rd_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    rd_status status =
+        rd_store_statement(s, in->path != NULL ? RD_SQL_PUT_INPUT : RD_SQL_DROP_INPUT, &statement, err);
+    if (status != RD_OK)
+        return status;
+    sqlite3_bind_text(statement, 1, in->name, -1, SQLITE_STATIC);
+    if (in->path != NULL) {
+        sqlite3_bind_text(statement, 2, in->path, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(statement, 3, (sqlite3_int64)in->rows);
+        sqlite3_bind_text(statement, 4, in->sha256, -1, SQLITE_STATIC);
+    }
+    return rd_store_run_statement(s, statement, "write what the run uses", err);
+}
+
+rd_status rd_store_use(rd_store *s, const rd_store_input *in, rd_error *err)
+{
+    stored_input before;
+    char now[RD_CHANGE_VALUE_MAX];
+    rd_changes changes = {0};
+    rd_status status = RD_OK;
+    bool open = false;
+    RD_TRY(find_input(s, in->name, &before, err));
+    if (strcmp(before.sha256, in->path != NULL ? in->sha256 : "") == 0)
+        goto cleanup;
+    describe(in->path, in->rows, in->sha256, now);
+    if (s->resumed && in->decides) {
+        status = rd_fail(err, RD_ERR_STATE,
+                         "%s: its run has %s = %s, but now it would be %s, which would make another run of "
+                         "it; to continue the run give what it began with, to start another one give another "
+                         "directory",
+                         s->directory, in->name, before.text, now);
+        goto cleanup;
+    }
+    RD_TRY(rd_store_set_durable(s, false, err));
+    RD_TRY(rd_store_simple(s, RD_SQL_BEGIN, "begin a transaction", err));
+    open = true;
+    RD_TRY(put_input(s, in, err));
+    if (s->resumed) {
+        RD_TRY(rd_changes_add(&changes, in->name, before.text, now, err));
+        RD_TRY(rd_store_put_changes(s, &changes, err));
+    }
+    RD_TRY(rd_store_simple(s, RD_SQL_COMMIT, "commit what the run uses", err));
+    open = false;
+cleanup:
+    if (open && !sqlite3_get_autocommit(s->db))
+        (void)!rd_store_simple(s, RD_SQL_ROLLBACK, "take it back", NULL);
+    rd_changes_free(&changes);
+    return status;
+}
