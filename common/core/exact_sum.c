@@ -16,7 +16,8 @@
 
 enum {
     ALIGNMENT = 64,       /* a cache line, so that no vector straddles two */
-    CHECKED_AT_ONCE = 256 /* elements that find_unfit looks at before it asks whether one was unfit */
+    CHECKED_AT_ONCE = 256, /* elements that find_unfit looks at before it asks whether one was unfit */
+    UNFIT_EXPONENT = 150   /* biased, of 2^23 */
 };
 
 rd_status rd_exact_vector_create(size_t count, rd_exact_vector *out, rd_error *err)
@@ -66,6 +67,27 @@ size_t rd_exact_find_unfit(const float *x, size_t count)
     return count;
 }
 
+float rd_exact_largest(const float *x, size_t count)
+{
+    union {
+        uint32_t bits;
+        float value;
+    } largest = {.bits = 0};
+    /* Without their sign, floats are in the order of their bits, with infinity and then NaN at the end. */
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bits &= UINT32_C(0x7fffffff);
+        largest.bits = bits > largest.bits ? bits : largest.bits;
+    }
+    return largest.value;
+}
+
+bool rd_exact_is_fit(double x)
+{
+    return fabs(x) < (double)RD_EXACT_MAX_VALUE; /* NaN compares false */
+}
+
 /* ---- the hot loop ---- */
 
 /* high[i]:low[i] += round(weight * x[i] * 2^63).
@@ -73,7 +95,8 @@ size_t rd_exact_find_unfit(const float *x, size_t count)
  * x = +-mantissa * 2^(exponent - 150). In units of 2^-63 it has to move by exponent - 87 places: to the left
  * by at most 62, since |x| < 2^23, or to the right, and then half a unit is added first. Products are below
  * 2^55, so 63 places to the right and more all leave 0: that takes care of zeros and denormal numbers too,
- * which have the exponent 0 and no implied bit.
+ * which have the exponent 0 and no implied bit. What is not fit is treated as if its exponent were that of
+ * 2^23: no shift is ever wider than its operand, so every loop gives the same, whatever the bits.
  *
  * The sum changes sign instead of the term, by inverting its bits before and after: ~(~s + t) = s - t. */
 static inline __attribute__((always_inline)) void add_terms(int64_t *restrict high, uint64_t *restrict low,
@@ -87,7 +110,8 @@ static inline __attribute__((always_inline)) void add_terms(int64_t *restrict hi
         } term = {.value = x[i]};
         uint64_t bits = term.bits; /* distances in 64 bits: gcc wants shift and operand to be equally wide */
         uint32_t mantissa = (term.bits & UINT32_C(0x7fffff)) | UINT32_C(0x800000);
-        int64_t shift = (int64_t)(bits >> 23 & 0xff) - 87;
+        uint32_t exponent = term.bits >> 23 & 0xff;
+        int64_t shift = (int64_t)(exponent < UNFIT_EXPONENT ? exponent : UNFIT_EXPONENT) - 87;
         int64_t left = shift > 0 ? shift : 0;
         int64_t right = left - shift < 63 ? left - shift : 63;
         uint64_t product = (uint64_t)mantissa * weight;

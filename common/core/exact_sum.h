@@ -16,6 +16,7 @@
 #ifndef RONDO_CORE_EXACT_SUM_H
 #define RONDO_CORE_EXACT_SUM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,7 +41,14 @@ void rd_exact_vector_clear(rd_exact_vector *v);
 /* Index of the first element that may not enter a sum (NaN, Inf, or |x| >= RD_EXACT_MAX_VALUE), or count. */
 size_t rd_exact_find_unfit(const float *x, size_t count);
 
-/* Adds weight * x[i] to element first + i, for i in [0, count). Every x[i] must be fit (see above) and
+/* The largest magnitude of x (count): infinity or NaN where one of them is that; 0 for none. */
+float rd_exact_largest(const float *x, size_t count);
+
+/* May it enter a sum? */
+bool rd_exact_is_fit(double x);
+
+/* Adds weight * x[i] to element first + i, for i in [0, count). Every x[i] must be fit (see above; of what is
+ * not, some value from 2^23 to 2^24 is added, the same by every loop) and
  * 1 <= weight <= RD_EXACT_MAX_TERM_WEIGHT. The caller keeps the total weight within RD_EXACT_MAX_WEIGHT.
  * Different ranges may be added to from different threads at the same time. */
 void rd_exact_vector_add(rd_exact_vector *v, size_t first, const float *x, size_t count, uint32_t weight);

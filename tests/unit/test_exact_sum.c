@@ -275,6 +275,64 @@ Test(exact_sum, tiny_terms_are_rounded_to_the_nearest_unit_halves_away_from_zero
         }
 }
 
+/* The definition, in plain 128-bit integers: weight * mantissa, moved to its place, halves away from zero. */
+static __int128 term_by_definition(uint32_t bits, uint32_t weight)
+{
+    uint32_t exponent = bits >> 23 & 0xff;
+    unsigned __int128 product = (unsigned __int128)((bits & 0x7fffff) | (exponent > 0 ? 0x800000 : 0)) * weight;
+    exponent = exponent == 0 ? 1 : exponent > 150 ? 150 : exponent; /* unfit: as if it were 2^23 to 2^24 */
+    if (exponent >= 87)
+        product <<= exponent - 87;
+    else
+        product = ((product << 1 >> (87 - exponent)) + 1) >> 1;
+    return bits >> 31 ? -(__int128)product : (__int128)product;
+}
+
+/* Every exponent with both signs: zeros, subnormals, all that is fit, what is too large, infinities and NaN. */
+Test(exact_sum, every_loop_agrees_with_the_definition_on_every_exponent)
+{
+    static const uint32_t mantissas[] = {0, 1, 0x155555, 0x3fffff, 0x400000, 0x400001, 0x7ffffe, 0x7fffff};
+    static const uint32_t weights[] = {1, 2, 3, 600, 0x7fffffff, 1u << 31};
+    enum { M = sizeof mantissas / sizeof *mantissas, N = 2 * 256 * M };
+    static uint32_t bits[N];
+    static float x[N];
+    rd_exact_loop loops[RD_EXACT_LOOPS_MAX];
+    size_t count = rd_exact_loops(loops);
+    for (uint32_t i = 0; i < N; i++) {
+        bits[i] = (i & 1) << 31 | (i >> 1) / M << 23 | mantissas[(i >> 1) % M];
+        x[i] = float_of(bits[i]);
+    }
+    for (size_t l = 0; l < count; l++)
+        for (size_t w = 0; w < sizeof weights / sizeof *weights; w++) {
+            rd_exact_vector v = make(N);
+            for (size_t i = 0; i < N; i++) { /* something to add to, with carries */
+                v.high[i] = (int64_t)i - N / 2;
+                v.low[i] = ~(uint64_t)bits[i];
+            }
+            loops[l].add(v.high, v.low, x, N, weights[w]);
+            for (size_t i = 0; i < N; i++) {
+                __int128 before =
+                    (__int128)((unsigned __int128)(uint64_t)((int64_t)i - N / 2) << 64 | ~(uint64_t)bits[i]);
+                cr_assert(units(&v, i) - before == term_by_definition(bits[i], weights[w]),
+                          "%s, weight %u: %08" PRIx32, loops[l].name, weights[w], bits[i]);
+            }
+            rd_exact_vector_free(&v);
+        }
+}
+
+Test(exact_sum, the_largest_magnitude_is_found_and_nothing_hides_nan)
+{
+    float x[] = {0.5f, -3.0f, 0x1p-149f, 2.0f};
+    cr_assert_eq(rd_exact_largest(x, 4), 3.0f);
+    cr_assert_eq(rd_exact_largest(x, 0), 0.0f);
+    cr_assert(rd_exact_is_fit(0x1.fffffep22) && rd_exact_is_fit(-0x1.fffffep22) && rd_exact_is_fit(0));
+    cr_assert(!rd_exact_is_fit(0x1p23) && !rd_exact_is_fit(-0x1p23) && !rd_exact_is_fit((double)NAN));
+    x[0] = -INFINITY;
+    cr_assert(isinf(rd_exact_largest(x, 4)));
+    x[3] = -NAN;
+    cr_assert(isnan(rd_exact_largest(x, 4)) && !rd_exact_is_fit((double)rd_exact_largest(x, 4)));
+}
+
 Test(exact_sum, the_largest_sum_fits)
 {
     /* 2^9 terms of weight 2^31 are the whole weight of 2^40: the sum is +-(2^23 - 1/2) * 2^103 units. */
