@@ -70,11 +70,12 @@ static double subtract(float *restrict delta, const float *restrict global, size
     return sqrt(sum);
 }
 
-static rd_status check_delta(const rd_model *m, const float *delta, const rd_local_task *task,
-                             double learning_rate, rd_error *err)
+/* values (n that travel): the delta, or what else is to travel with it. */
+static rd_status check_fit(const rd_model *m, const float *values, const char *whose,
+                           const rd_local_task *task, double learning_rate, rd_error *err)
 {
     size_t n = rd_model_set_size(m, RD_TENSORS_SHARED), count;
-    size_t unfit = rd_exact_find_unfit(delta, n);
+    size_t unfit = rd_exact_find_unfit(values, n);
     if (unfit == n)
         return RD_OK;
     const rd_tensor *tensor = rd_model_tensors(m, RD_TENSORS_SHARED, &count);
@@ -82,10 +83,10 @@ static rd_status check_delta(const rd_model *m, const float *delta, const rd_loc
         tensor++;
     return rd_fail(
         err, RD_ERR_RANGE,
-        "round %llu, after epoch %u: training diverged at learning rate %g: element %zu of %s changed "
+        "round %llu, after epoch %u: training diverged at learning rate %g: element %zu of %s%s changed "
         "by %g; a smaller training.learning_rate may help",
-        (unsigned long long)task->round, task->training->epochs, learning_rate, unfit - tensor->offset,
-        tensor->name, (double)delta[unfit]);
+        (unsigned long long)task->round, task->training->epochs, learning_rate, unfit - tensor->offset, whose,
+        tensor->name, (double)values[unfit]);
 }
 
 static rd_status check_task(const rd_trainer *t, const rd_training *training, size_t rows, rd_error *err)
@@ -155,6 +156,40 @@ static bool has_own_model(const rd_model *m, const rd_local_task *task)
            (task->personalisation != NULL && task->personalisation->method != RD_PERSONAL_NONE);
 }
 
+/* What s->parameters are pulled to while they train: to the anchor (all) by the proximal term, and along scaffold's
+ * c_i - c where `control` (shared) is given. Only what travels and is trained is pulled: a local tensor has no global
+ * value to be near, and a statistic is not the optimizer's. */
+static rd_status prepare_pull(rd_session *s, double proximal, const float *anchor, const float *own_control,
+                              const float *control, rd_error *err)
+{
+    rd_trainer *t = s->trainer;
+    rd_status status = RD_OK;
+    size_t count, shared = rd_model_set_size(t->model, RD_TENSORS_SHARED);
+    const rd_tensor *tensors = rd_model_tensors(t->model, RD_TENSORS_SHARED, &count);
+    s->proximal = proximal;
+    s->pulled = proximal > 0 || control != NULL;
+    s->stepwise = proximal > 0 && rd_model_set_size(t->model, RD_TENSORS_LEARNED) > shared;
+    if (!s->pulled)
+        return RD_OK;
+    RD_TRY(rd_trainer_need_pull(t, err));
+    if (s->stepwise)
+        RD_TRY(rd_trainer_need_vectors(t, s->task->training, err));
+    memset(t->pull, 0, shared * sizeof *t->pull);
+    for (size_t j = 0; j < count; j++)
+        for (size_t i = tensors[j].offset, end = i + tensors[j].count;
+             i < end && tensors[j].role == RD_TENSOR_TRAINED; i++)
+            t->pull[i] = (float)proximal * anchor[i] + (control != NULL ? own_control[i] - control[i] : 0.0f);
+cleanup:
+    return status;
+}
+
+static void forget_optimizer(rd_trainer *t)
+{
+    size_t learned = rd_model_set_size(t->model, RD_TENSORS_LEARNED);
+    if (t->vectors != NULL)
+        memset(t->vectors, 0, t->vector_count * learned * sizeof *t->vectors);
+}
+
 /* Ditto's v, pulled towards the global model. */
 static rd_status train_ditto(const rd_session *global_session, const memory *k, const float *global,
                              size_t kept, rd_error *err)
@@ -162,50 +197,18 @@ static rd_status train_ditto(const rd_session *global_session, const memory *k, 
     rd_session s = *global_session;
     const rd_local_task *task = s.task;
     double loss;
-    size_t n = rd_model_set_size(s.trainer->model, RD_TENSORS_LEARNED);
-    rd_status status = rd_trainer_need_pull(s.trainer, err);
-    if (status != RD_OK)
-        return status;
-    s.pulled = true;
-    s.proximal = task->personalisation->lambda;
     s.epochs = task->personalisation->epochs;
     s.parameters = k->ditto;
     s.steps = 0;
     s.shuffle = rd_random_stream(task->seed, RD_PURPOSE_PERSONAL, task->round, task->client_key);
-    for (size_t i = 0; i < n; i++)
-        s.trainer->pull[i] = (float)s.proximal * global[i];
-    if (s.trainer->vectors != NULL)
-        memset(s.trainer->vectors, 0, s.trainer->vector_count * n * sizeof *s.trainer->vectors);
+    rd_status status = prepare_pull(&s, task->personalisation->lambda, global, NULL, NULL, err);
+    if (status != RD_OK)
+        return status;
+    forget_optimizer(s.trainer);
     return rd_train_rows(&s, kept, &loss, err);
 }
 
 /* ---- the global model ---- */
-
-/* Pulls are of what travels: nothing holds local tensors back. */
-static rd_status prepare_pull(rd_session *s, const memory *k, const float *global, rd_error *err)
-{
-    const rd_local_task *task = s->task;
-    rd_trainer *t = s->trainer;
-    size_t count, n = rd_model_set_size(t->model, RD_TENSORS_LEARNED);
-    s->proximal = task->proximal;
-    s->pulled = task->proximal > 0 || task->control != NULL;
-    if (!s->pulled)
-        return RD_OK;
-    rd_status status = rd_trainer_need_pull(t, err);
-    if (status != RD_OK)
-        return status;
-    for (size_t i = 0; i < n; i++)
-        t->pull[i] = (float)task->proximal * global[i];
-    const rd_tensor *tensors = rd_model_tensors(t->model, RD_TENSORS_SHARED, &count);
-    for (size_t j = 0; j < count && task->control != NULL; j++)
-        for (size_t i = tensors[j].offset; i < tensors[j].offset + tensors[j].count; i++)
-            t->pull[i] += tensors[j].role == RD_TENSOR_TRAINED ? k->control[i] - task->control[i] : 0.0f;
-    /* A statistic is not pulled, nor is it shrunk. */
-    for (size_t j = 0; j < count; j++)
-        if (tensors[j].role != RD_TENSOR_TRAINED)
-            memset(t->pull + tensors[j].offset, 0, tensors[j].count * sizeof *t->pull);
-    return RD_OK;
-}
 
 /* c_i <- c_i - c - delta / (steps * lr), the change of which is the second half of the update (Karimireddy et al.
  * 2020, option II). */
@@ -232,9 +235,8 @@ static rd_status train_both(rd_session *s, const memory *k, const float *global,
     size_t shared = rd_model_set_size(t->model, RD_TENSORS_SHARED),
            learned = rd_model_set_size(t->model, RD_TENSORS_LEARNED);
     rd_status status = RD_OK;
-    RD_TRY(prepare_pull(s, k, global, err));
-    if (t->vectors != NULL)
-        memset(t->vectors, 0, t->vector_count * learned * sizeof *t->vectors);
+    RD_TRY(prepare_pull(s, task->proximal, global, k->control, task->control, err));
+    forget_optimizer(t);
     RD_TRY(rd_train_rows(s, kept, &report->running_loss, err));
     report->steps = s->steps;
     if (k->ditto != NULL)
@@ -307,9 +309,11 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_
     }
     RD_TRY(train_both(&s, &k, global, kept, held_rows, report, err));
     report->delta_norm = subtract(update, global, shared);
-    RD_TRY(check_delta(t->model, update, task, s.learning_rate, err));
-    if (k.control != NULL)
+    RD_TRY(check_fit(t->model, update, "", task, s.learning_rate, err));
+    if (k.control != NULL) {
         change_control(&s, &k, update);
+        RD_TRY(check_fit(t->model, update + shared, "control.", task, s.learning_rate, err));
+    }
 cleanup:
     return status;
 }

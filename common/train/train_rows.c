@@ -37,7 +37,8 @@ static void make_step(rd_session *s)
 {
     rd_trainer *t = s->trainer;
     const rd_optimizer *o = &rd_optimizers[s->task->training->optimizer];
-    size_t count, n = rd_model_set_size(t->model, RD_TENSORS_LEARNED);
+    size_t count, n = rd_model_set_size(t->model, RD_TENSORS_LEARNED),
+                  shared = rd_model_set_size(t->model, RD_TENSORS_SHARED);
     const rd_tensor *tensors = rd_model_tensors(t->model, RD_TENSORS_LEARNED, &count);
     float factor = s->task->training->clip_norm > 0.0f ? clip_factor(t, s->task->training->clip_norm) : 1.0f;
     for (size_t k = 0; k < count; k++) {
@@ -46,7 +47,7 @@ static void make_step(rd_session *s)
             continue;
         for (size_t i = at; i < at + tensors[k].count && factor < 1.0f; i++)
             t->vectors[i] *= factor;
-        for (size_t i = at; i < at + tensors[k].count && s->pulled; i++)
+        for (size_t i = at; i < at + tensors[k].count && i < shared && s->pulled; i++)
             t->vectors[i] += (float)s->proximal * s->parameters[i] - t->pull[i];
         rd_step step = {s->task->training,
                         s->learning_rate,
@@ -66,7 +67,7 @@ static void make_step(rd_session *s)
 static void follow_pull(const rd_session *s)
 {
     const float *pull = s->trainer->pull, rate = (float)s->learning_rate;
-    size_t n = rd_model_set_size(s->trainer->model, RD_TENSORS_LEARNED);
+    size_t n = rd_model_set_size(s->trainer->model, RD_TENSORS_SHARED);
     for (size_t i = 0; i < n && s->pulled; i++)
         s->parameters[i] += rate * pull[i];
 }
@@ -100,7 +101,7 @@ static double train_batch(rd_session *s, const uint32_t *rows, size_t B)
     if (call.predictions == 0)
         return 0; /* nothing in this batch is to be predicted */
     s->steps++;
-    if (B <= t->piece &&
+    if (B <= t->piece && !s->stepwise &&
         rd_optimizer_in_place(s->task->training, s->learning_rate, &call.scale, &call.rate)) {
         if (s->pulled)
             call.scale -= (float)(s->learning_rate * s->proximal);

@@ -124,10 +124,22 @@ void rd_trainer_free(rd_trainer *t)
 
 rd_status rd_trainer_need_pull(rd_trainer *t, rd_error *err)
 {
-    size_t n = rd_model_set_size(t->model, RD_TENSORS_LEARNED);
+    size_t n = rd_model_set_size(t->model, RD_TENSORS_SHARED);
     if (t->pull == NULL)
         t->pull = malloc((n + 1) * sizeof *t->pull);
     return t->pull != NULL ? RD_OK : rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", n);
+}
+
+rd_status rd_trainer_need_vectors(rd_trainer *t, const rd_training *training, rd_error *err)
+{
+    size_t n = rd_model_set_size(t->model, RD_TENSORS_LEARNED), vectors = rd_optimizer_vectors(training);
+    if (t->vectors != NULL)
+        return RD_OK;
+    t->vectors = malloc((vectors * n + 1) * sizeof *t->vectors);
+    t->vector_count = vectors;
+    return t->vectors != NULL
+               ? RD_OK
+               : rd_fail(err, RD_ERR_MEMORY, "no memory for %zu times %zu parameters", vectors, n);
 }
 
 void rd_trainer_load(rd_trainer *t, const rd_dataset *d, rd_rows view, const uint32_t *pick, size_t B)

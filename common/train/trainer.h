@@ -13,7 +13,7 @@ struct rd_trainer {
     size_t evaluation_batch; /* and in evaluation */
     float *vectors; /* (vector_count, learned) the gradient first; NULL where every step is made in place */
     size_t vector_count; /* rd_optimizer_vectors */
-    float *pull;         /* (n) see rd_train_rows; NULL until a task needs it */
+    float *pull;         /* (shared) see rd_session; NULL until a task needs it */
     uint32_t *rows;      /* (most_rows) row numbers of the client at work */
     size_t most_rows;
     uint32_t *pick; /* (evaluation_batch) */
@@ -28,9 +28,11 @@ typedef struct rd_session {
     double learning_rate; /* of this round */
     uint32_t epochs;
     float *parameters; /* (all) trained in place */
-    /* What is added to the gradient: proximal * parameters - t->pull. The proximal term of FedProx and Ditto has
+    /* What is added to the gradient of what travels: proximal * parameters - t->pull. The proximal term of FedProx and Ditto has
      * pull = mu * anchor, scaffold's correction pull = c_i - c. */
     bool pulled;
+    bool
+        stepwise; /* local tensors are not pulled: the gradient is collected, and each tensor makes its own step */
     double proximal;
     rd_random shuffle, dropout;
     uint64_t steps;     /* so far */
@@ -44,8 +46,9 @@ rd_status rd_train_rows(rd_session *s, size_t rows, double *running_loss, rd_err
 rd_status rd_count_rows(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, size_t kept,
                         const float *global, float *delta, rd_error *err) RD_MUST_CHECK;
 
-/* Makes t->pull, once. */
+/* Makes t->pull, or t->vectors, once. */
 rd_status rd_trainer_need_pull(rd_trainer *t, rd_error *err) RD_MUST_CHECK;
+rd_status rd_trainer_need_vectors(rd_trainer *t, const rd_training *training, rd_error *err) RD_MUST_CHECK;
 
 /* Puts rows pick[0..B) of view into the workspace; at most as many as it has room for. */
 void rd_trainer_load(rd_trainer *t, const rd_dataset *d, rd_rows view, const uint32_t *pick, size_t B);
