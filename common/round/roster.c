@@ -26,13 +26,13 @@ static rd_status grow(rd_roster *r, rd_error *err)
     if (clients == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu clients", capacity);
     r->clients = clients;
-    r->capacity = capacity;
     uint32_t *slots = calloc(2 * capacity, sizeof *slots);
     if (slots == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu clients", capacity);
     free(r->slots);
     r->slots = slots;
     r->slot_count = 2 * capacity;
+    r->capacity = capacity; /* last: there is room only where there are slots, too */
     for (size_t i = 0; i < r->count; i++)
         slots[find_slot(r, clients[i].name, clients[i].key)] = (uint32_t)i + 1;
     return RD_OK;
