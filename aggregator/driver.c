@@ -218,19 +218,21 @@ rd_verdict rd_driver_may_deliver(rd_driver *d, size_t client, uint64_t round)
 }
 
 rd_status rd_driver_deliver(rd_driver *d, size_t client, uint64_t round, const rd_report *report,
-                            uint64_t bytes, rd_verdict *verdict, rd_intake *intake, rd_error *err)
+                            float largest, uint64_t bytes, rd_verdict *verdict, rd_intake *intake,
+                            rd_error *err)
 {
     rd_status status = RD_OK;
     pthread_mutex_lock(&d->lock);
     *verdict = rd_rounds_may_deliver(d->rounds, client, round);
-    if (*verdict == RD_VERDICT_ACCEPT)
-        status = rd_run_admit(d->run, rd_rounds_client_key(d->rounds, client), round,
-                              rd_rounds_staleness(d->rounds, client), report, intake, err);
-    rd_participation_record *part =
-        *verdict == RD_VERDICT_ACCEPT && status == RD_OK ? part_of(d, client) : NULL;
-    if (*verdict == RD_VERDICT_ACCEPT && status == RD_OK && part == NULL)
+    bool accept = *verdict == RD_VERDICT_ACCEPT;
+    /* Its record first: what has been admitted must be folded in. */
+    rd_participation_record *part = accept ? part_of(d, client) : NULL;
+    if (accept && part == NULL)
         status = rd_fail(err, RD_ERR_MEMORY, "no memory for the record of another client");
-    if (part != NULL) {
+    else if (accept)
+        status = rd_run_admit(d->run, rd_rounds_client_key(d->rounds, client), round,
+                              rd_rounds_staleness(d->rounds, client), report, largest, intake, err);
+    if (accept && status == RD_OK) {
         (void)rd_rounds_deliver(d->rounds, client, round); /* ACCEPT again: the lock is held */
         part->report = *report;
         part->bytes_in = bytes;
@@ -245,6 +247,17 @@ void rd_driver_folded(rd_driver *d, size_t client)
 {
     pthread_mutex_lock(&d->lock);
     rd_rounds_folded(d->rounds, client);
+    pthread_mutex_unlock(&d->lock);
+    uv_async_send(&d->poke);
+}
+
+void rd_driver_unfit(rd_driver *d, size_t client, const char *reason)
+{
+    pthread_mutex_lock(&d->lock);
+    rd_participation_record *part = &d->parts[d->part_of[client]]; /* rd_driver_deliver has made it */
+    memset(&part->report, 0, sizeof part->report);
+    (void)snprintf(part->reason, sizeof part->reason, "%.150s", reason);
+    rd_rounds_unfit(d->rounds, client);
     pthread_mutex_unlock(&d->lock);
     uv_async_send(&d->poke);
 }
@@ -416,7 +429,7 @@ static rd_status close_round(rd_driver *d, const rd_action *action, rd_error *er
     status = rd_run_average(d->run, action->round, action->aggregate, known, &d->record, err);
     if (status != RD_OK)
         return status;
-    if (action->aggregate) {
+    if (d->record.aggregated) {
         status = insist(d, save_step, err);
         if (status != RD_OK)
             return status;

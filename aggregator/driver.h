@@ -46,12 +46,14 @@ bool rd_driver_task(rd_driver *d, size_t client, rd_task *task);
 
 /* May an upload begin? */
 rd_verdict rd_driver_may_deliver(rd_driver *d, size_t client, uint64_t round);
-/* The upload is complete and valid. On ACCEPT its weight is reserved, and the caller must fold it in and then
- * call rd_driver_folded. RD_ERR_RANGE: the report cannot be taken. */
+/* The upload is complete and valid; largest: magnitude of its values. On ACCEPT its weight is reserved, and the caller
+ * must fold it in and then call rd_driver_folded, or rd_driver_unfit where it turned out to be of no use. RD_ERR_RANGE,
+ * RD_ERR_DATA: it cannot be taken. */
 rd_status rd_driver_deliver(rd_driver *d, size_t client, uint64_t round, const rd_report *report,
-                            uint64_t bytes, rd_verdict *verdict, rd_intake *intake,
+                            float largest, uint64_t bytes, rd_verdict *verdict, rd_intake *intake,
                             rd_error *err) RD_MUST_CHECK;
 void rd_driver_folded(rd_driver *d, size_t client);
+void rd_driver_unfit(rd_driver *d, size_t client, const char *reason);
 /* The update was refused for what is in it. */
 void rd_driver_refused(rd_driver *d, size_t client, uint64_t round, const char *reason);
 /* The sum or the state is no longer to be trusted: ends rd_driver_loop with this error. */

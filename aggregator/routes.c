@@ -238,13 +238,18 @@ static void answer_verdict(rd_routes *routes, rd_exchange *x, request *r, rd_ver
     }
 }
 
+static void log_refusal(rd_routes *routes, rd_exchange *x, const request *r, const rd_error *err)
+{
+    rd_driver_log(routes->driver, "update of %s for round %" PRIu64 " refused: %s", rd_exchange_client(x),
+                  r->number, err->message);
+}
+
 /* Tells the client and the round what was wrong with the update. A full disk is not the client's fault: it
  * may try again. */
 static void refuse_update(rd_routes *routes, rd_exchange *x, request *r, const rd_error *err)
 {
     refuse_error(x, r, err);
-    rd_driver_log(routes->driver, "update of %s for round %" PRIu64 " refused: %s", rd_exchange_client(x),
-                  r->number, err->message);
+    log_refusal(routes, x, r, err);
     if (err->status != RD_ERR_IO && err->status != RD_ERR_MEMORY)
         rd_driver_refused(routes->driver, r->client, r->number, err->message);
     rd_upload_free(r->upload);
@@ -273,6 +278,25 @@ static void update_begin(rd_routes *routes, rd_exchange *x, request *r)
         refuse_update(routes, x, r, &err);
 }
 
+/* Folds in what the round waits for. */
+static void fold_update(rd_routes *routes, rd_exchange *x, request *r, rd_intake *intake)
+{
+    rd_error err;
+    rd_status status = rd_upload_fold(r->upload, rd_driver_run(routes->driver), intake, &err);
+    if (status == RD_OK) {
+        answer_json(x, r, 200, "", rd_receipt_write(r->number, true));
+        rd_driver_folded(routes->driver, r->client);
+    } else if (status == RD_ERR_RANGE || status == RD_ERR_DATA) {
+        refuse_error(x, r, &err);
+        log_refusal(routes, x, r, &err);
+        rd_driver_unfit(routes->driver, r->client, err.message);
+    } else {
+        (void)rd_fail_context(&err, status, "round %" PRIu64 " cannot be completed", r->number);
+        rd_driver_fatal(routes->driver, &err);
+        refuse(x, r, 503, "io", err.message);
+    }
+}
+
 static void update_complete(rd_routes *routes, rd_exchange *x, request *r)
 {
     rd_error err;
@@ -280,24 +304,15 @@ static void update_complete(rd_routes *routes, rd_exchange *x, request *r)
     rd_intake intake;
     rd_verdict verdict;
     if (rd_upload_finish(r->upload, &report, &err) != RD_OK ||
-        rd_driver_deliver(routes->driver, r->client, r->number, &report, rd_upload_size(r->upload), &verdict,
-                          &intake, &err) != RD_OK) {
+        rd_driver_deliver(routes->driver, r->client, r->number, &report, rd_upload_largest(r->upload),
+                          rd_upload_size(r->upload), &verdict, &intake, &err) != RD_OK) {
         refuse_update(routes, x, r, &err);
         return;
     }
-    if (verdict != RD_VERDICT_ACCEPT) {
+    if (verdict == RD_VERDICT_ACCEPT)
+        fold_update(routes, x, r, &intake);
+    else
         answer_verdict(routes, x, r, verdict);
-        return;
-    }
-    rd_status status = rd_upload_fold(r->upload, rd_driver_run(routes->driver), &intake, &err);
-    if (status != RD_OK) {
-        (void)rd_fail_context(&err, status, "round %" PRIu64 " cannot be completed", r->number);
-        rd_driver_fatal(routes->driver, &err);
-        refuse(x, r, 503, "io", err.message);
-        return;
-    }
-    answer_json(x, r, 200, "", rd_receipt_write(r->number, true));
-    rd_driver_folded(routes->driver, r->client);
 }
 
 /* ---- the table ---- */

@@ -1,6 +1,7 @@
 /* upload.c: see upload.h. */
 #include "upload.h"
 
+#include <math.h>
 #include <mbedtls/base64.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 
 #include "codec/update.h"
 #include "core/digest.h"
+#include "core/exact_sum.h"
 
 #define PIECE 16384 /* floats read back at a time: one stripe of the sum */
 
@@ -15,6 +17,7 @@ struct rd_upload {
     rd_update_decoder *decoder;
     rd_staging *staging;
     size_t parameters;
+    float largest; /* magnitude so far */
     uint64_t size;
     bool digest_given;
     uint8_t digest_told[RD_SHA256_BYTES];
@@ -45,6 +48,8 @@ static rd_status parse_digest(rd_upload *u, const char *field, rd_error *err)
 static rd_status lay_down(void *user, size_t first, const float *values, size_t count, rd_error *err)
 {
     rd_upload *u = user;
+    u->largest =
+        fmaxf(u->largest, rd_exact_largest(values, count)); /* the stream has found all of them fit */
     return rd_staging_write(u->staging, first * sizeof *values, values, count * sizeof *values, err);
 }
 
@@ -99,8 +104,12 @@ rd_status rd_upload_fold(rd_upload *u, rd_run *run, rd_intake *in, rd_error *err
             return status;
         rd_run_fold(run, in, first, values, count);
     }
-    rd_run_folded(run, in);
-    return RD_OK;
+    return rd_run_folded(run, in, err);
+}
+
+float rd_upload_largest(const rd_upload *u)
+{
+    return u->largest;
 }
 
 uint64_t rd_upload_size(const rd_upload *u)

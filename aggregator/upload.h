@@ -23,8 +23,10 @@ rd_status rd_upload_create(const rd_model *m, rd_staging_budget *budget, const c
 rd_status rd_upload_feed(rd_upload *u, const void *bytes, size_t count, rd_error *err) RD_MUST_CHECK;
 /* The body is over: is it whole, and does its digest agree? */
 rd_status rd_upload_finish(rd_upload *u, rd_report *report, rd_error *err) RD_MUST_CHECK;
-/* Folds it into the run's sum. A failure leaves the sum useless: part of the update may be in it. */
+/* Folds it into the run's sum. RD_ERR_RANGE, RD_ERR_DATA: as a whole it cannot be used, and nothing of it is in the sum.
+ * Any other failure leaves the sum useless: part of the update may be in it. */
 rd_status rd_upload_fold(rd_upload *u, rd_run *run, rd_intake *in, rd_error *err) RD_MUST_CHECK;
+float rd_upload_largest(const rd_upload *u); /* magnitude of its values so far */
 uint64_t rd_upload_size(const rd_upload *u); /* bytes of body so far */
 void rd_upload_free(rd_upload *u);
 

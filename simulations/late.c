@@ -152,7 +152,7 @@ static rd_status train_ahead(queue *q, rd_error *err)
     for (size_t i = 0; i < count; i++) {
         job *j = jobs[i];
         RD_TRY(parameters_of(q, j->round, &j->global, err));
-        j->update = malloc((s->room + 1) * sizeof *j->update);
+        j->update = malloc((s->room + s->memory + 1) * sizeof *j->update);
         if (j->update == NULL)
             RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the updates of %zu clients", count));
         (void)snprintf(j->part.client, sizeof j->part.client, "%s",

@@ -28,7 +28,8 @@ typedef struct job {
     bool answers;    /* false: it never will */
     bool attacks;
     const float *global; /* (all) parameters that it trains from */
-    float *update;       /* its own place for the update; NULL: a thread's */
+    float *
+        update; /* (room + memory) its own place for the update and what the client then keeps; NULL: a thread's */
     bool trained;
     bool failed; /* for a reason of its own, told in part */
     rd_participation_record part;
@@ -37,8 +38,7 @@ typedef struct job {
 /* What a thread has for itself. */
 typedef struct worker {
     rd_trainer *trainer;
-    float *update;  /* (rd_local_round_room) */
-    float *memory;  /* (rd_client_memory) */
+    float *update;  /* (room + memory) */
     uint32_t *rows; /* (most rows of a client) */
     double training, folding;
     uint64_t clients, samples;
@@ -55,7 +55,9 @@ typedef struct simulator {
     rd_keep *keep;           /* NULL: clients keep nothing */
     rd_dataset stamped;      /* test samples with a backdoor's trigger; rows 0: none */
     worker *workers;         /* (threads) */
-    size_t most_rows, room;
+    size_t most_rows;
+    size_t room,
+        memory; /* floats of an update under way (rd_local_round_room), and kept by a client (rd_client_memory) */
     double clock, opened_clock; /* simulated seconds */
     double opened_at;
     rd_progress progress;

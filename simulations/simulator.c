@@ -152,7 +152,7 @@ rd_status sim_close(simulator *s, const rd_action *action, const rd_participatio
     }
     RD_TRY(sim_unite(s, err));
     RD_TRY(rd_run_average(s->run, action->round, action->aggregate, s->partition.clients, &record, err));
-    if (action->aggregate)
+    if (record.aggregated)
         RD_TRY(rd_run_save_model(s->run, action->round, err));
     s->averaging += rd_progress_clock() - started;
     record.seconds = rd_progress_clock() - s->opened_at;
@@ -279,18 +279,17 @@ static rd_status make_workers(simulator *s, rd_error *err)
     const rd_config *c = s->config;
     const rd_model *m = rd_run_model(s->run);
     unsigned threads = s->options->threads;
-    size_t memory = rd_client_memory(m, c->strategy.kind == RD_SCAFFOLD, &c->personalisation);
     rd_status status = rd_trainer_check_memory(m, &c->training, s->most_rows, threads, err);
     if (status != RD_OK)
         return status;
     s->room = rd_local_round_room(m, c->strategy.kind == RD_SCAFFOLD);
+    s->memory = rd_client_memory(m, c->strategy.kind == RD_SCAFFOLD, &c->personalisation);
     s->workers = calloc(threads, sizeof *s->workers);
     for (unsigned i = 0; i < threads && s->workers != NULL; i++) {
         worker *w = &s->workers[i];
-        w->update = malloc((s->room + 1) * sizeof *w->update);
-        w->memory = malloc((memory + 1) * sizeof *w->memory);
+        w->update = malloc((s->room + s->memory + 1) * sizeof *w->update);
         w->rows = malloc((s->most_rows + 1) * sizeof *w->rows);
-        if (w->update == NULL || w->memory == NULL || w->rows == NULL)
+        if (w->update == NULL || w->rows == NULL)
             return rd_fail(err, RD_ERR_MEMORY, "no memory for %u threads", threads);
         status = rd_trainer_create(m, &c->training, s->most_rows, &w->trainer, err);
         if (status != RD_OK)
@@ -298,12 +297,12 @@ static rd_status make_workers(simulator *s, rd_error *err)
     }
     if (s->workers == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for %u threads", threads);
-    if (memory == 0)
+    if (s->memory == 0)
         return RD_OK;
     char path[RD_SOURCE_PATH_MAX];
     (void)snprintf(path, sizeof path, "%s/clients.keep",
                    s->options->directory != NULL ? s->options->directory : "");
-    return rd_keep_open(s->options->directory != NULL ? path : NULL, s->partition.clients, memory,
+    return rd_keep_open(s->options->directory != NULL ? path : NULL, s->partition.clients, s->memory,
                         s->options->keep_limit, &s->keep, err);
 }
 
@@ -313,12 +312,11 @@ static rd_status check_cohort(const simulator *s, rd_error *err)
     const rd_config *c = s->config;
     size_t updates = rd_selection_wanted(&c->cohort, s->partition.clients),
            least = rd_strategy_least_updates(&c->strategy);
+    char promise[160];
+    rd_strategy_promise(&c->strategy, promise, sizeof promise);
     if (c->cohort.buffer_size == 0 && updates < least)
-        return rd_fail(
-            err, RD_ERR_CONFIG,
-            "%s withstands strategy.byzantine %llu only among %zu updates and more, but a cohort has %zu",
-            rd_strategy_names[c->strategy.kind], (unsigned long long)c->strategy.robust.byzantine, least,
-            updates);
+        return rd_fail(err, RD_ERR_CONFIG, "%s only among %zu updates and more, but a cohort has %zu",
+                       promise, least, updates);
     if (c->strategy.concurrency > s->partition.clients)
         return rd_fail(err, RD_ERR_CONFIG, "strategy.concurrency is %llu, but only %zu clients are simulated",
                        (unsigned long long)c->strategy.concurrency, s->partition.clients);
@@ -381,7 +379,6 @@ static void release(simulator *s)
     for (unsigned i = 0; s->workers != NULL && i < s->options->threads; i++) {
         rd_trainer_free(s->workers[i].trainer);
         free(s->workers[i].update);
-        free(s->workers[i].memory);
         free(s->workers[i].rows);
     }
     free(s->workers);

@@ -38,7 +38,7 @@ static bool is_mine(const simulator *s, const job *j, size_t number)
     return (by_client ? j->client : number) % rd_rank_count() == rd_rank();
 }
 
-/* Training and what an attacker makes of it, in update. */
+/* Training and what an attacker makes of it, in update (room + memory): behind it lies what the client is to keep. */
 static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error *err)
 {
     const rd_config *c = s->config;
@@ -57,19 +57,17 @@ static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error 
                           .proximal = c->strategy.proximal,
                           .control = rd_run_control(s->run),
                           .personalisation = &c->personalisation,
-                          .memory = w->memory};
+                          .memory = update + s->room};
     if (j->attacks && rd_attack_poisons(&c->simulation.attack)) {
         task.poison = rd_attack_poison;
         task.poison_user = &poison;
     }
     rd_status status =
-        s->keep != NULL ? rd_keep_read(s->keep, j->client, j->round, w->memory, &task.is_new, err) : RD_OK;
+        s->keep != NULL ? rd_keep_read(s->keep, j->client, j->round, task.memory, &task.is_new, err) : RD_OK;
     if (status == RD_OK)
         status = rd_local_round_run(w->trainer, &task, &s->data,
                                     rd_partition_rows(&s->partition, j->client, w->rows), j->global, update,
                                     &j->part.report, err);
-    if (status == RD_OK && s->keep != NULL)
-        status = rd_keep_write(s->keep, j->client, j->round, w->memory, err);
     if (status == RD_OK && j->attacks)
         rd_attack_change(&c->simulation.attack, c->seed, j->round, key, update,
                          rd_model_set_size(rd_run_model(s->run), RD_TENSORS_SHARED));
@@ -83,17 +81,22 @@ static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error 
     return status;
 }
 
-static rd_status take_in(simulator *s, worker *w, job *j, const float *update, rd_error *err)
+/* As in a deployment, only an update that counts moves what its client keeps (memory). */
+static rd_status take_in(simulator *s, worker *w, job *j, const float *update, const float *memory,
+                         rd_error *err)
 {
     double started = rd_progress_clock();
     rd_intake intake;
     uint64_t staleness = rd_rounds_staleness(s->rounds, j->client);
+    size_t n = rd_run_update_size(s->run);
     rd_status status = rd_run_admit(s->run, rd_rounds_client_key(s->rounds, j->client), j->round, staleness,
-                                    &j->part.report, &intake, err);
+                                    &j->part.report, rd_exact_largest(update, n), &intake, err);
     if (status == RD_OK) {
-        rd_run_fold(s->run, &intake, 0, update, rd_run_update_size(s->run));
-        rd_run_folded(s->run, &intake);
+        rd_run_fold(s->run, &intake, 0, update, n);
+        status = rd_run_folded(s->run, &intake, err);
     }
+    if (status == RD_OK && s->keep != NULL)
+        status = rd_keep_write(s->keep, j->client, j->round, memory, err);
     w->folding += rd_progress_clock() - started;
     return status;
 }
@@ -115,7 +118,7 @@ static rd_status serve(simulator *s, worker *w, job *j, rd_error *err)
     rd_status status = j->trained ? RD_OK : train(s, w, j, update, err);
     j->trained = true;
     if (status == RD_OK && s->fold)
-        status = take_in(s, w, j, update, err);
+        status = take_in(s, w, j, update, update + s->room, err);
     j->part.seconds = s->system != NULL ? j->arrival - s->opened_clock : rd_progress_clock() - s->opened_at;
     return own_trouble(j, status, err);
 }
@@ -180,11 +183,12 @@ static rd_status collude(simulator *s, job **jobs, size_t count, rd_error *err)
     for (size_t i = 0; i < count; i++)
         if (jobs[i]->attacks)
             s->batch[attackers++] = jobs[i];
-    all = malloc((attackers * s->room + 1) * sizeof *all);
+    size_t place = s->room + s->memory;
+    all = malloc((attackers * place + 1) * sizeof *all);
     if (rows == NULL || crafted == NULL || all == NULL)
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the updates of %zu attackers", attackers));
     for (size_t i = 0; i < attackers; i++)
-        s->batch[i]->update = all + i * s->room;
+        s->batch[i]->update = all + i * place;
     RD_TRY(serve_all(s, attackers, false, err));
     size_t honest = 0;
     for (size_t i = 0; i < attackers; i++)
@@ -193,9 +197,13 @@ static rd_status collude(simulator *s, job **jobs, size_t count, rd_error *err)
     if (honest > 0)
         rd_attack_craft(&s->config->simulation.attack, rows, honest, s->job_count, n, crafted);
     for (size_t i = 0; i < count && status == RD_OK; i++) {
+        const float *memory = jobs[i]->attacks ? jobs[i]->update + s->room : NULL;
         jobs[i]->update = NULL;
         if (jobs[i]->attacks && !jobs[i]->failed && is_mine(s, jobs[i], i))
-            status = own_trouble(jobs[i], take_in(s, &s->workers[0], jobs[i], crafted, err), err);
+            status = own_trouble(jobs[i], take_in(s, &s->workers[0], jobs[i], crafted, memory, err), err);
+        else if (jobs[i]->attacks && !jobs[i]->failed &&
+                 s->keep != NULL) /* it trains here in the next round, too */
+            status = rd_keep_write(s->keep, jobs[i]->client, jobs[i]->round, memory, err);
     }
 cleanup:
     free(rows);
@@ -248,7 +256,7 @@ rd_status sim_fold(simulator *s, job *j, rd_error *err)
 {
     if (j->failed || !is_mine(s, j, j->client))
         return RD_OK;
-    return own_trouble(j, take_in(s, &s->workers[0], j, j->update, err), err);
+    return own_trouble(j, take_in(s, &s->workers[0], j, j->update, j->update + s->room, err), err);
 }
 
 void sim_tell(simulator *s, const job *j)

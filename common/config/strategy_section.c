@@ -158,21 +158,28 @@ static rd_status check_optimizer(const rd_config *c, rd_error *err)
 static rd_status check_tolerance(const rd_config *c, rd_error *err)
 {
     const rd_cohort_config *h = &c->cohort;
+    char promise[160];
     size_t least = rd_strategy_least_updates(&c->strategy);
-    if (h->select == RD_SELECT_COUNT && h->count < least)
-        return rd_fail(
-            err, RD_ERR_CONFIG,
-            "cohort.count: %s withstands strategy.byzantine %llu only among %zu updates and more, not "
-            "among %llu",
-            rd_strategy_names[c->strategy.kind], (unsigned long long)c->strategy.robust.byzantine, least,
-            (unsigned long long)h->count);
-    if (c->strategy.kind == RD_MULTI_KRUM && c->strategy.robust.chosen > 0 && h->select == RD_SELECT_COUNT &&
-        c->strategy.robust.chosen + c->strategy.robust.byzantine > h->count)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "strategy.chosen: with byzantine %llu of %llu updates at most %llu can be",
-                       (unsigned long long)c->strategy.robust.byzantine, (unsigned long long)h->count,
-                       (unsigned long long)(h->count - c->strategy.robust.byzantine));
-    return RD_OK;
+    if (h->select != RD_SELECT_COUNT || h->count >= least)
+        return RD_OK;
+    rd_strategy_promise(&c->strategy, promise, sizeof promise);
+    return rd_fail(err, RD_ERR_CONFIG, "cohort.count: %s only among %zu updates and more, not among %llu",
+                   promise, least, (unsigned long long)h->count);
+}
+
+/* A step of plain SGD along mu (w - w0) leaves 1 - lr mu of the distance: from lr mu = 2 on, that is more than there
+ * was, on the other side. */
+static rd_status check_pull(const rd_config *c, const char *key, double mu, rd_error *err)
+{
+    const rd_training *t = &c->training;
+    bool plain = t->optimizer == RD_OPTIMIZER_SGD && t->momentum == 0.0f;
+    if (!plain || (double)t->learning_rate * mu < 2)
+        return RD_OK;
+    return rd_fail(
+        err, RD_ERR_CONFIG,
+        "%s: with training.learning_rate %g it must be below %g, found %g: each step would end further from "
+        "what it pulls to than it began",
+        key, (double)t->learning_rate, 2 / (double)t->learning_rate, mu);
 }
 
 rd_status rd_config_check_strategy(const rd_config *c, const rd_model *m, rd_error *err)
@@ -205,6 +212,11 @@ rd_status rd_config_check_strategy(const rd_config *c, const rd_model *m, rd_err
         return rd_fail(
             err, RD_ERR_CONFIG,
             "personalisation: evaluation.holdout must be above 0: the fine-tuned model is judged on it");
-    rd_status status = check_optimizer(c, err);
-    return status == RD_OK ? check_tolerance(c, err) : status;
+    rd_status status = RD_OK;
+    RD_TRY(check_optimizer(c, err));
+    RD_TRY(check_pull(c, "strategy.proximal", s->proximal, err));
+    RD_TRY(check_pull(c, "personalisation.lambda", c->personalisation.lambda, err));
+    RD_TRY(check_tolerance(c, err));
+cleanup:
+    return status;
 }

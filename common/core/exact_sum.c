@@ -15,7 +15,7 @@
 #include <string.h>
 
 enum {
-    ALIGNMENT = 64,       /* a cache line, so that no vector straddles two */
+    ALIGNMENT = 64,        /* a cache line, so that no vector straddles two */
     CHECKED_AT_ONCE = 256, /* elements that find_unfit looks at before it asks whether one was unfit */
     UNFIT_EXPONENT = 150   /* biased, of 2^23 */
 };
@@ -214,7 +214,7 @@ void rd_exact_vector_mean(const rd_exact_vector *v, size_t first, size_t count, 
 
 rd_status rd_exact_scalar_add(rd_exact_scalar *s, double value, uint64_t weight, rd_error *err)
 {
-    if (!(fabs(value) < 0x1p40))
+    if (!(fabs(value) < RD_EXACT_MAX_SCALAR))
         return rd_fail(err, RD_ERR_RANGE,
                        "%g is too large for an exact sum, or no number; below 2^40 expected", value);
     if (weight > RD_EXACT_MAX_WEIGHT || s->weight > RD_EXACT_MAX_WEIGHT - weight)

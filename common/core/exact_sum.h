@@ -25,6 +25,7 @@
 #define RD_EXACT_MAX_VALUE 8388608.0f           /* 2^23 */
 #define RD_EXACT_MAX_WEIGHT (UINT64_C(1) << 40) /* of all terms together: about 10^12 samples a round */
 #define RD_EXACT_MAX_TERM_WEIGHT (UINT32_C(1) << 31)
+#define RD_EXACT_MAX_SCALAR 0x1p40 /* of a value in an rd_exact_scalar */
 
 /* n sums side by side, one per parameter. */
 typedef struct rd_exact_vector {
@@ -78,7 +79,7 @@ typedef struct rd_exact_scalar {
     uint64_t weight;
 } rd_exact_scalar;
 
-/* Adds weight * value. Fails with RD_ERR_RANGE where value is not finite or |value| >= 2^40, or where the
+/* Adds weight * value. Fails with RD_ERR_RANGE where value is not finite or |value| >= RD_EXACT_MAX_SCALAR, or where the
  * total weight would pass RD_EXACT_MAX_WEIGHT; the sum is then unchanged. */
 rd_status rd_exact_scalar_add(rd_exact_scalar *s, double value, uint64_t weight, rd_error *err) RD_MUST_CHECK;
 

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,13 +15,14 @@ enum { COLUMNS = 64, PIECE = 4096, BLOCK = 1024, LANES = 8 };
 
 size_t rd_robust_least_updates(const rd_robust_config *c)
 {
-    size_t f = (size_t)c->byzantine;
+    size_t f = (size_t)c->byzantine, chosen = (size_t)c->chosen;
     switch (c->rule) {
     case RD_ROBUST_TRIMMED_MEAN:
         return 2 * f + 1;
     case RD_ROBUST_KRUM:
-    case RD_ROBUST_MULTI_KRUM:
         return 2 * f + 3;
+    case RD_ROBUST_MULTI_KRUM:
+        return chosen > f + 3 ? chosen + f : 2 * f + 3; /* those chosen are not among the f */
     case RD_ROBUST_BULYAN:
         return 4 * f + 3;
     case RD_ROBUST_MEDIAN:
@@ -352,13 +354,13 @@ rd_status rd_robust_aggregate(const rd_robust_config *c, const float *const *row
                               size_t k, size_t n, float *out, rd_error *err)
 {
     size_t f = (size_t)c->byzantine, least = rd_robust_least_updates(c);
+    char chosen[48] = "";
+    if (c->chosen > 0)
+        (void)snprintf(chosen, sizeof chosen, " and choose %llu", (unsigned long long)c->chosen);
     if (k < least)
         return rd_fail(err, RD_ERR_RANGE,
-                       "%zu updates are too few to withstand strategy.byzantine %zu: %zu are needed", k, f,
-                       least);
-    if (c->chosen > 0 && c->chosen + f > k)
-        return rd_fail(err, RD_ERR_RANGE, "strategy.chosen %llu and byzantine %zu are more than %zu updates",
-                       (unsigned long long)c->chosen, f, k);
+                       "%zu updates are too few to withstand strategy.byzantine %zu%s: %zu are needed", k, f,
+                       chosen, least);
     switch (c->rule) {
     case RD_ROBUST_MEDIAN:
         return by_coordinate(rows, k, n, MEDIAN, 0, out, err);

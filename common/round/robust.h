@@ -39,11 +39,11 @@ typedef struct rd_robust_config {
 
 /* The largest f among n updates; SIZE_MAX: n is too small for any. */
 size_t rd_robust_tolerance(rd_robust_rule rule, size_t n);
-/* The fewest updates among which c->byzantine are withstood. */
+/* The fewest updates among which c->byzantine are withstood, and c->chosen can be chosen beside them. */
 size_t rd_robust_least_updates(const rd_robust_config *c);
 
 /* rows (k) point to updates of n finite floats each, weights (k) are their samples, for the geometric median. Writes
- * out (n). RD_ERR_RANGE: k is below rd_robust_least_updates, or fewer than `chosen` + f. Memory: 24 k^2 + 4 k * 65
+ * out (n). RD_ERR_RANGE: k is below rd_robust_least_updates. Memory: 24 k^2 + 4 k * 65
  * bytes, 16 n for the geometric median. */
 rd_status rd_robust_aggregate(const rd_robust_config *c, const float *const *rows, const uint32_t *weights,
                               size_t k, size_t n, float *out, rd_error *err) RD_MUST_CHECK;

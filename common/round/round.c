@@ -184,6 +184,13 @@ void rd_rounds_folded(rd_rounds *r, size_t client)
     end_part(r, client);
 }
 
+void rd_rounds_unfit(rd_rounds *r, size_t client)
+{
+    r->roster.clients[client].part = RD_PART_FAILED;
+    r->delivering--;
+    end_part(r, client);
+}
+
 void rd_rounds_fail(rd_rounds *r, size_t client, uint64_t round)
 {
     rd_roster_client *c = &r->roster.clients[client];

@@ -92,6 +92,8 @@ rd_verdict rd_rounds_may_deliver(const rd_rounds *r, size_t client, uint64_t rou
 rd_verdict rd_rounds_deliver(rd_rounds *r, size_t client, uint64_t round);
 /* The update is in the sum. */
 void rd_rounds_folded(rd_rounds *r, size_t client);
+/* The update that was being folded in cannot be used, after all: none of it is in the sum. */
+void rd_rounds_unfit(rd_rounds *r, size_t client);
 /* The client cannot deliver in this round; reason is the caller's to record. */
 void rd_rounds_fail(rd_rounds *r, size_t client, uint64_t round);
 /* The deadline of this round has passed (ignored if the round is another one by now). */

@@ -2,7 +2,9 @@
 #include "round/strategy.h"
 
 #include <math.h>
-#include <string.h>
+#include <stdio.h>
+
+#include "core/exact_sum.h"
 
 typedef struct line {
     rd_intake_kind intake;
@@ -79,6 +81,15 @@ size_t rd_strategy_least_updates(const rd_strategy *s)
     return rd_strategy_is_robust(s) ? rd_robust_least_updates(&s->robust) : 1;
 }
 
+void rd_strategy_promise(const rd_strategy *s, char *text, size_t size)
+{
+    int written = snprintf(text, size, "%s withstands strategy.byzantine %llu", rd_strategy_names[s->kind],
+                           (unsigned long long)s->robust.byzantine);
+    if (s->robust.chosen > 0 && written > 0 && (size_t)written < size)
+        (void)snprintf(text + written, size - (size_t)written, " and averages strategy.chosen %llu",
+                       (unsigned long long)s->robust.chosen);
+}
+
 /* ---- what an update counts ---- */
 
 /* The norm |a|_1 of Wang et al. 2020, section 3: how much `steps` local steps amount to. */
@@ -99,18 +110,25 @@ static rd_status weigh_fairly(const rd_strategy *s, const rd_update_facts *u, rd
         return rd_fail(err, RD_ERR_RANGE,
                        "q-fedavg needs a loss from 0 on whose power q = %g is at most 2^20, found %g", s->q,
                        F);
-    out->scale = (float)power;
+    out->scale = power;
     out->effort = L * power;
     if (s->q > 0 && F > 0)
         out->effort += s->q * power / F * (L * u->norm) * (L * u->norm);
+    if (!(out->effort < RD_EXACT_MAX_SCALAR)) /* the server divides by the sum of these */
+        return rd_fail(
+            err, RD_ERR_RANGE,
+            "q-fedavg: with a loss of %g, a delta of norm %g and learning rate %g its h = q F^(q-1) |L "
+            "delta|^2 + L F^q is %g; below 2^40 expected",
+            F, u->norm, u->learning_rate, out->effort);
     return RD_OK;
 }
 
+/* Scaled, no element is larger than root_norm, because none is larger than the norm. */
 static void weigh_by_trust(const rd_update_facts *u, rd_contribution *out)
 {
-    double trust = u->cosine > 0 && u->norm > 0 ? u->cosine : 0;
-    out->weight = (uint32_t)(trust * RD_TRUST_UNIT + 0.5);
-    out->scale = u->norm > 0 ? (float)(u->root_norm / u->norm) : 0.0f;
+    bool counts = u->norm >= RD_TRUST_LEAST_NORM && u->cosine > 0;
+    out->weight = counts ? (uint32_t)(fmin(u->cosine, 1) * RD_TRUST_UNIT + 0.5) : 0;
+    out->scale = counts ? u->root_norm / u->norm : 0;
 }
 
 rd_status rd_strategy_weigh(const rd_strategy *s, const rd_update_facts *u, rd_contribution *out,
@@ -123,16 +141,22 @@ rd_status rd_strategy_weigh(const rd_strategy *s, const rd_update_facts *u, rd_c
             return rd_fail(err, RD_ERR_DATA,
                            "fednova needs to know the local steps of an update (\"steps\")");
         out->effort = effort_of(s, u);
-        out->scale = (float)(1 / out->effort);
+        if (!(out->effort > 0 && out->effort < RD_EXACT_MAX_SCALAR))
+            return rd_fail(
+                err, RD_ERR_RANGE,
+                "fednova: %llu local steps at learning rate %g with proximal %g amount to %g; a length "
+                "above 0 expected",
+                (unsigned long long)u->steps, u->learning_rate, s->proximal, out->effort);
+        out->scale = 1 / out->effort;
         break;
     case RD_QFEDAVG:
         return weigh_fairly(s, u, out, err);
     case RD_FEDBUFF:
-        out->scale = (float)pow(1 + (double)u->staleness, -s->staleness_exponent);
+        out->scale = pow(1 + (double)u->staleness, -s->staleness_exponent);
         break;
     case RD_NORM_CLIPPING:
         if (u->norm > s->clip_norm)
-            out->scale = (float)(s->clip_norm / u->norm);
+            out->scale = s->clip_norm / u->norm;
         break;
     case RD_FLTRUST:
         weigh_by_trust(u, out);

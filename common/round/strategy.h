@@ -96,6 +96,8 @@ bool rd_strategy_is_robust(const rd_strategy *s);
 rd_robust_rule rd_strategy_rule(const rd_strategy *s);
 /* The fewest updates that a round needs: robust rules withstand `byzantine` attackers only among so many. */
 size_t rd_strategy_least_updates(const rd_strategy *s);
+/* What it needs them for: "krum withstands strategy.byzantine 4". */
+void rd_strategy_promise(const rd_strategy *s, char *text, size_t size);
 
 /* ---- what an update counts ---- */
 
@@ -113,16 +115,19 @@ typedef struct rd_update_facts {
 
 /* The update enters the sum as weight * (scale * delta). */
 typedef struct rd_contribution {
-    uint32_t weight;
-    float scale;
-    double effort; /* fednova: a_k; q-fedavg: h_k; else 0 */
+    uint32_t weight; /* 0: it counts nothing */
+    double scale;    /* not negative, finite */
+    double effort;   /* fednova: a_k; q-fedavg: h_k; else 0 */
 } rd_contribution;
 
-/* RD_ERR_RANGE, RD_ERR_DATA: this strategy cannot use such an update, and why. */
+/* RD_ERR_RANGE, RD_ERR_DATA: this strategy cannot use such an update, and why. Where the update's norm plays a part
+ * and is not known yet, the result says nothing but that the rest will do. */
 rd_status rd_strategy_weigh(const rd_strategy *s, const rd_update_facts *u, rd_contribution *out,
                             rd_error *err) RD_MUST_CHECK;
 /* One unit of fltrust's weights: a cosine of 1 weighs so much. */
 #define RD_TRUST_UNIT (1u << 20)
+/* fltrust: a delta shorter than this, the smallest normal float, points nowhere and counts nothing. */
+#define RD_TRUST_LEAST_NORM 0x1p-126
 
 /* The sum is divided by the total weight and multiplied with this. effort: the mean of the contributions' effort,
  * weighted as strategy says (fednova: by samples; q-fedavg: uniformly). */

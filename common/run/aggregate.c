@@ -187,35 +187,76 @@ static rd_update_facts facts_of(const rd_aggregate *a, const rd_intake *in, uint
                              .root_norm = a->root_norm};
 }
 
+/* What the update has to do with its weight: with RD_INTAKE_WHOLE once all of it is known. */
+static rd_status add_weight(client_sums *sums, const rd_strategy *s, const rd_contribution *c, rd_error *err)
+{
+    sums->weight += c->weight;
+    if (sums->weight > RD_EXACT_MAX_WEIGHT)
+        return rd_fail(err, RD_ERR_RANGE, "a weight of %u would bring the round beyond 2^40 in all",
+                       c->weight);
+    if (s->kind != RD_FEDNOVA && s->kind != RD_QFEDAVG)
+        return RD_OK;
+    return rd_exact_scalar_add(&sums->effort, c->effort, c->weight, err);
+}
+
+/* What the client tells, into sums: all of it, or an error. */
+static rd_status add_report(client_sums *sums, const rd_report *report, rd_error *err)
+{
+    rd_status status = RD_OK;
+    sums->samples += report->samples;
+    sums->updates++;
+    if (report->samples < 1 || report->samples >= RD_EXACT_MAX_TERM_WEIGHT)
+        RD_TRY(rd_fail(err, RD_ERR_RANGE, "an update of %llu samples: expected 1 to %u",
+                       (unsigned long long)report->samples, RD_EXACT_MAX_TERM_WEIGHT - 1));
+    if (sums->samples > RD_EXACT_MAX_WEIGHT)
+        RD_TRY(rd_fail(err, RD_ERR_RANGE, "%llu samples would bring the round beyond 2^40 samples in all",
+                       (unsigned long long)report->samples));
+    if (!isnan(report->running_loss))
+        RD_TRY(rd_exact_scalar_add(&sums->running_loss, report->running_loss, report->samples, err));
+    RD_TRY(add_metrics(&sums->train_loss, &sums->train_accuracy, &report->before, err));
+    RD_TRY(add_metrics(&sums->holdout_loss, &sums->holdout_accuracy, &report->holdout, err));
+    RD_TRY(add_metrics(&sums->personal_loss, &sums->personal_accuracy, &report->personal, err));
+cleanup:
+    return status;
+}
+
+/* The gate before the sum: nothing enters it that has not been through here, whoever made it. largest: magnitude of
+ * the update. Scaling keeps the order of magnitudes, rounding does, too: if the largest is fit, all are. */
+static rd_status check_fit(const rd_strategy *s, const rd_contribution *c, float largest, rd_error *err)
+{
+    if (!rd_exact_is_fit((double)largest))
+        return rd_fail(err, RD_ERR_RANGE, "the update holds %s",
+                       isnan(largest)   ? "NaN"
+                       : isinf(largest) ? "an infinite value"
+                                        : "a value of 2^23 or more");
+    if (c->weight > RD_EXACT_MAX_TERM_WEIGHT)
+        return rd_fail(err, RD_ERR_RANGE, "an update's weight of %u: expected at most 2^31", c->weight);
+    if (c->weight > 0 && (!(c->scale >= 0) || !rd_exact_is_fit((double)(float)((double)largest * c->scale))))
+        return rd_fail(
+            err, RD_ERR_RANGE,
+            "strategy %s multiplies the update by %g, which makes of its largest value, %g, one of 2^23 or "
+            "more",
+            rd_strategy_names[s->kind], c->scale, (double)largest);
+    return RD_OK;
+}
+
 rd_status rd_aggregate_admit(rd_aggregate *a, uint64_t client_key, uint64_t round, uint64_t staleness,
-                             const rd_report *report, rd_intake *out, rd_error *err)
+                             const rd_report *report, float largest, rd_intake *out, rd_error *err)
 {
     const rd_strategy *s = &a->config->strategy;
     rd_intake_kind kind = rd_strategy_intake(s);
     rd_status status = RD_OK;
-    *out = (rd_intake){.report = *report, .round = round, .key = client_key};
+    *out = (rd_intake){.report = *report, .round = round, .key = client_key, .largest = largest};
     rd_update_facts facts = facts_of(a, out, staleness);
     pthread_mutex_lock(&a->lock);
     client_sums sums = a->clients;
-    sums.samples += report->samples;
-    sums.updates++;
-    if (sums.samples > RD_EXACT_MAX_WEIGHT)
-        RD_TRY(rd_fail(err, RD_ERR_RANGE, "%llu samples would bring the round beyond 2^40 samples in all",
-                       (unsigned long long)report->samples));
+    RD_TRY(add_report(&sums, report, err));
     RD_TRY(rd_strategy_weigh(s, &facts, &out->contribution, err));
     if (rd_model_counts(a->model))
         out->contribution.weight = 1;
-    if (kind == RD_INTAKE_STREAM) {
-        sums.weight += out->contribution.weight;
-        if (s->kind == RD_FEDNOVA)
-            RD_TRY(
-                rd_exact_scalar_add(&sums.effort, out->contribution.effort, out->contribution.weight, err));
-    }
-    if (!isnan(report->running_loss))
-        RD_TRY(rd_exact_scalar_add(&sums.running_loss, report->running_loss, report->samples, err));
-    RD_TRY(add_metrics(&sums.train_loss, &sums.train_accuracy, &report->before, err));
-    RD_TRY(add_metrics(&sums.holdout_loss, &sums.holdout_accuracy, &report->holdout, err));
-    RD_TRY(add_metrics(&sums.personal_loss, &sums.personal_accuracy, &report->personal, err));
+    RD_TRY(check_fit(s, &out->contribution, largest, err));
+    if (kind == RD_INTAKE_STREAM)
+        RD_TRY(add_weight(&sums, s, &out->contribution, err));
     if (kind == RD_INTAKE_ROWS)
         RD_TRY(reserve_row(a, err));
     if (kind != RD_INTAKE_STREAM) {
@@ -245,27 +286,20 @@ static void add_to_sum(rd_aggregate *a, size_t first, const float *values, size_
     }
 }
 
-/* What is scaled up beyond the range of the sum stays at its end. */
-static float within_range(float x)
-{
-    const float most = 8388607.0f;
-    return x > most ? most : x < -most ? -most : x;
-}
-
 static void add_scaled(rd_aggregate *a, size_t first, const float *values, size_t count,
                        const rd_contribution *c)
 {
     float block[BLOCK];
     if (c->weight == 0)
         return;
-    if (c->scale == 1.0f) {
+    if (c->scale == 1) {
         add_to_sum(a, first, values, count, c->weight);
         return;
     }
     for (size_t done = 0; done < count; done += BLOCK) {
         size_t n = count - done < BLOCK ? count - done : BLOCK;
         for (size_t i = 0; i < n; i++)
-            block[i] = within_range(values[done + i] * c->scale);
+            block[i] = (float)((double)values[done + i] * c->scale);
         add_to_sum(a, first + done, block, n, c->weight);
     }
 }
@@ -290,46 +324,89 @@ static void look_at(const rd_aggregate *a, const float *values, rd_update_facts 
     facts->cosine = squares > 0 && a->root_norm > 0 ? product / (facts->norm * a->root_norm) : 0;
 }
 
-/* A whole update: now that all of it is known, its weight is, too. */
-static void weigh_whole(rd_aggregate *a, rd_intake *in)
+static void add_scalar(rd_exact_scalar *into, const rd_exact_scalar *from, int sign)
 {
-    rd_error ignored; /* it was admitted: what makes weighing fail is the same as then */
+    into->sum += sign * from->sum;
+    into->weight = sign > 0 ? into->weight + from->weight : into->weight - from->weight;
+}
+
+/* into += from, or -= with sign -1: these are integers, so what was added is taken off again exactly. */
+static void add_sums(client_sums *into, const client_sums *from, int sign)
+{
+    into->samples = sign > 0 ? into->samples + from->samples : into->samples - from->samples;
+    into->updates = sign > 0 ? into->updates + from->updates : into->updates - from->updates;
+    into->weight = sign > 0 ? into->weight + from->weight : into->weight - from->weight;
+    add_scalar(&into->running_loss, &from->running_loss, sign);
+    add_scalar(&into->train_loss, &from->train_loss, sign);
+    add_scalar(&into->train_accuracy, &from->train_accuracy, sign);
+    add_scalar(&into->holdout_loss, &from->holdout_loss, sign);
+    add_scalar(&into->holdout_accuracy, &from->holdout_accuracy, sign);
+    add_scalar(&into->personal_loss, &from->personal_loss, sign);
+    add_scalar(&into->personal_accuracy, &from->personal_accuracy, sign);
+    add_scalar(&into->effort, &from->effort, sign);
+}
+
+/* A whole update: now that all of it is known, its weight is, too. What then cannot be used is as if it had never been
+ * admitted. */
+static rd_status weigh_whole(rd_aggregate *a, rd_intake *in, rd_error *err)
+{
+    const rd_strategy *s = &a->config->strategy;
     rd_update_facts facts = facts_of(a, in, 0);
     look_at(a, in->row, &facts);
-    if (rd_strategy_weigh(&a->config->strategy, &facts, &in->contribution, &ignored) != RD_OK)
-        in->contribution = (rd_contribution){.weight = 0};
-    add_scaled(a, 0, in->row, a->n, &in->contribution);
+    rd_status status = rd_strategy_weigh(s, &facts, &in->contribution, err);
+    if (status == RD_OK)
+        status = check_fit(s, &in->contribution, in->largest, err);
     pthread_mutex_lock(&a->lock);
-    a->clients.weight += in->contribution.weight;
-    if (in->contribution.effort > 0 &&
-        rd_exact_scalar_add(&a->clients.effort, in->contribution.effort, 1, &ignored) != RD_OK)
-        a->clients.effort = (rd_exact_scalar){0}; /* so large a sum stops the model: see rd_strategy_factor */
-    give_vector(a, in->row);
-    pthread_mutex_unlock(&a->lock);
-    in->row = NULL;
-}
-
-void rd_aggregate_folded(rd_aggregate *a, rd_intake *in)
-{
-    if (in->row == NULL)
-        return;
-    if (rd_strategy_intake(&a->config->strategy) == RD_INTAKE_WHOLE) {
-        weigh_whole(a, in);
-        return;
+    client_sums sums = a->clients;
+    if (status == RD_OK)
+        status = add_weight(&sums, s, &in->contribution, err);
+    if (status == RD_OK) {
+        a->clients = sums;
+    } else {
+        client_sums one = {0};
+        rd_error ignored; /* it could be added the first time */
+        (void)add_report(&one, &in->report, &ignored);
+        add_sums(&a->clients, &one, -1);
     }
-    pthread_mutex_lock(&a->lock);
-    a->rows[a->row_count++] = (row){in->row, in->key, in->contribution.weight};
     pthread_mutex_unlock(&a->lock);
-    in->row = NULL;
+    if (status == RD_OK)
+        add_scaled(a, 0, in->row, a->n, &in->contribution);
+    return status;
 }
 
-void rd_aggregate_set_root(rd_aggregate *a, const float *delta)
+rd_status rd_aggregate_folded(rd_aggregate *a, rd_intake *in, rd_error *err)
+{
+    rd_status status = RD_OK;
+    if (in->row == NULL)
+        return RD_OK;
+    bool whole = rd_strategy_intake(&a->config->strategy) == RD_INTAKE_WHOLE;
+    if (whole)
+        status = weigh_whole(a, in, err);
+    pthread_mutex_lock(&a->lock);
+    if (whole)
+        give_vector(a, in->row);
+    else
+        a->rows[a->row_count++] = (row){in->row, in->key, in->contribution.weight};
+    pthread_mutex_unlock(&a->lock);
+    in->row = NULL;
+    return status;
+}
+
+rd_status rd_aggregate_set_root(rd_aggregate *a, const float *delta, rd_error *err)
 {
     double squares = 0;
+    a->root_norm = 0;
+    if (!rd_exact_is_fit((double)rd_exact_largest(delta, a->n)))
+        return rd_fail(err, RD_ERR_RANGE,
+                       "the server's own delta holds NaN, an infinite value or one of 2^23 or more");
     memcpy(a->root, delta, a->n * sizeof *delta);
     for (size_t i = 0; i < a->n; i++)
         squares += (double)delta[i] * (double)delta[i];
+    if (!rd_exact_is_fit(sqrt(squares))) /* it is what others are scaled to */
+        return rd_fail(err, RD_ERR_RANGE, "the server's own delta has the norm %g; below 2^23 expected",
+                       sqrt(squares));
     a->root_norm = sqrt(squares);
+    return RD_OK;
 }
 
 /* ---- the end of a round ---- */
@@ -380,27 +457,11 @@ void rd_aggregate_get_totals(const rd_aggregate *a, void *bytes)
     memcpy(bytes, &a->clients, sizeof a->clients);
 }
 
-static void add_scalar(rd_exact_scalar *into, const rd_exact_scalar *from)
-{
-    into->sum += from->sum;
-    into->weight += from->weight;
-}
-
 void rd_aggregate_add_totals(rd_aggregate *a, const void *bytes)
 {
     client_sums other;
     memcpy(&other, bytes, sizeof other);
-    a->clients.samples += other.samples;
-    a->clients.updates += other.updates;
-    a->clients.weight += other.weight;
-    add_scalar(&a->clients.running_loss, &other.running_loss);
-    add_scalar(&a->clients.train_loss, &other.train_loss);
-    add_scalar(&a->clients.train_accuracy, &other.train_accuracy);
-    add_scalar(&a->clients.holdout_loss, &other.holdout_loss);
-    add_scalar(&a->clients.holdout_accuracy, &other.holdout_accuracy);
-    add_scalar(&a->clients.personal_loss, &other.personal_loss);
-    add_scalar(&a->clients.personal_accuracy, &other.personal_accuracy);
-    add_scalar(&a->clients.effort, &other.effort);
+    add_sums(&a->clients, &other, 1);
 }
 
 size_t rd_aggregate_row_count(const rd_aggregate *a)

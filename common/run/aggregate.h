@@ -31,19 +31,23 @@ size_t rd_aggregate_update_size(const rd_aggregate *a);
 typedef struct rd_intake {
     rd_report report;
     uint64_t round, key; /* that it was trained for; rd_client_key */
+    float largest;       /* magnitude of its elements */
     rd_contribution contribution;
     float *row; /* (n) where it is collected; NULL: it goes straight into the sum */
 } rd_intake;
 
-/* Reserves the update's weight in the sum and takes its metrics in. model: the version that it was trained
- * from. RD_ERR_RANGE, RD_ERR_DATA where the strategy cannot use it, the total weight would pass
- * RD_EXACT_MAX_WEIGHT or a metric cannot be; then nothing has changed. */
+/* The gate: reserves the update's weight in the sum and takes its metrics in. staleness: rounds since the model that it
+ * was trained from was the newest. largest: of its elements' magnitudes (rd_exact_largest). RD_ERR_RANGE, RD_ERR_DATA
+ * where an element, its weight or a metric is beyond what sums hold, also after what the strategy multiplies it with,
+ * or the strategy cannot use it; then nothing has changed. */
 rd_status rd_aggregate_admit(rd_aggregate *a, uint64_t client_key, uint64_t round, uint64_t staleness,
-                             const rd_report *report, rd_intake *out, rd_error *err) RD_MUST_CHECK;
+                             const rd_report *report, float largest, rd_intake *out,
+                             rd_error *err) RD_MUST_CHECK;
 /* The values of elements [first, first + count). Every element comes once. */
 void rd_aggregate_fold(rd_aggregate *a, rd_intake *in, size_t first, const float *values, size_t count);
-/* All of it has come. */
-void rd_aggregate_folded(rd_aggregate *a, rd_intake *in);
+/* All of it has come. RD_ERR_RANGE: seen as a whole it is beyond what sums hold (RD_INTAKE_WHOLE only); then it is as
+ * if it had not been admitted. */
+rd_status rd_aggregate_folded(rd_aggregate *a, rd_intake *in, rd_error *err) RD_MUST_CHECK;
 
 /* ---- from one thread, while nothing is folded ---- */
 
@@ -56,14 +60,14 @@ typedef struct rd_target {
 } rd_target;
 
 /* The server's step with what has come, from which the round's record is filled in (samples, clients'
- * metrics, norm). apply false: the parameters stay. Leaves the sums empty. RD_ERR_RANGE: fewer updates than
- * the strategy withstands. */
+ * metrics, norm). apply false: the parameters stay. Leaves the sums empty. RD_ERR_RANGE, RD_ERR_DATA: nothing can be
+ * made of these updates (fewer than the strategy withstands, nobody to trust); the parameters stay. */
 rd_status rd_aggregate_finish(rd_aggregate *a, uint64_t round, bool apply, const rd_target *target,
                               rd_round_record *record, rd_error *err) RD_MUST_CHECK;
 
 /* The server's own delta, which fltrust compares the others with; before any update of the round is admitted.
- */
-void rd_aggregate_set_root(rd_aggregate *a, const float *delta);
+ * RD_ERR_RANGE: an element or its norm is beyond what sums hold; then nobody is trusted. */
+rd_status rd_aggregate_set_root(rd_aggregate *a, const float *delta, rd_error *err) RD_MUST_CHECK;
 
 /* What the server remembers between rounds, one vector after the other, and a plan of it for files; NULL:
  * nothing. */

@@ -126,7 +126,7 @@ rd_status rd_aggregate_apply(rd_aggregate *a, uint64_t round, const rd_target *t
         return status;
     }
     if (c->weight == 0)
-        return RD_OK; /* nobody is trusted: the model stays */
+        return rd_fail(err, RD_ERR_RANGE, "none of %llu updates is trusted", (unsigned long long)c->updates);
     from.factor = rd_strategy_factor(s, isnan(effort) ? 0 : effort,
                                      rd_aggregate_learning_rate(&a->config->training, round));
     *norm = sqrt(step_all(a, &from, target));

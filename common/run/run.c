@@ -33,6 +33,7 @@ struct rd_run {
     rd_aggregate *updates; /* of the round in progress */
     rd_model *twin;        /* what travels with scaffold: parameters and control; NULL: another strategy */
     rd_root_training root;
+    rd_error root_trouble; /* of the round that is open; status RD_OK: none */
 
     _Atomic(rd_packing *) packing; /* NULL: not pruned; looked at by threads that receive */
     rd_packing *
@@ -151,9 +152,9 @@ static double now_unix(void)
 /* ---- updates ---- */
 
 rd_status rd_run_admit(rd_run *run, uint64_t client_key, uint64_t round, uint64_t staleness,
-                       const rd_report *report, rd_intake *out, rd_error *err)
+                       const rd_report *report, float largest, rd_intake *out, rd_error *err)
 {
-    return rd_aggregate_admit(run->updates, client_key, round, staleness, report, out, err);
+    return rd_aggregate_admit(run->updates, client_key, round, staleness, report, largest, out, err);
 }
 
 void rd_run_fold(rd_run *run, rd_intake *in, size_t first, const float *values, size_t count)
@@ -161,9 +162,9 @@ void rd_run_fold(rd_run *run, rd_intake *in, size_t first, const float *values, 
     rd_aggregate_fold(run->updates, in, first, values, count);
 }
 
-void rd_run_folded(rd_run *run, rd_intake *in)
+rd_status rd_run_folded(rd_run *run, rd_intake *in, rd_error *err)
 {
-    rd_aggregate_folded(run->updates, in);
+    return rd_aggregate_folded(run->updates, in, err);
 }
 
 const float *rd_run_control(const rd_run *run)
@@ -208,14 +209,27 @@ static rd_status prune(rd_run *run, uint64_t round, rd_error *err)
     return status == RD_OK ? pack(run, err) : status;
 }
 
-/* What the server does itself before the first update of a round comes: fltrust trains on data.root. */
+/* Is it a round's trouble, which ends with it, and not the run's? */
+static bool is_of_a_round(rd_status status)
+{
+    return status == RD_ERR_RANGE || status == RD_ERR_DATA;
+}
+
+/* What the server does itself before the first update of a round comes: fltrust trains on data.root. Where that
+ * diverges nobody is trusted, and the round will be abandoned; in the first one it is the configuration's fault. */
 static rd_status prepare_round(rd_run *run, uint64_t round, rd_error *err)
 {
+    rd_error trouble = {0};
+    run->root_trouble = trouble;
     if (run->config->strategy.kind != RD_FLTRUST || round > run->config->rounds)
         return RD_OK;
-    rd_status status = rd_root_training_run(&run->root, run->config, round, run->parameters, err);
+    rd_status status = rd_root_training_run(&run->root, run->config, round, run->parameters, &trouble);
     if (status == RD_OK)
-        rd_aggregate_set_root(run->updates, run->root.delta);
+        status = rd_aggregate_set_root(run->updates, run->root.delta, &trouble);
+    run->root_trouble = trouble;
+    if (status == RD_OK || (round > 1 && is_of_a_round(status)))
+        return RD_OK;
+    *err = trouble;
     return status;
 }
 
@@ -228,9 +242,16 @@ rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t kno
                         .count = packing != NULL ? packing->kept : 0,
                         .known_clients = known_clients};
     record->round = round;
-    record->aggregated = aggregate;
-    rd_status status = rd_aggregate_finish(run->updates, round, aggregate, &target, record, err);
-    if (status == RD_OK && aggregate)
+    record->aggregated = aggregate && run->root_trouble.status == RD_OK;
+    record->abandoned[0] = '\0';
+    rd_status status = rd_aggregate_finish(run->updates, round, record->aggregated, &target, record, err);
+    if (aggregate && (!record->aggregated || is_of_a_round(status))) {
+        const rd_error *why = record->aggregated ? err : &run->root_trouble;
+        (void)snprintf(record->abandoned, sizeof record->abandoned, "%.150s", why->message);
+        record->aggregated = false;
+        status = RD_OK;
+    }
+    if (status == RD_OK && record->aggregated)
         status = prune(run, round, err);
     return status == RD_OK ? prepare_round(run, round + 1, err) : status;
 }
@@ -444,9 +465,13 @@ void rd_round_record_line(const rd_round_record *record, uint64_t rounds, char *
     if (!isnan(record->running_loss) && record->round > 0)
         at = print(text, size, at, "  clients' loss %.4f", record->running_loss);
     if (record->round > 0 && at < size)
-        (void)snprintf(text + at, size - at, "  %llu/%llu clients%s  %.3g s",
+        (void)snprintf(text + at, size - at, "  %llu/%llu clients%s%s%s  %.3g s",
                        (unsigned long long)record->counted, (unsigned long long)record->selected,
-                       record->aggregated ? "" : " (too few: model kept)", record->seconds);
+                       record->aggregated ? "" : " (",
+                       record->aggregated             ? ""
+                       : record->abandoned[0] != '\0' ? record->abandoned
+                                                      : "too few",
+                       record->aggregated ? "" : ": model kept)", record->seconds);
 }
 
 /* ---- opening ---- */

@@ -58,9 +58,9 @@ const rd_dataset *rd_run_test_set(const rd_run *run);
  * (run/aggregate.h). round: that it was trained for; staleness: rounds that have passed since its model was
  * the newest. */
 rd_status rd_run_admit(rd_run *run, uint64_t client_key, uint64_t round, uint64_t staleness,
-                       const rd_report *report, rd_intake *out, rd_error *err) RD_MUST_CHECK;
+                       const rd_report *report, float largest, rd_intake *out, rd_error *err) RD_MUST_CHECK;
 void rd_run_fold(rd_run *run, rd_intake *in, size_t first, const float *values, size_t count);
-void rd_run_folded(rd_run *run, rd_intake *in);
+rd_status rd_run_folded(rd_run *run, rd_intake *in, rd_error *err) RD_MUST_CHECK;
 /* Elements of an update. */
 size_t rd_run_update_size(const rd_run *run);
 /* scaffold's c, as long as the parameters that travel; NULL with other strategies. */
@@ -68,8 +68,9 @@ const float *rd_run_control(const rd_run *run);
 
 /* ---- from one thread, while nothing is folded ---- */
 
-/* Ends the sum: with aggregate, applies the strategy to the parameters; without, leaves them. Fills in what
- * this decides of the record (round, aggregated, samples, clients' metrics, norm) and empties the sum.
+/* Ends the sum: with aggregate, applies the strategy to the parameters; without, leaves them, and so where the strategy
+ * can make nothing of these updates (record->abandoned says why). Fills in what this decides of the record (round,
+ * aggregated, samples, clients' metrics, norm) and empties the sum.
  * known_clients: of the whole run, those that were not selected included. */
 rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t known_clients,
                          rd_round_record *record, rd_error *err) RD_MUST_CHECK;

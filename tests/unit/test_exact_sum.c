@@ -279,7 +279,8 @@ Test(exact_sum, tiny_terms_are_rounded_to_the_nearest_unit_halves_away_from_zero
 static __int128 term_by_definition(uint32_t bits, uint32_t weight)
 {
     uint32_t exponent = bits >> 23 & 0xff;
-    unsigned __int128 product = (unsigned __int128)((bits & 0x7fffff) | (exponent > 0 ? 0x800000 : 0)) * weight;
+    unsigned __int128 product =
+        (unsigned __int128)((bits & 0x7fffff) | (exponent > 0 ? 0x800000 : 0)) * weight;
     exponent = exponent == 0 ? 1 : exponent > 150 ? 150 : exponent; /* unfit: as if it were 2^23 to 2^24 */
     if (exponent >= 87)
         product <<= exponent - 87;

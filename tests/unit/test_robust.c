@@ -87,6 +87,8 @@ Test(robust, refuses_what_it_does_not_withstand)
     cr_assert_str_eq(err.message, "6 updates are too few to withstand strategy.byzantine 2: 7 are needed");
     some.chosen = 6;
     cr_assert_eq(rd_robust_aggregate(&some, rows, weights, 6, 2, out, &err), RD_ERR_RANGE);
+    cr_assert_str_eq(err.message,
+                     "6 updates are too few to withstand strategy.byzantine 1 and choose 6: 7 are needed");
 }
 
 /* Whatever f rows say, the result stays among the honest ones, which all lie in [-1, 1]. */

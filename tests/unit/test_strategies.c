@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/strategy_section.h"
 #include "core/random.h"
 #include "run/aggregate.h"
 
@@ -128,7 +129,7 @@ static void run_round(federation *f, uint64_t round, const size_t order[CLIENTS]
     rd_error err;
     if (kind == RD_FLTRUST) {
         train(f, round, 0, 0, (rd_rows){f->bench->index + f->bench->start[2], ROOT_ROWS}, update, &report);
-        rd_aggregate_set_root(f->updates, update);
+        cr_assert_eq(rd_aggregate_set_root(f->updates, update, &err), RD_OK);
     }
     for (size_t i = 0; i < CLIENTS; i++) {
         size_t k = order[i];
@@ -137,12 +138,13 @@ static void run_round(federation *f, uint64_t round, const size_t order[CLIENTS]
         train(f, round, k, kind == RD_FEDNOVA ? (uint32_t)k + 1 : 0, rows, update, &report);
         for (size_t j = 0; j < N && kind == RD_FLTRUST && k == 0; j++)
             update[j] = -update[j];
-        cr_assert_eq(
-            rd_aggregate_admit(f->updates, k + 1, round, kind == RD_FEDBUFF ? k : 0, &report, &in, &err),
-            RD_OK, "%s", err.message);
+        cr_assert_eq(rd_aggregate_admit(f->updates, k + 1, round, kind == RD_FEDBUFF ? k : 0, &report,
+                                        rd_exact_largest(update, rd_aggregate_update_size(f->updates)), &in,
+                                        &err),
+                     RD_OK, "%s", err.message);
         rd_aggregate_fold(f->updates, &in, 0, update, 1); /* in two pieces */
         rd_aggregate_fold(f->updates, &in, 1, update + 1, rd_aggregate_update_size(f->updates) - 1);
-        rd_aggregate_folded(f->updates, &in);
+        cr_assert_eq(rd_aggregate_folded(f->updates, &in, &err), RD_OK, "%s", err.message);
     }
     rd_round_record record = {0};
     rd_target target = {.parameters = f->parameters, .known_clients = CLIENTS};
@@ -192,14 +194,14 @@ Test(strategies, what_cannot_be_used_is_refused_and_changes_nothing)
     open_bench(&b);
     open_federation(&b, 0, "{\"name\": \"fednova\"}", &f);
     rd_report report = {.samples = 3, .running_loss = NAN, .before = {.loss = NAN, .accuracy = NAN}};
-    cr_assert_eq(rd_aggregate_admit(f.updates, 1, 1, 0, &report, &in, &err), RD_ERR_DATA);
+    cr_assert_eq(rd_aggregate_admit(f.updates, 1, 1, 0, &report, 1, &in, &err), RD_ERR_DATA);
     cr_assert(strstr(err.message, "steps") != NULL);
     close_federation(&f);
     open_federation(&b, 0, "{\"name\": \"q-fedavg\", \"q\": 2}", &f);
-    cr_assert_eq(rd_aggregate_admit(f.updates, 1, 1, 0, &report, &in, &err), RD_ERR_RANGE,
+    cr_assert_eq(rd_aggregate_admit(f.updates, 1, 1, 0, &report, 1, &in, &err), RD_ERR_RANGE,
                  "its loss is not known");
     report.before = (rd_metrics){3, 1e6, NAN};
-    cr_assert_eq(rd_aggregate_admit(f.updates, 1, 1, 0, &report, &in, &err), RD_ERR_RANGE,
+    cr_assert_eq(rd_aggregate_admit(f.updates, 1, 1, 0, &report, 1, &in, &err), RD_ERR_RANGE,
                  "1e12 is too much");
     rd_round_record record = {0};
     cr_assert_eq(
@@ -209,25 +211,319 @@ Test(strategies, what_cannot_be_used_is_refused_and_changes_nothing)
     close_federation(&f);
 }
 
+/* ---- the gate before the sum ---- */
+
+/* One update by hand, from admission to the end. */
+static rd_status take_in(federation *f, uint64_t key, const float *update, const rd_report *report,
+                         rd_error *err)
+{
+    rd_intake in;
+    size_t n = rd_aggregate_update_size(f->updates);
+    rd_status status =
+        rd_aggregate_admit(f->updates, key, 1, 0, report, rd_exact_largest(update, n), &in, err);
+    if (status != RD_OK)
+        return status;
+    rd_aggregate_fold(f->updates, &in, 0, update, n);
+    return rd_aggregate_folded(f->updates, &in, err);
+}
+
+static rd_status finish(federation *f, rd_round_record *record, rd_error *err)
+{
+    *record = (rd_round_record){0};
+    return rd_aggregate_finish(f->updates, 1, true,
+                               &(rd_target){.parameters = f->parameters, .known_clients = CLIENTS}, record,
+                               err);
+}
+
+static rd_report good_report(void)
+{
+    rd_metrics nothing = {.loss = NAN, .accuracy = NAN};
+    return (rd_report){.samples = 3,
+                       .steps = 2,
+                       .running_loss = NAN,
+                       .before = {3, 1, NAN},
+                       .holdout = nothing,
+                       .personal = nothing};
+}
+
+static const char *const one_of_each_kind[] = {
+    "{\"name\": \"fedavg\"}",
+    "{\"name\": \"scaffold\"}",
+    "{\"name\": \"fednova\"}",
+    "{\"name\": \"fedbuff\", \"buffer_size\": 3, \"concurrency\": 3}",
+    "{\"name\": \"q-fedavg\", \"q\": 1}",
+    "{\"name\": \"norm_clipping\", \"clip_norm\": 1}",
+    "{\"name\": \"fltrust\"}",
+    "{\"name\": \"median\"}",
+    "{\"name\": \"geometric_median\"}",
+};
+
+/* Whatever stands in an update: it is refused in every strategy, and the round is as if it had not come. In scaffold
+ * also where it stands in the second half. */
+Test(strategies, nothing_unfit_enters_a_sum)
+{
+    static const float unfit[] = {NAN, -NAN, INFINITY, -INFINITY, 0x1p23f, -0x1p24f, 3e38f};
+    static const float root[N] = {1, 1, 1, 1}, good[2 * N] = {0.5f, -0.25f, 1, 0.125f, 1, 2, 3, 4};
+    bench b;
+    rd_error err;
+    rd_round_record record;
+    open_bench(&b);
+    for (size_t s = 0; s < sizeof one_of_each_kind / sizeof *one_of_each_kind; s++) {
+        federation with, without;
+        open_federation(&b, 0, one_of_each_kind[s], &with);
+        open_federation(&b, 0, one_of_each_kind[s], &without);
+        size_t n = rd_aggregate_update_size(with.updates);
+        rd_report report = good_report();
+        if (with.config.strategy.kind == RD_FLTRUST)
+            cr_assert(rd_aggregate_set_root(with.updates, root, &err) == RD_OK &&
+                      rd_aggregate_set_root(without.updates, root, &err) == RD_OK);
+        cr_assert_eq(take_in(&with, 1, good, &report, &err), RD_OK, "%s: %s", one_of_each_kind[s],
+                     err.message);
+        cr_assert_eq(take_in(&without, 1, good, &report, &err), RD_OK);
+        for (size_t at = 0; at < n; at++)
+            for (size_t u = 0; u < sizeof unfit / sizeof *unfit; u++) {
+                float bad[2 * N];
+                memcpy(bad, good, sizeof bad);
+                bad[at] = unfit[u];
+                cr_assert_eq(take_in(&with, 2, bad, &report, &err), RD_ERR_RANGE, "%s: %g at %zu",
+                             one_of_each_kind[s], (double)unfit[u], at);
+            }
+        report.samples = 0;
+        cr_assert_eq(take_in(&with, 2, good, &report, &err), RD_ERR_RANGE, "no samples");
+        report.samples = UINT64_C(1) << 31;
+        cr_assert_eq(take_in(&with, 2, good, &report, &err), RD_ERR_RANGE, "too many samples");
+        cr_assert(finish(&without, &record, &err) == RD_OK && record.samples == 3, "%s", err.message);
+        cr_assert(finish(&with, &record, &err) == RD_OK && record.samples == 3, "%s", err.message);
+        cr_assert_arr_eq(with.parameters, without.parameters, sizeof with.parameters, "%s",
+                         one_of_each_kind[s]);
+        close_federation(&with);
+        close_federation(&without);
+    }
+}
+
+/* What is fit as it comes but not after the strategy's factor: q-fedavg multiplies by F^q = 2^20. */
+Test(strategies, what_scaling_would_make_unfit_is_refused)
+{
+    bench b;
+    federation f;
+    rd_error err;
+    rd_round_record record;
+    float update[N] = {8, 0, 0, 0};
+    open_bench(&b);
+    open_federation(&b, 0, "{\"name\": \"q-fedavg\", \"q\": 1}", &f);
+    rd_report report = good_report();
+    report.before.loss = 1 << 20;
+    cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_ERR_RANGE);
+    cr_assert(strstr(err.message, "q-fedavg multiplies the update by 1.04858e+06") != NULL, "%s",
+              err.message);
+    update[0] = 7;
+    cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
+    /* By hand: L = 20, F = 2^20, d = (7, 0, 0, 0): w += L F d / (|L d|^2 + L F). */
+    double expected = (double)b.initial[0] + 20.0 * 0x1p20 * 7 / (140.0 * 140 + 20 * 0x1p20);
+    cr_assert(finish(&f, &record, &err) == RD_OK);
+    cr_assert_float_eq((double)f.parameters[0], expected, 1e-6 * fabs(expected));
+    close_federation(&f);
+}
+
+/* A delta almost without length: all of it is brought to the length of the server's own, or, where even its norm is no
+ * normal float, it counts nothing. */
+Test(strategies, fltrust_and_a_delta_of_no_length)
+{
+    bench b;
+    rd_error err;
+    rd_round_record record;
+    static const struct {
+        float value;
+        bool counts;
+    } cases[] = {{1e-20f, true},  {2e-38f, true},     {1e-38f, false},
+                 {1e-40f, false}, {0x1p-149f, false}, {0, false}};
+    open_bench(&b);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        federation f;
+        float root[N] = {2, 0, 0, 0}, update[N] = {cases[i].value, 0, 0, 0};
+        rd_report report = good_report();
+        open_federation(&b, 0, "{\"name\": \"fltrust\"}", &f);
+        cr_assert_eq(rd_aggregate_set_root(f.updates, root, &err), RD_OK);
+        cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
+        cr_assert_eq(finish(&f, &record, &err), cases[i].counts ? RD_OK : RD_ERR_RANGE, "%g",
+                     (double)cases[i].value);
+        cr_assert_float_eq(f.parameters[0], b.initial[0] + (cases[i].counts ? 2.0f : 0.0f), 1e-6, "%g: %g",
+                           (double)cases[i].value, (double)f.parameters[0]);
+        cr_assert_arr_eq(f.parameters + 1, b.initial + 1, sizeof f.parameters - sizeof *f.parameters);
+        close_federation(&f);
+    }
+}
+
+Test(strategies, the_servers_own_delta_has_to_be_fit_too)
+{
+    static const float unfit[][N] = {
+        {NAN, 0, 0, 0}, {0, INFINITY, 0, 0}, {0, 0, 0x1p23f, 0}, {6e6f, 6e6f, 0, 0}};
+    bench b;
+    federation f;
+    rd_error err;
+    float update[N] = {1, 1, 1, 1};
+    rd_report report = good_report();
+    rd_round_record record;
+    open_bench(&b);
+    open_federation(&b, 0, "{\"name\": \"fltrust\"}", &f);
+    for (size_t i = 0; i < 4; i++) {
+        cr_assert_eq(rd_aggregate_set_root(f.updates, unfit[i], &err), RD_ERR_RANGE, "case %zu", i);
+        cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
+        cr_assert_eq(finish(&f, &record, &err), RD_ERR_RANGE, "nobody is trusted");
+        cr_assert_arr_eq(f.parameters, b.initial, sizeof f.parameters);
+    }
+    close_federation(&f);
+}
+
+/* The length of two steps at learning rate x mu = 2 is 0 by the formula, and of four at 3 it is -5: such
+ * configurations are refused, and such an update is, too (schedules, other clients). By hand: shrink s = lr mu, a = (1 -
+ * (1 - s)^steps) / s; s = 1.5, two steps: (1 - 0.25) / 1.5 = 0.5, so w += a d / a = d with one client. */
+Test(strategies, fednova_with_steps_of_no_length)
+{
+    static const char *const text =
+        "{\"rounds\": 1, \"model\": {\"preset\": \"linear-regression\", \"input\": 3}, "
+        "\"training\": {\"learning_rate\": 0.5}, "
+        "\"strategy\": {\"name\": \"%s\", \"proximal\": %g}}";
+    static const double refused[] = {4, 4.5, 100};
+    char json[512];
+    rd_config c;
+    rd_error err;
+    for (size_t i = 0; i < 3; i++) {
+        rd_model *m;
+        (void)snprintf(json, sizeof json, text, "fednova", refused[i]);
+        cr_assert(rd_config_parse(json, strlen(json), "test", NULL, &c, &err) == RD_OK &&
+                  rd_model_create(c.model, &m, &err) == RD_OK);
+        cr_assert_eq(rd_config_check_strategy(&c, m, &err), RD_ERR_CONFIG);
+        rd_model_free(m);
+        rd_config_free(&c);
+        cr_assert(strstr(err.message,
+                         "strategy.proximal: with training.learning_rate 0.5 it must be below 4") != NULL,
+                  "%s", err.message);
+    }
+    (void)snprintf(json, sizeof json, text, "fednova", 3.0);
+    cr_assert_eq(rd_config_parse(json, strlen(json), "test", NULL, &c, &err), RD_OK, "%s", err.message);
+    rd_update_facts facts = {.samples = 10, .steps = 2, .learning_rate = 0.5};
+    rd_contribution out;
+    cr_assert_eq(rd_strategy_weigh(&c.strategy, &facts, &out, &err), RD_OK);
+    cr_assert(out.effort == 0.5 && out.scale == 2 && out.weight == 10);
+    c.strategy.proximal = 4;
+    cr_assert_eq(rd_strategy_weigh(&c.strategy, &facts, &out, &err), RD_ERR_RANGE);
+    c.strategy.proximal = 6;
+    facts.steps = 4; /* (1 - 16) / 3 */
+    cr_assert_eq(rd_strategy_weigh(&c.strategy, &facts, &out, &err), RD_ERR_RANGE);
+    cr_assert(strstr(err.message, "amount to -5") != NULL, "%s", err.message);
+    rd_config_free(&c);
+}
+
+/* Five clients of q-fedavg, one of whose h is beyond what sums hold, in every order: the same bits, and those of the
+ * other four alone. */
+Test(strategies, no_order_matters_with_an_overflow_in_it)
+{
+    enum { K = 5, ORDERS = 120 };
+    static const float updates[K][N] = {
+        {0.5f, 0, 1, 0}, {0, -1, 0, 2}, {1e6f, 0, 0, 0}, {3, 3, 3, 3}, {0, 0, 0, -1}};
+    static const double losses[K] = {1, 2.5, 1, 0.25, 0};
+    bench b;
+    rd_error err;
+    rd_round_record record;
+    float alone[N];
+    open_bench(&b);
+    for (int number = -1; number < ORDERS; number++) {
+        federation f;
+        size_t left[K] = {0, 1, 2, 3, 4}, order[K];
+        for (int i = 0, code = number < 0 ? 0 : number; i < K;
+             i++) { /* the number's digits choose, one after another */
+            int pick = code % (K - i);
+            code /= K - i;
+            order[i] = left[pick];
+            memmove(left + pick, left + pick + 1, (size_t)(K - 1 - pick) * sizeof *left);
+        }
+        open_federation(&b, 0, "{\"name\": \"q-fedavg\", \"q\": 2}", &f);
+        for (size_t i = 0; i < K; i++) {
+            rd_report report = good_report();
+            report.before.loss = losses[order[i]];
+            if (number < 0 && order[i] == 2)
+                continue;
+            cr_assert_eq(take_in(&f, order[i] + 1, updates[order[i]], &report, &err),
+                         order[i] == 2 ? RD_ERR_RANGE : RD_OK, "%s", err.message);
+            cr_assert(order[i] != 2 || strstr(err.message, "below 2^40") != NULL, "%s", err.message);
+        }
+        cr_assert(finish(&f, &record, &err) == RD_OK && record.samples == 12, "%s", err.message);
+        if (number < 0)
+            memcpy(alone, f.parameters, sizeof alone);
+        cr_assert_arr_eq(f.parameters, alone, sizeof alone, "order %d", number);
+        cr_assert(f.parameters[0] != b.initial[0]);
+        close_federation(&f);
+    }
+}
+
+/* ---- rounds of which nothing can be made ---- */
+
+/* Least updates by every key of a rule, worked out by hand; one less leaves the model alone. */
+Test(strategies, least_updates_are_enough_and_one_less_is_not)
+{
+    static const struct {
+        const char *strategy;
+        size_t least;
+    } table[] = {
+        {"{\"name\": \"median\"}", 1},
+        {"{\"name\": \"geometric_median\", \"iterations\": 3}", 1},
+        {"{\"name\": \"trimmed_mean\", \"byzantine\": 0}", 1},
+        {"{\"name\": \"trimmed_mean\", \"byzantine\": 3}", 7},
+        {"{\"name\": \"krum\", \"byzantine\": 0}", 3},
+        {"{\"name\": \"krum\", \"byzantine\": 2}", 7},
+        {"{\"name\": \"multi_krum\", \"byzantine\": 2}", 7},
+        {"{\"name\": \"multi_krum\", \"byzantine\": 2, \"chosen\": 1}", 7},
+        {"{\"name\": \"multi_krum\", \"byzantine\": 2, \"chosen\": 5}", 7},
+        {"{\"name\": \"multi_krum\", \"byzantine\": 2, \"chosen\": 6}", 8},
+        {"{\"name\": \"multi_krum\", \"byzantine\": 2, \"chosen\": 12}", 14},
+        {"{\"name\": \"multi_krum\", \"byzantine\": 0, \"chosen\": 9}", 9},
+        {"{\"name\": \"bulyan\", \"byzantine\": 0}", 3},
+        {"{\"name\": \"bulyan\", \"byzantine\": 2}", 11},
+    };
+    bench b;
+    rd_error err;
+    rd_round_record record;
+    open_bench(&b);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        federation f;
+        open_federation(&b, 0, table[i].strategy, &f);
+        cr_expect_eq(rd_strategy_least_updates(&f.config.strategy), table[i].least, "%s", table[i].strategy);
+        cr_expect_eq(f.config.cohort.min_updates, table[i].least, "%s", table[i].strategy);
+        for (size_t less = 2; less-- > 0;) {
+            memcpy(f.parameters, b.initial, sizeof f.parameters);
+            for (uint64_t k = 0; k < table[i].least - less; k++) {
+                rd_report report = good_report();
+                float update[N] = {1 + 0.01f * (float)k, 1, 1, 1};
+                cr_assert_eq(take_in(&f, k + 1, update, &report, &err), RD_OK, "%s", err.message);
+            }
+            if (table[i].least == less)
+                continue; /* no update at all: the core does not aggregate that */
+            rd_status status = finish(&f, &record, &err);
+            cr_expect_eq(status, less > 0 ? RD_ERR_RANGE : RD_OK, "%s, %zu less: %s", table[i].strategy, less,
+                         err.message);
+            cr_expect((memcmp(f.parameters, b.initial, sizeof f.parameters) == 0) == (less > 0), "%s",
+                      table[i].strategy);
+        }
+        close_federation(&f);
+    }
+}
+
 /* Nobody points where the server does: the model stays. */
 Test(strategies, without_anybody_to_trust_the_model_stays)
 {
     bench b;
     federation f;
-    rd_intake in;
     rd_error err;
     open_bench(&b);
     open_federation(&b, 0, "{\"name\": \"fltrust\"}", &f);
     float root[N] = {1, 0, 0, 0}, update[N] = {-1, 5, 0, 0};
-    rd_aggregate_set_root(f.updates, root);
-    rd_report report = {.samples = 3, .running_loss = NAN};
-    cr_assert_eq(rd_aggregate_admit(f.updates, 1, 1, 0, &report, &in, &err), RD_OK);
-    rd_aggregate_fold(f.updates, &in, 0, update, N);
-    rd_aggregate_folded(f.updates, &in);
-    rd_round_record record = {0};
-    cr_assert_eq(
-        rd_aggregate_finish(f.updates, 1, true, &(rd_target){.parameters = f.parameters}, &record, &err),
-        RD_OK);
+    cr_assert_eq(rd_aggregate_set_root(f.updates, root, &err), RD_OK);
+    rd_report report = good_report();
+    rd_round_record record;
+    cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK);
+    cr_assert_eq(finish(&f, &record, &err), RD_ERR_RANGE);
+    cr_assert_str_eq(err.message, "none of 1 updates is trusted");
     cr_assert_arr_eq(f.parameters, b.initial, sizeof f.parameters);
     close_federation(&f);
 }

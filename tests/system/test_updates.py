@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""What may enter the sum of a round, and what becomes of a round of which nothing can be made: the same in a deployment and in a simulation."""
+import json
+import math
+
+import harness
+from harness import read_safetensors, safetensors, wait_exit, wait_for
+
+MODEL = {"preset": "linear-regression", "input": 1}
+RATE = 0.125
+
+
+def start(world, clients, rounds=2, strategy=None, cohort=None, **changes):
+    """An aggregator with clients written by hand, who have all been given round 1."""
+    world.certificates(clients)
+    config = {"rounds": rounds, "model": MODEL, "training": {"learning_rate": RATE, "batch_size": 0}, "strategy": strategy or {"name": "fedavg"},
+              "cohort": {"min_clients": len(clients), "deadline_seconds": 300, **(cohort or {})}, **changes}
+    aggregator = world.aggregator(world.write("run.json", config), "--linger-seconds", "0")
+    sessions = [world.session(aggregator, name) for name in clients]
+    for session in sessions:
+        assert session.join()[0] == 200
+    return aggregator, sessions
+
+
+def body(weight, bias, round=1, **metadata):
+    return safetensors({"fc1.weight": ([1, 1], [weight]), "fc1.bias": ([1], [bias])}, {"round": str(round), "samples": "10", **metadata})
+
+
+def model(world, version):
+    with open(world.path(f"state/models/{version:06}.safetensors"), "rb") as f:
+        tensors = read_safetensors(f.read())
+    return tensors["fc1.weight"][1][0], tensors["fc1.bias"][1][0]
+
+
+def committed(world, aggregator, round):
+    wait_for(lambda: len(world.rounds()) > round, f"round {round} is committed", process=aggregator)
+    return world.rounds()[round]
+
+
+def reasons(world, state, round):
+    text = world.check(world.program("rondo-inspect"), "clients", world.path(state), "--round", round, "--jsonl")
+    return {p["client"]: p["reason"] for p in map(json.loads, text.splitlines())}
+
+
+def test_one_delta_without_length_does_not_carry_fltrust_away(world):
+    """Its direction is that of the server's own, but its norm is no normal float: it counts nothing."""
+    world.write("root.csv", "x,y\n1,3\n2,5\n")
+    aggregator, (mallory, alice) = start(world, ["mallory", "alice"], rounds=1, strategy={"name": "fltrust"}, data={"root": {"path": world.path("root.csv"), "regression": True}})
+    w, b = model(world, 0)
+    errors = [(w * x + b - y, x) for x, y in ((1, 3), (2, 5))]
+    server = [-RATE * sum(2 * e * x for e, x in errors) / 2, -RATE * sum(2 * e for e, _ in errors) / 2]
+    for session, update in ((mallory, (math.copysign(1e-40, server[0]), 0)), (alice, server)):
+        assert session.task()[1]["round"] == 1
+        assert session.update(1, body(*update))[0] == 200
+    committed(world, aggregator, 1)
+    after = model(world, 1)
+    assert abs(after[0] - w - server[0]) < 1e-5 and abs(after[1] - b - server[1]) < 1e-5, (after, w, b, server)
+
+
+def test_what_only_the_whole_update_shows_is_refused_and_may_be_made_good(world):
+    aggregator, (alice, bob) = start(world, ["alice", "bob"], strategy={"name": "q-fedavg", "q": 1}, evaluation={"train_loss": True})
+    loss = {"before_loss": "1", "before_samples": "10"}
+    for session in (alice, bob):
+        assert session.task()[1]["round"] == 1
+    status, answer, _ = alice.update(1, body(1e6, 0, **loss))  # h = |L d|^2 + ... = (8e6)^2
+    assert status == 422 and "below 2^40 expected" in answer["message"], answer
+    status, answer, _ = alice.update(1, body(1, 0, **dict(loss, before_loss="1048576")))
+    assert status == 200, answer
+    status, answer, _ = bob.update(1, body(2.0 ** 22, 0, **dict(loss, before_loss="1048576")))
+    assert status == 422 and "multiplies the update by 1.04858e+06" in answer["message"], answer
+    record = committed(world, aggregator, 1)
+    assert (record["counted"], record["failed"], record["samples"]) == (1, 1, 10), record
+    assert "multiplies the update" in reasons(world, "state", 1)["bob"]
+    w = model(world, 0)[0]
+    expected = w + 8 * 2 ** 20 / (8 ** 2 + 8 * 2 ** 20)  # L F d / (q |L d|^2 + L F) with L = 8, d = 1
+    assert abs(model(world, 1)[0] - expected) < 1e-5, (model(world, 1), expected)
+
+
+def test_a_round_of_which_nothing_can_be_made_is_abandoned(world):
+    """multi_krum averages the best four: with three the model stays, and the run goes on."""
+    names = ["alice", "bob", "carol", "dave"]
+    aggregator, sessions = start(world, names, strategy={"name": "multi_krum", "byzantine": 0, "chosen": 4})
+    for number in (1, 2):
+        for session in reversed(sessions):  # dave first: whoever left is asked again when it has been seen again
+            status, task, _ = session.task(wait=0 if session is sessions[3] else 20)
+            assert status in (200, 204) and (status == 204 or task["round"] == number), (status, task)
+        assert sessions[0].task()[1]["round"] == number
+        for session in sessions[:3]:
+            status, answer, _ = session.update(number, body(1, 2, number))
+            assert status == 200, answer
+        if number == 1:
+            assert sessions[3].request("POST", "/v1/leave")[0] == 204
+        else:
+            assert sessions[3].update(2, body(1, 2, 2))[0] == 200
+        committed(world, aggregator, number)
+    assert [r["aggregated"] for r in world.rounds()] == [True, False, True], world.rounds()
+    w, b = model(world, 0)
+    assert abs(model(world, 2)[0] - w - 1) < 1e-6 and abs(model(world, 2)[1] - b - 2) < 1e-6
+
+
+def test_nobody_to_trust_abandons_the_round(world):
+    world.write("root.csv", "x,y\n1,3\n2,5\n")
+    aggregator, (alice,) = start(world, ["alice"], rounds=1, strategy={"name": "fltrust"}, data={"root": {"path": world.path("root.csv"), "regression": True}})
+    assert alice.task()[1]["round"] == 1
+    assert alice.update(1, body(0, 0))[0] == 200
+    assert committed(world, aggregator, 1)["aggregated"] is False
+    wait_for(lambda: "none of 1 updates is trusted: model kept" in harness.read(aggregator.log), "the log says why")
+
+
+def simulate(world, name, clients=4, **changes):
+    rows = "".join(f"{x / 7},{20 * x / 7 + 1}\n" for x in range(40))
+    config = {"rounds": 2, "model": MODEL, "training": {"learning_rate": 0.1, "batch_size": 0}, "data": {"train": {"path": world.write("train.csv", "x,y\n" + rows), "regression": True}}, **changes}
+    path = world.write(f"{name}.json", config)
+    return world.run(world.program("rondo-sim"), "--config", path, "--clients", clients, "--out", world.path(name))
+
+
+def test_simulated_attackers_meet_the_same_gate(world):
+    """Deltas times a million are failed clients, and the others' round is as if there were no others."""
+    attack = {"attack": {"type": "sign_flip", "fraction": 0.25, "scale": 1e6}}
+    local = {"model": {"input": 1, "loss": "mse", "fine_tuning": {"local": ["fc2.*"]}, "layers": [{"type": "dense", "name": "fc1", "units": 2}, {"type": "dense", "name": "fc2", "units": 1}]}}
+    for name, changes in {"fedavg": {}, "scaffold": {"strategy": {"name": "scaffold"}}, "median": {"strategy": {"name": "median"}}, "clip": {"strategy": {"name": "norm_clipping", "clip_norm": 1}},
+                          "nova": {"strategy": {"name": "fednova"}}, "fedper": local}.items():
+        result = simulate(world, name, simulation=attack, **changes)
+        assert result.returncode == 0 and "failed: the update holds" in result.stdout, (name, result.stdout, result.stderr)
+        for record in world.rounds(name)[1:]:
+            assert (record["counted"], record["failed"]) == (3, 1), (name, record)
+            assert record["update_norm"] < 1e6, (name, record)
+        told = [r for r in reasons(world, name, 2).values() if r]
+        assert len(told) == 1 and "2^23 or more" in told[0] or "infinite" in told[0], told
+
+
+def test_a_pull_that_would_overshoot_is_refused(world):
+    for changes, words in (({"strategy": {"name": "fednova", "proximal": 20}}, "strategy.proximal: with training.learning_rate 0.1 it must be below 20, found 20"),
+                           ({"strategy": {"name": "fedprox", "proximal": 30}}, "strategy.proximal: with training.learning_rate 0.1 it must be below 20, found 30"),
+                           ({"personalisation": {"method": "ditto", "lambda": 25}}, "personalisation.lambda: with training.learning_rate 0.1 it must be below 20, found 25")):
+        result = simulate(world, "refused", **changes)
+        assert result.returncode == 1 and words in result.stderr, (result.stdout, result.stderr)
+    assert simulate(world, "fine", strategy={"name": "fednova", "proximal": 15}).returncode == 0
+
+
+if __name__ == "__main__":
+    harness.main()
