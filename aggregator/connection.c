@@ -38,6 +38,11 @@
 
 #define RECORDS_PER_TURN 64 /* 1 MB */
 #define LINGER_MS 2000
+/* A machine that lost its power or its network says nothing: after 15 s of silence the system asks it three times, and
+ * after 30 s in all the connection is closed. */
+#define KEEPALIVE_IDLE 15
+#define KEEPALIVE_INTERVAL 5
+#define KEEPALIVE_COUNT 3
 
 /* What a state asks for. */
 typedef enum step {
@@ -158,6 +163,8 @@ static void close_connection(rd_connection *c)
         return;
     c->closing = true;
     finish_exchange(c);
+    if (c->tag != 0)
+        c->worker->app->on_disconnect(c->tag, c->worker->app->app);
     release_input(c);
     if (c->established)
         rd_tls_say_goodbye(&c->tls);
@@ -579,7 +586,7 @@ static void name_peer(int fd, char *text, size_t size)
 
 void rd_connection_open(rd_worker *w, int fd)
 {
-    int on = 1;
+    static const int on = 1, idle = KEEPALIVE_IDLE, interval = KEEPALIVE_INTERVAL, count = KEEPALIVE_COUNT;
     rd_error err;
     rd_connection *c = calloc(1, sizeof *c);
     if (c == NULL || (c->http = rd_http_create()) == NULL || uv_poll_init(&w->loop, &c->poll, fd) != 0)
@@ -595,6 +602,10 @@ void rd_connection_open(rd_worker *w, int fd)
     c->poll.data = c->timer.data = c;
     name_peer(fd, c->peer, sizeof c->peer);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
     set_deadline(c, 1000u * (uint64_t)w->idle_seconds);
     if (rd_tls_session_open(&c->tls, w->tls, fd, &err) != RD_OK) {
         rd_connection_trouble(c, "%s", err.message);

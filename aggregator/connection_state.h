@@ -48,6 +48,7 @@ struct rd_connection {
     int watched;      /* events asked of poll */
     uint64_t deadline, timer_due;
     char peer[64];
+    uint64_t tag; /* the application's */
 };
 
 /* Reports a line about the connection to the application's log. */

@@ -39,6 +39,7 @@ struct rd_driver {
 
     pthread_mutex_t lock; /* guards what follows */
     rd_rounds *rounds;
+    rd_sessions *sessions;
     uint64_t version;               /* published model */
     rd_participation_record *parts; /* (part_count) the cohort of the current round */
     size_t part_count;
@@ -94,14 +95,25 @@ uint64_t rd_driver_model_version(rd_driver *d)
 
 /* ---- what workers tell ---- */
 
-size_t rd_driver_client(rd_driver *d, const char *name)
+rd_status rd_driver_client(rd_driver *d, const char *name, const rd_caller *caller, size_t *client,
+                           rd_error *err)
+{
+    rd_status status = RD_OK;
+    pthread_mutex_lock(&d->lock);
+    *client = rd_rounds_find(d->rounds, name);
+    if (*client != SIZE_MAX)
+        status = rd_sessions_request(d->sessions, *client, caller, err);
+    if (*client != SIZE_MAX && status == RD_OK)
+        rd_rounds_seen(d->rounds, *client);
+    pthread_mutex_unlock(&d->lock);
+    return status;
+}
+
+void rd_driver_disconnected(rd_driver *d, uint64_t tag)
 {
     pthread_mutex_lock(&d->lock);
-    size_t client = rd_rounds_find(d->rounds, name);
-    if (client != SIZE_MAX)
-        rd_rounds_seen(d->rounds, client);
+    rd_sessions_closed(d->sessions, tag);
     pthread_mutex_unlock(&d->lock);
-    return client;
 }
 
 /* Makes room for one more client in the arrays that run beside the core's numbers. */
@@ -127,9 +139,11 @@ static rd_status reserve_client(rd_driver *d, rd_error *err)
     return RD_OK;
 }
 
-rd_status rd_driver_join(rd_driver *d, const char *name, const rd_join *join, rd_error *err)
+rd_status rd_driver_join(rd_driver *d, const char *name, const rd_caller *caller, const rd_join *join,
+                         rd_error *err)
 {
-    size_t client, length = strlen(name) + 1;
+    bool news = false;
+    size_t length = strlen(name) + 1;
     newcomer *n = malloc(sizeof *n + length);
     if (n == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for client '%s'", name);
@@ -139,8 +153,13 @@ rd_status rd_driver_join(rd_driver *d, const char *name, const rd_join *join, rd
 
     pthread_mutex_lock(&d->lock);
     rd_status status = reserve_client(d, err);
+    size_t client = rd_rounds_find(d->rounds, name);
+    if (status == RD_OK && client != SIZE_MAX)
+        status = rd_sessions_join(d->sessions, client, caller, &news, err);
     if (status == RD_OK)
         status = rd_rounds_join(d->rounds, name, &client, err);
+    if (status == RD_OK)
+        status = rd_sessions_join(d->sessions, client, caller, &news, err);
     if (status == RD_OK) {
         n->next = d->newcomers;
         d->newcomers = n;
@@ -150,6 +169,8 @@ rd_status rd_driver_join(rd_driver *d, const char *name, const rd_join *join, rd
         free(n);
     else
         uv_async_send(&d->poke);
+    if (news)
+        rd_driver_log(d, "%s from %s refused: %s", name, caller->address, err->message);
     return status;
 }
 
@@ -576,10 +597,13 @@ rd_status rd_driver_create(rd_run *run, rd_driver **out, rd_error *err)
     if (d == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the driver");
     const rd_config *config = rd_run_config(run);
-    rd_status status = rd_rounds_create(&config->cohort, config->seed,
-                                        rd_run_is_over(run) ? rd_run_next_round(run) - 1 : config->rounds,
-                                        rd_run_next_round(run), &d->rounds, err);
+    rd_status status = rd_sessions_create(&d->sessions, err);
+    if (status == RD_OK)
+        status = rd_rounds_create(&config->cohort, config->seed,
+                                  rd_run_is_over(run) ? rd_run_next_round(run) - 1 : config->rounds,
+                                  rd_run_next_round(run), &d->rounds, err);
     if (status != RD_OK) {
+        rd_sessions_free(d->sessions);
         free(d);
         return status;
     }
@@ -620,6 +644,7 @@ void rd_driver_free(rd_driver *d)
         free(n);
     }
     rd_rounds_free(d->rounds);
+    rd_sessions_free(d->sessions);
     pthread_mutex_destroy(&d->lock);
     pthread_mutex_destroy(&d->log_lock);
     free(d->parts);

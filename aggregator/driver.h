@@ -19,6 +19,7 @@
 #include "round/round.h"
 #include "run/run.h"
 #include "run/stopping.h"
+#include "sessions.h"
 
 typedef struct rd_driver rd_driver;
 
@@ -37,9 +38,15 @@ void rd_driver_set_callbacks(rd_driver *d, const rd_driver_callbacks *callbacks)
 rd_status rd_driver_loop(rd_driver *d, double linger_seconds, bool *interrupted, rd_error *err) RD_MUST_CHECK;
 void rd_driver_free(rd_driver *d);
 
-/* Client number for a name that has joined, else SIZE_MAX. Counts as a sign of life. */
-size_t rd_driver_client(rd_driver *d, const char *name);
-rd_status rd_driver_join(rd_driver *d, const char *name, const rd_join *join, rd_error *err) RD_MUST_CHECK;
+/* Client number for a name that has joined, else SIZE_MAX. Counts as a sign of life, unless it comes from a session
+ * that was replaced (sessions.h): RD_ERR_REFUSED. */
+rd_status rd_driver_client(rd_driver *d, const char *name, const rd_caller *caller, size_t *client,
+                           rd_error *err) RD_MUST_CHECK;
+/* RD_ERR_REFUSED: another session of this client is in the run. */
+rd_status rd_driver_join(rd_driver *d, const char *name, const rd_caller *caller, const rd_join *join,
+                         rd_error *err) RD_MUST_CHECK;
+/* A connection with a caller's tag is closed. */
+void rd_driver_disconnected(rd_driver *d, uint64_t tag);
 void rd_driver_leave(rd_driver *d, size_t client);
 /* Is there something to do for this client? Fills in task. */
 bool rd_driver_task(rd_driver *d, size_t client, rd_task *task);

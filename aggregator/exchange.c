@@ -161,6 +161,16 @@ int64_t rd_exchange_content_length(const rd_exchange *x)
     return rd_http_request_of(x->connection->http)->content_length;
 }
 
+const char *rd_exchange_peer(const rd_exchange *x)
+{
+    return x->connection->peer;
+}
+
+uint64_t *rd_exchange_tag(const rd_exchange *x)
+{
+    return &x->connection->tag;
+}
+
 unsigned rd_exchange_worker(const rd_exchange *x)
 {
     return x->connection->worker->index;

@@ -4,6 +4,7 @@
  *   server.c   HTTPS: connections, threads                    (knows nothing of Rondo)
  *   routes.c   what a request means                           (PROTOCOL.md)
  *   upload.c   an update on its way in
+ *   sessions.c which of several programs with one certificate is the client
  *   driver.c   what clients do -> round core -> what follows
  *   ../common  the round core, the exact sum, the model, the state directory */
 #include <signal.h>
@@ -142,7 +143,9 @@ static rd_status serve_run(const serve_options *o, const rd_config *config, cons
                                  .key_path = o->key,
                                  .workers = (unsigned)o->workers,
                                  .max_connections = (unsigned)o->max_connections,
-                                 .idle_seconds = (unsigned)o->idle_seconds};
+                                 .idle_seconds = (unsigned)o->idle_seconds,
+                                 /* a client may train for a whole round, and is there while it does */
+                                 .keep_seconds = 300 + (unsigned)config->cohort.deadline_seconds};
     rd_driver_callbacks callbacks = {.wake = wake_clients,
                                      .traffic = read_traffic,
                                      .line = o->quiet ? print_nothing : print_line,

@@ -80,6 +80,13 @@ static void refuse_error(rd_exchange *x, request *r, const rd_error *err)
     refuse(x, r, status, rd_status_name(err->status), err->message);
 }
 
+static rd_caller caller_of(rd_exchange *x)
+{
+    const char *session = rd_exchange_header(x, "Rondo-Session");
+    return (rd_caller){
+        .session = session != NULL ? session : "", .address = rd_exchange_peer(x), .tag = rd_exchange_tag(x)};
+}
+
 /* ---- join, leave, task ---- */
 
 static void join_complete(rd_routes *routes, rd_exchange *x, request *r)
@@ -92,8 +99,13 @@ static void join_complete(rd_routes *routes, rd_exchange *x, request *r)
         status = rd_fail(&err, RD_ERR_FORMAT,
                          "protocol: this aggregator speaks version %d, the client version %llu",
                          RD_PROTOCOL_VERSION, (unsigned long long)join.protocol);
+    rd_caller caller = caller_of(x);
     if (status == RD_OK)
-        status = rd_driver_join(routes->driver, name, &join, &err);
+        status = rd_driver_join(routes->driver, name, &caller, &join, &err);
+    if (status == RD_ERR_REFUSED) {
+        refuse(x, r, 409, "in-use", err.message);
+        return;
+    }
     if (status != RD_OK) {
         refuse_error(x, r, &err);
         return;
@@ -359,6 +371,7 @@ static const route *find_route(const char *method, const char *path, uint64_t *n
 static void on_request(rd_exchange *x, void *app)
 {
     rd_routes *routes = app;
+    rd_error err;
     bool other_method;
     request *r = calloc(1, sizeof *r);
     if (r == NULL) {
@@ -366,6 +379,7 @@ static void on_request(rd_exchange *x, void *app)
         return;
     }
     rd_exchange_set_user(x, r);
+    r->client = SIZE_MAX;
     r->route = find_route(rd_exchange_method(x), rd_exchange_path(x), &r->number, &other_method);
     if (r->route == NULL) {
         refuse(x, r, other_method ? 405 : 404, "unknown",
@@ -378,7 +392,18 @@ static void on_request(rd_exchange *x, void *app)
         refuse(x, r, 403, "refused", "this client is not in the aggregator's list of allowed clients");
         return;
     }
-    r->client = rd_driver_client(routes->driver, rd_exchange_client(x));
+    rd_caller caller = caller_of(x);
+    if (strlen(caller.session) >= RD_SESSION_MAX) {
+        refuse(x, r, 400, "format", "Rondo-Session: expected at most 64 characters");
+        return;
+    }
+    if (r->route->complete != join_complete &&
+        rd_driver_client(routes->driver, rd_exchange_client(x), &caller, &r->client, &err) != RD_OK) {
+        rd_driver_log(routes->driver, "%s from %s is out of the run: %s", rd_exchange_client(x),
+                      caller.address, err.message);
+        refuse(x, r, 409, "replaced", err.message);
+        return;
+    }
     if (r->route->joined && r->client == SIZE_MAX) {
         refuse(x, r, 403, "join", "join first: POST /v1/join");
         return;
@@ -438,6 +463,12 @@ static void on_close(rd_exchange *x, void *app)
     free(r);
 }
 
+static void on_disconnect(uint64_t tag, void *app)
+{
+    rd_routes *routes = app;
+    rd_driver_disconnected(routes->driver, tag);
+}
+
 static void on_trouble(const char *peer_address, const char *what, void *app)
 {
     rd_routes *routes = app;
@@ -451,6 +482,7 @@ rd_server_app rd_routes_app(rd_routes *routes)
                            .on_complete = on_complete,
                            .on_wake = on_wake,
                            .on_close = on_close,
+                           .on_disconnect = on_disconnect,
                            .on_trouble = on_trouble,
                            .app = routes};
 }

@@ -36,6 +36,8 @@ typedef struct rd_server_app {
     void (*on_complete)(rd_exchange *x, void *app);
     void (*on_wake)(rd_exchange *x, bool timed_out, void *app);
     void (*on_close)(rd_exchange *x, void *app);
+    /* A connection that the application has given a tag is closed. */
+    void (*on_disconnect)(uint64_t tag, void *app);
     /* A line for the log about what never became a request: failed handshake, plain HTTP, slow sender, no
      * descriptors left. May come from any thread of the server. */
     void (*on_trouble)(const char *peer_address, const char *what, void *app);
@@ -72,7 +74,11 @@ const char *rd_exchange_query(const rd_exchange *x);  /* "wait=30", or "" */
 const char *rd_exchange_header(const rd_exchange *x,
                                const char *name);         /* NULL: not sent; names in any case */
 int64_t rd_exchange_content_length(const rd_exchange *x); /* -1: none given (chunked) or no body */
-unsigned rd_exchange_worker(const rd_exchange *x);        /* 0 .. workers - 1 */
+const char *rd_exchange_peer(const rd_exchange *x);       /* "192.168.1.7:40112" */
+/* A number of the application's on the connection of this exchange; 0 at first. Where it is not 0 when the connection
+ * closes, on_disconnect is told. */
+uint64_t *rd_exchange_tag(const rd_exchange *x);
+unsigned rd_exchange_worker(const rd_exchange *x); /* 0 .. workers - 1 */
 void rd_exchange_set_user(rd_exchange *x, void *user);
 void *rd_exchange_user(const rd_exchange *x);
 

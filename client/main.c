@@ -155,7 +155,8 @@ int main(int argc, char **argv)
     if (status == RD_OK) {
         signals = rd_signals_open();
         signal(SIGPIPE, SIG_IGN);
-        session.transport = (rd_transport_options){o.aggregator, o.ca, o.cert, o.key, signals, 0.0};
+        session.transport = (rd_transport_options){
+            .url = o.aggregator, .ca = o.ca, .cert = o.cert, .key = o.key, .signals = signals};
         session.retry_seconds = o.retry_seconds;
         session.quiet = o.quiet;
         session.keep = o.keep;

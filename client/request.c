@@ -1,11 +1,13 @@
 /* request.c: see request.h. */
 #include "request.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,12 +19,17 @@
 #define MOST_BACKOFF 10.0
 #define SAY_AGAIN_SECONDS 60.0 /* between two lines on the same trouble */
 #define GOODBYE_SECONDS 1.0
+/* The most to ask again where another client with this certificate is in the run: it may be one that was switched off
+ * without a word, which the aggregator notices after 30 s. */
+#define IN_USE_SECONDS 45.0
+#define IN_USE_PAUSE 1.0
 
 struct rd_requester {
     rd_requester_options options;
     rd_transport *transport;
     rd_random jitter;
-    bool rejoining; /* the request under way is part of joining again */
+    char session[33]; /* drawn anew by each program: PROTOCOL.md */
+    bool rejoining;   /* the request under way is part of joining again */
 };
 
 /* What stands in the way of one request. */
@@ -30,6 +37,7 @@ typedef struct trouble {
     rd_backoff reconnect, rejoin;
     double lost_at; /* when the connection was lost; 0: it was not */
     double busy_at; /* when the aggregator first said "later"; 0: it did not */
+    double used_at; /* when it first said that another client is there; 0: it did not */
     double said_at; /* when that was last told */
 } trouble;
 
@@ -86,13 +94,13 @@ rd_status rd_requester_refused(const rd_response *response, rd_error *err)
     return rd_fail(err, RD_ERR_REFUSED, "the aggregator refused (%d): %s", response->status, refusal.message);
 }
 
-static bool asks_to_join(const rd_response *response)
+static bool is_refusal(const rd_response *response, int status, const char *kind)
 {
     rd_refusal refusal;
-    if (response->status != 403)
+    if (response->status != status)
         return false;
     rd_refusal_parse(response->body, response->size, &refusal);
-    return strcmp(refusal.kind, "join") == 0;
+    return strcmp(refusal.kind, kind) == 0;
 }
 
 /* ---- what may stand between a request and its answer ---- */
@@ -140,6 +148,20 @@ static rd_status on_forgotten(rd_requester *r, trouble *t, rd_error *err)
     return status;
 }
 
+/* Another client with this certificate is in the run. */
+static rd_status on_in_use(rd_requester *r, trouble *t, const rd_response *response, double *pause,
+                           rd_error *err)
+{
+    double now = rd_clock_seconds(), patience = fmin(IN_USE_SECONDS, r->options.retry_seconds);
+    (void)rd_requester_refused(response, err);
+    if (t->used_at == 0.0) {
+        t->used_at = now;
+        say(r, "%s; asking again for %.0f s, in case it is gone", err->message, patience);
+    }
+    *pause = IN_USE_PAUSE;
+    return now + *pause < t->used_at + patience ? RD_OK : RD_ERR_REFUSED;
+}
+
 static void on_answer(rd_requester *r, trouble *t)
 {
     if (t->lost_at != 0.0)
@@ -161,8 +183,12 @@ rd_status rd_requester_ask(rd_requester *r, const rd_request *request, rd_respon
             on_answer(r, &t);
         if (lost)
             status = on_lost(r, &t, &pause, err);
-        else if (asks_to_join(response) && !r->rejoining)
+        else if (is_refusal(response, 403, "join") && !r->rejoining)
             status = on_forgotten(r, &t, err);
+        else if (is_refusal(response, 409, "in-use"))
+            status = on_in_use(r, &t, response, &pause, err);
+        else if (is_refusal(response, 409, "replaced"))
+            return rd_requester_refused(response, err);
         else if (response->status == 503 || response->status == 507)
             on_busy(r, &t, response, &pause);
         else
@@ -191,6 +217,16 @@ rd_status rd_requester_last_word(rd_requester *r, const rd_request *request, rd_
 
 /* ---- life ---- */
 
+static rd_status draw_session(rd_requester *r, rd_error *err)
+{
+    uint8_t drawn[16];
+    if (getrandom(drawn, sizeof drawn, 0) != (ssize_t)sizeof drawn)
+        return rd_fail(err, RD_ERR_IO, "random numbers: %s", strerror(errno));
+    for (size_t i = 0; i < sizeof drawn; i++)
+        (void)snprintf(r->session + 2 * i, 3, "%02x", drawn[i]);
+    return RD_OK;
+}
+
 rd_status rd_requester_create(const rd_requester_options *options, rd_requester **out, rd_error *err)
 {
     rd_requester *r = calloc(1, sizeof *r);
@@ -198,7 +234,10 @@ rd_status rd_requester_create(const rd_requester_options *options, rd_requester 
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the connection");
     r->options = *options;
     r->jitter = rd_random_stream((uint64_t)time(NULL), RD_PURPOSE_JITTER, 0, (uint64_t)getpid());
-    rd_status status = rd_transport_create(&options->transport, &r->transport, err);
+    rd_status status = draw_session(r, err);
+    r->options.transport.session = r->session;
+    if (status == RD_OK)
+        status = rd_transport_create(&r->options.transport, &r->transport, err);
     if (status != RD_OK) {
         free(r);
         return status;

@@ -12,6 +12,7 @@ typedef struct rd_transport rd_transport;
 typedef struct rd_transport_options {
     const char *url;             /* "https://HOST:PORT", without a path */
     const char *ca, *cert, *key; /* PEM files */
+    const char *session;         /* Rondo-Session, sent with each request */
     int signals;         /* rd_signals_open: when one arrives, what is under way is given up; -1: never */
     double most_seconds; /* no request may take longer; 0: as long as something moves */
 } rd_transport_options;

@@ -175,12 +175,23 @@ static rd_status explain(const rd_transport *t, CURLcode code, rd_error *err)
 
 /* ---- a request ---- */
 
+static bool add_header(struct curl_slist **headers, const char *line)
+{
+    struct curl_slist *more = curl_slist_append(*headers, line);
+    if (more != NULL)
+        *headers = more;
+    return more != NULL;
+}
+
 static rd_status prepare(rd_transport *t, const rd_request *r, struct curl_slist **headers, rd_error *err)
 {
     char line[160];
     CURL *c = t->curl;
     size_t size = body_size(r);
     (void)snprintf(t->url, sizeof t->url, "%s%s", t->options.url, r->path);
+    (void)snprintf(line, sizeof line, "Rondo-Session: %s", t->options.session);
+    if (!add_header(headers, line))
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for a request");
     curl_easy_setopt(c, CURLOPT_URL, t->url);
     curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)(SILENCE_SECONDS + r->long_poll_seconds));
     if (strcmp(r->method, "GET") == 0) {
@@ -191,12 +202,9 @@ static rd_status prepare(rd_transport *t, const rd_request *r, struct curl_slist
     curl_easy_setopt(c, CURLOPT_POSTFIELDS, NULL);
     curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
     (void)snprintf(line, sizeof line, "Content-Type: %s", r->content_type != NULL ? r->content_type : "");
-    *headers = curl_slist_append(NULL, line);
-    struct curl_slist *more =
-        curl_slist_append(*headers, size >= EXPECT_FROM ? "Expect: 100-continue" : "Expect:");
-    if (*headers == NULL || more == NULL)
+    if (!add_header(headers, line) ||
+        !add_header(headers, size >= EXPECT_FROM ? "Expect: 100-continue" : "Expect:"))
         return rd_fail(err, RD_ERR_MEMORY, "no memory for a request");
-    *headers = more;
     return RD_OK;
 }
 
@@ -276,6 +284,8 @@ rd_status rd_transport_create(const rd_transport_options *options, rd_transport 
     curl_easy_setopt(c, CURLOPT_SSLCERT, options->cert);
     curl_easy_setopt(c, CURLOPT_SSLKEY, options->key);
     curl_easy_setopt(c, CURLOPT_TCP_NODELAY, 1L);
+    curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE,
+                     1L); /* the connection says that this client is there, while it trains */
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, 10L);
     curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)(1000.0 * options->most_seconds));

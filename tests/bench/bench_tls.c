@@ -128,6 +128,12 @@ static void on_close(rd_exchange *x, void *app)
     (void)x, (void)app;
 }
 
+static void on_disconnect(uint64_t tag, void *app)
+{
+    (void)tag;
+    (void)app;
+}
+
 static void on_trouble(const char *peer, const char *what, void *app)
 {
     (void)app;
@@ -259,7 +265,7 @@ int main(void)
         demand(write(b.file, block, 1 << 20) == 1 << 20, "temporary file");
     free(block);
     bare_open(&b);
-    rd_server_app app = {on_request, on_body, on_complete, on_wake, on_close, on_trouble, &b};
+    rd_server_app app = {on_request, on_body, on_complete, on_wake, on_close, on_disconnect, on_trouble, &b};
     rd_server_options options = {.listen = "127.0.0.1:0",
                                  .ca_path = tls_file("ca.pem"),
                                  .cert_path = tls_file("server.pem"),

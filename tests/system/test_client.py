@@ -65,7 +65,7 @@ def test_only_the_documented_requests_and_no_private_row(world):
                             "GET /v1/model/1", "POST /v1/update/2", "GET /v1/task?wait=30"]
     assert len(fake.ciphers) == 1, "one connection is kept open"
     for request in fake.requests:
-        assert {h.lower() for h in request.headers} <= {"host", "accept", "content-type", "content-length"}, request
+        assert {h.lower() for h in request.headers} <= {"host", "accept", "content-type", "content-length", "rondo-session"}, request
     join = json.loads(fake.seen("POST /v1/join")[0].body)
     assert set(join) == {"protocol", "samples", "software"} and join["samples"] == len(ROWS)
     for number, request in enumerate(fake.seen("POST /v1/update"), 1):

@@ -132,6 +132,12 @@ static void toy_on_close(rd_exchange *x, void *app)
     atomic_fetch_add(&t->closed, 1);
 }
 
+static void toy_on_disconnect(uint64_t tag, void *app)
+{
+    (void)tag;
+    (void)app;
+}
+
 static void toy_on_trouble(const char *peer, const char *what, void *app)
 {
     toy *t = app;
@@ -148,6 +154,7 @@ static inline rd_server_app toy_app(toy *t)
                            .on_complete = toy_on_complete,
                            .on_wake = toy_on_wake,
                            .on_close = toy_on_close,
+                           .on_disconnect = toy_on_disconnect,
                            .on_trouble = toy_on_trouble,
                            .app = t};
 }
