@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "core/signals.h"
+#include "counted.h"
 
 #define RETRY_MILLISECONDS 2000 /* between attempts to write when the disk is full */
 #define NO_PART UINT32_MAX
@@ -40,6 +41,8 @@ struct rd_driver {
     pthread_mutex_t lock; /* guards what follows */
     rd_rounds *rounds;
     rd_sessions *sessions;
+    bool clients_keep;              /* something between rounds, and rounds are synchronous */
+    rd_counted counted;             /* in rounds before this process began; empty unless clients_keep */
     uint64_t version;               /* published model */
     rd_participation_record *parts; /* (part_count) the cohort of the current round */
     size_t part_count;
@@ -154,10 +157,13 @@ rd_status rd_driver_join(rd_driver *d, const char *name, const rd_caller *caller
     pthread_mutex_lock(&d->lock);
     rd_status status = reserve_client(d, err);
     size_t client = rd_rounds_find(d->rounds, name);
-    if (status == RD_OK && client != SIZE_MAX)
+    bool is_new = client == SIZE_MAX;
+    if (status == RD_OK && !is_new)
         status = rd_sessions_join(d->sessions, client, caller, &news, err);
     if (status == RD_OK)
         status = rd_rounds_join(d->rounds, name, &client, err);
+    if (status == RD_OK && is_new)
+        rd_rounds_set_last_counted(d->rounds, client, rd_counted_of(&d->counted, name));
     if (status == RD_OK)
         status = rd_sessions_join(d->sessions, client, caller, &news, err);
     if (status == RD_OK) {
@@ -214,13 +220,19 @@ bool rd_driver_task(rd_driver *d, size_t client, rd_task *task)
     d->told[client] =
         d->told[client] && rd_rounds_finished(d->rounds); /* who left and came back wants to know */
     if (rd_rounds_finished(d->rounds)) {
-        *task = (rd_task){RD_TASK_FINISHED, rd_rounds_current(d->rounds) - 1, d->version, 0};
+        *task = (rd_task){.kind = RD_TASK_FINISHED,
+                          .round = rd_rounds_current(d->rounds) - 1,
+                          .model = d->version,
+                          .counted = RD_UNTOLD};
         last_word = !d->told[client];
         d->told[client] = true;
     } else if (rd_rounds_has_task(d->rounds, client)) {
         const rd_packing *packing = rd_run_packing(d->run);
-        *task = (rd_task){RD_TASK_TRAIN, rd_rounds_take_task(d->rounds, client), d->version,
-                          packing != NULL ? packing->kept : 0};
+        *task = (rd_task){.kind = RD_TASK_TRAIN,
+                          .round = rd_rounds_take_task(d->rounds, client),
+                          .model = d->version,
+                          .kept = packing != NULL ? packing->kept : 0,
+                          .counted = d->clients_keep ? rd_rounds_last_counted(d->rounds, client) : RD_UNTOLD};
     } else {
         something = false;
     }
@@ -602,8 +614,16 @@ rd_status rd_driver_create(rd_run *run, rd_driver **out, rd_error *err)
         status = rd_rounds_create(&config->cohort, config->seed,
                                   rd_run_is_over(run) ? rd_run_next_round(run) - 1 : config->rounds,
                                   rd_run_next_round(run), &d->rounds, err);
+    /* An asynchronous round is not that of the task which was done for it. */
+    d->clients_keep = config->cohort.buffer_size == 0 &&
+                      rd_client_memory(rd_run_model(run), config->strategy.kind == RD_SCAFFOLD,
+                                       &config->personalisation) > 0;
+    if (status == RD_OK && d->clients_keep)
+        status = rd_counted_load(&d->counted, rd_run_store(run), err);
     if (status != RD_OK) {
+        rd_rounds_free(d->rounds);
         rd_sessions_free(d->sessions);
+        rd_counted_free(&d->counted);
         free(d);
         return status;
     }
@@ -645,6 +665,7 @@ void rd_driver_free(rd_driver *d)
     }
     rd_rounds_free(d->rounds);
     rd_sessions_free(d->sessions);
+    rd_counted_free(&d->counted);
     pthread_mutex_destroy(&d->lock);
     pthread_mutex_destroy(&d->log_lock);
     free(d->parts);

@@ -117,6 +117,51 @@ static rd_status rejoin(void *user, rd_error *err)
     return join(s, err);
 }
 
+/* Opens what was kept in this run, or begins it. */
+static rd_status open_keep(session *s, size_t floats, rd_error *err)
+{
+    char what[128], note[RD_KEEP_NOTE_MAX];
+    const rd_config *c = &s->welcome.config;
+    (void)snprintf(what, sizeof what, "%s%s", rd_strategy_names[c->strategy.kind],
+                   c->personalisation.method == RD_PERSONAL_DITTO ? ", ditto" : "");
+    /* A round is published before it is committed, so the aggregator may come back one round before the last that
+     * counted. */
+    const rd_keep_options keep = {.path = s->options->keep,
+                                  .run = s->welcome.run_id,
+                                  .client = s->welcome.client,
+                                  .what = what,
+                                  .clients = 1,
+                                  .floats = floats,
+                                  .rounds = 2,
+                                  .alone = s->options->keep != NULL,
+                                  .memory_limit = SIZE_MAX};
+    rd_status status = RD_OK;
+    if (keep.path != NULL) {
+        RD_TRY(rd_keep_set_aside(&keep, note, err));
+        if (note[0] != '\0')
+            say(s, "%s", note);
+    }
+    RD_TRY(rd_keep_open(&keep, &s->keep, err));
+cleanup:
+    if (status == RD_ERR_STATE)
+        return rd_fail(err, RD_ERR_CONFIG, "--keep %s", strdupa(err->message));
+    return status;
+}
+
+/* Leaves in s->memory what this client kept when its update last counted. */
+static rd_status recall(session *s, const rd_task *task, bool *is_new, rd_error *err)
+{
+    rd_keep_found found;
+    uint64_t counted = task->counted == RD_UNTOLD ? RD_KEEP_NEWEST : task->counted;
+    rd_status status = rd_keep_read(s->keep, 0, task->round, counted, s->memory, &found, err);
+    *is_new = found != RD_KEEP_FOUND;
+    if (status == RD_OK && found == RD_KEEP_LOST)
+        say(s, "round %" PRIu64 ": what this client kept%s%s is not there any more, and is begun anew",
+            task->round, s->options->keep != NULL ? " in " : ", without --keep,",
+            s->options->keep != NULL ? s->options->keep : "");
+    return status;
+}
+
 /* What strategies need beside the parameters. */
 static rd_status plan_memory(session *s, bool scaffold, rd_error *err)
 {
@@ -128,8 +173,10 @@ static rd_status plan_memory(session *s, bool scaffold, rd_error *err)
         s->control = malloc(2 * shared * sizeof *s->control);
     }
     if (floats > 0) {
-        RD_TRY(rd_keep_open(s->options->keep, 1, floats, SIZE_MAX, &s->keep, err));
+        RD_TRY(open_keep(s, floats, err));
         s->memory = malloc(floats * sizeof *s->memory);
+    } else if (s->options->keep != NULL) {
+        say(s, "--keep %s is not used: in this run clients keep nothing between rounds", s->options->keep);
     }
     if ((scaffold && s->control == NULL) || (floats > 0 && s->memory == NULL))
         status = rd_fail(err, RD_ERR_MEMORY, "no memory for %zu numbers to keep between rounds", floats);
@@ -376,7 +423,7 @@ static rd_status train_and_deliver(session *s, const rd_task *task, bool *taken,
                           .personalisation = &c->personalisation,
                           .memory = s->memory};
     if (s->keep != NULL)
-        status = rd_keep_read(s->keep, 0, task->round, s->memory, &work.is_new, err);
+        status = recall(s, task, &work.is_new, err);
     if (status != RD_OK)
         return status;
     double started = rd_clock_seconds();
@@ -396,10 +443,15 @@ static rd_status train_and_deliver(session *s, const rd_task *task, bool *taken,
     say(s,
         "round %" PRIu64 ": fetched %" PRIu64 " bytes; trained on %" PRIu64 " samples in %.3f s: %sloss %.4f",
         task->round, bytes, report.samples, report.seconds, before, report.running_loss);
-    status = deliver(s, task->round, &report, taken, err);
-    /* Only an update that counts moves what the client keeps. */
-    if (status == RD_OK && *taken && s->keep != NULL)
-        status = rd_keep_write(s->keep, 0, task->round, s->memory, err);
+    /* Only an update that counts moves what the client keeps. Whether this one did is told with the next task, so it is
+     * kept before it is sent: whoever is killed in between has not lost it. */
+    bool told = task->counted != RD_UNTOLD;
+    if (s->keep != NULL && told)
+        status = rd_keep_write(s->keep, 0, task->round, task->counted, s->memory, err);
+    if (status == RD_OK)
+        status = deliver(s, task->round, &report, taken, err);
+    if (status == RD_OK && s->keep != NULL && !told && *taken)
+        status = rd_keep_write(s->keep, 0, task->round, RD_KEEP_NEWEST, s->memory, err);
     return status;
 }
 

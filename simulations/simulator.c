@@ -274,6 +274,29 @@ static rd_status enroll_clients(simulator *s, rd_error *err)
     return status;
 }
 
+/* What the simulated clients keep lies in the state directory, and is of its run. */
+static rd_status open_keep(simulator *s, size_t memory, rd_error *err)
+{
+    const rd_config *c = s->config;
+    char path[RD_SOURCE_PATH_MAX], what[128], run[RD_RUN_ID_MAX] = "";
+    const char *directory = s->options->directory;
+    (void)snprintf(path, sizeof path, "%s/clients.keep", directory != NULL ? directory : "");
+    (void)snprintf(what, sizeof what, "%s%s", rd_strategy_names[c->strategy.kind],
+                   c->personalisation.method == RD_PERSONAL_DITTO ? ", ditto" : "");
+    if (rd_run_store(s->run) != NULL)
+        (void)snprintf(run, sizeof run, "%s", rd_store_run_id(rd_run_store(s->run)));
+    rd_ranks_share(run, sizeof run, 0);
+    const rd_keep_options keep = {.path = directory != NULL ? path : NULL,
+                                  .run = run,
+                                  .client = "simulated",
+                                  .what = what,
+                                  .clients = s->partition.clients,
+                                  .floats = memory,
+                                  .rounds = 1,
+                                  .memory_limit = s->options->keep_limit};
+    return rd_keep_open(&keep, &s->keep, err);
+}
+
 static rd_status make_workers(simulator *s, rd_error *err)
 {
     const rd_config *c = s->config;
@@ -299,11 +322,7 @@ static rd_status make_workers(simulator *s, rd_error *err)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for %u threads", threads);
     if (s->memory == 0)
         return RD_OK;
-    char path[RD_SOURCE_PATH_MAX];
-    (void)snprintf(path, sizeof path, "%s/clients.keep",
-                   s->options->directory != NULL ? s->options->directory : "");
-    return rd_keep_open(s->options->directory != NULL ? path : NULL, s->partition.clients, s->memory,
-                        s->options->keep_limit, &s->keep, err);
+    return open_keep(s, s->memory, err);
 }
 
 /* Robust rules among fewer updates than a round can have would never aggregate anything. */

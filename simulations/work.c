@@ -38,6 +38,22 @@ static bool is_mine(const simulator *s, const job *j, size_t number)
     return (by_client ? j->client : number) % rd_rank_count() == rd_rank();
 }
 
+/* What the client kept in the last round that it took part in. Asynchronous rounds are gone through from the first on
+ * when a run continues, so there may be something later. */
+static rd_status recall(const simulator *s, const job *j, float *memory, bool *is_new, rd_error *err)
+{
+    rd_keep_found found;
+    rd_status status = rd_keep_read(s->keep, j->client, j->round, RD_KEEP_NEWEST, memory, &found, err);
+    *is_new = found != RD_KEEP_FOUND;
+    if (status == RD_OK && found == RD_KEEP_LOST && s->config->cohort.buffer_size == 0)
+        return rd_fail(
+            err, RD_ERR_STATE,
+            "what client %zu kept is of round %llu or later: clients.keep is not of the same moment as the "
+            "rest of the state directory",
+            j->client + 1, (unsigned long long)j->round);
+    return status;
+}
+
 /* Training and what an attacker makes of it, in update (room + memory): behind it lies what the client is to keep. */
 static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error *err)
 {
@@ -62,8 +78,7 @@ static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error 
         task.poison = rd_attack_poison;
         task.poison_user = &poison;
     }
-    rd_status status =
-        s->keep != NULL ? rd_keep_read(s->keep, j->client, j->round, task.memory, &task.is_new, err) : RD_OK;
+    rd_status status = s->keep != NULL ? recall(s, j, task.memory, &task.is_new, err) : RD_OK;
     if (status == RD_OK)
         status = rd_local_round_run(w->trainer, &task, &s->data,
                                     rd_partition_rows(&s->partition, j->client, w->rows), j->global, update,
@@ -96,7 +111,7 @@ static rd_status take_in(simulator *s, worker *w, job *j, const float *update, c
         status = rd_run_folded(s->run, &intake, err);
     }
     if (status == RD_OK && s->keep != NULL)
-        status = rd_keep_write(s->keep, j->client, j->round, memory, err);
+        status = rd_keep_write(s->keep, j->client, j->round, RD_KEEP_NEWEST, memory, err);
     w->folding += rd_progress_clock() - started;
     return status;
 }
@@ -203,7 +218,7 @@ static rd_status collude(simulator *s, job **jobs, size_t count, rd_error *err)
             status = own_trouble(jobs[i], take_in(s, &s->workers[0], jobs[i], crafted, memory, err), err);
         else if (jobs[i]->attacks && !jobs[i]->failed &&
                  s->keep != NULL) /* it trains here in the next round, too */
-            status = rd_keep_write(s->keep, jobs[i]->client, jobs[i]->round, memory, err);
+            status = rd_keep_write(s->keep, jobs[i]->client, jobs[i]->round, RD_KEEP_NEWEST, memory, err);
     }
 cleanup:
     free(rows);

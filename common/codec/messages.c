@@ -128,6 +128,8 @@ char *rd_task_write(const rd_task *t)
     cJSON_AddNumberToObject(root, "model", (double)t->model);
     if (t->kept > 0)
         cJSON_AddNumberToObject(root, "kept", (double)t->kept);
+    if (t->counted != RD_UNTOLD)
+        cJSON_AddNumberToObject(root, "counted", (double)t->counted);
     return print(root);
 }
 
@@ -147,6 +149,8 @@ rd_status rd_task_parse(const char *json, size_t size, rd_task *out, rd_error *e
     rd_fields_require(&f, "model");
     rd_fields_count(&f, "model", 0, MOST, &out->model);
     rd_fields_count(&f, "kept", 1, UINT64_C(1) << 31, &out->kept);
+    out->counted = RD_UNTOLD;
+    rd_fields_count(&f, "counted", 0, MOST, &out->counted);
     out->kind = (rd_task_kind)kind;
     return close_body(root, &f);
 }

@@ -38,14 +38,17 @@ rd_status rd_welcome_parse(const char *json, size_t size, rd_welcome *out, rd_er
 /* GET /v1/task, response 200:
  *   {"task": "train", "round": 3, "model": 2}   train from model version 2 and deliver to /v1/update/3
  *     with "kept": K where the model has been pruned: model and update then hold what is kept
- * (model/packing.h)
+ *     (model/packing.h); with "counted": N where clients keep something between rounds (train/keep.h)
  *   {"task": "finished", "round": 10, "model": 10}   the run is over; its last model is version 10 */
+#define RD_UNTOLD UINT64_MAX
 typedef enum rd_task_kind { RD_TASK_TRAIN, RD_TASK_FINISHED } rd_task_kind;
 typedef struct rd_task {
     rd_task_kind kind;
     uint64_t round;
     uint64_t model; /* version */
     uint64_t kept;  /* train: parameters that are left of a pruned model; 0: all */
+    uint64_t
+        counted; /* train: the last round in which an update of this client counted, 0: in none; RD_UNTOLD */
 } rd_task;
 char *rd_task_write(const rd_task *t);
 rd_status rd_task_parse(const char *json, size_t size, rd_task *out, rd_error *err) RD_MUST_CHECK;

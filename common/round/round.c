@@ -445,6 +445,16 @@ uint64_t rd_rounds_staleness(const rd_rounds *r, size_t client)
     return r->round - r->roster.clients[client].asked_round;
 }
 
+uint64_t rd_rounds_last_counted(const rd_rounds *r, size_t client)
+{
+    return r->roster.clients[client].last_counted;
+}
+
+void rd_rounds_set_last_counted(rd_rounds *r, size_t client, uint64_t round)
+{
+    r->roster.clients[client].last_counted = round;
+}
+
 bool rd_rounds_has_task(const rd_rounds *r, size_t client)
 {
     bool open = r->phase == PHASE_COLLECTING || r->config.buffer_size > 0;

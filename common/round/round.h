@@ -142,6 +142,10 @@ size_t rd_rounds_missing(const rd_rounds *r);
 uint64_t rd_rounds_take_task(rd_rounds *r, size_t client);
 /* Rounds since the model that the client got was the newest. */
 uint64_t rd_rounds_staleness(const rd_rounds *r, size_t client);
+/* The last round in which an update of the client counted; 0: none. What is known of rounds before this process began is
+ * told by rd_rounds_set_last_counted. */
+uint64_t rd_rounds_last_counted(const rd_rounds *r, size_t client);
+void rd_rounds_set_last_counted(rd_rounds *r, size_t client, uint64_t round);
 /* Is there work for this client: selected in a round that is collecting, and not delivered yet? */
 bool rd_rounds_has_task(const rd_rounds *r, size_t client);
 

@@ -32,6 +32,7 @@ typedef enum rd_sql {
     RD_SQL_INPUT,
     RD_SQL_PUT_INPUT,
     RD_SQL_DROP_INPUT,
+    RD_SQL_LAST_COUNTED,
     RD_SQL_KINDS
 } rd_sql;
 

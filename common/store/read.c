@@ -188,6 +188,24 @@ rd_status rd_store_clients(rd_store *s, bool (*visit)(const rd_client_record *, 
     return end_walk(s, statement, code, "read the clients", err);
 }
 
+rd_status rd_store_last_counted(rd_store *s, bool (*visit)(const char *client, uint64_t round, void *user),
+                                void *user, bool *all, rd_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    int code;
+    rd_status status = rd_store_statement(s, RD_SQL_LAST_COUNTED, &statement, err);
+    if (status != RD_OK)
+        return status;
+    *all = true;
+    while (*all && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        row r = {statement, 0};
+        rd_participation_record record = {0};
+        take_text(&r, record.client, sizeof record.client);
+        *all = visit(record.client, take_count(&r), user);
+    }
+    return end_walk(s, statement, code, "read the participations", err);
+}
+
 rd_status rd_store_participations(rd_store *s, uint64_t round,
                                   bool (*visit)(const rd_participation_record *, void *), void *user,
                                   rd_error *err)

@@ -209,6 +209,8 @@ const char *rd_store_sql(rd_sql which)
         [RD_SQL_PUT_INPUT] =
             "INSERT OR REPLACE INTO inputs (name, path, rows, sha256) VALUES (?1, ?2, ?3, ?4)",
         [RD_SQL_DROP_INPUT] = "DELETE FROM inputs WHERE name = ?1",
+        [RD_SQL_LAST_COUNTED] = "SELECT client_name, max(round) FROM participation_by_name "
+                                "WHERE status = 'counted' GROUP BY client",
     };
     return statements[which];
 }

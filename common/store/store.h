@@ -171,6 +171,9 @@ rd_status rd_store_participations(rd_store *s, uint64_t round,
 /* In the order in which they came: to a reader all of them, to the writer those that came with its opening. */
 rd_status rd_store_changes(rd_store *s, bool (*visit)(const rd_change_record *, void *), void *user,
                            rd_error *err) RD_MUST_CHECK;
+/* The clients whose updates counted, each with the last round in which one did. *all: visit never returned false. */
+rd_status rd_store_last_counted(rd_store *s, bool (*visit)(const char *client, uint64_t round, void *user),
+                                void *user, bool *all, rd_error *err) RD_MUST_CHECK;
 /* *round = the last committed one. *found = false: none, not even round 0. */
 rd_status rd_store_last_round(rd_store *s, uint64_t *round, bool *found, rd_error *err) RD_MUST_CHECK;
 

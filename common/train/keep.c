@@ -6,33 +6,116 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "core/file.h"
 
-static const char magic[8] = "rdkeep1";
+#define OWNER_MAX 128
+#define PLACES_MAX 4
+
+static const char magic[8] = "rdkeep2";
 
 typedef struct head {
     char magic[8];
-    uint64_t floats;
+    uint64_t floats, places;
+    char run[OWNER_MAX], client[OWNER_MAX], what[OWNER_MAX];
 } head;
 
 struct rd_keep {
     int fd;
     size_t floats;
-    char name[256]; /* for messages */
+    unsigned places; /* of each client */
+    char name[256];  /* for messages */
 };
 
-static size_t place_size(const rd_keep *k)
+static size_t place_size(size_t floats)
 {
-    return sizeof(uint64_t) + k->floats * sizeof(float);
+    return sizeof(uint64_t) + floats * sizeof(float);
 }
 
-static off_t place(const rd_keep *k, size_t client, int which)
+static off_t place(const rd_keep *k, size_t client, unsigned which)
 {
-    return (off_t)(sizeof(head) + (2 * client + (size_t)which) * place_size(k));
+    return (off_t)(sizeof(head) + (k->places * client + which) * place_size(k->floats));
 }
+
+/* ---- whose the file is ---- */
+
+static head head_of(const rd_keep_options *o)
+{
+    head h;
+    memset(&h, 0, sizeof h); /* it is compared and written as bytes */
+    memcpy(h.magic, magic, sizeof magic);
+    h.floats = o->floats;
+    h.places = o->rounds + 1u;
+    (void)snprintf(h.run, sizeof h.run, "%s", o->run);
+    (void)snprintf(h.client, sizeof h.client, "%s", o->client);
+    (void)snprintf(h.what, sizeof h.what, "%s", o->what);
+    return h;
+}
+
+/* *there: it has a head. A file that is not of this kind is never written to. */
+static rd_status read_head(int fd, const char *path, head *h, bool *there, rd_error *err)
+{
+    ssize_t had = pread(fd, h, sizeof *h, 0);
+    if (had < 0)
+        return rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
+    *there = had > 0;
+    if (*there && (had != (ssize_t)sizeof *h || memcmp(h->magic, magic, sizeof magic) != 0))
+        return rd_fail(err, RD_ERR_STATE,
+                       "%s: it is not a file in which clients of this version keep something", path);
+    h->run[OWNER_MAX - 1] = h->client[OWNER_MAX - 1] = h->what[OWNER_MAX - 1] = '\0';
+    return RD_OK;
+}
+
+static rd_status check_head(const char *path, const head *found, const head *wanted, rd_error *err)
+{
+    const struct {
+        const char *title, *found, *wanted;
+    } parts[] = {{"for client", found->client, wanted->client},
+                 {"in run", found->run, wanted->run},
+                 {"with", found->what, wanted->what}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (strcmp(parts[i].found, parts[i].wanted) != 0)
+            return rd_fail(err, RD_ERR_STATE, "%s: it was kept %s '%s', and this is '%s'; name another file",
+                           path, parts[i].title, parts[i].found, parts[i].wanted);
+    if (found->floats != wanted->floats || found->places != wanted->places)
+        return rd_fail(err, RD_ERR_STATE,
+                       "%s: it was kept for another model (%llu numbers a client, and this has %llu)", path,
+                       (unsigned long long)found->floats, (unsigned long long)wanted->floats);
+    return RD_OK;
+}
+
+rd_status rd_keep_set_aside(const rd_keep_options *o, char note[RD_KEEP_NOTE_MAX], rd_error *err)
+{
+    head found, wanted = head_of(o);
+    bool there;
+    char *aside = NULL;
+    rd_status status = RD_OK;
+    note[0] = '\0';
+    int fd = open(o->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? RD_OK : rd_fail(err, RD_ERR_IO, "%s: %s", o->path, strerror(errno));
+    RD_TRY(read_head(fd, o->path, &found, &there, err));
+    if (!there || strcmp(found.client, wanted.client) != 0 || strcmp(found.run, wanted.run) == 0)
+        goto cleanup;
+    if (asprintf(&aside, "%s.%.12s", o->path, found.run) < 0)
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for a path"));
+    if (access(aside, F_OK) == 0 || rename(o->path, aside) != 0)
+        RD_TRY(rd_fail(err, RD_ERR_STATE, "%s: it was kept in run %.12s, and cannot be set aside as %s: %s",
+                       o->path, found.run, aside,
+                       access(aside, F_OK) == 0 ? "that exists" : strerror(errno)));
+    (void)snprintf(note, RD_KEEP_NOTE_MAX,
+                   "%.200s was kept in another run (%.12s): it is now %.230s, and a new one is begun",
+                   o->path, found.run, aside);
+cleanup:
+    free(aside);
+    close(fd);
+    return status;
+}
+
+/* ---- life ---- */
 
 static int nameless(bool fits)
 {
@@ -41,28 +124,32 @@ static int nameless(bool fits)
                 : open(folder != NULL ? folder : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 }
 
-rd_status rd_keep_open(const char *path, size_t clients, size_t floats, size_t memory_limit, rd_keep **out,
-                       rd_error *err)
+rd_status rd_keep_open(const rd_keep_options *o, rd_keep **out, rd_error *err)
 {
     rd_status status = RD_OK;
-    head h = {.floats = floats}, found;
+    head found, wanted = head_of(o);
+    bool there;
     rd_keep *k = calloc(1, sizeof *k);
     if (k == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for what clients keep");
-    memcpy(h.magic, magic, sizeof magic);
-    k->floats = floats;
-    (void)snprintf(k->name, sizeof k->name, "%s", path != NULL ? path : "what clients keep between rounds");
-    bool fits = clients <= memory_limit / (2 * place_size(k));
-    k->fd = path != NULL ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : nameless(fits);
+    k->fd = -1;
+    k->floats = o->floats;
+    k->places = o->rounds + 1;
+    (void)snprintf(k->name, sizeof k->name, "%s",
+                   o->path != NULL ? o->path : "what clients keep between rounds");
+    if (o->rounds < 1 || k->places > PLACES_MAX)
+        RD_TRY(rd_fail(err, RD_ERR_INTERNAL, "%u rounds to go back to", o->rounds));
+    bool fits = o->clients <= o->memory_limit / (k->places * place_size(o->floats));
+    k->fd = o->path != NULL ? open(o->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : nameless(fits);
     if (k->fd < 0)
         RD_TRY(rd_fail(err, RD_ERR_IO, "%s: %s", k->name, strerror(errno)));
-    ssize_t had = pread(k->fd, &found, sizeof found, 0);
-    if (had == (ssize_t)sizeof found && memcmp(&h, &found, sizeof h) != 0)
-        RD_TRY(rd_fail(err, RD_ERR_STATE,
-                       "%s: it was kept for another model or strategy; delete it, or restore run.json",
-                       k->name));
-    if (had != (ssize_t)sizeof found)
-        RD_TRY(rd_fd_pwrite_all(k->fd, &h, sizeof h, 0, k->name, err));
+    if (o->alone && flock(k->fd, LOCK_EX | LOCK_NB) != 0)
+        RD_TRY(rd_fail(err, RD_ERR_STATE, "%s: another program is using it", k->name));
+    RD_TRY(read_head(k->fd, k->name, &found, &there, err));
+    if (there)
+        RD_TRY(check_head(k->name, &found, &wanted, err));
+    else
+        RD_TRY(rd_fd_pwrite_all(k->fd, &wanted, sizeof wanted, 0, k->name, err));
     *out = k;
     k = NULL;
 cleanup:
@@ -79,10 +166,12 @@ void rd_keep_close(rd_keep *k)
     free(k);
 }
 
-/* Rounds of both places; 0: empty. */
-static rd_status look(const rd_keep *k, size_t client, uint64_t rounds[2], rd_error *err)
+/* ---- the places of a client ---- */
+
+/* Rounds of all places; 0: empty. */
+static rd_status look(const rd_keep *k, size_t client, uint64_t rounds[PLACES_MAX], rd_error *err)
 {
-    for (int i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < k->places; i++) {
         rounds[i] = 0;
         ssize_t n = pread(k->fd, &rounds[i], sizeof rounds[i], place(k, client, i));
         if (n < 0)
@@ -91,40 +180,60 @@ static rd_status look(const rd_keep *k, size_t client, uint64_t rounds[2], rd_er
     return RD_OK;
 }
 
-/* The place with the last round before this one; -1: none. */
-static int newest(const uint64_t rounds[2], uint64_t round)
+rd_status rd_keep_read(const rd_keep *k, size_t client, uint64_t round, uint64_t kept, float *values,
+                       rd_keep_found *found, rd_error *err)
 {
-    int best = -1;
-    for (int i = 0; i < 2; i++)
-        if (rounds[i] > 0 && rounds[i] < round && (best < 0 || rounds[i] > rounds[best]))
-            best = i;
-    return best;
-}
-
-rd_status rd_keep_read(const rd_keep *k, size_t client, uint64_t round, float *values, bool *is_new,
-                       rd_error *err)
-{
-    uint64_t rounds[2];
+    uint64_t rounds[PLACES_MAX], best = 0;
+    unsigned which = 0;
+    bool any = false;
     rd_status status = look(k, client, rounds, err);
-    int which = status == RD_OK ? newest(rounds, round) : -1;
-    *is_new = which < 0;
-    if (status != RD_OK || *is_new)
+    for (unsigned i = 0; i < k->places && status == RD_OK; i++) {
+        bool wanted = kept == RD_KEEP_NEWEST ? rounds[i] < round : rounds[i] == kept;
+        any = any || rounds[i] > 0;
+        if (wanted && rounds[i] > best) {
+            best = rounds[i];
+            which = i;
+        }
+    }
+    bool expected = kept == RD_KEEP_NEWEST ? any : kept > 0;
+    *found = best > 0 ? RD_KEEP_FOUND : expected ? RD_KEEP_LOST : RD_KEEP_NOTHING;
+    if (status != RD_OK || *found != RD_KEEP_FOUND)
         return status;
     return rd_fd_pread_all(k->fd, values, k->floats * sizeof *values,
                            place(k, client, which) + (off_t)sizeof(uint64_t), k->name, err);
 }
 
-rd_status rd_keep_write(const rd_keep *k, size_t client, uint64_t round, const float *values, rd_error *err)
+/* The place that is needed least: empty, or of a round that did not count, or the oldest. */
+static unsigned least_needed(const rd_keep *k, const uint64_t rounds[PLACES_MAX], uint64_t last)
 {
-    uint64_t rounds[2];
+    unsigned least = 0;
+    for (unsigned i = 0; i < k->places; i++) {
+        if (rounds[i] == 0 || rounds[i] > last)
+            return i;
+        if (rounds[i] < rounds[least])
+            least = i;
+    }
+    return least;
+}
+
+rd_status rd_keep_write(const rd_keep *k, size_t client, uint64_t round, uint64_t kept, const float *values,
+                        rd_error *err)
+{
+    static const uint64_t empty = 0;
+    uint64_t rounds[PLACES_MAX], last = kept == RD_KEEP_NEWEST ? round - 1 : kept;
     rd_status status = look(k, client, rounds, err);
+    /* What is later than that did not count, or in another course of the run. The number goes first and comes last: a
+     * place that is half written is empty. */
+    for (unsigned i = 0; i < k->places && status == RD_OK; i++)
+        if (rounds[i] > last)
+            status = rd_fd_pwrite_all(k->fd, &empty, sizeof empty, place(k, client, i), k->name, err);
     if (status != RD_OK)
         return status;
-    int which = newest(rounds, round) == 0 ? 1 : 0;
-    /* The number comes last: a place that is half written still has that of a round that nobody needs. */
-    status = rd_fd_pwrite_all(k->fd, values, k->floats * sizeof *values,
-                              place(k, client, which) + (off_t)sizeof round, k->name, err);
-    return status == RD_OK
-               ? rd_fd_pwrite_all(k->fd, &round, sizeof round, place(k, client, which), k->name, err)
-               : status;
+    off_t at = place(k, client, least_needed(k, rounds, last));
+    RD_TRY(rd_fd_pwrite_all(k->fd, &empty, sizeof empty, at, k->name, err));
+    RD_TRY(
+        rd_fd_pwrite_all(k->fd, values, k->floats * sizeof *values, at + (off_t)sizeof round, k->name, err));
+    RD_TRY(rd_fd_pwrite_all(k->fd, &round, sizeof round, at, k->name, err));
+cleanup:
+    return status;
 }

@@ -57,12 +57,18 @@ Test(messages, join)
 
 Test(messages, task)
 {
-    rd_task t = {RD_TASK_TRAIN, 3, 2}, back;
+    rd_task t = {RD_TASK_TRAIN, 3, 2, .counted = RD_UNTOLD}, back;
     rd_error err;
     char *json = rd_task_write(&t);
     cr_assert_str_eq(json, "{\"task\":\"train\",\"round\":3,\"model\":2}");
     cr_assert_eq(rd_task_parse(json, strlen(json), &back, &err), RD_OK);
-    cr_assert(back.kind == RD_TASK_TRAIN && back.round == 3 && back.model == 2);
+    cr_assert(back.kind == RD_TASK_TRAIN && back.round == 3 && back.model == 2 && back.counted == RD_UNTOLD);
+    free(json);
+    t.counted = 0;
+    json = rd_task_write(&t);
+    cr_assert_str_eq(json, "{\"task\":\"train\",\"round\":3,\"model\":2,\"counted\":0}");
+    cr_assert_eq(rd_task_parse(json, strlen(json), &back, &err), RD_OK);
+    cr_assert_eq(back.counted, 0);
     free(json);
     const char *over = "{\"task\": \"finished\", \"round\": 10, \"model\": 10}";
     cr_assert_eq(rd_task_parse(over, strlen(over), &back, &err), RD_OK);
