@@ -21,73 +21,12 @@ typedef struct statistics {
     double min, max, sum;   /* of the finite ones */
 } statistics;
 
-/* ---- reading numbers of every type ---- */
-
-/* IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits. */
-static double half_to_double(uint16_t bits)
-{
-    int exponent = (bits >> 10) & 31;
-    double fraction = bits & 1023, value;
-    if (exponent == 31)
-        value = fraction != 0.0 ? NAN : INFINITY;
-    else if (exponent == 0)
-        value = ldexp(fraction, -24);
-    else
-        value = ldexp(1024.0 + fraction, exponent - 25);
-    return bits & 0x8000 ? -value : value;
-}
-
-static double float_from_bits(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-/* Size little-endian bytes as a number. */
-static uint64_t load(const uint8_t *bytes, size_t size)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < size; i++)
-        value |= (uint64_t)bytes[i] << (8 * i);
-    return value;
-}
-
-static double element(const uint8_t *bytes, rd_dtype dtype)
-{
-    uint64_t bits = load(bytes, rd_dtype_size(dtype));
-    double value = 0.0;
-    switch (dtype) {
-    case RD_DTYPE_F64:
-        memcpy(&value, &bits, sizeof value);
-        return value;
-    case RD_DTYPE_F32:
-        return float_from_bits((uint32_t)bits);
-    case RD_DTYPE_F16:
-        return half_to_double((uint16_t)bits);
-    case RD_DTYPE_BF16: /* the upper half of a float32 */
-        return float_from_bits((uint32_t)bits << 16);
-    case RD_DTYPE_I64:
-        return (double)(int64_t)bits;
-    case RD_DTYPE_I32:
-        return (double)(int32_t)bits;
-    case RD_DTYPE_I16:
-        return (double)(int16_t)bits;
-    case RD_DTYPE_I8:
-        return (double)(int8_t)bits;
-    case RD_DTYPE_U8:
-    case RD_DTYPE_BOOL:
-        return (double)bits;
-    }
-    return value;
-}
-
 static void take_bytes(statistics *s, const uint8_t *bytes, size_t count, rd_dtype dtype)
 {
     size_t size = rd_dtype_size(dtype);
     double sum = 0.0; /* of this buffer alone: short sums added up lose less than one long sum */
     for (size_t i = 0; i < count; i += size) {
-        double value = element(bytes + i, dtype);
+        double value = rd_dtype_value(dtype, bytes + i);
         if (!isfinite(value)) {
             s->other++;
             continue;

@@ -16,27 +16,7 @@
 
 #include "core/file.h"
 #include "format/foreign.h"
-
-static const struct {
-    const char *name;
-    size_t size;
-} dtypes[] = {
-    [RD_DTYPE_F64] = {"F64", 8},   [RD_DTYPE_F32] = {"F32", 4}, [RD_DTYPE_F16] = {"F16", 2},
-    [RD_DTYPE_BF16] = {"BF16", 2}, [RD_DTYPE_I64] = {"I64", 8}, [RD_DTYPE_I32] = {"I32", 4},
-    [RD_DTYPE_I16] = {"I16", 2},   [RD_DTYPE_I8] = {"I8", 1},   [RD_DTYPE_U8] = {"U8", 1},
-    [RD_DTYPE_BOOL] = {"BOOL", 1},
-};
-#define DTYPE_COUNT (sizeof dtypes / sizeof *dtypes)
-
-const char *rd_dtype_name(rd_dtype d)
-{
-    return dtypes[d].name;
-}
-
-size_t rd_dtype_size(rd_dtype d)
-{
-    return dtypes[d].size;
-}
+#include "format/sniff.h"
 
 /* ---- reading ---- */
 
@@ -97,16 +77,12 @@ static rd_status parse_tensor(const cJSON *entry, const char *whose, rd_st_tenso
     const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(entry, "dtype");
     const cJSON *shape = cJSON_GetObjectItemCaseSensitive(entry, "shape");
     const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(entry, "data_offsets");
-    size_t d = DTYPE_COUNT;
-    if (cJSON_IsString(dtype))
-        for (d = 0; d < DTYPE_COUNT && strcmp(dtype->valuestring, dtypes[d].name) != 0;)
-            d++;
-    if (d == DTYPE_COUNT)
+    t->dtype = cJSON_IsString(dtype) ? rd_dtype_find(dtype->valuestring) : RD_DTYPE_COUNT;
+    if (t->dtype == RD_DTYPE_COUNT)
         return rd_fail(err, RD_ERR_FORMAT,
                        "%s: tensor '%s': dtype is missing or unknown (found %.20s; known are F64, F32, F16, "
-                       "BF16, I64, I32, I16, I8, U8, BOOL)",
+                       "BF16, F8_E4M3, F8_E5M2, I64, I32, I16, I8, U64, U32, U16, U8, BOOL)",
                        whose, t->name, cJSON_IsString(dtype) ? dtype->valuestring : "none");
-    t->dtype = (rd_dtype)d;
     rd_status status = check_once(entry, whose, err);
     if (status == RD_OK)
         status = parse_shape(shape, whose, t, err);
@@ -116,11 +92,11 @@ static rd_status parse_tensor(const cJSON *entry, const char *whose, rd_st_tenso
         !whole(cJSON_GetArrayItem(offsets, 0), &t->begin) || !whole(cJSON_GetArrayItem(offsets, 1), &t->end))
         return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '%s': data_offsets: expected [begin, end]", whose,
                        t->name);
-    if (t->end < t->begin || t->end - t->begin != t->count * dtypes[d].size)
+    if (t->end < t->begin || t->end - t->begin != t->count * rd_dtype_size(t->dtype))
         return rd_fail(err, RD_ERR_FORMAT,
                        "%s: tensor '%s': data_offsets [%" PRIu64 ", %" PRIu64 "] do not hold %" PRIu64
                        " elements of %s",
-                       whose, t->name, t->begin, t->end, t->count, dtypes[d].name);
+                       whose, t->name, t->begin, t->end, t->count, rd_dtype_name(t->dtype));
     return RD_OK;
 }
 
@@ -265,6 +241,24 @@ cleanup:
     return status;
 }
 
+/* Something else under this name is named; bytes that say nothing are left to the checks that follow. */
+static rd_status check_kind(int fd, off_t size, const char *path, rd_error *err)
+{
+    uint8_t first[RD_SNIFF_BYTES];
+    size_t count = size < RD_SNIFF_BYTES ? (size_t)size : RD_SNIFF_BYTES;
+    rd_status status = rd_fd_pread_all(fd, first, count, 0, path, err);
+    if (status != RD_OK)
+        return status;
+    rd_sniff_kind kind = rd_sniff(first, count);
+    if (kind != RD_SNIFF_SAFETENSORS && kind != RD_SNIFF_UNKNOWN)
+        return rd_fail(err, RD_ERR_FORMAT, "%s: %s; a safetensors file was expected", path,
+                       rd_sniff_describe(kind));
+    if (size < 8)
+        return rd_fail(err, RD_ERR_FORMAT, "%s: %lld bytes are too few for a safetensors file", path,
+                       (long long)size);
+    return RD_OK;
+}
+
 rd_status rd_safetensors_open(const char *path, rd_safetensors *out, int *fd, rd_error *err)
 {
     rd_status status = RD_OK;
@@ -278,11 +272,7 @@ rd_status rd_safetensors_open(const char *path, rd_safetensors *out, int *fd, rd
         status = rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
         goto cleanup;
     }
-    if (info.st_size < 8) {
-        status = rd_fail(err, RD_ERR_FORMAT, "%s: %lld bytes are too few for a safetensors file", path,
-                         (long long)info.st_size);
-        goto cleanup;
-    }
+    RD_TRY(check_kind(*fd, info.st_size, path, err));
     RD_TRY(rd_fd_pread_all(*fd, length_bytes, sizeof length_bytes, 0, path, err));
     for (int i = 7; i >= 0; i--)
         length = length << 8 | length_bytes[i];
@@ -322,13 +312,13 @@ static bool add_tensor(cJSON *root, const rd_st_tensor *t, uint64_t *at)
     cJSON *entry = cJSON_AddObjectToObject(root, t->name);
     cJSON *shape = cJSON_CreateArray(), *offsets = cJSON_CreateArray();
     uint64_t count = 1;
-    cJSON_AddStringToObject(entry, "dtype", dtypes[t->dtype].name);
+    cJSON_AddStringToObject(entry, "dtype", rd_dtype_name(t->dtype));
     for (int k = 0; k < t->rank; k++) {
         count *= t->shape[k];
         cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)t->shape[k]));
     }
     cJSON_AddItemToArray(offsets, cJSON_CreateNumber((double)*at));
-    *at += count * dtypes[t->dtype].size;
+    *at += count * rd_dtype_size(t->dtype);
     cJSON_AddItemToArray(offsets, cJSON_CreateNumber((double)*at));
     return cJSON_AddItemToObject(entry, "shape", shape) &&
            cJSON_AddItemToObject(entry, "data_offsets", offsets);

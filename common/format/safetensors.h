@@ -14,25 +14,11 @@
 #include <stdint.h>
 
 #include "core/error.h"
+#include "format/dtype.h"
 
 #define RD_SAFETENSORS_MAX_HEADER (UINT64_C(16) << 20) /* larger headers are refused */
 #define RD_SAFETENSORS_MAX_RANK 8
 #define RD_SAFETENSORS_NAME_MAX 128
-
-typedef enum rd_dtype {
-    RD_DTYPE_F64,
-    RD_DTYPE_F32,
-    RD_DTYPE_F16,
-    RD_DTYPE_BF16,
-    RD_DTYPE_I64,
-    RD_DTYPE_I32,
-    RD_DTYPE_I16,
-    RD_DTYPE_I8,
-    RD_DTYPE_U8,
-    RD_DTYPE_BOOL
-} rd_dtype;
-const char *rd_dtype_name(rd_dtype d); /* "F32" */
-size_t rd_dtype_size(rd_dtype d);      /* 4 */
 
 typedef struct rd_st_tensor {
     char name[RD_SAFETENSORS_NAME_MAX];

@@ -62,59 +62,28 @@ static rd_status check_shape(const rd_tensor *t, const rd_st_tensor *s, const ch
         s->name, found, t->name, expected);
 }
 
-/* IEEE 754 binary16 to float. */
-static float from_half(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = h >> 10 & 0x1fu, fraction = h & 0x3ffu, bits;
-    if (exponent == 0) {
-        float value = (float)fraction / 16777216.0f; /* 2^-24 each */
-        return sign != 0 ? -value : value;
-    }
-    bits = sign | (exponent == 31 ? 0x7f800000u : (exponent + 112) << 23) | fraction << 13;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-static void convert(rd_dtype dtype, const void *bytes, size_t n, float *out)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint16_t half;
-        double wide;
-        if (dtype == RD_DTYPE_F64) {
-            memcpy(&wide, (const char *)bytes + i * sizeof wide, sizeof wide);
-            out[i] = (float)wide;
-            continue;
-        }
-        memcpy(&half, (const char *)bytes + i * sizeof half, sizeof half);
-        uint32_t upper = (uint32_t)half << 16;
-        if (dtype == RD_DTYPE_BF16)
-            memcpy(&out[i], &upper, sizeof upper);
-        else
-            out[i] = from_half(half);
-    }
-}
-
 static rd_status read_one(int fd, const rd_safetensors *file, const rd_st_tensor *s, const rd_tensor *t,
                           const char *path, float *parameters, rd_error *err)
 {
     rd_status status = check_shape(t, s, path, err);
-    size_t width = s->dtype == RD_DTYPE_F64 ? 8 : s->dtype == RD_DTYPE_F32 ? 4 : 2;
+    const size_t size = t->count * rd_dtype_size(s->dtype);
     off_t at = (off_t)(file->data_start + s->begin);
     if (status != RD_OK)
         return status;
-    if (s->dtype != RD_DTYPE_F32 && s->dtype != RD_DTYPE_F64 && s->dtype != RD_DTYPE_F16 &&
-        s->dtype != RD_DTYPE_BF16)
+    if (!rd_dtype_is_float(s->dtype))
         return rd_fail(err, RD_ERR_DATA, "%s: tensor '%s' is %s; F32, F64, F16 or BF16 was expected", path,
                        s->name, rd_dtype_name(s->dtype));
     if (s->dtype == RD_DTYPE_F32)
-        return rd_fd_pread_all(fd, parameters + t->offset, t->count * width, at, path, err);
-    void *bytes = malloc(t->count * width);
+        return rd_fd_pread_all(fd, parameters + t->offset, size, at, path, err);
+    void *bytes = malloc(size);
     if (bytes == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for tensor '%s'", path, s->name);
-    status = rd_fd_pread_all(fd, bytes, t->count * width, at, path, err);
-    if (status == RD_OK)
-        convert(s->dtype, bytes, t->count, parameters + t->offset);
+    status = rd_fd_pread_all(fd, bytes, size, at, path, err);
+    size_t converted =
+        status == RD_OK ? rd_dtype_narrow(s->dtype, bytes, t->count, parameters + t->offset) : 0;
+    if (status == RD_OK && converted < t->count)
+        status = rd_fail(err, RD_ERR_DATA, "%s: tensor '%s': element %zu is not finite in single precision",
+                         path, s->name, converted);
     free(bytes);
     return status;
 }
