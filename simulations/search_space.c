@@ -185,16 +185,14 @@ rd_status search_space_load(const char *path, const char *method, uint64_t trial
                             rd_error *err)
 {
     char *text = NULL;
-    const char *what;
-    size_t size, at, line = 1;
+    rd_foreign_fault fault;
+    size_t size;
     rd_status status = RD_OK;
     memset(out, 0, sizeof *out);
     RD_TRY(rd_file_read(path, 1 << 20, &text, &size, err));
-    out->json = rd_foreign_json(text, size, &at, &what);
-    for (size_t i = 0; out->json == NULL && i < at; i++)
-        line += text[i] == '\n';
+    out->json = rd_foreign_json(text, size, &fault);
     if (out->json == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_CONFIG, "%s: line %zu: %s", path, line, what));
+        RD_TRY(rd_fail(err, RD_ERR_CONFIG, "%s: line %zu: %s", path, fault.line, fault.what));
     if (!cJSON_IsObject(out->json))
         RD_TRY(rd_fail(err, RD_ERR_CONFIG, "%s: expected a JSON object", path));
     if (method != NULL)

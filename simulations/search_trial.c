@@ -23,8 +23,9 @@
 rd_status search_job_open(const rd_search_options *options, search_job *out, rd_error *err)
 {
     char *text = NULL, folder[PATH_MAX];
-    const char *what, *path = options->config, *slash = strrchr(path, '/');
-    size_t size, at;
+    const char *path = options->config, *slash = strrchr(path, '/');
+    rd_foreign_fault fault;
+    size_t size;
     rd_config check = {0};
     rd_status status = RD_OK;
     memset(out, 0, sizeof *out);
@@ -39,9 +40,9 @@ rd_status search_job_open(const rd_search_options *options, search_job *out, rd_
                    slash != NULL ? path : ".");
     if (realpath(folder, out->folder) == NULL)
         RD_TRY(rd_fail(err, RD_ERR_IO, "%s: %s", folder, strerror(errno)));
-    out->run = rd_foreign_json(text, size, &at, &what);
+    out->run = rd_foreign_json(text, size, &fault);
     if (out->run == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_CONFIG, "%s: %s", path, what));
+        RD_TRY(rd_fail(err, RD_ERR_CONFIG, "%s: line %zu: %s", path, fault.line, fault.what));
     cJSON_DeleteItemFromObjectCaseSensitive(out->run, "$schema");
 cleanup:
     free(text);

@@ -14,11 +14,11 @@
  * so that a later version may add some: rd_fields_finish is not called. */
 static rd_status open_body(const char *json, size_t size, cJSON **root, rd_fields *f, rd_error *err)
 {
-    const char *what;
-    size_t at;
-    *root = rd_foreign_json(json, size, &at, &what);
+    rd_foreign_fault fault;
+    *root = rd_foreign_json(json, size, &fault);
     if (*root == NULL)
-        return rd_fail(err, RD_ERR_FORMAT, "the body is not a JSON object: at byte %zu it is %s", at, what);
+        return rd_fail(err, RD_ERR_FORMAT, "the body is not a JSON object: at byte %zu it is %s", fault.at,
+                       fault.what);
     if (!cJSON_IsObject(*root)) {
         cJSON_Delete(*root);
         *root = NULL;
@@ -191,9 +191,8 @@ char *rd_refusal_write(const char *kind, const char *message)
 
 void rd_refusal_parse(const char *json, size_t size, rd_refusal *out)
 {
-    const char *what;
-    size_t at;
-    cJSON *root = rd_foreign_json(json, size, &at, &what);
+    rd_foreign_fault fault;
+    cJSON *root = rd_foreign_json(json, size, &fault);
     const cJSON *kind = cJSON_GetObjectItemCaseSensitive(root, "error"),
                 *message = cJSON_GetObjectItemCaseSensitive(root, "message");
     bool whole = cJSON_IsString(kind) && strlen(kind->valuestring) < sizeof out->kind;

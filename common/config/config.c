@@ -360,16 +360,6 @@ cleanup:
     return status;
 }
 
-static rd_status bad_json(const char *json, size_t at, const char *what, const char *whose, rd_error *err)
-{
-    size_t line = 1, column = 1;
-    for (size_t i = 0; i < at; i++) {
-        column = json[i] == '\n' ? 1 : column + 1;
-        line += json[i] == '\n';
-    }
-    return rd_fail(err, RD_ERR_CONFIG, "%s: line %zu, column %zu: %s", whose, line, column, what);
-}
-
 rd_status rd_config_settle(const cJSON *run, const char *whose, cJSON **out, rd_error *err)
 {
     rd_config config = {0};
@@ -388,12 +378,12 @@ rd_status rd_config_settle(const cJSON *run, const char *whose, cJSON **out, rd_
 rd_status rd_config_parse(const char *json, size_t size, const char *whose, const char *folder,
                           rd_config *out, rd_error *err)
 {
-    const char *what;
-    size_t at;
+    rd_foreign_fault fault;
     memset(out, 0, sizeof *out);
-    cJSON *root = rd_foreign_json(json, size, &at, &what);
+    cJSON *root = rd_foreign_json(json, size, &fault);
     if (root == NULL)
-        return bad_json(json, at, what, whose, err);
+        return rd_fail(err, RD_ERR_CONFIG, "%s: line %zu, column %zu: %s", whose, fault.line, fault.column,
+                       fault.what);
     rd_status status;
     if (!cJSON_IsObject(root))
         status = rd_fail(err, RD_ERR_CONFIG, "%s: expected a JSON object", whose);

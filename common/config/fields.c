@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/number.h"
 #include "core/spelling.h"
 
 /* "0.1 (a number)", "\"0.1\" (a string)": what stands there, for the message. */
@@ -116,22 +117,8 @@ void rd_fields_require(rd_fields *f, const char *key)
         f->missing = key;
 }
 
-/* Of a key that is there twice, one value would be ignored. */
-static void refuse_repeated(rd_fields *f)
-{
-    for (size_t i = 0; i < f->asked_count && f->status == RD_OK; i++) {
-        int times = 0;
-        const cJSON *item;
-        cJSON_ArrayForEach(item, f->object) times += strcmp(item->string, f->asked[i]) == 0;
-        if (times > 1)
-            f->status = rd_fail(f->err, RD_ERR_CONFIG, "%s: %s%s%s is there twice", f->whose, f->path,
-                                f->path[0] != '\0' ? "." : "", f->asked[i]);
-    }
-}
-
 rd_status rd_fields_required(rd_fields *f)
 {
-    refuse_repeated(f);
     if (f->missing != NULL && f->status == RD_OK)
         f->status = rd_fail(f->err, RD_ERR_CONFIG, "%s: %s%s%s is missing", f->whose, f->path,
                             f->path[0] != '\0' ? "." : "", f->missing);
@@ -152,17 +139,20 @@ void rd_fields_only(rd_fields *f, const char *key, bool allowed, const char *whe
 
 static void read_number(rd_fields *f, const char *key, double min, double max, bool min_excluded, double *out)
 {
-    char expected[96];
+    char expected[160];
     const cJSON *item = ask(f, key);
     if (item == NULL)
         return;
     double x = item->valuedouble;
-    if (cJSON_IsNumber(item) && isfinite(x) && (min_excluded ? x > min : x >= min) && x <= max) {
+    float single;
+    bool kept = rd_number_narrow(x, &single) != RD_NUMBER_UNDERFLOW;
+    if (cJSON_IsNumber(item) && isfinite(x) && (min_excluded ? x > min : x >= min) && x <= max && kept) {
         *out = x;
         return;
     }
-    (void)snprintf(expected, sizeof expected, "a number %s %g%s%.6g", min_excluded ? "above" : "from", min,
-                   min_excluded ? " up to " : " to ", max);
+    (void)snprintf(expected, sizeof expected, "a number %s %g%s%.6g%s", min_excluded ? "above" : "from", min,
+                   min_excluded ? " up to " : " to ", max,
+                   cJSON_IsNumber(item) && !kept ? " that single precision holds (1e-45 and more)" : "");
     rd_fields_fail(f, key, expected);
 }
 

@@ -34,7 +34,8 @@ typedef struct rd_fields {
  * same as none. */
 rd_fields rd_fields_section(rd_fields *parent, const char *name, const char *path);
 
-/* Readers leave *out alone where the key is absent. */
+/* Readers leave *out alone where the key is absent. A number other than 0 that single precision would round to 0 is
+ * refused: what is computed with it is computed in that. */
 void rd_fields_number(rd_fields *f, const char *key, double min, double max, bool min_excluded, double *out);
 void rd_fields_count(rd_fields *f, const char *key, uint64_t min, uint64_t max, uint64_t *out);
 void rd_fields_bool(rd_fields *f, const char *key, bool *out);

@@ -6,11 +6,20 @@
 #include <cjson/cJSON.h>
 #include <stddef.h>
 
-/* Parses size bytes, all of them, as one JSON value; the caller's to delete. NULL: *at is the byte at which
- * it goes wrong and *what says how, after "is": "not valid JSON", "not UTF-8". Refused beyond what cJSON
- * refuses: bytes that are no UTF-8, control characters as such (white space between values excepted), and
- * "\u0000", at which a C string would end, so that two different names would look the same. */
-cJSON *rd_foreign_json(const char *text, size_t size, size_t *at, const char **what);
+/* Where a text goes wrong, and how. */
+typedef struct rd_foreign_fault {
+    size_t at, line, column; /* the byte, from 0; line and column, from 1 (a column is a character) */
+    char what[200];          /* behind "is": "not valid JSON", "not UTF-8"; fit for a log */
+} rd_foreign_fault;
+
+/* Parses size bytes, all of them, as one JSON value; the caller's to delete. NULL: *fault says why. Refused beyond
+ * what cJSON refuses:
+ *   - bytes that are no UTF-8, and control characters as such (white space between values excepted);
+ *   - "\u0000", at which a C string would end, so that two different names would look the same;
+ *   - a name that an object has twice: which of the two values another reader takes is anyone's guess;
+ *   - numbers that JSON does not have (01, 1., .5), and those that a double does not hold: too large, other than 0
+ *     and yet rounded to it, and whole numbers in plain digits that would be rounded (9007199254740993). */
+cJSON *rd_foreign_json(const char *text, size_t size, rd_foreign_fault *fault);
 
 /* Puts '?' for every control character (line breaks and U+0080 to U+009F, too) and every byte that is no
  * UTF-8, in place. text may be NULL. */

@@ -53,21 +53,6 @@ static rd_status parse_shape(const cJSON *shape, const char *whose, rd_st_tensor
     return RD_OK;
 }
 
-/* Which of two values another reader takes is anyone's guess. */
-static rd_status check_once(const cJSON *entry, const char *whose, rd_error *err)
-{
-    static const char *const keys[] = {"dtype", "shape", "data_offsets"};
-    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
-        int times = 0;
-        const cJSON *item;
-        cJSON_ArrayForEach(item, entry) times += strcmp(item->string, keys[k]) == 0;
-        if (times > 1)
-            return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '%s': %s is there twice", whose, entry->string,
-                           keys[k]);
-    }
-    return RD_OK;
-}
-
 static rd_status parse_tensor(const cJSON *entry, const char *whose, rd_st_tensor *t, rd_error *err)
 {
     if (strlen(entry->string) >= sizeof t->name || entry->string[0] == '\0')
@@ -83,9 +68,7 @@ static rd_status parse_tensor(const cJSON *entry, const char *whose, rd_st_tenso
                        "%s: tensor '%s': dtype is missing or unknown (found %.20s; known are F64, F32, F16, "
                        "BF16, F8_E4M3, F8_E5M2, I64, I32, I16, I8, U64, U32, U16, U8, BOOL)",
                        whose, t->name, cJSON_IsString(dtype) ? dtype->valuestring : "none");
-    rd_status status = check_once(entry, whose, err);
-    if (status == RD_OK)
-        status = parse_shape(shape, whose, t, err);
+    rd_status status = parse_shape(shape, whose, t, err);
     if (status != RD_OK)
         return status;
     if (!cJSON_IsArray(offsets) || cJSON_GetArraySize(offsets) != 2 ||
@@ -125,10 +108,6 @@ static rd_status parse_metadata(const cJSON *entry, const char *whose, rd_safete
             return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its metadata", whose);
     }
     qsort(out->metadata, out->metadata_count, sizeof *out->metadata, by_key);
-    for (size_t i = 1; i < out->metadata_count; i++)
-        if (strcmp(out->metadata[i - 1].key, out->metadata[i].key) == 0)
-            return rd_fail(err, RD_ERR_FORMAT, "%s: __metadata__: '%.60s' is there twice", whose,
-                           out->metadata[i].key);
     return RD_OK;
 }
 
@@ -138,27 +117,6 @@ static int by_begin(const void *a, const void *b)
     if (p->begin != q->begin)
         return p->begin < q->begin ? -1 : 1;
     return p->end < q->end ? -1 : p->end > q->end; /* empty tensors come first */
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp((*(const rd_st_tensor *const *)a)->name, (*(const rd_st_tensor *const *)b)->name);
-}
-
-static rd_status check_names(const rd_safetensors *s, const char *whose, rd_error *err)
-{
-    rd_status status = RD_OK;
-    const rd_st_tensor **order = calloc(s->tensor_count + 1, sizeof *order);
-    if (order == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for %zu tensors", whose, s->tensor_count);
-    for (size_t i = 0; i < s->tensor_count; i++)
-        order[i] = &s->tensors[i];
-    qsort(order, s->tensor_count, sizeof *order, by_name);
-    for (size_t i = 1; i < s->tensor_count && status == RD_OK; i++)
-        if (strcmp(order[i - 1]->name, order[i]->name) == 0)
-            status = rd_fail(err, RD_ERR_FORMAT, "%s: tensor '%s' is there twice", whose, order[i]->name);
-    free(order);
-    return status;
 }
 
 /* The data must be covered by the tensors, without gaps and overlaps. */
@@ -193,8 +151,6 @@ static rd_status parse_entries(const cJSON *root, const char *whose, rd_safetens
                                "%s: '%.60s': expected an object with dtype, shape, data_offsets", whose,
                                entry->string);
             status = parse_tensor(entry, whose, &out->tensors[out->tensor_count++], err);
-        } else if (out->metadata != NULL) {
-            status = rd_fail(err, RD_ERR_FORMAT, "%s: __metadata__ is there twice", whose);
         } else {
             status = parse_metadata(entry, whose, out, err);
         }
@@ -209,16 +165,17 @@ rd_status rd_safetensors_parse(const char *json, size_t size, const char *whose,
 {
     rd_status status = RD_OK;
     cJSON *root = NULL;
-    const char *what = NULL;
-    size_t at = 0, end = size;
+    rd_foreign_fault fault;
+    size_t end = size;
     memset(out, 0, sizeof *out);
     if (size == 0 || json[0] != '{') {
         status = rd_fail(err, RD_ERR_FORMAT, "%s: the header is not a JSON object", whose);
         goto cleanup;
     }
-    root = rd_foreign_json(json, size, &at, &what);
+    root = rd_foreign_json(json, size, &fault);
     if (root == NULL) {
-        status = rd_fail(err, RD_ERR_FORMAT, "%s: the header is %s (at its byte %zu)", whose, what, at);
+        status = rd_fail(err, RD_ERR_FORMAT, "%s: the header is %s (at its byte %zu)", whose, fault.what,
+                         fault.at);
         goto cleanup;
     }
     while (json[end - 1] == ' ')
@@ -229,7 +186,6 @@ rd_status rd_safetensors_parse(const char *json, size_t size, const char *whose,
         goto cleanup;
     }
     RD_TRY(parse_entries(root, whose, out, err));
-    RD_TRY(check_names(out, whose, err));
     RD_TRY(check_layout(out, whose, err));
     out->data_start = 8 + size;
 cleanup:

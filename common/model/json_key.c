@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/number.h"
+
 /* Says what stands in the file, in the words of the person who wrote it. */
 static void describe(const cJSON *item, char *text, size_t size)
 {
@@ -92,12 +94,14 @@ rd_status rd_json_key_number(const cJSON *object, const char *path, const char *
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
     *out = item == NULL ? fallback : cJSON_IsNumber(item) ? item->valuedouble : NAN;
-    if (item == NULL || (*out >= min && *out <= max))
+    float single;
+    bool kept = rd_number_narrow(*out, &single) != RD_NUMBER_UNDERFLOW;
+    if (item == NULL || (*out >= min && *out <= max && kept))
         return RD_OK;
     char found[96];
     describe(item, found, sizeof found);
-    return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected a number from %g to %g, found %s", path, key, min,
-                   max, found);
+    return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected a number from %g to %g%s, found %s", path, key, min,
+                   max, kept ? "" : " that single precision holds (1e-45 and more)", found);
 }
 
 rd_status rd_json_key_bool(const cJSON *object, const char *path, const char *key, bool fallback, bool *out,

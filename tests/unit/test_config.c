@@ -156,6 +156,19 @@ Test(config, syntax_errors_have_a_place)
            "data.train.header has a meaning only for \"format\": \"csv\"");
 }
 
+Test(config, numbers_are_told_as_they_stand)
+{
+    refuse("{\"rounds\": 1, \"model\": {}, \"training\": {\"learning_rate\": 1e-50}}",
+           "training.learning_rate: expected a number above 0 up to 1e+06 that single precision holds (1e-45 "
+           "and "
+           "more), found 1e-50");
+    refuse(MINIMAL ",\n \"seed\": 9007199254740993}",
+           "run.json: line 2, column 10: not accepted: double precision");
+    refuse(MINIMAL ",\n \"seed\": 01}", "run.json: line 2, column 10: not valid JSON");
+    refuse(MINIMAL ",\n \"cohort\": {\"count\": 1e999}}",
+           "run.json: line 2, column 22: not accepted: this number");
+}
+
 Test(config, a_missing_file_is_named)
 {
     rd_config c;

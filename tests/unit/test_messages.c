@@ -39,7 +39,7 @@ Test(messages, join)
     cr_assert_eq(rd_join_parse(eight_bits, strlen(eight_bits), &back, &err), RD_OK);
     cr_assert_str_eq(back.software, "??2J\303\274"); /* U+009B begins commands, too; a letter stays */
     const char *twice = "{\"protocol\":1,\"samples\":1,\"samples\":2}";
-    REFUSE(rd_join_parse(twice, strlen(twice), &back, &err), "body: samples is there twice");
+    REFUSE(rd_join_parse(twice, strlen(twice), &back, &err), "at byte 26 it is not accepted: samples is there twice");
     const char *latin = "{\"protocol\":1,\"samples\":1,\"software\":\"\xfc\"}";
     REFUSE(rd_join_parse(latin, strlen(latin), &back, &err), "at byte 38 it is not UTF-8");
     const char *forged = "{\"protocol\":1,\"samples\":\"1\\nround 9 done\"}";

@@ -207,7 +207,7 @@ Test(update, wrong_metadata_is_named)
     refuse(WITH("\"round\":\"3\",\"samples\":\"1\\u0000\""), values, 9, RD_ERR_FORMAT, "\\u0000 would end");
     refuse(WITH("\"round\":\"3\",\"samples\":\"-1\""), values, 9, RD_ERR_RANGE, "found '-1'");
     refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"colour\":\"red\",\"round\":\"4\""), values, 9,
-           RD_ERR_FORMAT, "'round' is there twice");
+           RD_ERR_FORMAT, "__metadata__.round is there twice");
 }
 
 Test(update, absurd_lengths_are_refused_at_once)
