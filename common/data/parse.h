@@ -21,7 +21,8 @@ rd_status rd_idx_read(rd_input *images, rd_input *labels, rd_dataset *out, rd_er
 rd_status rd_csv_parse(char *text, size_t size, const char *whose, const rd_source *source, rd_dataset *out,
                        rd_error *err) RD_MUST_CHECK;
 
-rd_status rd_leaf_parse(const char *text, size_t size, const char *whose, rd_dataset *out,
+/* m: the model that the samples are for, or NULL; only texts need it. */
+rd_status rd_leaf_parse(const char *text, size_t size, const char *whose, const rd_model *m, rd_dataset *out,
                         rd_error *err) RD_MUST_CHECK;
 
 /* The labels that belong to these images: ".../train-images-idx3-ubyte.gz" -> "train-labels-idx1-ubyte.gz"

@@ -96,7 +96,7 @@ rd_status rd_source_load(const rd_source *source, const rd_model *m, rd_dataset 
     case RD_SOURCE_CSV:
         return rd_csv_load(source, out, err);
     case RD_SOURCE_LEAF:
-        return rd_leaf_load(source, out, err);
+        return rd_leaf_load(source, m, out, err);
     case RD_SOURCE_SAFETENSORS:
         return rd_dataset_file_load(source, out, err);
     case RD_SOURCE_TEXT:

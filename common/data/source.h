@@ -64,7 +64,8 @@ rd_status rd_source_load(const rd_source *source, const rd_model *m, rd_dataset 
 /* The readers behind rd_source_load, one file each (idx.c, csv.c, leaf.c, dataset_file.c). */
 rd_status rd_idx_load(const rd_source *source, rd_dataset *out, rd_error *err) RD_MUST_CHECK;
 rd_status rd_csv_load(const rd_source *source, rd_dataset *out, rd_error *err) RD_MUST_CHECK;
-rd_status rd_leaf_load(const rd_source *source, rd_dataset *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_leaf_load(const rd_source *source, const rd_model *m, rd_dataset *out,
+                       rd_error *err) RD_MUST_CHECK;
 rd_status rd_dataset_file_load(const rd_source *source, rd_dataset *out, rd_error *err) RD_MUST_CHECK;
 
 /* Writes some rows as one safetensors file ("x", "y"; metadata "classes"), which rd_dataset_file_load reads

@@ -19,7 +19,7 @@ static rd_status parse(const char *text, rd_dataset *d, rd_error *err)
     size_t size = strlen(text);
     char *copy = malloc(size + (size == 0));
     memcpy(copy, text, size);
-    rd_status status = rd_leaf_parse(copy, size, "t.json", d, err);
+    rd_status status = rd_leaf_parse(copy, size, "t.json", NULL, d, err);
     free(copy);
     return status;
 }
@@ -124,7 +124,16 @@ Test(leaf, broken_json_is_placed)
 {
     refused("", "t.json: line 1, column 1: not valid JSON");
     refused("{\"users\": [\"a\"],\n \"user_data\": {\"a\": {\"x\": [[NaN]], \"y\": [0]}}}",
-            "t.json: line 2, column 29: not valid JSON (numbers must be finite)");
+            "t.json: line 2, column 29: not valid JSON");
+    refused("{\"users\": [\"a\"], \"user_data\": {\"a\": {\"x\": [[1]], \"y\": [0]}}}\n"
+            "{\"users\": [\"b\"], \"user_data\": {\"b\": {\"x\": [[1]], \"y\": [0]}}}\n",
+            "t.json: line 2, column 1: not valid JSON: something follows its end");
+    refused("{\"users\": [\"a\"], \"user_data\": {\"a\": {\"x\": [[1]], \"y\": [0]}}}\nrubbish }}]",
+            "t.json: line 2, column 1: not valid JSON: something follows its end");
+    refused("{\"users\": [\"a\\u0000b\"], \"user_data\": {}}",
+            "t.json: line 1, column 14: not accepted: \\u0000");
+    refused("{\"users\": [\"a\"], \"users\": [\"b\"], \"user_data\": {}}",
+            "t.json: line 1, column 18: not accepted: users is there twice");
     refused("[]", "t.json: expected {\"users\": [...], \"user_data\": {...}}");
     refused("{\"users\": []}", "t.json: expected {\"users\"");
     refused("{\"users\": [], \"user_data\": {}}", "t.json: holds no samples");
@@ -138,7 +147,7 @@ Test(leaf, users_and_their_data_belong_together)
     refused("{\"users\": [], \"user_data\": {\"b\": {}}}", "user_data: 'b' is not among the users");
     refused(
         "{\"users\": [\"a\"], \"user_data\": {\"a\": {\"x\": [], \"y\": []}, \"a\": {\"x\": [], \"y\": []}}}",
-        "user_data: 'a' is there twice");
+        "user_data.a is there twice");
     refused("{\"users\": [\"a\"], \"user_data\": {\"a\": {\"x\": []}}}",
             "user 'a': expected {\"x\": [...], \"y\": [...]}");
     refused("{\"users\": [\"a\"], \"num_samples\": [], \"user_data\": {}}",
@@ -160,12 +169,21 @@ static void refused_sample(const char *x, const char *y, const char *message)
 
 Test(leaf, samples_are_checked)
 {
-    refused_sample("[\"to be or\"]", "[0]", "user 'a': x[0] is not an array of numbers");
-    refused_sample("[[]]", "[0]", "user 'a': x[0] is not an array of numbers");
+    rd_dataset d;
+    expect_error(
+        parse("{\"users\": [\"a\"], \"user_data\": {\"a\": {\"x\": [\"to be\"], \"y\": [\" \"]}}}", &d, why),
+        RD_ERR_CONFIG, "t.json: x holds strings, for which a model is needed");
+    refused_sample("[[\"1467\", \"Mon Apr 06\", \"so tired\"]]", "[0]",
+                   "x[0] is a list of strings (as in Sent140");
+    refused_sample("[[[\"<BOS>\", \"hello\"]]]", "[0]", "x[0] is a list of lists (as in Sent140 or Reddit)");
+    refused_sample("[[]]", "[0]", "user 'a': x[0] is neither an array of numbers nor a string");
     refused_sample("[[1, 2], 3]", "[0, 0]", "user 'a': x[1] is not an array of numbers");
     refused_sample("[[1, 2], [3, \"b\"]]", "[0, 0]", "user 'a': x[1][1] is not a finite number");
-    refused_sample("[[1, 1e39]]", "[0]", "user 'a': x[0][1] is not a finite number");
-    refused_sample("[[1, 1e999]]", "[0]", "user 'a': x[0][1] is not a finite number");
+    refused_sample("[[1, 1e39]]", "[0]", "user 'a': x[0][1] is too large for single precision");
+    refused_sample("[[1, 1e-50]]", "[0]", "user 'a': x[0][1] is too near to 0 for single precision");
+    refused_sample("[[1, 1e999]]", "[0]", "line 1, column 48: not accepted: this number is too large");
+    /* Two times, a second apart, would be the same feature. */
+    refused_sample("[[1700000000, 1700000001]]", "[0]", "user 'a': x[0][1] is beyond 2^24 and not exact");
     refused_sample("[[1, 2], [3]]", "[0, 0]", "user 'a': x[1] has 1 features, but the first sample has 2");
     refused_sample("[[1, 2], [3, 4, 5]]", "[0, 0]",
                    "user 'a': x[1] has 3 features, but the first sample has 2");
@@ -173,4 +191,69 @@ Test(leaf, samples_are_checked)
     refused_sample("[[1]]", "[-1]", "user 'a': y[0] is not a class");
     refused_sample("[[1]]", "[\"e\"]", "user 'a': y[0] is not a class");
     refused_sample("[[1]]", "[16777216]", "user 'a': y[0] is not a class: a whole number from 0 to 16777215");
+}
+
+/* ---- texts: Shakespeare in LEAF, a string and the symbol that follows ---- */
+
+static rd_model *text_model(bool last)
+{
+    char text[300];
+    rd_model *m = NULL;
+    (void)snprintf(
+        text, sizeof text,
+        "{\"input\": {\"tokens\": 4, \"vocabulary\": \"ab \\u00e4\"}, \"loss\": \"softmax_cross_entropy\", "
+        "\"layers\": [{\"type\": \"embedding\", \"units\": 2}, %s{\"type\": \"dense\", \"units\": 4}]}",
+        last ? "{\"type\": \"last\"}, " : "");
+    cJSON *json = cJSON_Parse(text);
+    cr_assert_eq(rd_model_create(json, &m, NULL), RD_OK);
+    cJSON_Delete(json);
+    return m;
+}
+
+#define PLAY(x, y)                                                                          \
+    "{\"users\": [\"R\", \"J\"], \"user_data\": {\"J\": {\"x\": [" x "], \"y\": [" y "]}, " \
+    "\"R\": {\"x\": [\"abab\"], \"y\": [\" \"]}}}"
+
+Test(leaf, texts_go_through_the_vocabulary)
+{
+    static const char play[] = PLAY("\"\xc3\xa4 ab\", \"bbbb\"", "\"b\", \"a\"");
+    static const uint8_t x[] = {0, 1, 0, 1, 3, 2, 0, 1, 1, 1, 1, 1};
+    static const int32_t next[] = {2, 1, 0}, every[] = {1, 0, 1, 2, 2, 0, 1, 1, 1, 1, 1, 0};
+    for (int last = 0; last < 2; last++) {
+        rd_model *m = text_model(last);
+        rd_dataset d;
+        rd_error err = {0};
+        cr_assert_eq(rd_leaf_parse(play, strlen(play), "t.json", m, &d, &err), RD_OK, "%s", err.message);
+        cr_assert(d.tokens && d.rows == 3 && d.features == 4 && d.classes == 4);
+        cr_assert_arr_eq(d.x_u8, x, sizeof x);
+        cr_assert_eq(d.label_count, last ? 1 : 4);
+        if (last)
+            cr_assert_arr_eq(d.labels, next, sizeof next);
+        else
+            cr_assert_arr_eq(d.labels, every, sizeof every);
+        cr_assert_str_eq(d.group_names[d.group[0]], "R");
+        cr_assert_str_eq(d.group_names[d.group[2]], "J");
+        rd_dataset_free(&d);
+        rd_model_free(m);
+    }
+}
+
+static void refused_play(const char *text, const char *message)
+{
+    rd_model *m = text_model(true);
+    rd_dataset d;
+    expect_error(rd_leaf_parse(text, strlen(text), "t.json", m, &d, why), RD_ERR_DATA, message);
+    rd_model_free(m);
+}
+
+Test(leaf, texts_are_checked)
+{
+    refused_play(PLAY("\"aba\"", "\"b\""),
+                 "user 'J': x[0] has 3 symbols; 4 as the model takes were expected");
+    refused_play(PLAY("\"ababa\"", "\"b\""), "user 'J': x[0] has 5 symbols");
+    refused_play(PLAY("\"abaz\"", "\"b\""),
+                 "user 'J': x[0]: symbol 4 (U+007A) is not in model.input.vocabulary");
+    refused_play(PLAY("\"abab\"", "\"\""), "user 'J': y[0] has 0 symbols; 1 was expected");
+    refused_play(PLAY("\"abab\"", "1"), "user 'J': y[0] is not a string");
+    refused_play(PLAY("[1, 2, 3, 4]", "\"a\""), "user 'J': x[0] is not a string, as the first of x is");
 }
