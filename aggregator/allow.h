@@ -14,8 +14,9 @@ typedef struct rd_allow {
     size_t count;
 } rd_allow;
 
-/* One name a line; empty lines and lines that begin with # are passed over. A file without names is
- * RD_ERR_CONFIG. */
+/* One name a line, with or without double quotes; blanks around it, empty lines and comments (a # at the beginning of
+ * a line or behind a blank) are passed over (core/lines.h). A file without names is RD_ERR_CONFIG; err names the line
+ * where there is one. */
 rd_status rd_allow_load(const char *path, rd_allow *out, rd_error *err) RD_MUST_CHECK;
 bool rd_allow_has(const rd_allow *a, const char *name);
 void rd_allow_free(rd_allow *a);

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/number.h"
+
 #define TYPE "application/octet-stream"
 
 /* Reads "bytes=A-B", "bytes=A-" and "bytes=-N" (RFC 9110, 14.1.2) into [*first, *last]. Anything else,
@@ -26,8 +28,10 @@ static rd_status parse_range(const char *field, uint64_t size, bool *given, uint
     bool has_first = dash > field + 6, has_last = dash[1] != '\0';
     if (!has_first && !has_last)
         return RD_OK;
-    uint64_t a = has_first ? strtoull(field + 6, NULL, 10) : 0;
-    uint64_t b = has_last ? strtoull(dash + 1, NULL, 10) : size - 1;
+    uint64_t a = 0, b = size - 1;
+    if ((has_first && !rd_number_count(field + 6, (size_t)(dash - field - 6), &a)) ||
+        (has_last && !rd_number_count(dash + 1, strlen(dash + 1), &b)))
+        return RD_OK;
     if (!has_first) { /* the last b bytes */
         a = b < size ? size - b : 0;
         b = size - 1;

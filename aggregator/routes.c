@@ -15,6 +15,7 @@
 
 #include "codec/messages.h"
 #include "codec/update.h"
+#include "core/number.h"
 #include "model_reply.h"
 #include "store/record_json.h"
 #include "upload.h"
@@ -122,14 +123,19 @@ static void leave_begin(rd_routes *routes, rd_exchange *x, request *r)
     rd_exchange_reply(x, 204, NULL, "", NULL, 0);
 }
 
-/* Seconds from "wait=SECONDS" in the query. */
-static unsigned wait_seconds(const char *query)
+/* The whole number from "NAME=NUMBER" in the query; *out is left alone where there is none of that name. */
+static rd_status query_count(const char *query, const char *name, uint64_t *out, rd_error *err)
 {
-    const char *value = strstr(query, "wait=");
-    if (value == NULL || (value != query && value[-1] != '&'))
-        return DEFAULT_WAIT_SECONDS;
-    unsigned long seconds = strtoul(value + 5, NULL, 10);
-    return seconds > MAX_WAIT_SECONDS ? MAX_WAIT_SECONDS : (unsigned)seconds;
+    const size_t length = strlen(name);
+    for (const char *part = query; *part != '\0';) {
+        size_t size = strcspn(part, "&");
+        if (size > length && strncmp(part, name, length) == 0 && part[length] == '=' &&
+            (!rd_number_count(part + length + 1, size - length - 1, out) || *out > INT64_MAX))
+            return rd_fail(err, RD_ERR_FORMAT, "%s: expected a whole number, found '%.40s'", name,
+                           part + length + 1);
+        part += size + (part[size] == '&');
+    }
+    return RD_OK;
 }
 
 /* Answers with a task where there is one. */
@@ -150,11 +156,16 @@ static void answer_no_task(rd_exchange *x, request *r)
 
 static void task_begin(rd_routes *routes, rd_exchange *x, request *r)
 {
-    unsigned seconds = wait_seconds(rd_exchange_query(x));
+    rd_error err;
+    uint64_t seconds = DEFAULT_WAIT_SECONDS;
+    if (query_count(rd_exchange_query(x), "wait", &seconds, &err) != RD_OK) {
+        refuse_error(x, r, &err);
+        return;
+    }
     if (answer_task(routes, x, r))
         return;
     if (seconds > 0)
-        rd_exchange_park(x, 1000 * seconds);
+        rd_exchange_park(x, 1000 * (unsigned)(seconds > MAX_WAIT_SECONDS ? MAX_WAIT_SECONDS : seconds));
     else
         answer_no_task(x, r);
 }
@@ -205,11 +216,12 @@ static void rounds_begin(rd_routes *routes, rd_exchange *x, request *r)
     rd_error err;
     rd_store *reader = NULL;
     round_list list = {.array = cJSON_CreateArray()};
-    const char *from = strstr(rd_exchange_query(x), "from=");
-    rd_status status = rd_store_open_reader(routes->state_directory, &reader, &err);
+    uint64_t from = 0;
+    rd_status status = query_count(rd_exchange_query(x), "from", &from, &err);
     if (status == RD_OK)
-        status =
-            rd_store_rounds(reader, from == NULL ? 0 : strtoull(from + 5, NULL, 10), add_round, &list, &err);
+        status = rd_store_open_reader(routes->state_directory, &reader, &err);
+    if (status == RD_OK)
+        status = rd_store_rounds(reader, from, add_round, &list, &err);
     if (status == RD_OK)
         answer_json(x, r, 200, "", cJSON_PrintUnformatted(list.array));
     else
@@ -347,12 +359,7 @@ static bool path_fits(const route *candidate, const char *path, uint64_t *number
         return strcmp(path, candidate->path) == 0;
     if (strncmp(path, candidate->path, length) != 0)
         return false;
-    const char *digits = path + length;
-    size_t digit_count = strspn(digits, "0123456789");
-    if (digit_count == 0 || digit_count > 18 || digits[digit_count] != '\0')
-        return false;
-    *number = strtoull(digits, NULL, 10);
-    return true;
+    return rd_number_count(path + length, strlen(path + length), number) && *number <= INT64_MAX;
 }
 
 static const route *find_route(const char *method, const char *path, uint64_t *number, bool *other_method)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "connection.h"
+#include "core/number.h"
 
 #define BACKLOG 1024
 #define ACCEPT_PAUSE_MS 100 /* without free descriptors there is no point in asking again at once */
@@ -267,10 +268,9 @@ static rd_status split_address(const char *listen_at, char *host, size_t size, c
     } else if (colon != NULL && memchr(listen_at, ':', length) != NULL) {
         length = 0;
     }
-    char *end = NULL;
-    unsigned long number =
-        colon == NULL || colon[1] < '0' || colon[1] > '9' ? 65536 : strtoul(colon + 1, &end, 10);
-    if (length == 0 || length >= size || number > 65535 || *end != '\0')
+    uint64_t number = 0;
+    bool is_port = colon != NULL && rd_number_count(colon + 1, strlen(colon + 1), &number) && number <= 65535;
+    if (length == 0 || length >= size || !is_port)
         return rd_fail(err, RD_ERR_USAGE,
                        "--listen: expected ADDRESS:PORT, such as 0.0.0.0:8443 or [::]:8443, found '%s'",
                        listen_at == NULL ? "" : listen_at);

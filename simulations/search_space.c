@@ -8,6 +8,7 @@
 
 #include "config/fields.h"
 #include "core/file.h"
+#include "core/number.h"
 #include "format/foreign.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
@@ -320,16 +321,17 @@ static cJSON *find_place(cJSON *root, const char *path, char last[64], bool *in_
         path += length;
         *in_list = false;
         while (*path == '[') {
-            char *end;
+            size_t digits = strspn(path + 1, "0123456789");
+            uint64_t n = 0;
             cJSON *list =
                 *in_list ? cJSON_GetArrayItem(at, *index) : cJSON_GetObjectItemCaseSensitive(at, last);
-            long n = strtol(path + 1, &end, 10);
-            if (*end != ']' || !cJSON_IsArray(list) || n < 0 || n >= cJSON_GetArraySize(list))
+            if (!rd_number_count(path + 1, digits, &n) || path[1 + digits] != ']' || !cJSON_IsArray(list) ||
+                n >= (uint64_t)cJSON_GetArraySize(list))
                 return NULL;
             at = list;
             *index = (int)n;
             *in_list = true;
-            path = end + 1;
+            path += digits + 2;
         }
         if (*path == '\0')
             return at;

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "core/lines.h"
+#include "core/number.h"
 #include "core/random.h"
-
-enum { COLUMNS = 16 };
 
 struct rd_system_model {
     const rd_system_config *config;
@@ -20,64 +20,99 @@ struct rd_system_model {
 
 /* ---- the trace ---- */
 
-static rd_status read_heading(const char *path, char *line, int field_of[COLUMNS], size_t *columns,
+/* Takes the next field off a line: without blanks around it, and without the quotes that a spreadsheet puts around a
+ * heading. False: there is none. */
+static bool next_field(rd_line *rest, const char **field, size_t *length)
+{
+    if (rest->text == NULL)
+        return false;
+    const char *comma = memchr(rest->text, ',', rest->length);
+    *field = rest->text;
+    *length = comma != NULL ? (size_t)(comma - rest->text) : rest->length;
+    rest->length -= *length + (comma != NULL);
+    rest->text = comma != NULL ? comma + 1 : NULL;
+    rd_trim(field, length);
+    if (*length >= 2 && (*field)[0] == '"' && (*field)[*length - 1] == '"') {
+        ++*field;
+        *length -= 2;
+    }
+    return true;
+}
+
+static rd_status read_heading(const char *path, rd_line line, int field_of[RD_DEVICE_FIELDS], size_t *columns,
                               rd_error *err)
 {
-    char *rest = line;
-    for (*columns = 0; rest != NULL; ++*columns) {
-        char *name = strsep(&rest, ",");
+    const size_t number = line.number;
+    const char *name;
+    size_t length;
+    bool seen[RD_DEVICE_FIELDS] = {false};
+    for (*columns = 0; next_field(&line, &name, &length); ++*columns) {
         size_t field = 0;
-        while (field < RD_DEVICE_FIELDS && strcmp(name, rd_device_field_names[field]) != 0)
+        while (field < RD_DEVICE_FIELDS && (strlen(rd_device_field_names[field]) != length ||
+                                            memcmp(name, rd_device_field_names[field], length) != 0))
             field++;
-        if (field == RD_DEVICE_FIELDS || *columns == COLUMNS)
+        if (field == RD_DEVICE_FIELDS)
             return rd_fail(err, RD_ERR_DATA,
-                           "%s: line 1: '%.40s' is no column of a trace: expected seconds_per_sample, "
+                           "%s: line %zu: '%.*s' is no column of a trace: expected seconds_per_sample, "
                            "download_bytes_per_second, upload_bytes_per_second, latency_seconds, "
                            "availability or dropout",
-                           path, name);
-        field_of[*columns] = (int)field;
+                           path, number, length < 40 ? (int)length : 40, name);
+        if (seen[field])
+            return rd_fail(err, RD_ERR_DATA, "%s: line %zu: the column %s is there twice", path, number,
+                           rd_device_field_names[field]);
+        seen[field] = true;
+        field_of[*columns] = (int)field; /* each once, so there is room */
     }
     return RD_OK;
 }
 
-static rd_status read_row(const char *path, size_t number, char *line, const int *field_of, size_t columns,
-                          double *row, rd_error *err)
+static rd_status read_row(const char *path, rd_line line, const int *field_of, size_t columns, double *row,
+                          rd_error *err)
 {
-    char *rest = line;
+    const size_t number = line.number;
+    const char *text;
+    size_t length;
     for (size_t i = 0; i < RD_DEVICE_FIELDS; i++)
         row[i] = NAN;
     for (size_t i = 0; i < columns; i++) {
-        char *text = rest != NULL ? strsep(&rest, ",") : NULL, *end = NULL;
-        double value = text != NULL ? strtod(text, &end) : 0;
-        if (text == NULL || end == text || *end != '\0' || !(value >= 0))
-            return rd_fail(err, RD_ERR_DATA, "%s: line %zu: %s: expected a number from 0 on, found '%.40s'",
-                           path, number, rd_device_field_names[field_of[i]], text != NULL ? text : "nothing");
+        double value;
+        const char *name = rd_device_field_names[field_of[i]];
+        if (!next_field(&line, &text, &length))
+            return rd_fail(err, RD_ERR_DATA, "%s: line %zu: %s: expected a number from 0 on, found nothing",
+                           path, number, name);
+        rd_number_kind kind = rd_number_read(text, length, &value);
+        if (kind != RD_NUMBER_OK || !(value >= 0))
+            return rd_fail(
+                err, RD_ERR_DATA, "%s: line %zu: %s: expected a number from 0 on, found '%.*s'%s%s", path,
+                number, name, length < 40 ? (int)length : 40, text, kind > RD_NUMBER_NONE ? ", which " : "",
+                kind > RD_NUMBER_NONE ? rd_number_fault(kind) : "");
         row[field_of[i]] = value;
     }
-    return rest == NULL ? RD_OK
-                        : rd_fail(err, RD_ERR_DATA, "%s: line %zu: more columns than the heading's %zu", path,
-                                  number, columns);
+    return next_field(&line, &text, &length)
+               ? rd_fail(err, RD_ERR_DATA, "%s: line %zu: more columns than the heading's %zu", path, number,
+                         columns)
+               : RD_OK;
 }
 
 static rd_status read_trace(rd_system_model *m, rd_error *err)
 {
-    char *text = NULL, *rest;
-    size_t size, columns = 0, capacity = 0, number = 0;
-    int field_of[COLUMNS];
+    char *text = NULL;
+    size_t size, columns = 0, capacity = 0;
+    int field_of[RD_DEVICE_FIELDS];
+    rd_lines lines;
+    rd_line line;
     const char *path = m->config->trace;
     rd_status status = rd_file_read(path, (size_t)1 << 30, &text, &size, err);
     if (status != RD_OK)
         return rd_fail_as(err, RD_ERR_DATA);
-    rest = text;
-    while (rest != NULL && status == RD_OK) {
-        char *line = strsep(&rest, "\n");
-        line[strcspn(line, "\r")] = '\0';
-        if (++number == 1) {
-            status = read_heading(path, line, field_of, &columns, err);
+    RD_TRY(rd_lines_open(&lines, text, size, RD_LINES_TRIM | RD_LINES_COMMENTS, path, err));
+    while (rd_lines_next(&lines, &line)) {
+        if (line.length == 0)
+            continue;
+        if (columns == 0) {
+            RD_TRY(read_heading(path, line, field_of, &columns, err));
             continue;
         }
-        if (line[0] == '\0')
-            continue;
         if (m->trace_rows == capacity) {
             capacity = capacity == 0 ? 256 : 2 * capacity;
             double *larger = realloc(m->trace, capacity * RD_DEVICE_FIELDS * sizeof *larger);
@@ -85,10 +120,9 @@ static rd_status read_trace(rd_system_model *m, rd_error *err)
                 RD_TRY(rd_fail(err, RD_ERR_MEMORY, "%s: no memory for %zu devices", path, capacity));
             m->trace = larger;
         }
-        status = read_row(path, number, line, field_of, columns,
-                          m->trace + m->trace_rows++ * RD_DEVICE_FIELDS, err);
+        RD_TRY(read_row(path, line, field_of, columns, m->trace + m->trace_rows++ * RD_DEVICE_FIELDS, err));
     }
-    if (status == RD_OK && m->trace_rows == 0)
+    if (m->trace_rows == 0)
         status = rd_fail(err, RD_ERR_DATA, "%s: there is no device in it", path);
 cleanup:
     free(text);

@@ -10,6 +10,7 @@
 #include "codec/model_header.h"
 #include "codec/tensor_stream.h"
 #include "core/exact_sum.h"
+#include "core/number.h"
 
 #define MAX_REAL 1e12 /* of a loss, a norm, a time; within what rd_exact_scalar_add takes */
 
@@ -87,10 +88,8 @@ static rd_status read_whole(const rd_safetensors *file, const char *key, uint64_
     const char *text = rd_safetensors_metadata(file, key);
     if (text == NULL)
         return RD_OK;
-    size_t digits = strspn(text, "0123456789");
-    if (digits == 0 || digits > 18 || text[digits] != '\0')
+    if (!rd_number_count(text, strlen(text), out) || *out > INT64_MAX)
         return rd_fail(err, RD_ERR_RANGE, "metadata '%s': expected a whole number, found '%.40s'", key, text);
-    *out = strtoull(text, NULL, 10);
     return RD_OK;
 }
 
@@ -108,11 +107,11 @@ static rd_status read_real(const rd_safetensors *file, const char *key, double m
                            rd_error *err)
 {
     const char *text = rd_safetensors_metadata(file, key);
-    char *end;
+    double x;
     if (text == NULL)
         return RD_OK;
-    double x = strtod(text, &end);
-    if (end == text || *end != '\0' || !(x >= 0.0 && x <= max)) /* NaN compares false */
+    rd_number_kind kind = rd_number_read(text, strlen(text), &x); /* what is too near to 0 is 0 */
+    if (kind == RD_NUMBER_NONE || !(x >= 0.0 && x <= max))
         return rd_fail(err, RD_ERR_RANGE, "metadata '%s': expected a number from 0 to %.7g, found '%.40s'",
                        key, max, text);
     *out = x;

@@ -2,11 +2,10 @@
 #include "core/options.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "core/number.h"
 #include "core/spelling.h"
 
 enum {
@@ -163,11 +162,9 @@ static bool has_bounds(const rd_option *o)
 
 static rd_status set_count(const rd_option *o, const char *text, rd_error *err)
 {
-    char *end;
-    errno = 0;
-    unsigned long long n = strtoull(text, &end, 10);
-    bool is_count = text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0;
-    if (is_count && (!has_bounds(o) || ((double)n >= o->min && (double)n <= o->max))) {
+    uint64_t n;
+    if (rd_number_count(text, strlen(text), &n) &&
+        (!has_bounds(o) || ((double)n >= o->min && (double)n <= o->max))) {
         *(uint64_t *)o->value = n;
         return RD_OK;
     }
@@ -179,11 +176,9 @@ static rd_status set_count(const rd_option *o, const char *text, rd_error *err)
 
 static rd_status set_number(const rd_option *o, const char *text, rd_error *err)
 {
-    char *end;
-    double x = strtod(text, &end);
-    bool is_number =
-        strspn(text, "+-.0123456789eE") == strlen(text) && end != text && *end == '\0' && isfinite(x);
-    if (is_number && (!has_bounds(o) || (x >= o->min && x <= o->max))) {
+    double x;
+    if (rd_number_read(text, strlen(text), &x) == RD_NUMBER_OK &&
+        (!has_bounds(o) || (x >= o->min && x <= o->max))) {
         *(double *)o->value = x;
         return RD_OK;
     }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/lines.h"
 #include "core/utf8.h"
 #include "data/names.h"
 
@@ -31,11 +32,13 @@ typedef struct reader {
 
 static rd_status add_owner(reader *r, const char *name, size_t length, size_t *number, rd_error *err)
 {
-    char text[128];
     int32_t found;
     size_t known = r->names.count;
-    (void)snprintf(text, sizeof text, "%.*s", (int)(length < 120 ? length : 120), name);
+    char *text = strndup(name, length);
+    if (text == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for a name", r->whose);
     rd_status status = rd_names_add(&r->names, text, &found, err);
+    free(text);
     if (status != RD_OK)
         return status;
     if (r->names.count > known) {
@@ -64,17 +67,14 @@ static rd_status add_token(reader *r, owner *o, uint32_t token, rd_error *err)
 }
 
 /* One line and its line break, to the owner. */
-static rd_status add_line(reader *r, size_t number, const char *line, size_t length, size_t line_number,
-                          rd_error *err)
+static rd_status add_line(reader *r, size_t number, const rd_line *line, rd_error *err)
 {
     size_t bytes, column = 1;
-    for (size_t i = 0; i < length; i += bytes, column++) {
-        uint32_t code = 0;
+    for (size_t i = 0; i < line->length + line->broken; i += bytes, column++) {
+        uint32_t code = '\n';
         char symbol[5];
-        bytes = rd_utf8_decode(line + i, length - i, &code);
-        if (bytes == 0)
-            return rd_fail(err, RD_ERR_DATA, "%s: line %zu, column %zu: not UTF-8", r->whose, line_number,
-                           column);
+        /* Lines are UTF-8 throughout (core/lines.h). */
+        bytes = i < line->length ? rd_utf8_decode(line->text + i, line->length - i, &code) : 1;
         int32_t token = code < 128 ? r->ascii[code] : rd_vocabulary_find(r->vocabulary, code);
         if (token < 0) {
             (void)rd_utf8_encode(code, symbol);
@@ -86,7 +86,7 @@ static rd_status add_line(reader *r, size_t number, const char *line, size_t len
                       "symbols%.0s"
                     : "%s: line %zu, column %zu: the symbol is not in model.input.vocabulary, which has %zu "
                       "symbols: '%s'",
-                r->whose, line_number, column, r->vocabulary->count, symbol);
+                r->whose, line->number, column, r->vocabulary->count, symbol);
         }
         rd_status status = add_token(r, &r->owners[number], (uint32_t)token, err);
         if (status != RD_OK)
@@ -95,34 +95,34 @@ static rd_status add_line(reader *r, size_t number, const char *line, size_t len
     return RD_OK;
 }
 
-/* Goes through the lines; each but perhaps the last ends with its '\n'. */
 static rd_status read_lines(reader *r, const char *text, size_t size, rd_error *err)
 {
     bool fresh = true; /* a name may follow */
-    size_t speaker = SIZE_MAX, number = 1;
-    rd_status status = RD_OK;
-    if (!r->options->speakers)
+    size_t speaker = SIZE_MAX;
+    rd_lines lines;
+    rd_line line;
+    rd_status status = rd_lines_open(&lines, text, size, 0, r->whose, err);
+    if (status == RD_OK && !r->options->speakers)
         status = add_owner(r, r->whose, strlen(r->whose), &speaker, err);
-    for (const char *line = text; line < text + size && status == RD_OK; number++) {
-        const char *end = memchr(line, '\n', (size_t)(text + size - line));
-        size_t length = end != NULL ? (size_t)(end - line) + 1 : (size_t)(text + size - line);
-        size_t visible = end != NULL ? length - 1 : length;
+    while (status == RD_OK && rd_lines_next(&lines, &line)) {
+        const char *visible = line.text;
+        size_t length = line.length;
+        rd_trim(&visible, &length);
         if (!r->options->speakers) {
-            status = add_line(r, speaker, line, length, number, err);
-        } else if (visible == 0) {
+            status = add_line(r, speaker, &line, err);
+        } else if (length == 0) {
             fresh = true;
-        } else if (fresh && line[visible - 1] == ':') {
-            status = add_owner(r, line, visible - 1, &speaker, err);
+        } else if (fresh && visible[length - 1] == ':') {
+            status = add_owner(r, visible, length - 1, &speaker, err);
             fresh = false;
         } else if (speaker == SIZE_MAX) {
             status =
                 rd_fail(err, RD_ERR_DATA, "%s: line %zu: a line \"NAME:\" was expected, to say who speaks",
-                        r->whose, number);
+                        r->whose, line.number);
         } else {
             fresh = false;
-            status = add_line(r, speaker, line, length, number, err);
+            status = add_line(r, speaker, &line, err);
         }
-        line += length;
     }
     return status;
 }

@@ -26,6 +26,7 @@
 
 #include "config/json_print.h"
 #include "core/file.h"
+#include "core/number.h"
 #include "data/source.h"
 
 #define BUSY_MILLISECONDS 5000 /* how long to wait for another connection's lock; held for moments only */
@@ -198,10 +199,10 @@ static rd_status take_lock(rd_store *s, rd_error *err)
         if (errno != EWOULDBLOCK)
             return rd_fail(err, RD_ERR_IO, "%s: cannot be locked: %s", path, strerror(errno));
         ssize_t length = pread(s->lock_fd, owner, sizeof owner - 1, 0);
-        long pid = length > 0 ? strtol(owner, NULL, 10) : 0;
-        if (pid > 0)
-            return rd_fail(err, RD_ERR_STATE, "%s: in use by another process (number %ld)", s->directory,
-                           pid);
+        uint64_t pid;
+        if (length > 0 && rd_number_count(owner, strcspn(owner, "\n"), &pid))
+            return rd_fail(err, RD_ERR_STATE, "%s: in use by another process (number %" PRIu64 ")",
+                           s->directory, pid);
         return rd_fail(err, RD_ERR_STATE, "%s: in use by another process", s->directory);
     }
     int length = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());

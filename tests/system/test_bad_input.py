@@ -138,6 +138,40 @@ def test_a_list_of_allowed_clients(world):
     assert "not in the aggregator's list" in read(client.log)
 
 
+def test_allow_lists_from_any_editor(world):
+    """What means the same is read the same; what does not is refused with its line."""
+    world.certificates(["good", "evil"])
+    config = make_config(world)
+    path = world.path("list.txt")
+    for number, text in enumerate([b"\xef\xbb\xbfgood\r\nsome\r\n", b"  good \t\n", b"some\rgood # Clinic\r", b'"good"\n"a, ""b"""\n']):
+        with open(path, "wb") as f:
+            f.write(text)
+        aggregator = world.aggregator(config, "--allow", path, state=f"allow-{number}")
+        assert world.session(aggregator, "good").join()[0] == 200, text
+        refused(world.session(aggregator, "evil").join(), 403, "not in the aggregator's list")
+        aggregator.terminate()
+        aggregator.wait()
+    for text, words in [(b"", "names no client"), (b"# nobody\n \n", "names no client"), (b"good,evil\n", "line 1: one name a line"),
+                        (b"good\n\"evil\n", "line 2: a name in double quotes"), (b"g\0o\0o\0d\0", "is a text in UTF-16"),
+                        (b"good\nb\xe9\n", "line 2, column 2: not UTF-8"), (b"good\nev\0il\n", "line 2, column 3: a zero byte")]:
+        with open(path, "wb") as f:
+            f.write(text)
+        said = fails(world, "rondo-aggregator", 1, "serve", "--config", config, "--state", world.path("none"),
+                     *world.tls("aggregator"), "--allow", path)
+        assert "list.txt: " in said and words in said, (text, said)
+
+
+def test_numbers_in_queries(world):
+    world.certificates(["good"])
+    aggregator = world.aggregator(make_config(world))
+    good = world.session(aggregator, "good")
+    good.join()
+    for path in ["/v1/task?wait=soon", "/v1/task?wait=-1", "/v1/task?wait=0x1", "/v1/task?wait=", "/v1/task?x=1&wait=1e1",
+                 "/v1/rounds?from=1.5", "/v1/rounds?from=99999999999999999999"]:
+        refused(good.request("GET", path), 400, "expected a whole number")
+    assert good.request("GET", "/v1/rounds?xfrom=x")[0] == 200
+
+
 def handshake_fails(world, aggregator, name, reason):
     """The connection is refused, and the aggregator's log says why."""
     try:

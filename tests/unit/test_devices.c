@@ -133,6 +133,31 @@ Test(trace, rows_are_devices)
     cr_assert_eq(open_trace("dropout\n0.5\nx\n", &c, &m, &err), RD_ERR_DATA);
     cr_assert(strstr(err.message, "line 3: dropout: expected a number") != NULL, "%s", err.message);
     cr_assert_eq(open_trace("dropout\n", &c, &m, &err), RD_ERR_DATA);
+    cr_assert_eq(open_trace("latency_seconds,dropout,latency_seconds\n1,0,2\n", &c, &m, &err), RD_ERR_DATA);
+    cr_assert(strstr(err.message, "line 1: the column latency_seconds is there twice") != NULL, "%s",
+              err.message);
+    static const char *const numbers[] = {"0x1", "inf", "nan", "1e-400", "1 2", ""};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        char text[64];
+        (void)snprintf(text, sizeof text, "dropout,latency_seconds\n%s,1\n", numbers[i]);
+        cr_assert_eq(open_trace(text, &c, &m, &err), RD_ERR_DATA, "%s", numbers[i]);
+        cr_assert(strstr(err.message, "line 2: dropout: expected a number") != NULL, "%s", err.message);
+    }
+}
+
+/* With a byte order mark, CR line ends, blanks, quotes, an empty line and a comment. */
+Test(trace, however_it_was_written)
+{
+    rd_system_config c = nothing();
+    rd_system_model *m;
+    rd_error err;
+    cr_assert_eq(
+        open_trace("\xef\xbb\xbf# two phones\r\"latency_seconds\" , dropout\r\r 1 ,\t0 \r1,0  # the other\r",
+                   &c, &m, &err),
+        RD_OK, "%s", err.message);
+    for (uint64_t i = 0; i < 20; i++)
+        cr_assert_eq(rd_system_timing(m, i, 1, 1, 1, 0, 0).seconds, 2);
+    rd_system_model_free(m);
 }
 
 /* ---- attacks ---- */

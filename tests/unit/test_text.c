@@ -133,12 +133,38 @@ static void refused(const char *text, rd_text_options options, const char *messa
     rd_model_free(m);
 }
 
+/* From Notepad, from an old Macintosh, from here: the same samples. */
+Test(text, every_editor_writes_the_same_text)
+{
+    static const char *const texts[] = {"ab\nca\n",
+                                        "\xef\xbb\xbf"
+                                        "ab\r\nca\r\n",
+                                        "ab\rca\r"};
+    static const char *const plays[] = {"A:\nab\n\nB:\nca\n", "\xef\xbb\xbf"
+                                                              "A: \r\nab\r\n \r\nB:\r\nca\r\n"};
+    for (size_t i = 0; i < 3; i++) {
+        rd_dataset d = read_text(texts[i], (rd_text_options){0}, "abc\\n", 5, true);
+        cr_assert_eq(d.rows, 1);
+        expect_row(&d, 0, "01320", "3");
+        rd_dataset_free(&d);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        rd_dataset d = read_text(plays[i], (rd_text_options){.speakers = true}, "abc\\n", 2, true);
+        cr_assert_eq(d.rows, 2);
+        cr_assert_str_eq(d.group_names[0], "A");
+        cr_assert_str_eq(d.group_names[1], "B");
+        expect_row(&d, 0, "01", "3");
+        expect_row(&d, 1, "20", "3");
+        rd_dataset_free(&d);
+    }
+}
+
 Test(text, what_is_wrong_has_a_place)
 {
     refused(
         "abab\nabcab", (rd_text_options){0},
         "play.txt: line 2, column 3: the symbol is not in model.input.vocabulary, which has 4 symbols: 'c'");
-    refused("ab\xff", (rd_text_options){0}, "play.txt: line 1, column 3: not UTF-8");
+    refused("ab\xff", (rd_text_options){0}, "play.txt: line 1, column 3: not UTF-8; save it as UTF-8");
     refused("abba\n", (rd_text_options){.speakers = true},
             "play.txt: line 1: a line \"NAME:\" was expected, to say who speaks");
     refused("aba", (rd_text_options){0}, "play.txt: no owner has the 4 symbols that a sample needs");
