@@ -2,6 +2,7 @@
  * for microseconds. Everything slow happens outside of it, on this thread or on the workers. */
 #include "driver.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -25,6 +26,11 @@ typedef struct newcomer {
     char name[];
 } newcomer;
 
+/* A model that clients may train from. */
+typedef struct published {
+    uint64_t version, fingerprint;
+} published;
+
 struct rd_driver {
     rd_run *run;
     rd_driver_callbacks callbacks;
@@ -43,12 +49,13 @@ struct rd_driver {
     rd_sessions *sessions;
     bool clients_keep;              /* something between rounds, and rounds are synchronous */
     rd_counted counted;             /* in rounds before this process began; empty unless clients_keep */
-    uint64_t version;               /* published model */
+    published models[2];            /* the newest, and the one before it */
     rd_participation_record *parts; /* (part_count) the cohort of the current round */
     size_t part_count;
     size_t part_capacity;
     uint32_t *part_of; /* (client_capacity) index into parts, or NO_PART */
     bool *told;        /* (client_capacity) knows that the run is finished */
+    published *given;  /* (client_capacity) with the client's last task */
     size_t client_capacity;
     uint64_t opened_at; /* nanoseconds, uv_hrtime */
     uint64_t bytes_in_before, bytes_out_before;
@@ -88,12 +95,64 @@ rd_run *rd_driver_run(rd_driver *d)
     return d->run;
 }
 
-uint64_t rd_driver_model_version(rd_driver *d)
+/* ---- models ---- */
+
+/* With the lock held, or before other threads are there. */
+static void publish_model(rd_driver *d)
 {
+    published now = {rd_run_model_version(d->run), rd_run_model_fingerprint(d->run)};
+    if (now.version == d->models[0].version && now.fingerprint == d->models[0].fingerprint)
+        return; /* the round was abandoned */
+    d->models[1] = d->models[0];
+    d->models[0] = now;
+}
+
+static void write_name(const rd_driver *d, const published *model, char name[RD_MODEL_NAME_MAX])
+{
+    (void)snprintf(name, RD_MODEL_NAME_MAX, "%s-%" PRIu64 "-%016" PRIx64,
+                   rd_store_run_id(rd_run_store(d->run)), model->version, model->fingerprint);
+}
+
+void rd_driver_model_name(rd_driver *d, uint64_t version, char name[RD_MODEL_NAME_MAX])
+{
+    published model = {0};
+    bool known = false;
     pthread_mutex_lock(&d->lock);
-    uint64_t version = d->version;
+    for (int i = 0; i < 2 && !known; i++) {
+        model = d->models[i];
+        known = model.version == version;
+    }
     pthread_mutex_unlock(&d->lock);
-    return version;
+    if (known)
+        write_name(d, &model, name);
+    else
+        (void)snprintf(name, RD_MODEL_NAME_MAX, "%s-%" PRIu64, rd_store_run_id(rd_run_store(d->run)),
+                       version);
+}
+
+rd_status rd_driver_check_model(rd_driver *d, size_t client, const char *model, rd_error *err)
+{
+    char expected[RD_MODEL_NAME_MAX];
+    if (model == NULL)
+        return rd_fail(
+            err, RD_ERR_FORMAT,
+            "the header Rondo-Model is missing: it repeats the ETag of the model that was trained from");
+    pthread_mutex_lock(&d->lock);
+    /* Rounds that wait for all are trained from the newest model, also by a client that has not asked again since the
+     * aggregator was started. */
+    bool late = rd_run_config(d->run)->cohort.buffer_size > 0;
+    published wanted = late ? d->given[client] : d->models[0];
+    pthread_mutex_unlock(&d->lock);
+    write_name(d, &wanted, expected);
+    size_t length = strlen(expected), quoted = model[0] == '"';
+    if (strncmp(model + quoted, expected, length) == 0 &&
+        strcmp(model + quoted + length, quoted ? "\"" : "") == 0)
+        return RD_OK;
+    return rd_fail(
+        err, RD_ERR_STATE,
+        "the update was trained from model %.120s, and is needed from %s: ask for the task and fetch the "
+        "model again",
+        model, expected);
 }
 
 /* ---- what workers tell ---- */
@@ -132,11 +191,15 @@ static rd_status reserve_client(rd_driver *d, rd_error *err)
     bool *told = realloc(d->told, capacity * sizeof *told);
     if (told != NULL)
         d->told = told;
-    if (part_of == NULL || told == NULL)
+    published *given = realloc(d->given, capacity * sizeof *given);
+    if (given != NULL)
+        d->given = given;
+    if (part_of == NULL || told == NULL || given == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for more than %zu clients", count);
     for (size_t i = d->client_capacity; i < capacity; i++) {
         part_of[i] = NO_PART;
         told[i] = false;
+        given[i] = (published){0};
     }
     d->client_capacity = capacity;
     return RD_OK;
@@ -222,15 +285,16 @@ bool rd_driver_task(rd_driver *d, size_t client, rd_task *task)
     if (rd_rounds_finished(d->rounds)) {
         *task = (rd_task){.kind = RD_TASK_FINISHED,
                           .round = rd_rounds_current(d->rounds) - 1,
-                          .model = d->version,
+                          .model = d->models[0].version,
                           .counted = RD_UNTOLD};
         last_word = !d->told[client];
         d->told[client] = true;
     } else if (rd_rounds_has_task(d->rounds, client)) {
         const rd_packing *packing = rd_run_packing(d->run);
+        d->given[client] = d->models[0];
         *task = (rd_task){.kind = RD_TASK_TRAIN,
                           .round = rd_rounds_take_task(d->rounds, client),
-                          .model = d->version,
+                          .model = d->models[0].version,
                           .kept = packing != NULL ? packing->kept : 0,
                           .counted = d->clients_keep ? rd_rounds_last_counted(d->rounds, client) : RD_UNTOLD};
     } else {
@@ -477,7 +541,7 @@ static rd_status close_round(rd_driver *d, const rd_action *action, rd_error *er
     }
     pthread_mutex_lock(&d->lock);
     rd_rounds_committed(d->rounds, action->round, stop);
-    d->version = rd_run_model_version(d->run);
+    publish_model(d);
     pthread_mutex_unlock(&d->lock);
     return RD_OK;
 }
@@ -628,7 +692,7 @@ rd_status rd_driver_create(rd_run *run, rd_driver **out, rd_error *err)
         return status;
     }
     d->run = run;
-    d->version = rd_run_model_version(run);
+    publish_model(d);
     pthread_mutex_init(&d->lock, NULL);
     pthread_mutex_init(&d->log_lock, NULL);
     d->signal_fd = rd_signals_open();
@@ -672,5 +736,6 @@ void rd_driver_free(rd_driver *d)
     free(d->record_parts);
     free(d->part_of);
     free(d->told);
+    free(d->given);
     free(d);
 }

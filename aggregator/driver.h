@@ -53,6 +53,9 @@ bool rd_driver_task(rd_driver *d, size_t client, rd_task *task);
 
 /* May an upload begin? */
 rd_verdict rd_driver_may_deliver(rd_driver *d, size_t client, uint64_t round);
+/* Was it trained from the model that it had to be? model: how the client names that one, NULL: not at all
+ * (RD_ERR_FORMAT). RD_ERR_STATE: it is another one. */
+rd_status rd_driver_check_model(rd_driver *d, size_t client, const char *model, rd_error *err) RD_MUST_CHECK;
 /* The upload is complete and valid; largest: magnitude of its values. On ACCEPT its weight is reserved, and the caller
  * must fold it in and then call rd_driver_folded, or rd_driver_unfit where it turned out to be of no use. RD_ERR_RANGE,
  * RD_ERR_DATA: it cannot be taken. */
@@ -69,6 +72,11 @@ void rd_driver_fatal(rd_driver *d, const rd_error *err);
 void rd_driver_log(rd_driver *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 rd_run *rd_driver_run(rd_driver *d);
-uint64_t rd_driver_model_version(rd_driver *d);
+
+/* "RUN-VERSION-FINGERPRINT", which names the parameters and not only their number: after a crash a round may be repeated
+ * with other clients, and make another model of the same version. Of versions older than the last two
+ * "RUN-VERSION". */
+#define RD_MODEL_NAME_MAX (RD_RUN_ID_MAX + 40)
+void rd_driver_model_name(rd_driver *d, uint64_t version, char name[RD_MODEL_NAME_MAX]);
 
 #endif

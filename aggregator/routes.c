@@ -175,13 +175,14 @@ static void task_begin(rd_routes *routes, rd_exchange *x, request *r)
 static void model_begin(rd_routes *routes, rd_exchange *x, request *r)
 {
     rd_error err;
-    char path[RD_SOURCE_PATH_MAX], tag[64], what[64];
+    char path[RD_SOURCE_PATH_MAX], name[RD_MODEL_NAME_MAX], tag[RD_MODEL_NAME_MAX + 2], what[64];
     const rd_store *store = rd_run_store(rd_driver_run(routes->driver));
     if (r->route->numbered) {
         rd_store_packed_path(store, r->number, path, sizeof path);
         if (access(path, R_OK) != 0)
             rd_store_model_path(store, r->number, path, sizeof path);
-        (void)snprintf(tag, sizeof tag, "\"%s-%" PRIu64 "\"", rd_store_run_id(store), r->number);
+        rd_driver_model_name(routes->driver, r->number, name);
+        (void)snprintf(tag, sizeof tag, "\"%s\"", name);
         (void)snprintf(what, sizeof what, "model version %" PRIu64, r->number);
     } else {
         rd_store_frozen_path(store, path, sizeof path);
@@ -269,12 +270,12 @@ static void log_refusal(rd_routes *routes, rd_exchange *x, const request *r, con
 }
 
 /* Tells the client and the round what was wrong with the update. A full disk is not the client's fault: it
- * may try again. */
+ * may try again. And who trained from another model may yet train from the right one. */
 static void refuse_update(rd_routes *routes, rd_exchange *x, request *r, const rd_error *err)
 {
     refuse_error(x, r, err);
     log_refusal(routes, x, r, err);
-    if (err->status != RD_ERR_IO && err->status != RD_ERR_MEMORY)
+    if (err->status != RD_ERR_IO && err->status != RD_ERR_MEMORY && err->status != RD_ERR_STATE)
         rd_driver_refused(routes->driver, r->client, r->number, err->message);
     rd_upload_free(r->upload);
     r->upload = NULL;
@@ -287,6 +288,11 @@ static void update_begin(rd_routes *routes, rd_exchange *x, request *r)
     rd_verdict verdict = rd_driver_may_deliver(routes->driver, r->client, r->number);
     if (verdict != RD_VERDICT_ACCEPT) {
         answer_verdict(routes, x, r, verdict);
+        return;
+    }
+    if (rd_driver_check_model(routes->driver, r->client, rd_exchange_header(x, "Rondo-Model"), &err) !=
+        RD_OK) {
+        refuse_update(routes, x, r, &err);
         return;
     }
     int64_t length = rd_exchange_content_length(x);

@@ -40,6 +40,7 @@ typedef struct session {
     rd_keep *keep;       /* what the client keeps between rounds; NULL: nothing */
     float *memory;       /* the same, of the round in progress */
     uint64_t version;    /* NO_VERSION: none is held */
+    char model_name[RD_ETAG_MAX]; /* of that version, as the aggregator names it: its update repeats it */
     rd_packing *packing; /* of that version; NULL: it has not been pruned */
     bool has_frozen;     /* the frozen part has come */
 } session;
@@ -345,6 +346,7 @@ static rd_status fetch_model(session *s, uint64_t version, uint64_t kept, uint64
         return rd_requester_refused(&response, err);
     *bytes = response.received;
     s->version = version;
+    (void)snprintf(s->model_name, sizeof s->model_name, "%s", response.etag);
     return RD_OK;
 }
 
@@ -369,6 +371,7 @@ static rd_status deliver(session *s, uint64_t round, const rd_report *report, bo
     rd_request request = {.method = "POST",
                           .path = path,
                           .content_type = "application/octet-stream",
+                          .model = s->model_name,
                           .body = {{header, header_size}, {s->delta, size}}};
     status = rd_requester_ask(s->requester, &request, &response, err);
     free(header);
@@ -385,6 +388,8 @@ static rd_status deliver(session *s, uint64_t round, const rd_report *report, bo
     if (response.status == 401 || response.status == 403)
         return rd_requester_refused(&response, err);
     rd_refusal_parse(response.body, response.size, &refusal);
+    if (strcmp(refusal.kind, "state") == 0)
+        s->version = NO_VERSION; /* it is another model than this client holds */
     say(s, "round %" PRIu64 ": the update was not taken (%d): %s", round, response.status, refusal.message);
     return RD_OK;
 }

@@ -32,6 +32,7 @@ typedef struct rd_request {
     const char *method;       /* "GET" or "POST" */
     const char *path;         /* "/v1/task?wait=30" */
     const char *content_type; /* of the body; NULL: no body */
+    const char *model;        /* what was trained from, sent as Rondo-Model; NULL: nothing was */
     rd_piece body[RD_REQUEST_PIECES];
     unsigned long_poll_seconds; /* how long the aggregator may take to begin its answer; 0: not long */
     /* Takes the body of a 200 as it arrives; NULL: it is collected like any other. A failure ends the
@@ -42,8 +43,11 @@ typedef struct rd_request {
     void *user;
 } rd_request;
 
+#define RD_ETAG_MAX 160
+
 typedef struct rd_response {
     int status;
+    char etag[RD_ETAG_MAX]; /* as it came; "": none, or longer */
     unsigned retry_after; /* seconds; 0: not told */
     const char *body;     /* (size), valid until the next request; at most 1 MB */
     size_t size;

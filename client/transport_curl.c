@@ -185,7 +185,7 @@ static bool add_header(struct curl_slist **headers, const char *line)
 
 static rd_status prepare(rd_transport *t, const rd_request *r, struct curl_slist **headers, rd_error *err)
 {
-    char line[160];
+    char line[RD_ETAG_MAX + 20];
     CURL *c = t->curl;
     size_t size = body_size(r);
     (void)snprintf(t->url, sizeof t->url, "%s%s", t->options.url, r->path);
@@ -204,6 +204,9 @@ static rd_status prepare(rd_transport *t, const rd_request *r, struct curl_slist
     (void)snprintf(line, sizeof line, "Content-Type: %s", r->content_type != NULL ? r->content_type : "");
     if (!add_header(headers, line) ||
         !add_header(headers, size >= EXPECT_FROM ? "Expect: 100-continue" : "Expect:"))
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for a request");
+    (void)snprintf(line, sizeof line, "Rondo-Model: %s", r->model != NULL ? r->model : "");
+    if (r->model != NULL && !add_header(headers, line))
         return rd_fail(err, RD_ERR_MEMORY, "no memory for a request");
     return RD_OK;
 }
@@ -233,6 +236,10 @@ rd_status rd_transport_request(rd_transport *t, const rd_request *request, rd_re
     curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(t->curl, CURLINFO_RETRY_AFTER, &retry_after);
     response->status = (int)status;
+    struct curl_header *etag;
+    if (curl_easy_header(t->curl, "ETag", 0, CURLH_HEADER, -1, &etag) == CURLHE_OK &&
+        strlen(etag->value) < sizeof response->etag)
+        (void)snprintf(response->etag, sizeof response->etag, "%s", etag->value);
     response->retry_after = retry_after > 0 && retry_after < 3600 ? (unsigned)retry_after : 0;
     response->body = t->collected != NULL ? t->collected : "";
     response->size = t->collected_size;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/fingerprint.h"
 #include "data/source.h"
 #include "model/twin.h"
 #include "run/aggregate.h"
@@ -39,7 +40,7 @@ struct rd_run {
     rd_packing *
         *outdated; /* (outdated_count) before it: uploads that come too late still look at their plans */
     size_t outdated_count;
-    uint64_t version;
+    uint64_t version, fingerprint;
     rd_round_record last;
     rd_stopping stopping;
     double *by_row; /* (rows of the test set) where rd_scores_keep_rows; else NULL */
@@ -108,6 +109,19 @@ rd_status rd_run_read_version(rd_run *run, uint64_t version, float *parameters, 
 uint64_t rd_run_model_version(const rd_run *run)
 {
     return run->version;
+}
+
+uint64_t rd_run_model_fingerprint(const rd_run *run)
+{
+    return run->fingerprint;
+}
+
+/* The parameters as they are now are this version. */
+static void be_version(rd_run *run, uint64_t version)
+{
+    run->version = version;
+    run->fingerprint = rd_fingerprint(run->parameters, rd_model_set_size(run->model, RD_TENSORS_SHARED) *
+                                                           sizeof *run->parameters);
 }
 
 uint64_t rd_run_next_round(const rd_run *run)
@@ -316,7 +330,7 @@ rd_status rd_run_save_model(rd_run *run, uint64_t round, rd_error *err)
         if (status != RD_OK)
             return status;
     }
-    run->version = round;
+    be_version(run, round);
     return RD_OK;
 }
 
@@ -513,7 +527,7 @@ static rd_status resume(rd_run *run, const history *h, rd_error *err)
                        "%s: the parameters are not those that round %llu committed (SHA-256 %.12s..., "
                        "expected %.12s...)",
                        path, (unsigned long long)h->last.round, hex, h->last.model_sha256);
-    run->version = h->version;
+    be_version(run, h->version);
     run->last = h->last;
     run->stopping = h->stopping;
     if (run->config->early_stopping.patience > 0)

@@ -40,6 +40,9 @@ const rd_packing *rd_run_packing(const rd_run *run);
 const rd_model *rd_run_update_model(const rd_run *run);
 /* Version of the current global model: the round that made it, 0 for the initial one. */
 uint64_t rd_run_model_version(const rd_run *run);
+/* rd_fingerprint of the parameters of that version that travel: a repeated round may make other ones under the same
+ * version. */
+uint64_t rd_run_model_fingerprint(const rd_run *run);
 /* The round after the last committed one. */
 uint64_t rd_run_next_round(const rd_run *run);
 /* What is different since the run was opened before, a line each: "changed after round 12:

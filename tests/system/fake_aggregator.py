@@ -120,7 +120,7 @@ class FakeAggregator:
         self.next_round = 1
         self.config = {"name": "fake", "seed": 1, "rounds": max(rounds, 1), "model": {"preset": "linear-regression", "input": features},
                        "training": {"learning_rate": 0.01, "batch_size": 0}, **(config or {})}
-        self.run = "0123456789abcdef0123456789abcdef"
+        self.run, self.life = "0123456789abcdef0123456789abcdef", "00000000000000aa"  # of a life: its models have the same names
         self.model = model or safetensors({"fc1.weight": ([1, features], [0.5] * features), "fc1.bias": ([1], [0.25])})
         self.server = Server(("127.0.0.1", port), Handler)
         self.server.fake = self
@@ -145,7 +145,7 @@ class FakeAggregator:
                 return 200, {"task": "finished", "round": self.rounds, "model": self.rounds}
             return 200, {"task": "train", "round": self.next_round, "model": self.next_round - 1}
         if path.startswith("/v1/model/"):
-            return 200, self.model, {"Content-Type": "application/octet-stream"}
+            return 200, self.model, {"Content-Type": "application/octet-stream", "ETag": f'"{self.run}-{path.rsplit("/", 1)[1]}-{self.life}"'}
         if path.startswith("/v1/update/"):
             number = int(path.rsplit("/", 1)[1])
             counted = number == self.next_round

@@ -127,6 +127,7 @@ class Session:
         if name:
             context.load_cert_chain(world.path("certs", name + ".crt"), world.path("certs", name + ".key"))
         self.connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=30 * SLOW)
+        self.version, self.model = 0, None  # of the last task, and how it is named
 
     def request(self, method, path, body=None, headers=None):
         self.connection.request(method, path, body=body, headers=headers or {})
@@ -140,10 +141,22 @@ class Session:
         return self.request("POST", "/v1/join", json.dumps({"protocol": 1, "samples": samples, **more}))
 
     def task(self, wait=20):
-        return self.request("GET", f"/v1/task?wait={wait}")
+        answer = self.request("GET", f"/v1/task?wait={wait}")
+        if answer[0] == 200:
+            self.version, self.model = answer[1]["model"], None
+        return answer
+
+    def name_of_model(self):
+        """How the aggregator names the model of the last task; asked for once a task."""
+        if self.model is None:
+            self.model = self.request("GET", f"/v1/model/{self.version}", headers={"Range": "bytes=0-0"})[2]["ETag"]
+        return self.model
 
     def update(self, round, body, **headers):
-        return self.request("POST", f"/v1/update/{round}", body, {k.replace("_", "-"): v for k, v in headers.items()})
+        """Without another Rondo_Model: trained from the model of the last task."""
+        fields = {k.replace("_", "-"): v for k, v in headers.items()}
+        fields.setdefault("Rondo-Model", self.name_of_model())
+        return self.request("POST", f"/v1/update/{round}", body, {k: v for k, v in fields.items() if v is not None})
 
 
 def read(path):

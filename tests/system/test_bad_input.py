@@ -233,12 +233,12 @@ def test_plain_http_on_the_tls_port(world):
     finish(world, aggregator, good)
 
 
-def open_upload(world, aggregator, name, length):
+def open_upload(world, aggregator, name, length, model):
     """A raw TLS connection that has announced an upload."""
     context = ssl.create_default_context(cafile=world.path("certs/ca.crt"))
     context.load_cert_chain(world.path(f"certs/{name}.crt"), world.path(f"certs/{name}.key"))
     s = context.wrap_socket(socket.create_connection(("127.0.0.1", aggregator.port)), server_hostname="127.0.0.1")
-    s.sendall(f"POST /v1/update/1 HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+    s.sendall(f"POST /v1/update/1 HTTP/1.1\r\nHost: x\r\nRondo-Model: {model}\r\nContent-Length: {length}\r\n\r\n".encode())
     return s
 
 
@@ -246,7 +246,7 @@ def test_client_gone_in_mid_upload(world):
     aggregator, good = one_round(world)
     body = delta()
     for part in (0, 7, 8, 100, len(body) - 1):
-        s = open_upload(world, aggregator, "good", len(body))
+        s = open_upload(world, aggregator, "good", len(body), good.name_of_model())
         s.sendall(body[:part])
         s.close()
     descriptors = f"/proc/{aggregator.pid}/fd"
@@ -261,7 +261,7 @@ def test_slow_sender_is_dropped(world):
     good = world.session(aggregator, "good")
     good.join()
     good.task()
-    s = open_upload(world, aggregator, "good", 1000)
+    s = open_upload(world, aggregator, "good", 1000, good.name_of_model())
     s.settimeout(20)
     started = time.monotonic()
     try:

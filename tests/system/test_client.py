@@ -65,7 +65,7 @@ def test_only_the_documented_requests_and_no_private_row(world):
                             "GET /v1/model/1", "POST /v1/update/2", "GET /v1/task?wait=30"]
     assert len(fake.ciphers) == 1, "one connection is kept open"
     for request in fake.requests:
-        assert {h.lower() for h in request.headers} <= {"host", "accept", "content-type", "content-length", "rondo-session"}, request
+        assert {h.lower() for h in request.headers} <= {"host", "accept", "content-type", "content-length", "rondo-session", "rondo-model"}, request
     join = json.loads(fake.seen("POST /v1/join")[0].body)
     assert set(join) == {"protocol", "samples", "software"} and join["samples"] == len(ROWS)
     for number, request in enumerate(fake.seen("POST /v1/update"), 1):
@@ -191,6 +191,25 @@ def test_a_word_in_a_message_is_no_kind(world):
     fake.script["GET /v1/task"] = [(403, {"error": "refused", "message": 'not you, "join" another run'})]
     ended(client(), 3, "not you")
     assert len(fake.seen("POST /v1/join")) == 1, fake.order()
+
+
+def test_another_model_of_the_same_version_is_fetched_again(world):
+    """The aggregator was started again and repeated a round: the update names the model it was trained from, and after 409 the next one."""
+    fake, client = begin(world, rounds=1)
+
+    def another_life(handler):
+        fake.life = "00000000000000bb"
+        body = json.dumps(refusal("state", "the update was trained from another model")).encode()
+        handler.send_response(409)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    fake.script["POST /v1/update/1"] = [another_life]
+    ended(client(), 0, "the update was not taken (409)", "round 1: delivered")
+    assert [r.headers["Rondo-Model"] for r in fake.seen("POST /v1/update")] == [f'"{fake.run}-0-00000000000000{life}"' for life in ("aa", "bb")]
+    assert len(fake.seen("GET /v1/model/0")) == 2, fake.order()
 
 
 def test_a_refused_update_is_told_and_the_next_task_done(world):

@@ -136,7 +136,7 @@ def test_nothing_but_the_documented_goes_over_the_wire(world):
                 assert form not in wire, f"{value} is on the wire as {form}"
     headers = b"".join(re.findall(rb"HTTP/1.1\r\n(.*?)\r\n\r\n", wire, re.S)).lower()
     names = set(re.findall(rb"(?:^|\n)([a-z-]+):", b"\n" + headers.replace(b"\r", b"")))
-    assert names <= {b"host", b"accept", b"content-type", b"content-length", b"expect", b"user-agent"}, names
+    assert names <= {b"host", b"accept", b"content-type", b"content-length", b"rondo-model", b"expect", b"user-agent"}, names
 
 
 if __name__ == "__main__":

@@ -111,10 +111,12 @@ def test_curl_and_a_script_are_a_client(world):
     assert welcome["client"] == "curly"
     task = json.loads(world.check("curl", *tls, aggregator.url + "/v1/task?wait=20"))
     assert task == {"task": "train", "round": 1, "model": 0}, task
-    world.check("curl", *tls, "-o", world.path("model.safetensors"), f"{aggregator.url}/v1/model/{task['model']}")
+    world.check("curl", *tls, "-o", world.path("model.safetensors"), "--etag-save", world.path("etag"), f"{aggregator.url}/v1/model/{task['model']}")
     world.check("python3", os.path.join(harness.ROOT, "tests/system/third_party_client.py"), world.path("model.safetensors"),
                 table, task["round"], world.path("delta.safetensors"))
-    receipt = json.loads(world.check("curl", *tls, "--data-binary", "@" + world.path("delta.safetensors"),
+    name = harness.read(world.path("etag")).strip()
+    assert name.startswith(f'"{welcome["run"]}-0-'), name
+    receipt = json.loads(world.check("curl", *tls, "-H", f"Rondo-Model: {name}", "--data-binary", "@" + world.path("delta.safetensors"),
                                      f"{aggregator.url}/v1/update/{task['round']}"))
     assert receipt == {"round": 1, "counted": True}
     wait_for(lambda: len(world.rounds()) == 2, "the round is committed")

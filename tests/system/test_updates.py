@@ -2,6 +2,7 @@
 """What may enter the sum of a round, and what becomes of a round of which nothing can be made: the same in a deployment and in a simulation."""
 import json
 import math
+import shutil
 
 import harness
 from harness import read_safetensors, safetensors, wait_exit, wait_for
@@ -105,6 +106,81 @@ def test_nobody_to_trust_abandons_the_round(world):
     assert alice.update(1, body(0, 0))[0] == 200
     assert committed(world, aggregator, 1)["aggregated"] is False
     wait_for(lambda: "none of 1 updates is trusted: model kept" in harness.read(aggregator.log), "the log says why")
+
+
+def test_an_update_counts_only_for_the_model_it_was_trained_from(world):
+    """The power fails, and the last round is lost: it is repeated with other updates, so the same version is another model."""
+    world.certificates(["alice", "bob"])
+    path = world.write("run.json", {"rounds": 3, "model": MODEL, "training": {"learning_rate": RATE}, "cohort": {"min_clients": 2}})
+    aggregator = world.aggregator(path)
+    aggregator.terminate()
+    wait_exit(aggregator)
+    shutil.copytree(world.path("state"), world.path("lost"))
+
+    def life(state, values):
+        """Round 1 with these deltas; round 2 is open then."""
+        running = world.aggregator(path, state=state, log=f"{state}.log")
+        sessions = [world.session(running, name) for name in ("alice", "bob")]
+        for session in sessions:
+            assert session.join()[0] == 200
+        for session, value in zip(sessions, values):
+            assert session.task()[1]["round"] == 1
+            assert session.update(1, body(value, 0))[0] == 200
+        for session in sessions:
+            task = session.task()[1]
+            assert (task["round"], task["model"]) == (2, 1), task
+        return running, sessions
+
+    before, (alice, _) = life("state", (1, 3))
+    old, run = alice.name_of_model(), alice.join()[1]["run"]
+    assert old.strip('"').rsplit("-", 2)[:2] == [run, "1"], old
+    before.kill()
+    before.wait()
+    after, (alice, bob) = life("lost", (2, 4))
+    assert alice.join()[1]["run"] == run
+    update = body(1, 1, 2)
+    for name, status, kind, words in ((old, 409, "state", "was trained from model " + old), (old.replace(run, "0" * len(run)), 409, "state", "0000"),
+                                      (old.replace("-1-", "-0-"), 409, "state", "-0-"), (alice.name_of_model()[:-2], 409, "state", "fetch the model again"), ("", 409, "state", ""),
+                                      (None, 400, "format", "Rondo-Model is missing")):
+        got, answer, _ = alice.update(2, update, Rondo_Model=name)
+        assert (got, answer["error"]) == (status, kind) and words in answer["message"], (name, got, answer)
+        if kind == "state":
+            assert alice.task()[1]["round"] == 2, "it may still train from the right one"
+    # A 400 is a failure, which something better makes good; and the name may come without its quotes.
+    assert alice.update(2, update, Rondo_Model=alice.name_of_model().strip('"'))[0] == 200
+    assert bob.update(2, update)[0] == 200
+    wait_for(lambda: len(world.rounds("lost")) == 3, "round 2 is committed", process=after)
+    assert world.rounds("lost")[2]["counted"] == 2
+
+
+def test_asynchronous_updates_name_the_model_of_their_task(world):
+    """fedbuff: the model may have moved on, and an update still is of the one that came with its task; most_staleness rounds later it is too old."""
+    strategy = {"name": "fedbuff", "buffer_size": 1, "concurrency": 2, "most_staleness": 1}
+    aggregator, (alice, bob) = start(world, ["alice", "bob"], rounds=6, strategy=strategy)
+    w = model(world, 0)[0]
+    assert alice.task()[1] == {"task": "train", "round": 1, "model": 0}
+    old = alice.name_of_model()
+    for number in (1, 2):
+        assert bob.task()[1]["round"] == number
+        assert bob.update(number, body(1, 0, number))[0] == 200
+        committed(world, aggregator, number)
+        if number == 1:  # one round has passed: it counts 1 / sqrt(2)
+            assert alice.update(1, body(1, 0), Rondo_Model=bob.name_of_model().replace("-0-", "-1-"))[0] == 409
+            assert alice.update(1, body(1, 0), Rondo_Model=old)[0] == 200
+            committed(world, aggregator, 2)
+            break
+    assert abs(model(world, 2)[0] - w - 1 - 2 ** -0.5) < 1e-6, (model(world, 2), w)
+    assert alice.task()[1]["round"] == 3
+    for number in (3, 4):
+        assert bob.task()[1]["round"] == number
+        assert bob.update(number, body(1, 0, number))[0] == 200
+        committed(world, aggregator, number)
+    status, answer, _ = alice.update(3, body(1, 0, 3))  # two rounds have passed
+    assert (status, answer["error"]) == (409, "stale"), answer
+    assert alice.task()[1]["round"] == 5
+    assert alice.update(5, body(1, 0, 5))[0] == 200
+    assert abs(model(world, 4)[0] - w - 3 - 2 ** -0.5) < 1e-6
+    assert committed(world, aggregator, 5)["counted"] == 1
 
 
 def simulate(world, name, clients=4, **changes):
