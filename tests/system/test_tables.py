@@ -89,6 +89,16 @@ def test_a_killed_command_continues_with_the_same_table(world):
     assert without_cost(world.check(*command(world, "mcmahan-rates"))) == without_cost(whole)
 
 
+def test_a_stopped_command_leaves_no_simulation(world):
+    process = world.start(*command(world, "mcmahan-rates"), log="stopped.log")
+    children = lambda: world.run("pgrep", "-P", process.pid).stdout.split()
+    found = harness.wait_for(children, "a simulation runs", process=process)
+    process.terminate()
+    assert harness.wait_exit(process) == 3, harness.read(process.log)
+    for pid in found:
+        harness.wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "its simulation has ended")
+
+
 def test_no_time_leaves_cells_out(world):
     text = world.check(*command(world, "scaffold", "--minutes", 0))
     assert tables.NOT_RUN in text and "nothing was measured" in text, text
