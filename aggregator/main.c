@@ -6,6 +6,7 @@
  *   upload.c   an update on its way in
  *   sessions.c which of several programs with one certificate is the client
  *   driver.c   what clients do -> round core -> what follows
+ *   backup.c   the command `backup`
  *   ../common  the round core, the exact sum, the model, the state directory */
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "allow.h"
+#include "backup.h"
 #include "config/config.h"
 #include "core/options.h"
 #include "driver.h"
@@ -33,6 +35,9 @@ static const char footer[] =
     "Example:\n"
     "  rondo-aggregator serve --config run.json --state state --listen 0.0.0.0:8443 \\\n"
     "      --ca certs/ca.crt --cert certs/aggregator.crt --key certs/aggregator.key\n"
+    "\n"
+    "`rondo-aggregator backup STATE TO` copies the state directory while the run goes on (--help says "
+    "more).\n"
     "\n"
     "The same command continues a run that was stopped or killed. Exit codes: 0 run finished, 1 failure,\n"
     "2 command line, 3 stopped by SIGINT or SIGTERM with rounds left to do.\n";
@@ -74,7 +79,8 @@ static rd_parse_result parse(int argc, char **argv, serve_options *o, rd_error *
     size_t operand_count = 0;
     rd_parse_result result = rd_options_parse(&command, argc, argv, operands, 1, &operand_count, err);
     if (result == RD_PARSE_RUN && (operand_count != 1 || strcmp(operands[0], "serve") != 0)) {
-        (void)rd_fail(err, RD_ERR_USAGE, "expected the command 'serve'; see rondo-aggregator --help");
+        (void)rd_fail(err, RD_ERR_USAGE,
+                      "expected the command 'serve' or 'backup'; see rondo-aggregator --help");
         return RD_PARSE_ERROR;
     }
     return result;
@@ -186,8 +192,24 @@ cleanup:
     return status;
 }
 
+static int backup(int argc, char **argv)
+{
+    rd_error err = {0};
+    rd_status status = rd_backup_command(argc, argv, &err);
+    if (status != RD_OK)
+        fprintf(stderr, "rondo-aggregator: %s\n", err.message);
+    return status == RD_OK ? 0 : status == RD_ERR_USAGE ? 2 : 1;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "backup") == 0)
+        return backup(argc - 1, argv + 1);
+    if (argc > 1 && argv[1][0] != '-' && strcmp(argv[1], "serve") != 0) {
+        fprintf(stderr, "rondo-aggregator: there is no command '%s'; the commands are serve and backup\n",
+                argv[1]);
+        return 2;
+    }
     rd_error err = {0};
     bool interrupted = false;
     serve_options options = {.listen = "127.0.0.1:8443", .linger_seconds = 10};

@@ -22,13 +22,6 @@ static rd_status plan(rd_store *store, rd_model **out, rd_error *err)
     return status;
 }
 
-static bool remember(const rd_round_record *record, void *user)
-{
-    if (record->aggregated || record->round == 0)
-        *(uint64_t *)user = record->round;
-    return true;
-}
-
 rd_status run_model_load(const char *directory, uint64_t round, run_model *out, rd_error *err)
 {
     rd_status status = RD_OK;
@@ -39,7 +32,7 @@ rd_status run_model_load(const char *directory, uint64_t round, run_model *out, 
     RD_TRY(plan(store, &out->model, err));
     out->round = round;
     if (round == UINT64_MAX)
-        RD_TRY(rd_store_rounds(store, 0, remember, &out->round, err));
+        RD_TRY(rd_store_newest_model(store, &out->round, err));
     out->parameters = malloc(rd_model_parameter_count(out->model) * sizeof *out->parameters);
     if (out->parameters == NULL)
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters",

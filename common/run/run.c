@@ -513,8 +513,11 @@ static bool remember(const rd_round_record *record, void *user)
 static rd_status resume(rd_run *run, const history *h, rd_error *err)
 {
     char path[RD_SOURCE_PATH_MAX], hex[RD_SHA256_HEX];
+    uint64_t version;
     rd_store_model_path(run->store, h->version, path, sizeof path);
-    rd_status status = rd_model_file_read(run->model, RD_TENSORS_SHARED, path, run->parameters, err);
+    rd_status status = rd_store_newest_model(run->store, &version, err);
+    if (status == RD_OK)
+        status = rd_model_file_read(run->model, RD_TENSORS_SHARED, path, run->parameters, err);
     if (status != RD_OK)
         return status;
     rd_sha256 digest;

@@ -8,6 +8,7 @@
 #include "store/store.h"
 
 #define RD_STORE_SCHEMA_VERSION 5
+#define RD_STORE_BUSY_MILLISECONDS 5000    /* to wait for another connection's lock; held for moments only */
 #define RD_STORE_APPLICATION_ID 0x524e444f /* "RNDO": how `file` and we recognise a database of ours */
 
 /* Each statement is prepared at its first use and kept until the store is closed. */
@@ -24,6 +25,7 @@ typedef enum rd_sql {
     RD_SQL_RESUME,
     RD_SQL_RUN,
     RD_SQL_LAST_ROUND,
+    RD_SQL_LAST_MODEL,
     RD_SQL_ROUNDS,
     RD_SQL_CLIENTS,
     RD_SQL_PARTICIPATIONS,
@@ -52,6 +54,7 @@ struct rd_store {
     uint64_t spared;         /* ... but for this one, which was pinned */
     uint64_t pinned;         /* the model file of this round stays; UINT64_MAX in both: none */
     bool pinned_unsynced;    /* it may not be on the disk yet */
+    bool unlocked;           /* read past the locks, while nobody writes */
     bool resumed;            /* the writer found a run with an initial model */
     uint64_t news;           /* rows of the table of changes that the writer has added */
     bool batch;              /* between rd_store_batch_begin and rd_store_batch_end */
@@ -69,6 +72,12 @@ rd_status rd_store_run_statement(rd_store *s, sqlite3_stmt *statement, const cha
                                  rd_error *err) RD_MUST_CHECK;
 /* The same for one that needs nothing bound. */
 rd_status rd_store_simple(rd_store *s, rd_sql which, const char *doing, rd_error *err) RD_MUST_CHECK;
+/* A handle without a database; RD_ERR_IO: the directory's name is too long. */
+rd_status rd_store_make_handle(const char *directory, rd_store **out, rd_error *err) RD_MUST_CHECK;
+/* *fresh: the database is empty. Otherwise it must be ours and of this version. */
+rd_status rd_store_check_schema(rd_store *s, bool *fresh, rd_error *err) RD_MUST_CHECK;
+/* Does somebody have the database open for writing, or had when the machine stopped? */
+bool rd_store_is_written(const rd_store *s);
 /* Turns SQLite's complaint into ours: "DIR/rondo.db: cannot commit round 3: database or disk is full". */
 rd_status rd_store_fail(rd_store *s, int code, const char *doing, rd_error *err);
 /* Puts the newest model file and the folder that names it on the disk, where they may not be there yet. */

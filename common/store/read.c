@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- columns, taken from left to right ---- */
 
@@ -91,21 +92,58 @@ void rd_run_record_free(rd_run_record *r)
     r->config_json = r->setting_json = NULL;
 }
 
-rd_status rd_store_last_round(rd_store *s, uint64_t *round, bool *found, rd_error *err)
+/* The one number that a statement gives; *found = false: no row, or NULL. */
+static rd_status one_round(rd_store *s, rd_sql which, uint64_t *round, bool *found, rd_error *err)
 {
     sqlite3_stmt *statement = NULL;
-    rd_status status = rd_store_statement(s, RD_SQL_LAST_ROUND, &statement, err);
+    rd_status status = rd_store_statement(s, which, &statement, err);
     if (status != RD_OK)
         return status;
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW) {
         *found = sqlite3_column_type(statement, 0) != SQLITE_NULL;
         *round = (uint64_t)sqlite3_column_int64(statement, 0);
+    } else if (code == SQLITE_DONE) {
+        *found = false;
     } else {
         status = rd_store_fail(s, code, "read the last round", err);
     }
     sqlite3_reset(statement);
     return status;
+}
+
+rd_status rd_store_last_round(rd_store *s, uint64_t *round, bool *found, rd_error *err)
+{
+    return one_round(s, RD_SQL_LAST_ROUND, round, found, err);
+}
+
+rd_status rd_store_last_model(rd_store *s, uint64_t *round, bool *found, rd_error *err)
+{
+    return one_round(s, RD_SQL_LAST_MODEL, round, found, err);
+}
+
+rd_status rd_store_newest_model(rd_store *s, uint64_t *round, rd_error *err)
+{
+    char path[RD_SOURCE_PATH_MAX];
+    uint64_t before = UINT64_MAX;
+    bool any = false;
+    for (;;) {
+        rd_status status = rd_store_last_model(s, round, &any, err);
+        if (status != RD_OK)
+            return status;
+        if (!any)
+            return rd_fail(err, RD_ERR_STATE, "%s: its run has no initial model yet", s->directory);
+        rd_store_model_path(s, *round, path, sizeof path);
+        if (access(path, F_OK) == 0)
+            return RD_OK;
+        if (*round == before) /* else the run has been faster than we */
+            return rd_fail(
+                err, RD_ERR_STATE,
+                "%s, the model of the last round, is not there; was the directory copied while the run "
+                "went on? `rondo-aggregator backup` makes copies that are whole",
+                path);
+        before = *round;
+    }
 }
 
 /* ---- rows ---- */

@@ -193,6 +193,8 @@ const char *rd_store_sql(rd_sql which)
         [RD_SQL_RUN] = "SELECT run_id, name, rounds, (SELECT coalesce(max(round), 0) FROM rounds), finished, "
                        "created_at, config, setting FROM run",
         [RD_SQL_LAST_ROUND] = "SELECT max(round) FROM rounds",
+        [RD_SQL_LAST_MODEL] =
+            "SELECT round FROM rounds WHERE aggregated OR round = 0 ORDER BY round DESC LIMIT 1",
         [RD_SQL_ROUNDS] = "SELECT " ROUND_COLUMNS " FROM rounds WHERE round >= ?1 ORDER BY round",
         [RD_SQL_CLIENTS] =
             "SELECT name, samples, software, joined_at, seen_at, selected, counted, late, failed "

@@ -29,7 +29,6 @@
 #include "core/number.h"
 #include "data/source.h"
 
-#define BUSY_MILLISECONDS 5000 /* how long to wait for another connection's lock; held for moments only */
 #define PATH_MAX_HERE (RD_SOURCE_PATH_MAX + 64)
 
 /* ---- SQLite ---- */
@@ -63,6 +62,8 @@ rd_status rd_store_fail(rd_store *s, int code, const char *doing, rd_error *err)
 
 rd_status rd_store_statement(rd_store *s, rd_sql which, sqlite3_stmt **out, rd_error *err)
 {
+    if (s->unlocked && rd_store_is_written(s))
+        return rd_fail(err, RD_ERR_STATE, "%s: somebody has begun to write to it; ask again", s->directory);
     if (s->statements[which] == NULL) {
         int code = sqlite3_prepare_v3(s->db, rd_store_sql(which), -1, SQLITE_PREPARE_PERSISTENT,
                                       &s->statements[which], NULL);
@@ -119,8 +120,7 @@ static rd_status pragma_number(rd_store *s, const char *sql, int64_t *value, rd_
     return status;
 }
 
-/* *fresh: the database is empty. Otherwise it must be ours and of this version. */
-static rd_status check_schema(rd_store *s, bool *fresh, rd_error *err)
+rd_status rd_store_check_schema(rd_store *s, bool *fresh, rd_error *err)
 {
     int64_t application = 0, version = 0, objects = 0;
     rd_status status = pragma_number(s, "PRAGMA application_id", &application, err);
@@ -369,7 +369,7 @@ cleanup:
 
 /* ---- opening ---- */
 
-static rd_status make_handle(const char *directory, rd_store **out, rd_error *err)
+rd_status rd_store_make_handle(const char *directory, rd_store **out, rd_error *err)
 {
     /* Model paths are written into buffers of this size by everyone. */
     if (strlen(directory) + sizeof "/models/18446744073709551615.safetensors" > RD_SOURCE_PATH_MAX)
@@ -395,7 +395,7 @@ rd_status rd_store_open(const char *directory, const rd_config *config, rd_store
     rd_store *s = NULL;
     char path[PATH_MAX_HERE];
     bool fresh = false;
-    RD_TRY(make_handle(directory, &s, err));
+    RD_TRY(rd_store_make_handle(directory, &s, err));
     RD_TRY(rd_make_directory(directory, err));
     RD_TRY(take_lock(s, err));
     RD_TRY(open_models(s, err));
@@ -405,8 +405,8 @@ rd_status rd_store_open(const char *directory, const rd_config *config, rd_store
         status = rd_store_fail(s, code, "be opened", err);
         goto cleanup;
     }
-    sqlite3_busy_timeout(s->db, BUSY_MILLISECONDS);
-    RD_TRY(check_schema(s, &fresh, err));
+    sqlite3_busy_timeout(s->db, RD_STORE_BUSY_MILLISECONDS);
+    RD_TRY(rd_store_check_schema(s, &fresh, err));
     RD_TRY(execute(s, "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON",
                    "use a write-ahead log", err));
     RD_TRY(rd_store_set_durable(s, true, err));
@@ -417,64 +417,6 @@ rd_status rd_store_open(const char *directory, const rd_config *config, rd_store
     *out = s;
     s = NULL;
 cleanup:
-    rd_store_close(s);
-    return status;
-}
-
-/* "file:" name of the database with the characters that mean something in a URI written as %XX. */
-static void database_uri(const char *directory, const char *query, char *uri, size_t size)
-{
-    size_t at = (size_t)snprintf(uri, size, "file:");
-    for (const char *p = directory; *p != '\0' && at + 4 < size; p++)
-        at += (size_t)snprintf(uri + at, size - at, strchr("?#%", *p) != NULL ? "%%%02X" : "%c",
-                               (unsigned char)*p);
-    (void)snprintf(uri + at, size - at, "/rondo.db%s", query);
-}
-
-static rd_status open_database_to_read(rd_store *s, const char *query, bool *fresh, rd_error *err)
-{
-    char uri[3 * RD_SOURCE_PATH_MAX + 64];
-    database_uri(s->directory, query, uri, sizeof uri);
-    sqlite3_close(s->db);
-    s->db = NULL;
-    int code = sqlite3_open_v2(uri, &s->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
-    if (code != SQLITE_OK)
-        return rd_store_fail(s, code, "be opened", err);
-    sqlite3_busy_timeout(s->db, BUSY_MILLISECONDS);
-    return check_schema(s, fresh, err);
-}
-
-rd_status rd_store_open_reader(const char *directory, rd_store **out, rd_error *err)
-{
-    rd_status status = RD_OK;
-    rd_store *s = NULL;
-    rd_run_record run = {0};
-    char path[PATH_MAX_HERE];
-    bool fresh = false;
-    RD_TRY(make_handle(directory, &s, err));
-    (void)snprintf(path, sizeof path, "%s/rondo.db", directory);
-    if (access(path, R_OK) != 0) {
-        status = errno == ENOENT
-                     ? rd_fail(err, RD_ERR_IO, "%s: there is no run (no file rondo.db in it)", directory)
-                     : rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
-        goto cleanup;
-    }
-    status = open_database_to_read(s, "", &fresh, err);
-    /* Where nobody may write (a copy on a read-only disk) SQLite cannot set up its shared memory; where
-     * nobody may write it does not need it either. */
-    if (status == RD_ERR_IO && access(directory, W_OK) != 0)
-        status = open_database_to_read(s, "?immutable=1", &fresh, err);
-    RD_TRY(status);
-    if (fresh) {
-        status = rd_fail(err, RD_ERR_IO, "%s: there is no run (rondo.db is empty)", directory);
-        goto cleanup;
-    }
-    RD_TRY(rd_store_run(s, &run, err));
-    memcpy(s->run_id, run.run_id, sizeof s->run_id);
-    *out = s;
-    s = NULL;
-cleanup:
-    rd_run_record_free(&run);
     rd_store_close(s);
     return status;
 }

@@ -116,6 +116,16 @@ void rd_store_server_path(const rd_store *s, uint64_t round, char *path, size_t 
 /* Path of the file with what is frozen of the model; there is none where nothing is. */
 void rd_store_frozen_path(const rd_store *s, char *path, size_t size);
 
+typedef struct rd_backup_report {
+    uint64_t round, version; /* the last round that is in the copy, and the round that made its model */
+    uint64_t bytes;
+} rd_backup_report;
+
+/* Copies a state directory to a new or empty one, while its run may be going on: the copy is the run as it was
+ * after one of its rounds, and can be continued. Where it fails there is no copy. */
+rd_status rd_store_backup(const char *directory, const char *to, rd_backup_report *report,
+                          rd_error *err) RD_MUST_CHECK;
+
 /* ---- writing ---- */
 
 /* A client has joined, perhaps again. Does not wait for the disk (a client that is forgotten in a power loss
@@ -174,6 +184,14 @@ rd_status rd_store_changes(rd_store *s, bool (*visit)(const rd_change_record *, 
 /* The clients whose updates counted, each with the last round in which one did. *all: visit never returned false. */
 rd_status rd_store_last_counted(rd_store *s, bool (*visit)(const char *client, uint64_t round, void *user),
                                 void *user, bool *all, rd_error *err) RD_MUST_CHECK;
+/* Rounds whose models are in the directory without being in the database, beyond the one that is being committed:
+ * power was lost, or the directory was copied without rondo.db-wal. 0: none. */
+uint64_t rd_store_missing_rounds(rd_store *s);
+/* The round that made the newest model. */
+rd_status rd_store_last_model(rd_store *s, uint64_t *round, bool *found, rd_error *err) RD_MUST_CHECK;
+/* The same, and its file is there: RD_ERR_STATE where it is not, as in a copy of the directory that was made file by
+ * file while the run went on. */
+rd_status rd_store_newest_model(rd_store *s, uint64_t *round, rd_error *err) RD_MUST_CHECK;
 /* *round = the last committed one. *found = false: none, not even round 0. */
 rd_status rd_store_last_round(rd_store *s, uint64_t *round, bool *found, rd_error *err) RD_MUST_CHECK;
 

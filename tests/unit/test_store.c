@@ -460,12 +460,12 @@ Test(store, reading_where_there_is_no_run)
     cr_assert(open_with(RUN_JSON, &store, &resumed, &error) == RD_ERR_FORMAT, "%s", error.message);
 }
 
-/* Somebody who may read the directory but not write in it; true where that is how it is. */
-static bool stranger_can_read(void)
+/* How somebody fares who may read the directory but not write in it; RD_OK where he sees both rounds. */
+static rd_status stranger_reads(const char *where)
 {
     int ends
         [2]; /* the answer comes through a pipe: valgrind changes the exit code for what Criterion leaves behind */
-    char answer = 'n';
+    char answer = RD_ERR_INTERNAL;
     cr_assert(pipe(ends) == 0);
     pid_t child = fork();
     cr_assert(child >= 0);
@@ -476,19 +476,20 @@ static bool stranger_can_read(void)
         bool found = false;
         if (setresuid(65534, 65534, 65534) != 0)
             _exit(2);
-        rd_status status = rd_store_open_reader(directory, &reader, &error);
+        rd_status status = rd_store_open_reader(where, &reader, &error);
         if (status == RD_OK)
             status = rd_store_last_round(reader, &last, &found, &error);
         if (status != RD_OK)
             (void)fprintf(stderr, "%s\n", error.message);
         rd_store_close(reader);
-        _exit(status == RD_OK && found && last == 1 && write(ends[1], "y", 1) == 1 ? 0 : 1);
+        answer = (char)(status == RD_OK && !(found && last == 1) ? RD_ERR_DATA : status);
+        _exit(write(ends[1], &answer, 1) == 1 ? 0 : 1);
     }
     close(ends[1]);
     bool told = read(ends[0], &answer, 1) == 1;
     close(ends[0]);
     cr_assert(waitpid(child, NULL, 0) == child);
-    return told && answer == 'y';
+    return told ? (rd_status)answer : RD_ERR_INTERNAL;
 }
 
 Test(store, who_may_only_read_can_read)
@@ -499,9 +500,108 @@ Test(store, who_may_only_read_can_read)
     rd_store *store = open_run();
     commit(store, 0, true, 0);
     commit(store, 1, true, 0);
-    cr_assert(stranger_can_read(), "while the run goes on");
+    cr_assert_eq(stranger_reads(directory), RD_OK, "while the run goes on");
     rd_store_close(store);
-    cr_assert(stranger_can_read(), "when nobody has it open");
+    cr_assert_eq(stranger_reads(directory), RD_OK, "when nobody has it open");
+}
+
+static void in_directory(const char *command)
+{
+    char line[512];
+    (void)snprintf(line, sizeof line, "cd %s && %s", directory, command);
+    cr_assert(system(line) == 0, "%s", line);
+}
+
+/* The newest rounds are in rondo.db-wal, which SQLite reads through rondo.db-shm. */
+Test(store, who_may_only_read_sees_every_round_of_a_copy_or_is_told_why_not)
+{
+    if (geteuid() != 0)
+        cr_skip_test("only root can become somebody else");
+    char copy[96];
+    (void)snprintf(copy, sizeof copy, "%s/copy", directory);
+    cr_assert(chmod(directory, 0755) == 0);
+    rd_store *store = open_run();
+    commit(store, 0, true, 0);
+    in_directory("mkdir copy");
+    cr_assert(has_file("rondo.db-wal") && has_file("rondo.db-shm"));
+    commit(store, 1, true, 0);
+    in_directory("cp rondo.db* copy && chmod a+r copy/*");
+    rd_store_close(store);
+    cr_assert_eq(stranger_reads(copy), RD_OK, "with the shared memory");
+    in_directory("rm copy/rondo.db-shm");
+    cr_assert_eq(stranger_reads(copy), RD_OK, "with the log alone");
+    in_directory("chmod 600 copy/rondo.db-wal");
+    cr_assert_eq(stranger_reads(copy), RD_ERR_STATE, "with a log that is not for him");
+    in_directory("chmod 644 copy/rondo.db-wal && : > copy/rondo.db-shm && chmod 600 copy/rondo.db-shm");
+    cr_assert_eq(stranger_reads(copy), RD_ERR_STATE, "with shared memory that is not for him");
+}
+
+Test(store, a_copy_without_its_log_is_known_by_its_models)
+{
+    rd_error error = {0};
+    rd_store *store = open_run();
+    commit(store, 0, true, 0);
+    in_directory("mkdir -p copy/models && cp rondo.db copy");
+    for (int i = 0; i < 40; i++)
+        commit(store, (uint64_t)i + 1, true, 0);
+    in_directory("touch copy/models/000040.safetensors copy/models/000039.safetensors");
+    cr_assert_eq(rd_store_missing_rounds(store), 0);
+    rd_store_close(store);
+    char copy[96];
+    (void)snprintf(copy, sizeof copy, "%s/copy", directory);
+    cr_assert(rd_store_open_reader(copy, &store, &error) == RD_OK, "%s", error.message);
+    uint64_t last = 99, version;
+    bool any;
+    cr_assert(rd_store_last_round(store, &last, &any, &error) == RD_OK);
+    cr_assert_eq(rd_store_missing_rounds(store), 40 - last);
+    cr_assert(rd_store_newest_model(store, &version, &error) == RD_ERR_STATE);
+    cr_assert_not_null(strstr(error.message, "rondo-aggregator backup"), "%s", error.message);
+    rd_store_close(store);
+}
+
+Test(store, a_backup_is_the_run_after_its_last_round)
+{
+    rd_error error = {0};
+    rd_store *store = open_run(), *copy;
+    rd_backup_report report;
+    char to[96];
+    uint64_t version;
+    (void)snprintf(to, sizeof to, "%s/to", directory);
+    cr_assert(rd_store_backup(directory, to, &report, &error) == RD_ERR_STATE, "no initial model yet");
+    cr_assert_not(has_file("to"));
+    put_file("models/000000.safetensors", "0");
+    commit(store, 0, true, 0);
+    put_file("models/000001.safetensors", "first");
+    put_file("models/000001.server.safetensors", "memory");
+    put_file("models/frozen.safetensors", "frozen");
+    commit(store, 1, true, 0);
+    put_file("models/000002.safetensors", "not committed");
+    put_file("models/000003.safetensors.tmp", "half");
+    commit(store, 2, false, 0); /* abandoned: the model stays the first */
+    put_file("models/000003.safetensors", "not committed");
+    cr_assert(rd_store_backup(directory, to, &report, &error) == RD_OK, "%s", error.message);
+    cr_assert(report.round == 2 && report.version == 1);
+    cr_assert(has_file("to/models/000000.safetensors") && has_file("to/models/000001.safetensors") &&
+              has_file("to/models/000001.server.safetensors") && has_file("to/models/frozen.safetensors"));
+    cr_assert_not(has_file("to/models/000003.safetensors") || has_file("to/models/000003.safetensors.tmp") ||
+                  has_file("to/rondo.db-wal") || has_file("to/rondo.db.tmp"));
+    cr_assert(rd_store_open_reader(to, &copy, &error) == RD_OK, "%s", error.message);
+    cr_assert_str_eq(rd_store_run_id(copy), rd_store_run_id(store));
+    cr_assert(rd_store_newest_model(copy, &version, &error) == RD_OK && version == 1);
+    rd_store_close(copy);
+    cr_assert(rd_store_backup(directory, to, &report, &error) == RD_ERR_STATE, "nothing is overwritten");
+    cr_assert_not_null(strstr(error.message, "something in it already"), "%s", error.message);
+    in_directory("rm models/000001.safetensors");
+    (void)snprintf(to, sizeof to, "%s/second", directory);
+    cr_assert(rd_store_backup(directory, to, &report, &error) == RD_ERR_STATE);
+    cr_assert_not(has_file("second"));
+    put_file("clients.keep", "x");
+    put_file("models/000001.safetensors", "first");
+    cr_assert(rd_store_backup(directory, to, &report, &error) == RD_ERR_STATE, "clients' memory in motion");
+    cr_assert_not(has_file("second"));
+    rd_store_close(store);
+    cr_assert(rd_store_backup(directory, to, &report, &error) == RD_OK, "%s", error.message);
+    cr_assert(has_file("second/clients.keep"));
 }
 
 static void alter(const char *sql)

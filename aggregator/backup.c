@@ -1,0 +1,46 @@
+/* backup.c: `rondo-aggregator backup`: a copy of a state directory, taken while its run goes on. */
+#include "backup.h"
+
+#include <stdio.h>
+
+#include "core/options.h"
+#include "store/store.h"
+
+static rd_status copy(const char *state, const char *to, bool quiet, rd_error *err)
+{
+    rd_backup_report report;
+    rd_status status = rd_store_backup(state, to, &report, err);
+    if (status == RD_OK && !quiet)
+        printf("%s: the run after round %llu, %.1f MB\n", to, (unsigned long long)report.round,
+               (double)report.bytes / 1e6);
+    return status;
+}
+
+rd_status rd_backup_command(int argc, char **argv, rd_error *err)
+{
+    bool quiet = false;
+    const rd_option options[] = {
+        {RD_OPTION_FLAG, "quiet", NULL, "print nothing but errors", &quiet, false, 0, 0},
+        {RD_OPTION_END, NULL, NULL, NULL, NULL, false, 0, 0},
+    };
+    const rd_command command = {
+        "rondo-aggregator backup", "STATE TO",
+        "Copies the state directory STATE of a run, which may be going on, to the new directory TO. The copy "
+        "is the run as it was after its last committed round, with all that is needed to continue it: "
+        "`rondo-aggregator serve --state TO`.",
+        options, "Exit codes: 0 copied, 1 failure (then there is no copy), 2 command line.\n"};
+    const char *operands[3];
+    size_t count = 0;
+    switch (rd_options_parse(&command, argc, argv, operands, 3, &count, err)) {
+    case RD_PARSE_EXIT:
+        return RD_OK;
+    case RD_PARSE_ERROR:
+        return RD_ERR_USAGE;
+    case RD_PARSE_RUN:
+        break;
+    }
+    if (count != 2)
+        return rd_fail(err, RD_ERR_USAGE,
+                       "backup needs two directories, STATE and TO; see rondo-aggregator backup --help");
+    return copy(operands[0], operands[1], quiet, err);
+}
