@@ -1,7 +1,6 @@
 /* compare.c: `rondo-inspect compare A B ...`: runs side by side, as a table, and as a picture with the table
  * in it. An operand is a state directory, or a folder of seed-N ones, which then stand for one run with a
  * mean and a band. */
-#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,8 @@
 #include "core/band.h"
 #include "gnuplot.h"
 #include "inspect.h"
+#include "metric.h"
+#include "seed_runs.h"
 #include "store/store.h"
 #include "table.h"
 
@@ -30,9 +31,10 @@ typedef struct entry {
 typedef struct comparison {
     entry entries[MOST_RUNS];
     size_t count;
-    bool accuracy; /* or loss */
-    bool by_clock; /* x is simulated time, or rounds */
-    double target; /* accuracy; 0: none */
+    const metric *drawn;    /* NULL: there is nothing to draw */
+    const metric *accuracy; /* of "best" and the target: on the test set, or else on hold-out rows */
+    bool by_clock;          /* x is simulated time, or rounds */
+    double target;          /* accuracy; 0: none */
     const char *out;
     uint64_t width, height;
 } comparison;
@@ -68,32 +70,20 @@ static rd_status read_history(const char *directory, history *h, rd_error *err)
     return status;
 }
 
-static int is_seed(const struct dirent *d)
-{
-    return strncmp(d->d_name, "seed-", 5) == 0;
-}
-
 static rd_status read_entry(entry *e, rd_error *err)
 {
-    struct dirent **names = NULL;
-    int count = scandir(e->name, &names, is_seed, alphasort);
-    rd_status status = RD_OK;
-    size_t seeds = count > 0 && count <= MOST_SEEDS ? (size_t)count : 1;
-    e->seeds = calloc(seeds, sizeof *e->seeds);
-    if (e->seeds == NULL)
+    seed_runs seeds = {0};
+    rd_status status = seed_runs_find(e->name, &seeds, err);
+    size_t count = seeds.count > 0 ? seeds.count : 1;
+    if (status == RD_OK && count > MOST_SEEDS)
+        status = rd_fail(err, RD_ERR_STATE, "%s: more than %d runs", e->name, MOST_SEEDS);
+    if (status == RD_OK && (e->seeds = calloc(count, sizeof *e->seeds)) == NULL)
         status = rd_fail(err, RD_ERR_MEMORY, "no memory for the runs of %s", e->name);
-    for (size_t i = 0; i < seeds && status == RD_OK; i++) {
-        char path[4096];
-        if (count > 0)
-            (void)snprintf(path, sizeof path, "%s/%s", e->name, names[i]->d_name);
-        else
-            (void)snprintf(path, sizeof path, "%s", e->name);
-        status = read_history(path, &e->seeds[i], err);
+    for (size_t i = 0; i < count && status == RD_OK; i++) {
         e->seed_count++;
+        status = read_history(seeds.count > 0 ? seeds.paths[i] : e->name, &e->seeds[i], err);
     }
-    for (int i = 0; i < count; i++)
-        free(names[i]);
-    free(names);
+    seed_runs_free(&seeds);
     return status;
 }
 
@@ -114,21 +104,6 @@ static double last_of(const history *h, double (*figure)(const rd_round_record *
     return NAN;
 }
 
-static double test_loss(const rd_round_record *r)
-{
-    return r->test.samples > 0 ? r->test.loss : NAN;
-}
-
-static double test_accuracy(const rd_round_record *r)
-{
-    return r->test.samples > 0 ? r->test.accuracy : NAN;
-}
-
-static double holdout_loss(const rd_round_record *r)
-{
-    return r->holdout.samples > 0 ? r->holdout.loss : NAN;
-}
-
 static double spread(const rd_round_record *r)
 {
     return r->spread.deviation;
@@ -144,20 +119,26 @@ static double simulated(const rd_round_record *r)
     return r->clock;
 }
 
-static double best_accuracy(const history *h)
+/* The record of the model that the metric of record i tells of; NULL: of one that is not among them. */
+static const rd_round_record *model_of(const history *h, size_t i, const metric *m)
+{
+    return !m->before ? &h->records[i] : i > 0 ? &h->records[i - 1] : NULL;
+}
+
+static double best_accuracy(const history *h, const metric *accuracy)
 {
     double best = NAN;
     for (size_t i = 0; i < h->count; i++)
-        best = fmax(best, test_accuracy(&h->records[i])); /* NaN gives way */
+        best = fmax(best, accuracy->of(&h->records[i])); /* NaN gives way */
     return best;
 }
 
 /* The first round whose model reaches the target, without interpolation. */
-static const rd_round_record *at_target(const history *h, double target)
+static const rd_round_record *at_target(const history *h, const metric *accuracy, double target)
 {
     for (size_t i = 0; i < h->count; i++)
-        if (test_accuracy(&h->records[i]) >= target)
-            return &h->records[i];
+        if (accuracy->of(&h->records[i]) >= target)
+            return model_of(h, i, accuracy);
     return NULL;
 }
 
@@ -190,7 +171,10 @@ enum {
     BEST,
     TARGET_ROUNDS,
     TARGET_CLOCK,
+    HOLDOUT_ACCURACY,
     HOLDOUT,
+    TRAIN,
+    CLIENTS,
     SPREAD,
     WORST,
     CLOCK,
@@ -208,7 +192,10 @@ static const table_column columns[COLUMNS] = {
     [BEST] = {"best", false},
     [TARGET_ROUNDS] = {"rounds to target", false},
     [TARGET_CLOCK] = {"clock at target", false},
+    [HOLDOUT_ACCURACY] = {"hold-out acc.", false},
     [HOLDOUT] = {"hold-out loss", false},
+    [TRAIN] = {"train loss", false},
+    [CLIENTS] = {"clients' loss", false},
     [SPREAD] = {"deviation", false},
     [WORST] = {"worst tenth", false},
     [CLOCK] = {"clock", false},
@@ -230,7 +217,7 @@ static void fill_target(const comparison *c, const entry *e, table_row *row)
     double rounds = 0, clock = 0;
     size_t reached = 0;
     for (size_t i = 0; i < e->seed_count && c->target > 0; i++) {
-        const rd_round_record *r = at_target(&e->seeds[i], c->target);
+        const rd_round_record *r = at_target(&e->seeds[i], c->accuracy, c->target);
         if (r == NULL)
             continue;
         reached++;
@@ -257,7 +244,7 @@ static void fill_row(const comparison *c, const entry *e, table_row *row)
     for (size_t i = 0; i < e->seed_count; i++) {
         const history *h = &e->seeds[i];
         rounds += h->count > 0 ? (double)h->records[h->count - 1].round : 0;
-        best += best_accuracy(h);
+        best += best_accuracy(h, c->accuracy);
         transferred += sum_of(h, bytes);
         took += sum_of(h, seconds);
     }
@@ -265,11 +252,14 @@ static void fill_row(const comparison *c, const entry *e, table_row *row)
     table_text(row->cell[NAME], e->name);
     table_count_if_any(row->cell[SEEDS], e->seed_count > 1 ? e->seed_count : 0);
     (void)snprintf(row->cell[ROUNDS], TABLE_CELL, e->seed_count == 1 ? "%.0f" : "%.1f", rounds / n);
-    table_number(row->cell[LOSS], mean_over(e, test_loss));
-    table_percent(row->cell[ACCURACY], mean_over(e, test_accuracy));
+    table_number(row->cell[LOSS], mean_over(e, metric_find("loss")->of));
+    table_percent(row->cell[ACCURACY], mean_over(e, metric_test_accuracy->of));
     table_percent(row->cell[BEST], best / n);
     fill_target(c, e, row);
-    table_number(row->cell[HOLDOUT], mean_over(e, holdout_loss));
+    table_percent(row->cell[HOLDOUT_ACCURACY], mean_over(e, metric_holdout_accuracy->of));
+    table_number(row->cell[HOLDOUT], mean_over(e, metric_find("holdout_loss")->of));
+    table_number(row->cell[TRAIN], mean_over(e, metric_find("train_loss")->of));
+    table_number(row->cell[CLIENTS], mean_over(e, metric_find("clients_loss")->of));
     table_number(row->cell[SPREAD], mean_over(e, spread));
     table_number(row->cell[WORST], mean_over(e, worst));
     if (!isnan(clock))
@@ -302,14 +292,15 @@ static void write_points(FILE *script, const comparison *c, const entry *e)
         size_t n = 0;
         double clock = 0;
         for (; n < e->seed_count && i < e->seeds[n].count; n++) {
-            const rd_round_record *r = &e->seeds[n].records[i];
-            values[n] = c->accuracy ? 100 * test_accuracy(r) : test_loss(r);
-            clock += r->round == 0 ? 0 : r->clock;
+            const rd_round_record *model = model_of(&e->seeds[n], i, c->drawn);
+            double value = model != NULL ? c->drawn->of(&e->seeds[n].records[i]) : NAN;
+            values[n] = c->drawn->percent ? 100 * value : value;
+            clock += model == NULL || model->round == 0 ? 0 : model->clock;
         }
         if (n < e->seed_count)
             break;
         double half = rd_band(values, n, t, &mean);
-        double x = c->by_clock ? clock / (double)n : (double)first->records[i].round;
+        double x = c->by_clock ? clock / (double)n : (double)first->records[i].round - c->drawn->before;
         if (!isnan(mean))
             (void)fprintf(script, "%.9g %.9g %.9g %.9g\n", x, mean, n > 1 ? mean - half : mean,
                           n > 1 ? mean + half : mean);
@@ -327,10 +318,11 @@ static void write_table(FILE *script, const comparison *c, const table *t, const
             continue;
         double x = 0.04 + 0.93 * (double)(columns[k].left ? at : at + t->width[k]) / (double)all;
         const char *align = columns[k].left ? "left" : "right";
-        (void)fprintf(
-            script,
-            "set label '%s' at screen %.4f, screen %.4f %s noenhanced font ',10' textcolor rgb '#666666'\n",
-            columns[k].heading, x, top, align);
+        (void)fputs("set label '", script);
+        write_quoted(script, columns[k].heading);
+        (void)fprintf(script,
+                      "' at screen %.4f, screen %.4f %s noenhanced font ',10' textcolor rgb '#666666'\n", x,
+                      top, align);
         for (size_t i = 0; i < c->count; i++) {
             (void)fprintf(script, "set label '");
             write_quoted(script, rows[i].cell[k]);
@@ -361,14 +353,16 @@ static void write_script(FILE *script, const comparison *c, const table *t, cons
                 "set grid linecolor rgb '#dddddd' linetype 1 linewidth 0.7\n",
                 script);
     (void)fprintf(script, "set xlabel '%s' offset 0,0.3\n", c->by_clock ? "Simulated time (s)" : "Round");
-    (void)fprintf(script, "set ylabel '%s'\nset key noenhanced samplen 2 spacing 1.15 %s right\n",
-                  c->accuracy ? "Test accuracy (%)" : "Test loss", c->accuracy ? "bottom" : "top");
+    (void)fputs("set ylabel '", script);
+    write_quoted(script, c->drawn->axis);
+    (void)fprintf(script, "' noenhanced\nset key noenhanced samplen 2 spacing 1.15 %s right\n",
+                  c->drawn->percent ? "bottom" : "top");
     (void)fprintf(script,
                   "set lmargin at screen %.4f\nset rmargin at screen 0.975\nset tmargin at screen 0.96\n",
                   80 / width);
     (void)fprintf(script, "set bmargin at screen %.4f\n", (table_height + 55) / height);
     write_table(script, c, t, rows, (table_height - line * 0.6) / height, line / height);
-    if (c->accuracy && c->target > 0)
+    if (c->drawn == c->accuracy && c->target > 0)
         (void)fprintf(script,
                       "set arrow from graph 0, first %g to graph 1, first %g nohead linecolor rgb '#888888' "
                       "dashtype 2\n",
@@ -387,6 +381,19 @@ static void write_script(FILE *script, const comparison *c, const table *t, cons
         (void)fputc('\'', script);
     }
     (void)fputc('\n', script);
+}
+
+/* What the picture shows, and of which runs it cannot. */
+static void tell_drawn(const comparison *c)
+{
+    (void)printf("\n%s: %s by %s", c->out, c->drawn->label, c->by_clock ? "simulated time" : "round");
+    const char *before = "; not measured by ";
+    for (size_t i = 0; i < c->count; i++)
+        if (isnan(mean_over(&c->entries[i], c->drawn->of))) {
+            (void)printf("%s%s", before, c->entries[i].name);
+            before = ", ";
+        }
+    (void)printf("\n");
 }
 
 /* ---- the command ---- */
@@ -410,42 +417,70 @@ static rd_status show(const comparison *c, rd_error *err)
         RD_TRY(gnuplot_start(c->out, &g, err));
         write_script(g.script, c, &t, rows);
         RD_TRY(gnuplot_finish(&g, err));
+        tell_drawn(c);
     }
 cleanup:
     free(rows);
     return status;
 }
 
-static rd_status check(comparison *c, const char *metric, const char *against, rd_error *err)
+/* How many runs have measured it? */
+static size_t runs_with(const comparison *c, const metric *m)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < c->count; i++)
+        count += !isnan(mean_over(&c->entries[i], m->of));
+    return count;
+}
+
+/* The one that was asked for, or the best that all have, or else the best that any has. */
+static rd_status choose_drawn(comparison *c, const char *name, rd_error *err)
+{
+    const metric *any = NULL, *asked = name != NULL ? metric_find(name) : NULL;
+    for (const metric *m = metrics; m->name != NULL && asked == NULL && c->drawn == NULL; m++) {
+        size_t count = runs_with(c, m);
+        c->drawn = count == c->count ? m : NULL;
+        any = any == NULL && count > 0 ? m : any;
+    }
+    c->drawn = asked != NULL ? asked : c->drawn != NULL ? c->drawn : any;
+    if (c->out != NULL && asked != NULL && runs_with(c, asked) == 0)
+        return rd_fail(err, RD_ERR_STATE, "--metric %s: none of the runs has measured its %s", name,
+                       asked->label);
+    if (c->out != NULL && c->drawn == NULL)
+        return rd_fail(err, RD_ERR_STATE, "none of the runs has measured a loss to draw yet");
+    return RD_OK;
+}
+
+static rd_status check(comparison *c, const char *name, const char *against, rd_error *err)
 {
     const char *ending = c->out != NULL ? strrchr(c->out, '.') : ".png";
     if (ending == NULL || (strcmp(ending, ".svg") != 0 && strcmp(ending, ".png") != 0))
         return rd_fail(err, RD_ERR_USAGE, "--out %s: expected a name that ends in .svg or .png", c->out);
-    if (metric != NULL && strcmp(metric, "accuracy") != 0 && strcmp(metric, "loss") != 0)
-        return rd_fail(err, RD_ERR_USAGE, "--metric: expected accuracy or loss, found '%s'", metric);
+    if (name != NULL && metric_find(name) == NULL)
+        return rd_fail(err, RD_ERR_USAGE,
+                       "--metric: expected accuracy, loss, holdout_accuracy, holdout_loss, train_loss or "
+                       "clients_loss, found '%s'",
+                       name);
     if (against != NULL && strcmp(against, "rounds") != 0 && strcmp(against, "clock") != 0)
         return rd_fail(err, RD_ERR_USAGE, "--against: expected rounds or clock, found '%s'", against);
     c->by_clock = against != NULL && strcmp(against, "clock") == 0;
-    bool measured = false, any = false;
-    for (size_t i = 0; i < c->count; i++) {
-        measured = measured || !isnan(mean_over(&c->entries[i], test_accuracy));
-        any = any || !isnan(mean_over(&c->entries[i], test_loss));
+    for (size_t i = 0; i < c->count; i++)
         if (c->by_clock && isnan(mean_over(&c->entries[i], simulated)))
             return rd_fail(err, RD_ERR_STATE,
                            "--against clock: %s has no simulated time (run.json simulation.system)",
                            c->entries[i].name);
-    }
-    c->accuracy = metric != NULL ? strcmp(metric, "accuracy") == 0 : measured;
-    if (c->out != NULL && !(c->accuracy ? measured : any))
-        return rd_fail(err, RD_ERR_STATE, "none of the runs has a test %s to draw",
-                       c->accuracy ? "accuracy" : "loss");
-    return RD_OK;
+    c->accuracy = runs_with(c, metric_test_accuracy) == 0 && runs_with(c, metric_holdout_accuracy) > 0
+                      ? metric_holdout_accuracy
+                      : metric_test_accuracy;
+    if (c->target > 0 && runs_with(c, c->accuracy) == 0)
+        return rd_fail(err, RD_ERR_STATE, "--target: none of the runs has measured an accuracy");
+    return choose_drawn(c, name, err);
 }
 
 rd_status inspect_compare(int argc, char **argv, rd_error *err)
 {
     comparison c = {0};
-    const char *metric = NULL, *against = NULL, *operands[MOST_RUNS];
+    const char *name = NULL, *against = NULL, *operands[MOST_RUNS];
     rd_status status = RD_OK;
     const rd_option options[] = {
         {.kind = RD_OPTION_TEXT,
@@ -456,8 +491,11 @@ rd_status inspect_compare(int argc, char **argv, rd_error *err)
         {.kind = RD_OPTION_TEXT,
          .name = "metric",
          .placeholder = "NAME",
-         .help = "what to draw: accuracy or loss on the test set (default accuracy where it was measured)",
-         .value = &metric},
+         .help =
+             "what to draw: accuracy or loss on the test set, holdout_accuracy or holdout_loss on the "
+             "participants' hold-out rows, train_loss on their training rows, clients_loss while they train; "
+             "default: the first of these that all runs have measured",
+         .value = &name},
         {.kind = RD_OPTION_TEXT,
          .name = "against",
          .placeholder = "WHAT",
@@ -488,9 +526,11 @@ rd_status inspect_compare(int argc, char **argv, rd_error *err)
     const rd_command command = {
         .program = "rondo-inspect compare",
         .usage = "DIR DIR ... [--target A] [--out FILE]",
-        .summary = "Compares runs: a state directory each, or a folder of seed-N ones (rondo-sim "
-                   "--seeds), which stand for one run with a 95 % band. Figures are of the last "
-                   "round that measured them.",
+        .summary =
+            "Compares runs: a state directory each, or a folder of seed-N ones (rondo-sim "
+            "--seeds), which stand for one run with a 95 % band. Figures are of the last "
+            "round that measured them. Where no run has a test set, best and target are of the accuracy "
+            "on hold-out rows.",
         .options = options,
         .footer = INSPECT_EXIT_CODES};
     switch (rd_options_parse(&command, argc, argv, operands, MOST_RUNS, &c.count, err)) {
@@ -507,7 +547,7 @@ rd_status inspect_compare(int argc, char **argv, rd_error *err)
         c.entries[i].name = operands[i];
         RD_TRY(read_entry(&c.entries[i], err));
     }
-    RD_TRY(check(&c, metric, against, err));
+    RD_TRY(check(&c, name, against, err));
     status = show(&c, err);
 cleanup:
     for (size_t i = 0; i < c.count; i++)

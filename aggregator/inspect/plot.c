@@ -15,8 +15,8 @@
 #include "table.h"
 
 typedef struct series {
-    const char *title, *colour;
-    double *points; /* (count, 2) round and value */
+    const char *title, *colour, *figure; /* in the key; in the line below the title */
+    double *points;                      /* (count, 2) round and value */
     size_t count, capacity;
 } series;
 
@@ -141,6 +141,16 @@ static const char *loss_label(const rd_run_record *run)
     return label;
 }
 
+/* Where there is no test set. */
+static const series *best_known_loss(const picture *p)
+{
+    static const int kinds[] = {HOLDOUT, TRAIN, RUNNING};
+    size_t i = 0;
+    while (i < 2 && p->panel[LOSS][kinds[i]].count == 0)
+        i++;
+    return &p->panel[LOSS][kinds[i]];
+}
+
 /* Run name, and the figures one looks for first. */
 static void write_title(FILE *script, const picture *p, const rd_run_record *run)
 {
@@ -151,12 +161,15 @@ static void write_title(FILE *script, const picture *p, const rd_run_record *run
     (void)fprintf(script, "}' at screen 0.5, screen 0.95 center font ',16'\n");
     table_count(text, p->rounds);
     (void)fprintf(script, "set label 2 '%s round%s", text, p->rounds == 1 ? "" : "s");
-    if (loss->count > 0) {
-        table_number(text, loss->points[2 * loss->count - 1]);
-        (void)fprintf(script, ", test loss %s", text);
+    if (loss->count == 0) {
+        loss = best_known_loss(p);
+        accuracy = &p->panel[ACCURACY][HOLDOUT];
     }
+    table_number(text, loss->points[2 * loss->count - 1]);
+    (void)fprintf(script, ", %s loss %s", loss->figure, text);
     if (accuracy->count > 0)
-        (void)fprintf(script, ", test accuracy %.2f %%", accuracy->points[2 * accuracy->count - 1]);
+        (void)fprintf(script, ", %s accuracy %.2f %%", accuracy->figure,
+                      accuracy->points[2 * accuracy->count - 1]);
     (void)fprintf(script, "' at screen 0.5, screen 0.885 center font ',12' textcolor rgb '#555555'\n");
 }
 
@@ -261,17 +274,32 @@ static void write_script(FILE *script, const picture *p, const rd_run_record *ru
     (void)fprintf(script, "unset multiplot\n");
 }
 
+static void tell_drawn(const picture *p, const char *out)
+{
+    const char *before = "";
+    (void)printf("%s: loss by round (", out);
+    for (int k = 0; k < KINDS; k++)
+        if (p->panel[LOSS][k].count > 0) {
+            (void)printf("%s%s", before, p->panel[LOSS][k].title);
+            before = ", ";
+        }
+    (void)printf(")%s\n", points_in(p, ACCURACY) > 0 ? " and accuracy" : "");
+}
+
 static rd_status draw(rd_store *store, picture *p, const char *out, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_run_record run = {0};
     gnuplot g;
     for (int panel = 0; panel < PANELS; panel++) {
-        p->panel[panel][TEST] = (series){.title = "test set", .colour = "#0072b2"};
-        p->panel[panel][TRAIN] = (series){.title = "participants' training data", .colour = "#d55e00"};
-        p->panel[panel][HOLDOUT] = (series){.title = "participants' hold-out data", .colour = "#009e73"};
+        p->panel[panel][TEST] = (series){.title = "test set", .colour = "#0072b2", .figure = "test"};
+        p->panel[panel][TRAIN] =
+            (series){.title = "participants' training data", .colour = "#d55e00", .figure = "training"};
+        p->panel[panel][HOLDOUT] =
+            (series){.title = "participants' hold-out data", .colour = "#009e73", .figure = "hold-out"};
         p->panel[panel][GAP] = (series){.title = "overfitting gap", .colour = "#cc79a7"};
-        p->panel[panel][RUNNING] = (series){.title = "participants while training", .colour = "#d55e00"};
+        p->panel[panel][RUNNING] =
+            (series){.title = "participants while training", .colour = "#d55e00", .figure = "clients\'\'"};
     }
     RD_TRY(rd_store_run(store, &run, err));
     RD_TRY(rd_store_rounds(store, 0, gather, p, err));
@@ -295,6 +323,7 @@ static rd_status draw(rd_store *store, picture *p, const char *out, rd_error *er
     RD_TRY(gnuplot_start(out, &g, err));
     write_script(g.script, p, &run);
     RD_TRY(gnuplot_finish(&g, err));
+    tell_drawn(p, out);
 cleanup:
     rd_run_record_free(&run);
     return status;

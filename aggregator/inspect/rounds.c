@@ -7,6 +7,7 @@
 
 #include "export.h"
 #include "inspect.h"
+#include "seed_runs.h"
 #include "store/record_json.h"
 #include "store/store.h"
 #include "table.h"
@@ -265,6 +266,17 @@ static rd_status open_run(const char *directory, bool follow, rd_store **store, 
     }
 }
 
+static void warn_of_missing_rounds(rd_store *store)
+{
+    uint64_t missing = rd_store_missing_rounds(store);
+    if (missing > 0)
+        (void)fprintf(
+            stderr,
+            "rondo-inspect: there are models of %llu more rounds than the database knows: power was "
+            "lost, or the directory was copied without rondo.db-wal\n",
+            (unsigned long long)missing);
+}
+
 static rd_status list_rounds(rd_store *store, listing *l, bool follow, rd_error *err)
 {
     rd_status status = RD_OK;
@@ -292,6 +304,34 @@ static rd_status list_rounds(rd_store *store, listing *l, bool follow, rd_error 
         wait_a_moment();
     }
 cleanup:
+    return status;
+}
+
+static rd_status show_run(const char *directory, export_kind kind, bool follow, uint64_t from, rd_error *err)
+{
+    rd_store *store = NULL;
+    listing l = {.kind = kind, .table = {.columns = columns, .count = COLUMNS}, .next = from};
+    rd_status status = open_run(directory, follow, &store, err);
+    if (status == RD_OK) {
+        warn_of_missing_rounds(store);
+        status = list_rounds(store, &l, follow, err);
+    }
+    rd_store_close(store);
+    return status;
+}
+
+/* One table after the other; what programs read is of one run. */
+static rd_status show_seeds(const seed_runs *seeds, const char *directory, export_kind kind, bool follow,
+                            uint64_t from, rd_error *err)
+{
+    rd_status status = RD_OK;
+    if (kind != EXPORT_TABLE || follow)
+        return rd_fail(err, RD_ERR_USAGE, "%s holds %zu runs, a seed each: name one of them, such as %s",
+                       directory, seeds->count, seeds->paths[0]);
+    for (size_t i = 0; i < seeds->count && status == RD_OK; i++) {
+        (void)printf("%s%s: ", i > 0 ? "\n" : "", seeds->paths[i]);
+        status = show_run(seeds->paths[i], kind, false, from, err);
+    }
     return status;
 }
 
@@ -326,7 +366,9 @@ rd_status inspect_rounds(int argc, char **argv, rd_error *err)
         .program = "rondo-inspect rounds",
         .usage = "DIR [options]",
         .summary =
-            "Shows the run in state directory DIR round by round: loss and accuracy of the new global model "
+            "Shows the run in state directory DIR (or one after the other those in a folder of rondo-sim "
+            "--seeds) "
+            "round by round: loss and accuracy of the new global model "
             "on the test set, and what evaluation.metrics asks for; loss of the model before the round on "
             "the "
             "participants' data (train, hold-out), how much larger it is on rows that nobody trains on than "
@@ -339,16 +381,16 @@ rd_status inspect_rounds(int argc, char **argv, rd_error *err)
                   "  rondo-inspect rounds state --csv > rounds.csv\n\n" INSPECT_EXIT_CODES,
     };
     const char *directory = NULL;
-    rd_store *store = NULL;
-    listing l = {.table = {.columns = columns, .count = COLUMNS}};
+    seed_runs seeds = {0};
+    export_kind kind = EXPORT_TABLE;
     rd_status status = inspect_parse(&command, argc, argv, "DIR, a state directory", &directory, err);
     if (status != RD_OK || directory == NULL)
         return status;
-    l.next = from;
-    RD_TRY(export_choose(csv, jsonl, &l.kind, err));
-    RD_TRY(open_run(directory, follow, &store, err));
-    RD_TRY(list_rounds(store, &l, follow, err));
+    RD_TRY(export_choose(csv, jsonl, &kind, err));
+    RD_TRY(seed_runs_find(directory, &seeds, err));
+    status = seeds.count > 0 ? show_seeds(&seeds, directory, kind, follow, from, err)
+                             : show_run(directory, kind, follow, from, err);
 cleanup:
-    rd_store_close(store);
+    seed_runs_free(&seeds);
     return status;
 }

@@ -88,7 +88,7 @@ rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participa
 bool rd_run_is_over(const rd_run *run);
 /* Will the commit of this round evaluate its model on data.test? */
 bool rd_run_evaluates(const rd_run *run, uint64_t round);
-/* Why, as a sentence; empty where it is not. */
+/* At the end: why it ended, or that it has missed its target, as a sentence; else empty. */
 void rd_run_reason(const rd_run *run, char *text, size_t size);
 
 /* ---- for simulations that several processes share, or that look back ---- */

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 /* What the record says of the metric, smaller being better; NaN: nothing. Hold-out rows are looked at before
  * a round, so that it is the model before it that was measured. */
@@ -37,6 +38,11 @@ void rd_stopping_tell(rd_stopping *s, const rd_config *c, const rd_round_record 
         s->measured = version;
     if (record->aggregated || record->round == 0)
         s->version = record->round;
+    if (record->test.samples > 0 && !(record->test.accuracy <= s->accuracy) &&
+        !isnan(record->test.accuracy)) {
+        s->accuracy = record->test.accuracy;
+        s->accuracy_round = record->round;
+    }
     s->reached =
         c->target_accuracy > 0.0 && record->test.samples > 0 && record->test.accuracy >= c->target_accuracy;
     s->over = s->reached || (e->patience > 0 && s->waited >= e->patience);
@@ -54,6 +60,7 @@ void rd_stopping_reason(const rd_stopping *s, const rd_config *c, const rd_round
                                         [RD_STOP_TEST_LOSS] = "test loss",
                                         [RD_STOP_TEST_ACCURACY] = "test accuracy"};
     char model[64] = "";
+    size_t at = 0;
     text[0] = '\0';
     if (kept)
         (void)snprintf(model, sizeof model, "; its model is models/%06" PRIu64 ".safetensors",
@@ -65,4 +72,9 @@ void rd_stopping_reason(const rd_stopping *s, const rd_config *c, const rd_round
         (void)snprintf(text, size,
                        "stopped early after round %" PRIu64 ": %s has not improved since round %" PRIu64 "%s",
                        last->round, names[c->early_stopping.metric], s->best_version, model);
+    at = strlen(text);
+    if (c->target_accuracy > 0.0 && !s->reached && !isnan(s->accuracy))
+        (void)snprintf(text + at, size - at,
+                       "%starget_accuracy %.6g was not reached: best %.4f in round %" PRIu64,
+                       at > 0 ? "; " : "", c->target_accuracy, s->accuracy, s->accuracy_round);
 }

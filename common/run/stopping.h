@@ -11,22 +11,24 @@
 #include "store/store.h"
 
 typedef struct rd_stopping {
-    uint64_t version;      /* of the model after the last record */
-    uint64_t best_version; /* of the model with the best value */
-    double best;           /* NaN: none yet */
-    uint64_t measured;     /* version of the last model that was; UINT64_MAX: none */
-    uint64_t waited;       /* models measured since the best */
-    bool reached, over;    /* the target accuracy is reached; the run is to end */
+    uint64_t version;        /* of the model after the last record */
+    uint64_t best_version;   /* of the model with the best value */
+    double best;             /* NaN: none yet */
+    uint64_t measured;       /* version of the last model that was; UINT64_MAX: none */
+    uint64_t waited;         /* models measured since the best */
+    double accuracy;         /* the best on the test set, NaN: none; for evaluation.target_accuracy ... */
+    uint64_t accuracy_round; /* ... and the first round that had it */
+    bool reached, over;      /* the target accuracy is reached; the run is to end */
 } rd_stopping;
 
-#define RD_STOPPING_START ((rd_stopping){.best = NAN, .measured = UINT64_MAX})
+#define RD_STOPPING_START ((rd_stopping){.best = NAN, .measured = UINT64_MAX, .accuracy = NAN})
 
 void rd_stopping_tell(rd_stopping *s, const rd_config *c, const rd_round_record *record);
 /* Does each record have to be known before the next round may open? */
 bool rd_stopping_decides(const rd_config *c);
 /* "accuracy 0.9012 has reached the target of 0.9" or "stopped early after round 31: hold-out loss has not
- * improved since round 26", where models are kept with "; its model is models/000026.safetensors"; empty
- * where the run is not to end. */
+ * improved since round 26", where models are kept with "; its model is models/000026.safetensors". Of a run
+ * that ends otherwise "target_accuracy 0.97 was not reached: best 0.9512 in round 17", or nothing. */
 void rd_stopping_reason(const rd_stopping *s, const rd_config *c, const rd_round_record *last, bool kept,
                         char *text, size_t size);
 

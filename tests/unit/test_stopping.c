@@ -50,6 +50,28 @@ Test(stopping, after_patience_rounds_without_a_better_loss)
     cr_assert_eq(s.best_version, 0, "the initial model was the best");
 }
 
+Test(stopping, a_target_that_was_missed_is_told_with_the_best_accuracy)
+{
+    rd_stopping s;
+    rd_config c = config_of(RD_STOP_TEST_ACCURACY, 0, 0);
+    rd_round_record last = {.round = 4};
+    char text[300];
+    c.target_accuracy = 0.97;
+    cr_assert_eq(LAST_ROUND(&c, &s, 0.1, 0.9, 0.9512, NAN, 0.9512), -1);
+    rd_stopping_reason(&s, &c, &last, true, text, sizeof text);
+    cr_assert_str_eq(text, "target_accuracy 0.97 was not reached: best 0.9512 in round 2");
+    c.early_stopping.patience = 2;
+    cr_assert_eq(LAST_ROUND(&c, &s, 0.1, 0.96, 0.95, 0.94), 3);
+    last.round = 3;
+    rd_stopping_reason(&s, &c, &last, false, text, sizeof text);
+    cr_assert_str_eq(text, "stopped early after round 3: test accuracy has not improved since round 1; "
+                           "target_accuracy 0.97 was not reached: best 0.9600 in round 1");
+    cr_assert_eq(LAST_ROUND(&c, &s, 0.1, 0.98), 1);
+    last.test.accuracy = 0.98;
+    rd_stopping_reason(&s, &c, &last, false, text, sizeof text);
+    cr_assert_str_eq(text, "accuracy 0.9800 has reached the target of 0.9700");
+}
+
 Test(stopping, small_steps_do_not_count_where_min_delta_asks_for_larger_ones)
 {
     rd_stopping s;
