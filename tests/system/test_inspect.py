@@ -140,7 +140,8 @@ def test_rounds_follow():
     writer = subprocess.Popen([MAKE_STATE, directory, "classification", "6", "150"])
     first = json.loads(follower.stdout.readline())
     check(writer.poll() is None, "rounds --follow: prints a round while the run goes on")
-    rest, notes = follower.communicate(timeout=30)
+    rest, notes = follower.stdout.read(), follower.stderr.read()  # communicate() would forget what readline() has buffered
+    follower.wait(timeout=30)
     seen = [first["round"]] + [json.loads(line)["round"] for line in rest.splitlines()]
     check(writer.wait() == 0 and seen == list(range(7)), "rounds --follow: every round once, in order", seen)
     check(follower.returncode == 0, "rounds --follow: ends with the run")
