@@ -15,6 +15,7 @@
 
 #include "codec/messages.h"
 #include "codec/update.h"
+#include "config/json_print.h"
 #include "core/number.h"
 #include "model_reply.h"
 #include "store/record_json.h"
@@ -224,7 +225,7 @@ static void rounds_begin(rd_routes *routes, rd_exchange *x, request *r)
     if (status == RD_OK)
         status = rd_store_rounds(reader, from, add_round, &list, &err);
     if (status == RD_OK)
-        answer_json(x, r, 200, "", cJSON_PrintUnformatted(list.array));
+        answer_json(x, r, 200, "", rd_json_print(list.array));
     else
         refuse_error(x, r, &err);
     rd_store_close(reader);

@@ -1,10 +1,12 @@
-/* export.c: see export.h. cJSON's own printing of numbers may lose the last bit, hence the printing here. */
+/* export.c: see export.h. */
 #include "export.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "config/json_print.h"
 
 rd_status export_choose(bool csv, bool jsonl, export_kind *out, rd_error *err)
 {
@@ -34,29 +36,6 @@ static void print_number(double value)
                 break;
         }
     (void)fputs(text, stdout);
-}
-
-static void print_json(const cJSON *value)
-{
-    if (cJSON_IsNumber(value)) {
-        print_number(value->valuedouble);
-    } else if (cJSON_IsObject(value) || cJSON_IsArray(value)) {
-        const cJSON *member;
-        (void)fputs(cJSON_IsObject(value) ? "{" : "[", stdout);
-        cJSON_ArrayForEach(member, value)
-        {
-            if (member->string != NULL)
-                (void)printf("\"%s\": ", member->string); /* our own keys: nothing to escape */
-            print_json(member);
-            if (member->next != NULL)
-                (void)fputs(", ", stdout);
-        }
-        (void)fputs(cJSON_IsObject(value) ? "}" : "]", stdout);
-    } else {
-        char *text = cJSON_PrintUnformatted(value);
-        (void)fputs(text != NULL ? text : "null", stdout);
-        cJSON_free(text);
-    }
 }
 
 /* RFC 4180: quoted where it holds a comma, a quote or the end of a line. */
@@ -109,18 +88,20 @@ void export_csv_heading(const char *const *columns)
 
 bool export_record(export_kind kind, const char *const *columns, cJSON *object)
 {
-    if (object == NULL)
-        return false;
-    if (kind == EXPORT_JSONL) {
-        print_json(object);
-    } else {
+    char *json = object != NULL && kind == EXPORT_JSONL ? rd_json_print(object) : NULL;
+    bool whole = object != NULL && (kind != EXPORT_JSONL || json != NULL);
+    if (json != NULL) {
+        (void)fputs(json, stdout);
+    } else if (whole) {
         for (size_t i = 0; columns[i] != NULL; i++) {
             if (i > 0)
                 (void)putchar(',');
             print_csv_value(find(object, columns[i]));
         }
     }
-    (void)putchar('\n');
+    if (whole)
+        (void)putchar('\n');
+    cJSON_free(json);
     cJSON_Delete(object);
-    return true;
+    return whole;
 }
