@@ -33,6 +33,8 @@ typedef struct published {
 
 struct rd_driver {
     rd_run *run;
+    rd_settling *settling; /* its lock may be taken under this one, never the other way round */
+    bool settled;          /* the driver's thread only */
     rd_driver_callbacks callbacks;
     uv_loop_t loop;
     uv_async_t poke;
@@ -206,7 +208,7 @@ static rd_status reserve_client(rd_driver *d, rd_error *err)
 }
 
 rd_status rd_driver_join(rd_driver *d, const char *name, const rd_caller *caller, const rd_join *join,
-                         rd_error *err)
+                         rd_join_data *data, rd_error *err)
 {
     bool news = false;
     size_t length = strlen(name) + 1;
@@ -223,6 +225,8 @@ rd_status rd_driver_join(rd_driver *d, const char *name, const rd_caller *caller
     bool is_new = client == SIZE_MAX;
     if (status == RD_OK && !is_new)
         status = rd_sessions_join(d->sessions, client, caller, &news, err);
+    if (status == RD_OK)
+        status = rd_settling_join(d->settling, name, data, err);
     if (status == RD_OK)
         status = rd_rounds_join(d->rounds, name, &client, err);
     if (status == RD_OK && is_new)
@@ -272,13 +276,41 @@ void rd_driver_leave(rd_driver *d, size_t client)
         (void)snprintf(part->reason, sizeof part->reason, "left");
     rd_rounds_leave(d->rounds, client);
     d->told[client] = true; /* nobody to wait for */
+    char *name = strdupa(rd_rounds_client_name(d->rounds, client));
     pthread_mutex_unlock(&d->lock);
+    rd_settling_leave(d->settling, name);
     uv_async_send(&d->poke);
+}
+
+char *rd_driver_welcome(rd_driver *d, const char *name)
+{
+    return rd_settling_welcome(d->settling, rd_store_run_id(rd_run_store(d->run)), name);
+}
+
+rd_status rd_driver_measured(rd_driver *d, const char *name, uint64_t step, const char *json, size_t size,
+                             rd_error *err)
+{
+    rd_status status = rd_settling_measured(d->settling, name, step, json, size, err);
+    uv_async_send(&d->poke);
+    return status;
+}
+
+/* Is this client to measure its table? */
+static bool measure_task(rd_driver *d, size_t client, rd_task *task)
+{
+    pthread_mutex_lock(&d->lock);
+    const char *name = strdupa(rd_rounds_client_name(d->rounds, client));
+    pthread_mutex_unlock(&d->lock);
+    int step = rd_settling_asks(d->settling, name);
+    *task = (rd_task){.kind = RD_TASK_MEASURE, .step = (uint64_t)step};
+    return step > 0;
 }
 
 bool rd_driver_task(rd_driver *d, size_t client, rd_task *task)
 {
     bool something = true, last_word = false;
+    if (measure_task(d, client, task))
+        return true;
     pthread_mutex_lock(&d->lock);
     d->told[client] =
         d->told[client] && rd_rounds_finished(d->rounds); /* who left and came back wants to know */
@@ -392,6 +424,15 @@ static void stop_with(rd_driver *d, const rd_error *err)
 static void on_deadline(uv_timer_t *timer)
 {
     rd_driver *d = timer->data;
+    if (!d->settled) {
+        char missing[400];
+        rd_settling_deadline(d->settling, missing, sizeof missing);
+        if (missing[0] != '\0')
+            rd_driver_log(d, "measuring goes on without %s, of whom nothing was heard in %g s", missing,
+                          rd_run_config(d->run)->cohort.deadline_seconds);
+        uv_async_send(&d->poke);
+        return;
+    }
     pthread_mutex_lock(&d->lock);
     rd_rounds_deadline(d->rounds, rd_rounds_current(d->rounds));
     pthread_mutex_unlock(&d->lock);
@@ -599,11 +640,46 @@ static bool all_told(rd_driver *d)
     return all;
 }
 
+/* Before the first round what columns mean is settled, a step at a time; later only where the first table comes late. */
+static rd_status settle(rd_driver *d, rd_error *err)
+{
+    rd_settling_news news;
+    char text[1000];
+    pthread_mutex_lock(&d->lock);
+    bool enough = rd_rounds_has_enough(d->rounds);
+    pthread_mutex_unlock(&d->lock);
+    rd_status status = rd_settling_advance(d->settling, enough, &news, text, sizeof text, err);
+    if (status != RD_OK || news == RD_SETTLING_NONE)
+        return status;
+    if (news == RD_SETTLING_MEASURE) {
+        uint64_t most = (uint64_t)(1000.0 * rd_run_config(d->run)->cohort.deadline_seconds);
+        uv_timer_start(&d->deadline, on_deadline, most, 0);
+        d->callbacks.wake(d->callbacks.user);
+        return RD_OK;
+    }
+    if (text[0] != '\0')
+        rd_driver_log(d, "%s", text);
+    const bool first = news == RD_SETTLING_DONE && !d->settled;
+    d->settled = d->settled || first;
+    if (first) { /* now there is a model of round 0 */
+        uv_timer_stop(&d->deadline);
+        pthread_mutex_lock(&d->lock);
+        publish_model(d);
+        pthread_mutex_unlock(&d->lock);
+    }
+    if (first && rd_run_test_set(d->run)->note != NULL)
+        rd_driver_log(d, "data.test: %s", rd_run_test_set(d->run)->note);
+    return RD_OK;
+}
+
 /* Carries out one decision of the core. *more is false when there is none left. */
 static rd_status step(rd_driver *d, bool *more, rd_error *err)
 {
     rd_status status = store_newcomers(d, err);
-    if (status != RD_OK)
+    if (status == RD_OK)
+        status = settle(d, err);
+    *more = false;
+    if (status != RD_OK || !d->settled)
         return status;
     pthread_mutex_lock(&d->lock);
     if (d->fatal.status != RD_OK)
@@ -667,7 +743,7 @@ rd_status rd_driver_loop(rd_driver *d, double linger_seconds, bool *interrupted,
 
 /* ---- life ---- */
 
-rd_status rd_driver_create(rd_run *run, rd_driver **out, rd_error *err)
+rd_status rd_driver_create(rd_run *run, rd_settling *settling, rd_driver **out, rd_error *err)
 {
     rd_driver *d = calloc(1, sizeof *d);
     if (d == NULL)
@@ -692,6 +768,8 @@ rd_status rd_driver_create(rd_run *run, rd_driver **out, rd_error *err)
         return status;
     }
     d->run = run;
+    d->settling = settling;
+    d->settled = rd_settling_is_done(settling);
     publish_model(d);
     pthread_mutex_init(&d->lock, NULL);
     pthread_mutex_init(&d->log_lock, NULL);

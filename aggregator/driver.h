@@ -20,6 +20,7 @@
 #include "run/run.h"
 #include "run/stopping.h"
 #include "sessions.h"
+#include "settling.h"
 
 typedef struct rd_driver rd_driver;
 
@@ -30,7 +31,8 @@ typedef struct rd_driver_callbacks {
     void *user;
 } rd_driver_callbacks;
 
-rd_status rd_driver_create(rd_run *run, rd_driver **out, rd_error *err) RD_MUST_CHECK;
+/* Rounds begin when settling is done and enough clients are there. Both stay the caller's. */
+rd_status rd_driver_create(rd_run *run, rd_settling *settling, rd_driver **out, rd_error *err) RD_MUST_CHECK;
 /* Where the events go; before rd_driver_loop. */
 void rd_driver_set_callbacks(rd_driver *d, const rd_driver_callbacks *callbacks);
 /* Runs until the run is finished (and its clients have been told, or linger_seconds are over), SIGINT or
@@ -42,11 +44,17 @@ void rd_driver_free(rd_driver *d);
  * that was replaced (sessions.h): RD_ERR_REFUSED. */
 rd_status rd_driver_client(rd_driver *d, const char *name, const rd_caller *caller, size_t *client,
                            rd_error *err) RD_MUST_CHECK;
-/* RD_ERR_REFUSED: another session of this client is in the run. */
+/* RD_ERR_REFUSED: another session of this client is in the run. data: what the client told of them, taken over;
+ * RD_ERR_DATA: it cannot take part with these. */
 rd_status rd_driver_join(rd_driver *d, const char *name, const rd_caller *caller, const rd_join *join,
-                         rd_error *err) RD_MUST_CHECK;
+                         rd_join_data *data, rd_error *err) RD_MUST_CHECK;
 /* A connection with a caller's tag is closed. */
 void rd_driver_disconnected(rd_driver *d, uint64_t tag);
+/* The answer to a join. free() */
+char *rd_driver_welcome(rd_driver *d, const char *name);
+/* What a client has measured (settling.h). */
+rd_status rd_driver_measured(rd_driver *d, const char *name, uint64_t step, const char *json, size_t size,
+                             rd_error *err) RD_MUST_CHECK;
 void rd_driver_leave(rd_driver *d, size_t client);
 /* Is there something to do for this client? Fills in task. */
 bool rd_driver_task(rd_driver *d, size_t client, rd_task *task);

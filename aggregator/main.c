@@ -5,6 +5,7 @@
  *   routes.c   what a request means                           (PROTOCOL.md)
  *   upload.c   an update on its way in
  *   sessions.c which of several programs with one certificate is the client
+ *   settling.c before the first round: what the columns of tables mean
  *   driver.c   what clients do -> round core -> what follows
  *   backup.c   the command `backup`
  *   ../common  the round core, the exact sum, the model, the state directory */
@@ -176,16 +177,18 @@ static rd_status serve(const serve_options *o, bool *interrupted, rd_error *err)
     rd_config config = {0};
     rd_allow allow = {0};
     rd_run *run = NULL;
+    rd_settling *settling = NULL;
     rd_driver *driver = NULL;
     signal(SIGPIPE, SIG_IGN);
     RD_TRY(rd_config_load(o->config, &config, err));
     if (o->allow != NULL)
         RD_TRY(rd_allow_load(o->allow, &allow, err));
-    RD_TRY(rd_run_open(&config, o->state, rd_processor_count(), &run, err));
-    RD_TRY(rd_driver_create(run, &driver, err));
+    RD_TRY(rd_settling_open(&config, o->state, rd_processor_count(), &settling, &run, err));
+    RD_TRY(rd_driver_create(run, settling, &driver, err));
     status = serve_run(o, &config, o->allow != NULL ? &allow : NULL, driver, interrupted, err);
 cleanup:
     rd_driver_free(driver);
+    rd_settling_free(settling);
     rd_run_free(run);
     rd_allow_free(&allow);
     rd_config_free(&config);

@@ -22,7 +22,7 @@
 #include "upload.h"
 
 #define JSON_TYPE "application/json"
-#define MAX_SMALL_BODY 65536u /* bytes of a JSON body */
+#define MAX_JSON_BODY (4u << 20) /* bytes: a table of many columns is described in about so many */
 #define MAX_WAIT_SECONDS 300u
 #define DEFAULT_WAIT_SECONDS 30u
 #define MAX_ROUNDS_LISTED 1000u /* records in one answer of /v1/rounds */
@@ -94,27 +94,42 @@ static rd_caller caller_of(rd_exchange *x)
 static void join_complete(rd_routes *routes, rd_exchange *x, request *r)
 {
     rd_join join;
+    rd_join_data data;
     rd_error err;
     const char *name = rd_exchange_client(x);
-    rd_status status = rd_join_parse(r->body != NULL ? r->body : "", r->body_size, &join, &err);
+    rd_status status = rd_join_parse(r->body != NULL ? r->body : "", r->body_size, &join, &data, &err);
     if (status == RD_OK && join.protocol != RD_PROTOCOL_VERSION)
         status = rd_fail(&err, RD_ERR_FORMAT,
                          "protocol: this aggregator speaks version %d, the client version %llu",
                          RD_PROTOCOL_VERSION, (unsigned long long)join.protocol);
     rd_caller caller = caller_of(x);
     if (status == RD_OK)
-        status = rd_driver_join(routes->driver, name, &caller, &join, &err);
-    if (status == RD_ERR_REFUSED) {
+        status = rd_driver_join(routes->driver, name, &caller, &join, &data, &err);
+    rd_join_data_free(&data);
+    if (status == RD_ERR_REFUSED)
         refuse(x, r, 409, "in-use", err.message);
-        return;
-    }
+    else if (status != RD_OK)
+        refuse_error(x, r, &err);
+    else
+        answer_json(x, r, 200, "", rd_driver_welcome(routes->driver, name));
+}
+
+static void run_begin(rd_routes *routes, rd_exchange *x, request *r)
+{
+    answer_json(x, r, 200, "", rd_driver_welcome(routes->driver, rd_exchange_client(x)));
+}
+
+static void measure_complete(rd_routes *routes, rd_exchange *x, request *r)
+{
+    rd_error err;
+    rd_status status = rd_driver_measured(routes->driver, rd_exchange_client(x), r->number,
+                                          r->body != NULL ? r->body : "", r->body_size, &err);
     if (status != RD_OK) {
         refuse_error(x, r, &err);
         return;
     }
-    rd_run *run = rd_driver_run(routes->driver);
-    answer_json(x, r, 200, "",
-                rd_welcome_write(rd_store_run_id(rd_run_store(run)), name, rd_run_config(run)));
+    r->answered = true;
+    rd_exchange_reply(x, 204, NULL, "", NULL, 0);
 }
 
 static void leave_begin(rd_routes *routes, rd_exchange *x, request *r)
@@ -351,6 +366,8 @@ static void update_complete(rd_routes *routes, rd_exchange *x, request *r)
 static const route table[] = {
     {"POST", "/v1/join", false, false, NULL, join_complete},
     {"POST", "/v1/leave", false, true, leave_begin, NULL},
+    {"GET", "/v1/run", false, false, run_begin, NULL},
+    {"POST", "/v1/measure/", true, true, NULL, measure_complete},
     {"GET", "/v1/task", false, true, task_begin, NULL},
     {"GET", "/v1/model/", true, false, model_begin, NULL},
     {"GET", "/v1/frozen", false, false, model_begin, NULL},
@@ -411,7 +428,8 @@ static void on_request(rd_exchange *x, void *app)
         refuse(x, r, 400, "format", "Rondo-Session: expected at most 64 characters");
         return;
     }
-    if (r->route->complete != join_complete &&
+    const bool of_anybody = r->route->complete == join_complete || r->route->begin == run_begin;
+    if (!of_anybody &&
         rd_driver_client(routes->driver, rd_exchange_client(x), &caller, &r->client, &err) != RD_OK) {
         rd_driver_log(routes->driver, "%s from %s is out of the run: %s", rd_exchange_client(x),
                       caller.address, err.message);
@@ -438,8 +456,8 @@ static void on_body(rd_exchange *x, const uint8_t *bytes, size_t count, void *ap
             refuse_update(routes, x, r, &err);
         return;
     }
-    if (count > MAX_SMALL_BODY - r->body_size) {
-        refuse(x, r, 413, "range", "the body is larger than 65536 bytes");
+    if (count > MAX_JSON_BODY - r->body_size) {
+        refuse(x, r, 413, "range", "the body is larger than 4194304 bytes");
         return;
     }
     char *body = realloc(r->body, r->body_size + count);

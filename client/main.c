@@ -13,6 +13,7 @@
 
 #include "core/options.h"
 #include "core/signals.h"
+#include "data/source_options.h"
 #include "session.h"
 
 /* Exit codes, by which scripts tell what to do. */
@@ -28,8 +29,9 @@ enum {
 
 typedef struct client_options {
     const char *aggregator, *ca, *cert, *key;
-    const char *data, *labels, *label_column, *separator, *keep;
-    bool no_header, regression, standardise, quiet;
+    rd_source_options data;
+    const char *keep;
+    bool regression, standardise, quiet;
     double retry_seconds;
 } client_options;
 
@@ -54,22 +56,13 @@ static rd_parse_result parse(int argc, char **argv, client_options *o, rd_error 
         {RD_OPTION_TEXT, "cert", "FILE", "certificate of this client; its common name is the client's name",
          &o->cert, true, 0, 0},
         {RD_OPTION_TEXT, "key", "FILE", "private key of this client", &o->key, true, 0, 0},
-        {RD_OPTION_TEXT, "data", "PATH",
-         "data to train on: .safetensors, .csv, LEAF .json or folder, IDX images", &o->data, true, 0, 0},
-        {RD_OPTION_TEXT, "labels", "FILE",
-         "idx: the labels; default: the images' name with 'labels-idx1' for 'images-idx3'", &o->labels, false,
+        RD_SOURCE_OPTIONS(&o->data, true, "data to train on: .safetensors, .csv, LEAF .json or folder, IDX images, .txt"),
+        {RD_OPTION_FLAG, "regression", NULL,
+         "csv: the label is a number to predict; refused where the run's model predicts classes", &o->regression, false,
          0, 0},
-        {RD_OPTION_TEXT, "label-column", "COLUMN",
-         "csv: name or position of the label; -1 is the last; default -1", &o->label_column, false, 0, 0},
-        {RD_OPTION_TEXT, "separator", "CHAR", "csv: what stands between columns; default ','", &o->separator,
-         false, 0, 0},
-        {RD_OPTION_FLAG, "no-header", NULL, "csv: the first line holds data, not names", &o->no_header, false,
-         0, 0},
-        {RD_OPTION_FLAG, "regression", NULL, "csv: the label is a number to predict, not a class",
-         &o->regression, false, 0, 0},
         {RD_OPTION_FLAG, "standardise", NULL,
-         "csv: scale features to mean 0 and deviation 1 over this client's rows", &o->standardise, false, 0,
-         0},
+         "csv: features are scaled to mean 0 and deviation 1 over all clients; refused where the run does not",
+         &o->standardise, false, 0, 0},
         {RD_OPTION_TEXT, "keep", "FILE",
          "what this client keeps between rounds (scaffold, ditto, local layers), for a client that is "
          "started again; "
@@ -93,30 +86,13 @@ static rd_parse_result parse(int argc, char **argv, client_options *o, rd_error 
 /* The data options, as the description that run.json uses too. */
 static rd_status describe_data(const client_options *o, rd_source *s, rd_error *err)
 {
-    rd_status status = rd_source_from_path(o->data, s, err);
+    rd_status status = rd_source_from_options(&o->data, s, err);
     if (status != RD_OK)
-        return rd_fail_as(err, RD_ERR_DATA);
-    bool csv_option =
-        o->label_column != NULL || o->separator != NULL || o->no_header || o->regression || o->standardise;
-    if (csv_option && s->format != RD_SOURCE_CSV)
-        return rd_fail(
-            err, RD_ERR_USAGE,
-            "--label-column, --separator, --no-header, --regression and --standardise are for CSV; "
-            "--data %s is not",
-            o->data);
-    if (o->labels != NULL && s->format != RD_SOURCE_IDX)
-        return rd_fail(err, RD_ERR_USAGE, "--labels is for IDX images; --data %s is something else", o->data);
-    if (o->separator != NULL && strlen(o->separator) != 1)
-        return rd_fail(err, RD_ERR_USAGE, "--separator: expected one character, found '%s'", o->separator);
-    if (o->labels != NULL)
-        (void)snprintf(s->labels_path, sizeof s->labels_path, "%s", o->labels);
-    if (o->label_column != NULL)
-        (void)snprintf(s->label_column, sizeof s->label_column, "%s", o->label_column);
-    if (o->separator != NULL)
-        s->separator = o->separator[0];
-    if (o->no_header)
-        s->header = false;
-    s->regression = o->regression;
+        return status;
+    if ((o->regression || o->standardise) && s->format != RD_SOURCE_CSV)
+        return rd_fail(err, RD_ERR_USAGE, "--%s is for tables; --data %s is not read as one (--format csv would)",
+                       o->regression ? "regression" : "standardise", o->data.data);
+    s->regression = o->regression ? RD_YES : RD_UNSAID;
     s->standardise = o->standardise;
     return RD_OK;
 }

@@ -12,10 +12,10 @@
 #include "codec/messages.h"
 #include "codec/tensor_stream.h"
 #include "codec/update.h"
-#include "data/dataset.h"
 #include "model/model.h"
 #include "model/twin.h"
 #include "request.h"
+#include "samples.h"
 #include "train/keep.h"
 #include "train/local_round.h"
 
@@ -28,9 +28,10 @@
 typedef struct session {
     const rd_session_options *options;
     rd_requester *requester;
-    rd_dataset data;
-    rd_welcome welcome;
+    rd_samples samples;
+    rd_welcome welcome; /* run_id empty: nothing has been heard of the run yet */
     bool joined;
+    bool planned; /* samples and model are there, and fit */
     rd_model *model;
     rd_trainer *trainer;
     float *global;       /* (n) parameters of model version `version` */
@@ -70,44 +71,70 @@ static void say_line(void *user, const char *line)
 
 /* ---- join ---- */
 
-static rd_status send_join(session *s, rd_response *response, rd_error *err)
+/* Sends a request that is answered with what the run is, and takes the answer in. */
+static rd_status hear_of_run(session *s, const rd_request *request, rd_error *err)
 {
-    rd_join message = {.protocol = RD_PROTOCOL_VERSION, .samples = s->data.rows};
-    (void)snprintf(message.software, sizeof message.software, "rondo-client %s", RONDO_VERSION);
-    char *json = rd_join_write(&message);
-    if (json == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory to join");
-    rd_request request = {
-        .method = "POST", .path = "/v1/join", .content_type = JSON_TYPE, .body = {{json, strlen(json)}}};
-    rd_status status = rd_requester_ask(s->requester, &request, response, err);
-    free(json);
-    if (status == RD_OK && response->status != 200)
-        status = rd_requester_refused(response, err);
+    rd_response response;
+    rd_welcome welcome;
+    rd_status status = rd_requester_ask(s->requester, request, &response, err);
+    if (status == RD_OK && response.status != 200)
+        status = rd_requester_refused(&response, err);
+    if (status == RD_OK)
+        status = rd_welcome_parse(response.body, response.size, &welcome, err);
+    if (status != RD_OK)
+        return status;
+    if (s->welcome.run_id[0] == '\0') {
+        s->welcome = welcome;
+        return RD_OK;
+    }
+    if (strcmp(welcome.run_id, s->welcome.run_id) != 0) {
+        status = rd_fail(err, RD_ERR_REFUSED,
+                         "the aggregator now serves another run (%s, was %s); start the client again",
+                         welcome.run_id, s->welcome.run_id);
+    } else if (!s->planned) { /* the model stays; what columns mean becomes known */
+        rd_schema known = s->welcome.schema;
+        s->welcome.schema = welcome.schema;
+        s->welcome.settled = welcome.settled;
+        welcome.schema = known;
+    }
+    rd_welcome_free(&welcome);
     return status;
+}
+
+static rd_status ask_of_run(session *s, rd_error *err)
+{
+    return hear_of_run(s, &(rd_request){.method = "GET", .path = "/v1/run"}, err);
 }
 
 /* Joins, for the first time or again. A restarted aggregator may hold other parameters under the same
  * version. */
 static rd_status join(session *s, rd_error *err)
 {
-    rd_response response;
-    rd_welcome welcome;
-    rd_status status = send_join(s, &response, err);
-    if (status == RD_OK)
-        status = rd_welcome_parse(response.body, response.size, &welcome, err);
-    if (status != RD_OK)
-        return status;
+    rd_status status = RD_OK;
+    rd_join_data data = {0};
+    rd_join message = {.protocol = RD_PROTOCOL_VERSION};
+    char *json = NULL;
+    if (!s->planned)
+        RD_TRY(rd_samples_describe(&s->samples, &s->welcome.schema, s->welcome.settled, &data, err));
+    message.samples = rd_samples_count(&s->samples);
+    (void)snprintf(message.software, sizeof message.software, "rondo-client %s", RONDO_VERSION);
+    json = rd_join_write(&message, &data);
+    if (json == NULL)
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory to join"));
+    RD_TRY(hear_of_run(s,
+                       &(rd_request){.method = "POST",
+                                     .path = "/v1/join",
+                                     .content_type = JSON_TYPE,
+                                     .body = {{json, strlen(json)}}},
+                       err));
+    if (data.is_table && !s->joined)
+        say(s, "%s: told the aggregator of its %zu columns and %zu classes, of no row", s->samples.source->path,
+            data.table.column_count, data.table.label.words.count);
     s->version = NO_VERSION;
     s->joined = true;
-    if (s->model == NULL) {
-        s->welcome = welcome;
-        return RD_OK;
-    }
-    if (strcmp(welcome.run_id, s->welcome.run_id) != 0)
-        status = rd_fail(err, RD_ERR_REFUSED,
-                         "the aggregator now serves another run (%s, was %s); start the client again",
-                         welcome.run_id, s->welcome.run_id);
-    rd_config_free(&welcome.config);
+cleanup:
+    rd_join_data_free(&data);
+    free(json);
     return status;
 }
 
@@ -163,6 +190,11 @@ static rd_status recall(session *s, const rd_task *task, bool *is_new, rd_error 
     return status;
 }
 
+static bool can_settle(const session *s)
+{
+    return rd_samples_can_settle(&s->samples, &s->welcome.schema, s->welcome.settled);
+}
+
 /* What strategies need beside the parameters. */
 static rd_status plan_memory(session *s, bool scaffold, rd_error *err)
 {
@@ -185,30 +217,90 @@ cleanup:
     return status;
 }
 
-/* Plans the model that the aggregator described, and checks that the data fit it. */
+/* What the command line says of the data, and the run otherwise. */
+static rd_status check_wishes(const session *s, rd_error *err)
+{
+    const rd_schema *schema = &s->welcome.schema;
+    bool scaled = false;
+    for (size_t i = 0; i < schema->column_count; i++)
+        scaled = scaled || schema->columns[i].scale == RD_SCALE_STANDARD;
+    if (s->samples.is_table && s->options->data.standardise && !scaled)
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "--standardise: how features are scaled is settled by the run, and it leaves them as they are "
+                       "(data.schema.scale in its run.json)");
+    if (s->samples.is_table && s->options->data.regression == RD_YES && schema->label.type == RD_COLUMN_CATEGORY)
+        return rd_fail(err, RD_ERR_CONFIG, "--regression: the run's model predicts classes");
+    return RD_OK;
+}
+
+static rd_status plan_model(session *s, rd_error *err)
+{
+    if (s->model != NULL)
+        return RD_OK;
+    rd_status status = rd_model_create(s->welcome.config.model, &s->model, err);
+    return status == RD_OK ? RD_OK : rd_fail_context(err, status, "the aggregator's configuration");
+}
+
+/* Makes samples of the data, and checks that they fit the model. */
 static rd_status plan(session *s, rd_error *err)
 {
     const rd_config *c = &s->welcome.config;
-    rd_status status = rd_model_create(c->model, &s->model, err);
-    if (status != RD_OK)
-        return rd_fail_context(err, status, "the aggregator's configuration");
-    status = rd_data_check(s->model, &s->data, "--data", err);
-    if (status == RD_OK)
-        status = rd_trainer_create(s->model, &c->training, s->data.rows, &s->trainer, err);
-    if (status != RD_OK)
-        return status;
+    rd_status status = RD_OK;
+    RD_TRY(plan_model(s, err));
+    RD_TRY(check_wishes(s, err));
+    RD_TRY(rd_samples_settle(&s->samples, &s->welcome.schema, s->model, err));
+    if (s->samples.data.note != NULL)
+        say(s, "%s", s->samples.data.note);
+    RD_TRY(rd_data_check(s->model, &s->samples.data, s->samples.source->path, err));
+    RD_TRY(rd_trainer_create(s->model, &c->training, s->samples.data.rows, &s->trainer, err));
     size_t n = rd_model_parameter_count(s->model);
     bool scaffold = c->strategy.kind == RD_SCAFFOLD;
     s->global = malloc(n * sizeof *s->global);
     s->delta = malloc(rd_local_round_room(s->model, scaffold) * sizeof *s->delta);
     if (s->global == NULL || s->delta == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for two times %zu parameters", n);
-    status = plan_memory(s, scaffold, err);
-    if (status != RD_OK)
-        return status;
+    RD_TRY(plan_memory(s, scaffold, err));
+    s->planned = true;
     say(s, "joined run %.12s as %s: %zu samples, %zu parameters", s->welcome.run_id, s->welcome.client,
-        s->data.rows, n);
-    return RD_OK;
+        s->samples.data.rows, n);
+cleanup:
+    return status;
+}
+
+/* The aggregator asks for sums over this client's table. */
+static rd_status measure(session *s, uint64_t step, rd_error *err)
+{
+    rd_response response;
+    char path[40], *json = NULL;
+    rd_status status = RD_OK;
+    RD_TRY(ask_of_run(s, err));
+    if (!s->samples.is_table || rd_schema_step(&s->welcome.schema) != (int)step)
+        return RD_OK; /* it has gone on meanwhile */
+    RD_TRY(rd_samples_measure(&s->samples, &s->welcome.schema, (int)step, &json, err));
+    (void)snprintf(path, sizeof path, "/v1/measure/%" PRIu64, step);
+    RD_TRY(rd_requester_ask(s->requester,
+                            &(rd_request){.method = "POST",
+                                          .path = path,
+                                          .content_type = JSON_TYPE,
+                                          .body = {{json, strlen(json)}}},
+                            &response, err));
+    if (response.status == 204)
+        say(s, "told the aggregator %s over all rows, column by column",
+            step == 1 ? "sums and extremes" : "sums of squared differences from the mean");
+    else if (response.status != 409) /* too late is no fault */
+        status = rd_requester_refused(&response, err);
+cleanup:
+    free(json);
+    return status;
+}
+
+/* There is work: what columns mean is settled by now. */
+static rd_status plan_late(session *s, rd_error *err)
+{
+    rd_status status = ask_of_run(s, err);
+    if (status == RD_OK && !can_settle(s))
+        status = rd_fail(err, RD_ERR_FORMAT, "the aggregator asks to train, but has not said what the columns mean");
+    return status == RD_OK ? plan(s, err) : status;
 }
 
 /* ---- a round ---- */
@@ -432,8 +524,8 @@ static rd_status train_and_deliver(session *s, const rd_task *task, bool *taken,
     if (status != RD_OK)
         return status;
     double started = rd_clock_seconds();
-    status = rd_local_round_run(s->trainer, &work, &s->data, rd_dataset_all_rows(&s->data), s->global,
-                                s->delta, &report, err);
+    status = rd_local_round_run(s->trainer, &work, &s->samples.data, rd_dataset_all_rows(&s->samples.data),
+                                s->global, s->delta, &report, err);
     /* Training diverged, or no sample is for this round: it has to do without this client. */
     if (status == RD_ERR_RANGE || status == RD_ERR_DATA) {
         say(s, "round %" PRIu64 ": %s", task->round, err->message);
@@ -500,6 +592,14 @@ static rd_status live(session *s, rd_error *err)
             say(s, "the run is finished after round %" PRIu64, task.round);
             return RD_OK;
         }
+        if (task.kind == RD_TASK_MEASURE) {
+            status = measure(s, task.step, err);
+            continue;
+        }
+        if (!s->planned)
+            status = plan_late(s, err);
+        if (status != RD_OK)
+            break;
         if (task.round == failed_round)
             rd_requester_sleep(s->requester, rd_requester_next_pause(s->requester, &repeat));
         else
@@ -520,15 +620,24 @@ rd_status rd_session_run(const rd_session_options *options, rd_error *err)
                                       .say = say_line,
                                       .user = &s};
     RD_TRY(rd_requester_create(&requester, &s.requester, err));
-    status = rd_source_load(&options->data, NULL, &s.data, err);
+    status = rd_samples_open(&options->data, &s.samples, err);
     if (status != RD_OK) {
         status = rd_fail_as(err, RD_ERR_DATA);
         goto cleanup;
     }
+    if (rd_samples_ask_first(&s.samples)) {
+        RD_TRY(ask_of_run(&s, err));
+        RD_TRY(plan_model(&s, err));
+    }
+    if (can_settle(&s))
+        RD_TRY(rd_samples_settle(&s.samples, &s.welcome.schema, s.model, err));
     RD_TRY(join(&s, err));
-    RD_TRY(plan(&s, err));
+    if (can_settle(&s))
+        RD_TRY(plan(&s, err));
     status = live(&s, err);
 cleanup:
+    if (status != RD_OK && s.joined && !s.planned && s.requester != NULL && !stopped(&s))
+        say_goodbye(&s); /* it cannot take part: nobody need wait for it */
     if (s.requester != NULL && stopped(&s)) {
         if (s.joined)
             say_goodbye(&s);
@@ -544,7 +653,7 @@ cleanup:
     free(s.global);
     free(s.delta);
     rd_model_free(s.model);
-    rd_config_free(&s.welcome.config);
-    rd_dataset_free(&s.data);
+    rd_welcome_free(&s.welcome);
+    rd_samples_close(&s.samples);
     return status;
 }

@@ -94,7 +94,7 @@ static rd_status start_jobs(queue *q, const rd_action *action, rd_error *err)
         j->client = action->cohort[i];
         j->round = action->round;
         j->attacks = rd_attack_is_attacker(&s->config->simulation.attack, s->config->seed, j->client,
-                                           s->partition.clients);
+                                           s->dealt.partition.clients);
         sim_time(s, j);
         q->jobs[q->count++] = j;
     }

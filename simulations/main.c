@@ -12,6 +12,7 @@
 
 #include "bench.h"
 #include "config/config.h"
+#include "config/schema_section.h"
 #include "core/file.h"
 #include "core/options.h"
 #include "data/source.h"
@@ -114,27 +115,32 @@ static rd_parse_result parse(int argc, char **argv, sim_options *o, rd_error *er
 static rd_status write_partition(const rd_config *config, const sim_options *o, rd_error *err)
 {
     rd_status status = RD_OK;
-    rd_dataset data = {0};
-    rd_partition partition = {0};
+    rd_sim_data dealt = {0};
+    char notes[1000];
     uint32_t *buffer = NULL;
-    RD_TRY(rd_sim_deal(config, (size_t)o->clients, &data, &partition, err));
+    RD_TRY(rd_sim_deal(config, (size_t)o->clients, &dealt, notes, sizeof notes, err));
+    if (!o->quiet && dealt.data.note != NULL)
+        printf("%s\n", dealt.data.note);
+    if (!o->quiet && notes[0] != '\0')
+        printf("%s\n", notes);
+    if (config->train.format == RD_SOURCE_CSV && (dealt.data.schema = rd_schema_print(&dealt.schema)) == NULL)
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the schema"));
     RD_TRY(rd_make_directory(o->out, err));
-    buffer = malloc((rd_partition_most_rows(&partition) + 1) * sizeof *buffer);
+    buffer = malloc((rd_partition_most_rows(&dealt.partition) + 1) * sizeof *buffer);
     if (buffer == NULL)
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the rows of a client"));
-    for (size_t i = 0; i < partition.clients; i++) {
+    for (size_t i = 0; i < dealt.partition.clients; i++) {
         char name[RD_SIM_CLIENT_NAME_MAX], path[RD_SOURCE_PATH_MAX];
-        rd_rows rows = rd_partition_rows(&partition, i, buffer);
+        rd_rows rows = rd_partition_rows(&dealt.partition, i, buffer);
         rd_sim_client_name(i, name);
         (void)snprintf(path, sizeof path, "%s/%s.safetensors", o->out, name);
-        RD_TRY(rd_dataset_file_save(&data, rows, path, err));
+        RD_TRY(rd_dataset_file_save(&dealt.data, rows, path, err));
         if (!o->quiet)
             printf("%s: %zu samples\n", path, rows.count);
     }
 cleanup:
     free(buffer);
-    rd_partition_free(&partition);
-    rd_dataset_free(&data);
+    rd_sim_data_free(&dealt);
     return status;
 }
 

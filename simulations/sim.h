@@ -1,5 +1,6 @@
 /* sim.h: the inside of the simulator, for the files that make it up:
  *
+ *   deal.c       who has which rows, and what their columns mean
  *   simulator.c  prepares, asks the round core what comes next, closes rounds
  *   work.c       what clients do: training, attacks, updates on their way into the sum
  *   late.c       asynchronous rounds: who is done when, on the simulated clock
@@ -47,8 +48,7 @@ typedef struct worker {
 typedef struct simulator {
     const rd_config *config;
     const rd_sim_options *options;
-    rd_dataset data;
-    rd_partition partition;
+    rd_sim_data dealt;
     rd_run *run;
     rd_rounds *rounds;
     rd_system_model *system; /* NULL: no simulated time */

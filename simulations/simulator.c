@@ -21,22 +21,6 @@ void rd_sim_client_name(size_t i, char name[RD_SIM_CLIENT_NAME_MAX])
     (void)snprintf(name, RD_SIM_CLIENT_NAME_MAX, "client-%zu", i + 1);
 }
 
-rd_status rd_sim_deal(const rd_config *config, size_t clients, rd_dataset *data, rd_partition *partition,
-                      rd_error *err)
-{
-    if (config->train.format == RD_SOURCE_NONE)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "data.train is missing: it says what the simulated clients train on");
-    rd_model *model = NULL;
-    rd_status status = rd_model_create(config->model, &model, err);
-    if (status == RD_OK)
-        status = rd_source_load(&config->train, model, data, err);
-    rd_model_free(model);
-    if (status == RD_OK)
-        status = rd_partition_create(&config->partition, data, clients, config->seed, partition, err);
-    return status;
-}
-
 /* ---- a round ---- */
 
 static int by_arrival(const void *a, const void *b)
@@ -64,7 +48,7 @@ static rd_status make_jobs(simulator *s, const rd_action *action, rd_error *err)
         *j = (job){.client = action->cohort[i], .round = action->round, .global = rd_run_parameters(s->run)};
         j->part.round = action->round;
         j->attacks = rd_attack_is_attacker(&s->config->simulation.attack, s->config->seed, j->client,
-                                           s->partition.clients);
+                                           s->dealt.partition.clients);
         (void)snprintf(j->part.client, sizeof j->part.client, "%s",
                        rd_rounds_client_name(s->rounds, j->client));
         sim_time(s, j);
@@ -151,7 +135,7 @@ rd_status sim_close(simulator *s, const rd_action *action, const rd_participatio
         record.failed += parts[i].status == RD_PART_FAILED;
     }
     RD_TRY(sim_unite(s, err));
-    RD_TRY(rd_run_average(s->run, action->round, action->aggregate, s->partition.clients, &record, err));
+    RD_TRY(rd_run_average(s->run, action->round, action->aggregate, s->dealt.partition.clients, &record, err));
     if (record.aggregated)
         RD_TRY(rd_run_save_model(s->run, action->round, err));
     s->averaging += rd_progress_clock() - started;
@@ -177,7 +161,7 @@ cleanup:
  * round. */
 static void come_and_go(simulator *s)
 {
-    for (size_t i = 0; i < s->partition.clients; i++)
+    for (size_t i = 0; i < s->dealt.partition.clients; i++)
         rd_rounds_set_available(
             s->rounds, i,
             s->system == NULL ||
@@ -223,7 +207,7 @@ static rd_status wait_for_clients(simulator *s, rd_error *err)
     enum { MOST_SLOTS = 100000 };
     if (s->system == NULL)
         return rd_fail(err, RD_ERR_CONFIG, "cohort.min_clients is %llu, but only %zu clients are simulated",
-                       (unsigned long long)s->config->cohort.min_clients, s->partition.clients);
+                       (unsigned long long)s->config->cohort.min_clients, s->dealt.partition.clients);
     s->clock = (floor(s->clock / s->config->simulation.system.slot_seconds) + 1) *
                s->config->simulation.system.slot_seconds;
     come_and_go(s);
@@ -267,7 +251,7 @@ static rd_status enroll_clients(simulator *s, rd_error *err)
     char name[RD_SIM_CLIENT_NAME_MAX];
     size_t number;
     rd_status status = RD_OK;
-    for (size_t i = 0; i < s->partition.clients && status == RD_OK; i++) {
+    for (size_t i = 0; i < s->dealt.partition.clients && status == RD_OK; i++) {
         rd_sim_client_name(i, name);
         status = rd_rounds_join(s->rounds, name, &number, err);
     }
@@ -290,7 +274,7 @@ static rd_status open_keep(simulator *s, size_t memory, rd_error *err)
                                   .run = run,
                                   .client = "simulated",
                                   .what = what,
-                                  .clients = s->partition.clients,
+                                  .clients = s->dealt.partition.clients,
                                   .floats = memory,
                                   .rounds = 1,
                                   .memory_limit = s->options->keep_limit};
@@ -329,16 +313,16 @@ static rd_status make_workers(simulator *s, rd_error *err)
 static rd_status check_cohort(const simulator *s, rd_error *err)
 {
     const rd_config *c = s->config;
-    size_t updates = rd_selection_wanted(&c->cohort, s->partition.clients),
+    size_t updates = rd_selection_wanted(&c->cohort, s->dealt.partition.clients),
            least = rd_strategy_least_updates(&c->strategy);
     char promise[160];
     rd_strategy_promise(&c->strategy, promise, sizeof promise);
     if (c->cohort.buffer_size == 0 && updates < least)
         return rd_fail(err, RD_ERR_CONFIG, "%s only among %zu updates and more, but a cohort has %zu",
                        promise, least, updates);
-    if (c->strategy.concurrency > s->partition.clients)
+    if (c->strategy.concurrency > s->dealt.partition.clients)
         return rd_fail(err, RD_ERR_CONFIG, "strategy.concurrency is %llu, but only %zu clients are simulated",
-                       (unsigned long long)c->strategy.concurrency, s->partition.clients);
+                       (unsigned long long)c->strategy.concurrency, s->dealt.partition.clients);
     return RD_OK;
 }
 
@@ -363,11 +347,17 @@ static rd_status prepare(simulator *s, rd_error *err)
     const rd_config *c = s->config;
     rd_status status = RD_OK;
     bool late = c->cohort.buffer_size > 0;
-    RD_TRY(rd_sim_deal(c, s->options->clients, &s->data, &s->partition, err));
+    char notes[1000];
+    RD_TRY(rd_sim_deal(c, s->options->clients, &s->dealt, notes, sizeof notes, err));
+    if (!s->options->quiet && s->dealt.data.note != NULL)
+        printf("%s\n", s->dealt.data.note);
+    if (!s->options->quiet && notes[0] != '\0')
+        printf("%s\n", notes);
     RD_TRY(check_cohort(s, err));
-    RD_TRY(rd_config_set_clients(c, s->partition.clients, err));
-    RD_TRY(rd_run_open(c, rd_rank() == 0 ? s->options->directory : NULL, s->options->threads, &s->run, err));
-    RD_TRY(rd_data_check(rd_run_model(s->run), &s->data, "data.train", err));
+    RD_TRY(rd_config_set_clients(c, s->dealt.partition.clients, err));
+    RD_TRY(rd_run_open(c, &s->dealt.schema, rd_rank() == 0 ? s->options->directory : NULL, s->options->threads, &s->run,
+                       err));
+    RD_TRY(rd_data_check(rd_run_model(s->run), &s->dealt.data, "data.train", err));
     RD_TRY(rd_attack_check(&c->simulation.attack, rd_run_model(s->run), err));
     if (c->simulation.system.given)
         RD_TRY(rd_system_model_create(&c->simulation.system, c->seed, &s->system, err));
@@ -381,7 +371,7 @@ static rd_status prepare(simulator *s, rd_error *err)
     RD_TRY(rd_rounds_create(&c->cohort, c->seed, over ? rd_run_next_round(s->run) - 1 : c->rounds,
                             late && !over ? 1 : rd_run_next_round(s->run), &s->rounds, err));
     RD_TRY(enroll_clients(s, err));
-    s->most_rows = rd_partition_most_rows(&s->partition);
+    s->most_rows = rd_partition_most_rows(&s->dealt.partition);
     RD_TRY(make_workers(s, err));
     if (s->system != NULL && !late)
         come_and_go(s);
@@ -408,8 +398,7 @@ static void release(simulator *s)
     rd_dataset_free(&s->stamped);
     rd_rounds_free(s->rounds);
     rd_run_free(s->run);
-    rd_partition_free(&s->partition);
-    rd_dataset_free(&s->data);
+    rd_sim_data_free(&s->dealt);
     pthread_mutex_destroy(&s->lock);
     rd_signals_close(s->signals);
 }
@@ -451,8 +440,8 @@ static rd_status announce(simulator *s, rd_error *err)
 {
     uint64_t done = rd_run_next_round(s->run) - 1;
     printf("run '%s': %zu clients, %u thread%s, %zu parameters, %zu training samples\n", s->config->name,
-           s->partition.clients, s->options->threads, s->options->threads == 1 ? "" : "s",
-           rd_model_parameter_count(rd_run_model(s->run)), s->data.rows);
+           s->dealt.partition.clients, s->options->threads, s->options->threads == 1 ? "" : "s",
+           rd_model_parameter_count(rd_run_model(s->run)), s->dealt.data.rows);
     if (done > 0)
         printf("continuing after round %llu of %s\n", (unsigned long long)done, s->options->directory);
     return rd_run_tell_changes(s->run, print_line, NULL, err);

@@ -18,9 +18,19 @@
  * carry these names draws the same random numbers. */
 void rd_sim_client_name(size_t i, char name[RD_SIM_CLIENT_NAME_MAX]);
 
-/* Loads data.train and deals it out to so many clients (0: as many as there are groups). */
-rd_status rd_sim_deal(const rd_config *config, size_t clients, rd_dataset *data, rd_partition *partition,
+/* data.train, dealt out. */
+typedef struct rd_sim_data {
+    rd_dataset data;
+    rd_partition partition;
+    rd_schema schema; /* of the run's tables, settled */
+} rd_sim_data;
+
+/* Loads data.train and deals it out to so many clients (0: as many as there are groups). Where it is a table, what its
+ * columns mean is settled as clients would settle it (run/agreement.h), means over the rows that clients have; notes
+ * (size bytes) says what was left out. */
+rd_status rd_sim_deal(const rd_config *config, size_t clients, rd_sim_data *out, char *notes, size_t size,
                       rd_error *err) RD_MUST_CHECK;
+void rd_sim_data_free(rd_sim_data *d);
 
 /* Where the time of a simulation went: seconds of all threads together, in this process. */
 typedef struct rd_sim_profile {

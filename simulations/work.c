@@ -16,7 +16,7 @@ void sim_time(const simulator *s, job *j)
     const rd_training *t = &s->config->training;
     uint64_t key = rd_rounds_client_key(s->rounds, j->client);
     double bytes = 4 * (double)rd_run_update_size(s->run);
-    size_t rows = rd_partition_count(&s->partition, j->client);
+    size_t rows = rd_partition_count(&s->dealt.partition, j->client);
     size_t held = (size_t)(s->config->client_evaluation.holdout * (double)rows + 0.5);
     j->answers = true;
     j->arrival = s->clock;
@@ -80,8 +80,8 @@ static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error 
     }
     rd_status status = s->keep != NULL ? recall(s, j, task.memory, &task.is_new, err) : RD_OK;
     if (status == RD_OK)
-        status = rd_local_round_run(w->trainer, &task, &s->data,
-                                    rd_partition_rows(&s->partition, j->client, w->rows), j->global, update,
+        status = rd_local_round_run(w->trainer, &task, &s->dealt.data,
+                                    rd_partition_rows(&s->dealt.partition, j->client, w->rows), j->global, update,
                                     &j->part.report, err);
     if (status == RD_OK && j->attacks)
         rd_attack_change(&c->simulation.attack, c->seed, j->round, key, update,

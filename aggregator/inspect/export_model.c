@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/schema_section.h"
 #include "core/file.h"
 #include "format/safetensors.h"
 #include "inspect.h"
@@ -18,7 +19,7 @@ static rd_status write_tensors(const run_model *run, bool keep_lora, const char 
     size_t count, kept = 0, header_size;
     const rd_tensor *tensors = rd_model_tensors(run->model, RD_TENSORS_ALL, &count);
     rd_st_tensor *entries = calloc(count, sizeof *entries);
-    char *header = NULL, round[24];
+    char *header = NULL, *schema = NULL, round[24];
     int fd = -1;
     if (entries == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the header of %zu tensors", count);
@@ -33,8 +34,10 @@ static rd_status write_tensors(const run_model *run, bool keep_lora, const char 
             e->shape[k] = tensors[i].shape[k];
     }
     (void)snprintf(round, sizeof round, "%llu", (unsigned long long)run->round);
-    RD_TRY(
-        rd_safetensors_header(entries, kept, &(rd_st_pair){"round", round}, 1, &header, &header_size, err));
+    if (run->schema.column_count > 0 && (schema = rd_schema_print(&run->schema)) == NULL)
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the schema"));
+    const rd_st_pair pairs[] = {{"round", round}, {"schema", schema}};
+    RD_TRY(rd_safetensors_header(entries, kept, pairs, schema != NULL ? 2 : 1, &header, &header_size, err));
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0) {
         status = rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
@@ -50,6 +53,7 @@ cleanup:
     if (fd >= 0 && close(fd) != 0 && status == RD_OK)
         status = rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
     free(header);
+    free(schema);
     free(entries);
     return status;
 }
@@ -83,7 +87,8 @@ rd_status inspect_export(int argc, char **argv, rd_error *err)
         .usage = "DIR --out FILE [options]",
         .summary = "Writes a run's model as one safetensors file: what was trained, what is frozen, and "
                    "low-rank changes (LoRA) "
-                   "taken into the weights. Names and layouts are PyTorch's.",
+                   "taken into the weights. Names and layouts are PyTorch's; what the columns of tables mean is in the "
+                   "metadata.",
         .options = options,
         .footer = INSPECT_EXIT_CODES,
     };

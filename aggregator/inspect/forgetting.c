@@ -94,7 +94,7 @@ static void print_study(const study *s, size_t ended)
         printf("\nmean forgetting over %zu tasks: %.2f points\n", ended - 1, 100 * sum / (double)(ended - 1));
 }
 
-static rd_status investigate(study *s, const char *path, rd_error *err)
+static rd_status investigate(study *s, const rd_source_options *from, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_source source;
@@ -110,11 +110,9 @@ static rd_status investigate(study *s, const char *path, rd_error *err)
                 err, status, "the model at the end of task 1 (keep_every: %llu in run.json keeps those)",
                 (unsigned long long)s->config.continual.rounds_per_task);
         if (task == 0) {
-            status = rd_source_from_path(path, &source, err);
+            status = run_model_load_data(&run, from, false, &source, &s->data, err);
             if (status == RD_OK)
-                status = rd_source_load(&source, run.model, &s->data, err);
-            if (status == RD_OK)
-                status = rd_data_check(run.model, &s->data, path, err);
+                status = rd_data_check(run.model, &s->data, source.path, err);
         }
         if (status == RD_OK)
             status = measure(s, &run, s->accuracy[task], err);
@@ -131,14 +129,9 @@ cleanup:
 
 rd_status inspect_forgetting(int argc, char **argv, rd_error *err)
 {
-    const char *path = NULL;
+    rd_source_options from = {0};
     const rd_option options[] = {
-        {.kind = RD_OPTION_TEXT,
-         .name = "data",
-         .placeholder = "FILE",
-         .help = "samples for testing, of all classes",
-         .value = &path,
-         .required = true},
+        RD_SOURCE_OPTIONS(&from, true, "samples for testing, of all classes"),
         {.kind = RD_OPTION_END},
     };
     const rd_command command = {
@@ -154,7 +147,7 @@ rd_status inspect_forgetting(int argc, char **argv, rd_error *err)
     rd_status status = inspect_parse(&command, argc, argv, "DIR, a state directory", &s.directory, err);
     if (status != RD_OK || s.directory == NULL)
         return status;
-    status = investigate(&s, path, err);
+    status = investigate(&s, &from, err);
     rd_dataset_free(&s.data);
     rd_config_free(&s.config);
     return status;

@@ -8,9 +8,23 @@
 #include "run_model.h"
 #include "train/local_round.h"
 
-/* "sample,position,class,output_0,..." with only those columns that the model has. */
-static void print_heading(const rd_model *m)
+/* As a field of CSV. */
+static void print_field(const char *text)
 {
+    if (strpbrk(text, ",\"\r\n") == NULL) {
+        printf("%s", text);
+        return;
+    }
+    putchar('"');
+    for (; *text != '\0'; text++)
+        printf(*text == '"' ? "\"\"" : "%c", *text);
+    putchar('"');
+}
+
+/* "sample,position,class,output_0,..." with only those columns that the model has. */
+static void print_heading(const run_model *run)
+{
+    const rd_model *m = run->model;
     printf("sample%s%s", rd_model_predictions(m) > 1 ? ",position" : "",
            rd_model_classifies(m) ? ",class" : "");
     for (size_t o = 0; o < rd_model_output_size(m); o++)
@@ -18,17 +32,23 @@ static void print_heading(const rd_model *m)
     printf("\n");
 }
 
-static void print_batch(const rd_model *m, const float *y, size_t first, size_t B)
+static void print_batch(const run_model *run, const float *y, size_t first, size_t B)
 {
+    const rd_model *m = run->model;
     size_t O = rd_model_output_size(m), positions = rd_model_predictions(m);
+    const rd_column *label = &run->schema.label;
     for (size_t i = 0; i < B * positions; i++, y += O) {
         printf("%zu", first + i / positions);
         if (positions > 1)
             printf(",%zu", i % positions);
-        if (rd_model_classifies(m))
-            printf(",%zu", rd_loss_class(rd_model_loss(m), y, O));
+        if (rd_model_classifies(m)) {
+            char name[256];
+            rd_schema_class_name(&run->schema, rd_loss_class(rd_model_loss(m), y, O), name, sizeof name);
+            putchar(',');
+            print_field(name);
+        }
         for (size_t o = 0; o < O; o++)
-            printf(",%.9g", (double)y[o]);
+            printf(",%.9g", rd_model_classifies(m) ? (double)y[o] : rd_column_unscale(label, (double)y[o]));
         printf("\n");
     }
 }
@@ -41,13 +61,13 @@ static rd_status predict(const run_model *run, const rd_dataset *d, rd_error *er
     rd_status status = rd_workspace_create(run->model, batch, &w, err);
     if (status != RD_OK)
         return status;
-    print_heading(run->model);
+    print_heading(run);
     for (size_t done = 0; done < d->rows; done += batch) {
         size_t B = d->rows - done < batch ? d->rows - done : batch;
         for (size_t i = 0; i < B; i++)
             pick[i] = (uint32_t)(done + i);
         rd_dataset_gather(d, rd_dataset_all_rows(d), pick, B, rd_workspace_x(w), NULL, NULL);
-        print_batch(run->model, rd_model_forward(run->model, run->parameters, w, B, NULL), done, B);
+        print_batch(run, rd_model_forward(run->model, run->parameters, w, B, NULL), done, B);
     }
     rd_workspace_free(w);
     return RD_OK;
@@ -55,20 +75,11 @@ static rd_status predict(const run_model *run, const rd_dataset *d, rd_error *er
 
 rd_status inspect_predict(int argc, char **argv, rd_error *err)
 {
-    const char *directory = NULL, *path = NULL;
-    bool regression = false;
+    const char *directory = NULL;
+    rd_source_options from = {0};
     uint64_t round = UINT64_MAX;
     const rd_option options[] = {
-        {.kind = RD_OPTION_TEXT,
-         .name = "data",
-         .placeholder = "FILE",
-         .help = "samples, in any format that a client takes",
-         .value = &path,
-         .required = true},
-        {.kind = RD_OPTION_FLAG,
-         .name = "regression",
-         .help = "csv: the last column holds real targets, not classes",
-         .value = &regression},
+        RD_SOURCE_OPTIONS(&from, true, "samples, in any format that a client takes; a label may be missing"),
         {.kind = RD_OPTION_COUNT,
          .name = "round",
          .placeholder = "R",
@@ -80,9 +91,9 @@ rd_status inspect_predict(int argc, char **argv, rd_error *err)
     const rd_command command = {
         .program = "rondo-inspect predict",
         .usage = "DIR --data FILE [options]",
-        .summary = "Prints, as CSV, what a run's model puts out for each sample: the class, if it has "
+        .summary = "Prints, as CSV, what a run's model puts out for each sample: the class by its name, if it has "
                    "classes, and the outputs "
-                   "themselves (logits), with as many digits as it takes to read the same float back.",
+                   "themselves (logits, or numbers in the units of the label), with as many digits as it takes to read the same float back.",
         .options = options,
         .footer = INSPECT_EXIT_CODES,
     };
@@ -93,10 +104,8 @@ rd_status inspect_predict(int argc, char **argv, rd_error *err)
     if (status != RD_OK || directory == NULL)
         return status;
     RD_TRY(run_model_load(directory, round, &run, err));
-    RD_TRY(rd_source_from_path(path, &source, err));
-    source.regression = regression;
-    RD_TRY(rd_source_load(&source, run.model, &data, err));
-    RD_TRY(rd_data_check(run.model, &data, path, err));
+    RD_TRY(run_model_load_data(&run, &from, true, &source, &data, err));
+    RD_TRY(rd_data_check_features(run.model, &data, source.path, err));
     RD_TRY(predict(&run, &data, err));
 cleanup:
     rd_dataset_free(&data);

@@ -1,11 +1,13 @@
 /* run_model.c: see run_model.h. */
 #include "run_model.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "config/config.h"
+#include "config/schema_section.h"
 #include "run/model_file.h"
 #include "store/store.h"
 
@@ -22,6 +24,32 @@ static rd_status plan(rd_store *store, rd_model **out, rd_error *err)
     return status;
 }
 
+static rd_status read_schema(rd_store *store, const char *directory, rd_schema *out, rd_error *err)
+{
+    char *text = NULL;
+    rd_status status = rd_store_data_schema(store, &text, err);
+    if (status == RD_OK && text != NULL)
+        status = rd_schema_parse_text(text, directory, out, err);
+    free(text);
+    return status;
+}
+
+rd_status run_model_load_data(const run_model *m, const rd_source_options *options, bool optional_label,
+                              rd_source *source, rd_dataset *out, rd_error *err)
+{
+    rd_status status = RD_OK;
+    RD_TRY(rd_source_from_options(options, source, err));
+    if (source->format == RD_SOURCE_CSV && !m->schema.columns_known)
+        RD_TRY(rd_fail(err, RD_ERR_STATE,
+                       "%s: is a table, but what columns mean is not settled in this run yet (it is before round 1)",
+                       source->path));
+    RD_TRY(rd_source_load(source, m->model, &m->schema, optional_label, out, err));
+    if (out->note != NULL)
+        fprintf(stderr, "%s\n", out->note);
+cleanup:
+    return status;
+}
+
 rd_status run_model_load(const char *directory, uint64_t round, run_model *out, rd_error *err)
 {
     rd_status status = RD_OK;
@@ -30,6 +58,7 @@ rd_status run_model_load(const char *directory, uint64_t round, run_model *out, 
     memset(out, 0, sizeof *out);
     RD_TRY(rd_store_open_reader(directory, &store, err));
     RD_TRY(plan(store, &out->model, err));
+    RD_TRY(read_schema(store, directory, &out->schema, err));
     out->round = round;
     if (round == UINT64_MAX)
         RD_TRY(rd_store_newest_model(store, &out->round, err));
@@ -54,6 +83,7 @@ void run_model_free(run_model *m)
 {
     rd_model_free(m->model);
     free(m->parameters);
+    rd_schema_free(&m->schema);
     memset(m, 0, sizeof *m);
 }
 

@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/table_messages.h"
 #include "config/fields.h"
 #include "config/json_print.h"
+#include "config/schema_section.h"
 #include "format/foreign.h"
 
 /* Parses a body into an object; fields.c then reads it. Fields that nobody asks for are allowed on the wire,
@@ -51,19 +53,41 @@ static char *print(cJSON *root)
 
 #define MOST UINT64_C(9007199254740992) /* 2^53: whole numbers that JSON carries exactly */
 
-char *rd_join_write(const rd_join *j)
+void rd_join_data_free(rd_join_data *d)
+{
+    rd_description_free(&d->table);
+    rd_schema_free(&d->schema);
+    memset(d, 0, sizeof *d);
+}
+
+/* Adds what was made for it; NULL: memory was short. */
+static char *print_with(cJSON *root, const char *key, cJSON *item)
+{
+    if (item != NULL && cJSON_AddItemToObject(root, key, item))
+        return print(root);
+    cJSON_Delete(item);
+    cJSON_Delete(root);
+    return NULL;
+}
+
+char *rd_join_write(const rd_join *j, const rd_join_data *data)
 {
     cJSON *root = cJSON_CreateObject();
     cJSON_AddNumberToObject(root, "protocol", (double)j->protocol);
     cJSON_AddNumberToObject(root, "samples", (double)j->samples);
     cJSON_AddStringToObject(root, "software", j->software);
+    if (data->is_table)
+        return print_with(root, "table", rd_description_json(&data->table));
+    if (data->has_schema)
+        return print_with(root, "schema", rd_schema_json(&data->schema));
     return print(root);
 }
 
-rd_status rd_join_parse(const char *json, size_t size, rd_join *out, rd_error *err)
+rd_status rd_join_parse(const char *json, size_t size, rd_join *out, rd_join_data *data, rd_error *err)
 {
     cJSON *root;
     rd_fields f;
+    memset(data, 0, sizeof *data);
     rd_status status = open_body(json, size, &root, &f, err);
     if (status != RD_OK)
         return status;
@@ -76,17 +100,33 @@ rd_status rd_join_parse(const char *json, size_t size, rd_join *out, rd_error *e
     if (!cJSON_IsString(software) || software->valuestring[0] != '\0')
         rd_fields_text(&f, "software", out->software, sizeof out->software);
     rd_foreign_plain(out->software); /* it ends up in terminals */
+    data->is_table = rd_fields_has(&f, "table");
+    data->has_schema = !data->is_table && rd_fields_has(&f, "schema");
+    if (f.status == RD_OK && data->is_table)
+        f.status = rd_description_read(&f, &data->table);
+    if (f.status == RD_OK && data->has_schema)
+        f.status = rd_config_read_schema(&f, &data->schema);
+    if (f.status == RD_OK && data->has_schema && !rd_schema_is_settled(&data->schema))
+        rd_fields_fail(&f, "schema", "a settled schema");
     return close_body(root, &f);
 }
 
-char *rd_welcome_write(const char *run_id, const char *client, const rd_config *config)
+void rd_welcome_free(rd_welcome *w)
+{
+    rd_config_free(&w->config);
+    rd_schema_free(&w->schema);
+}
+
+char *rd_welcome_write(const char *run_id, const char *client, const rd_config *config, const rd_schema *schema,
+                       bool settled)
 {
     cJSON *root = cJSON_CreateObject();
     cJSON_AddNumberToObject(root, "protocol", RD_PROTOCOL_VERSION);
     cJSON_AddStringToObject(root, "run", run_id);
     cJSON_AddStringToObject(root, "client", client);
     cJSON_AddItemReferenceToObject(root, "config", config->shared);
-    return print(root);
+    cJSON_AddBoolToObject(root, "settled", settled);
+    return print_with(root, "schema", rd_schema_json(schema));
 }
 
 rd_status rd_welcome_parse(const char *json, size_t size, rd_welcome *out, rd_error *err)
@@ -105,6 +145,11 @@ rd_status rd_welcome_parse(const char *json, size_t size, rd_welcome *out, rd_er
     rd_fields_require(&f, "client");
     rd_fields_text(&f, "client", out->client, sizeof out->client);
     rd_fields_require(&f, "config");
+    rd_fields_bool(&f, "settled", &out->settled);
+    if (f.status == RD_OK)
+        f.status = rd_config_read_schema(&f, &out->schema);
+    if (f.status == RD_OK && out->settled && !rd_schema_is_settled(&out->schema))
+        rd_fields_fail(&f, "schema", "a settled schema");
     const cJSON *config = rd_fields_item(&f, "config", true);
     if (rd_fields_required(&f) == RD_OK) {
         char *text = rd_json_print(config);
@@ -113,12 +158,16 @@ rd_status rd_welcome_parse(const char *json, size_t size, rd_welcome *out, rd_er
                                                   &out->config, err);
         free(text);
         cJSON_Delete(root);
+        if (f.status != RD_OK)
+            rd_welcome_free(out);
         return f.status; /* a bad configuration stays RD_ERR_CONFIG */
     }
+    rd_welcome_free(out);
     return close_body(root, &f);
 }
 
-static const char *const task_words[] = {[RD_TASK_TRAIN] = "train", [RD_TASK_FINISHED] = "finished"};
+static const char *const task_words[] = {[RD_TASK_TRAIN] = "train", [RD_TASK_FINISHED] = "finished",
+                                         [RD_TASK_MEASURE] = "measure"};
 
 char *rd_task_write(const rd_task *t)
 {
@@ -130,6 +179,8 @@ char *rd_task_write(const rd_task *t)
         cJSON_AddNumberToObject(root, "kept", (double)t->kept);
     if (t->counted != RD_UNTOLD)
         cJSON_AddNumberToObject(root, "counted", (double)t->counted);
+    if (t->kind == RD_TASK_MEASURE)
+        cJSON_AddNumberToObject(root, "step", (double)t->step);
     return print(root);
 }
 
@@ -151,7 +202,10 @@ rd_status rd_task_parse(const char *json, size_t size, rd_task *out, rd_error *e
     rd_fields_count(&f, "kept", 1, UINT64_C(1) << 31, &out->kept);
     out->counted = RD_UNTOLD;
     rd_fields_count(&f, "counted", 0, MOST, &out->counted);
+    rd_fields_count(&f, "step", 1, 2, &out->step);
     out->kind = (rd_task_kind)kind;
+    if (out->kind == RD_TASK_MEASURE)
+        rd_fields_require(&f, "step");
     return close_body(root, &f);
 }
 

@@ -6,11 +6,13 @@
 #ifndef RONDO_CODEC_MESSAGES_H
 #define RONDO_CODEC_MESSAGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "config/config.h"
 #include "core/error.h"
+#include "data/describe.h"
 #include "train/local_round.h"
 
 #define RD_PROTOCOL_VERSION 1
@@ -23,25 +25,41 @@ typedef struct rd_join {
     uint64_t samples;  /* rows that the client would train on; >= 1 */
     char software[64]; /* free text, for the record; may be empty */
 } rd_join;
-char *rd_join_write(const rd_join *j);
-rd_status rd_join_parse(const char *json, size_t size, rd_join *out, rd_error *err) RD_MUST_CHECK;
+/* What is told of the data: "table" where they are one and the schema is not settled yet (table_messages.h), "schema"
+ * where they are samples that were made through a settled one. */
+typedef struct rd_join_data {
+    bool is_table, has_schema;
+    rd_description table;
+    rd_schema schema;
+} rd_join_data;
+void rd_join_data_free(rd_join_data *d);
+char *rd_join_write(const rd_join *j, const rd_join_data *data);
+/* *data is the caller's to free. */
+rd_status rd_join_parse(const char *json, size_t size, rd_join *out, rd_join_data *data, rd_error *err) RD_MUST_CHECK;
 
-/* Its response: {"protocol": 1, "run": "<id>", "client": "alice", "config": { run.json without "data" }} */
+/* Its response, and that of GET /v1/run: {"protocol": 1, "run": "<id>", "client": "alice", "config": { run.json without
+ * "data" but for its schema }, "schema": { as far as it is known }, "settled": true} */
 typedef struct rd_welcome {
     char run_id[RD_RUN_ID_MAX];
     char client[128]; /* the name in the certificate, under which the client's random streams are keyed */
     rd_config config; /* owned */
+    rd_schema schema; /* owned; of tables */
+    bool settled;     /* nothing of it is open */
 } rd_welcome;
-char *rd_welcome_write(const char *run_id, const char *client, const rd_config *config);
+void rd_welcome_free(rd_welcome *w);
+char *rd_welcome_write(const char *run_id, const char *client, const rd_config *config, const rd_schema *schema,
+                       bool settled);
 rd_status rd_welcome_parse(const char *json, size_t size, rd_welcome *out, rd_error *err) RD_MUST_CHECK;
 
 /* GET /v1/task, response 200:
  *   {"task": "train", "round": 3, "model": 2}   train from model version 2 and deliver to /v1/update/3
  *     with "kept": K where the model has been pruned: model and update then hold what is kept
  *     (model/packing.h); with "counted": N where clients keep something between rounds (train/keep.h)
+ *   {"task": "measure", "round": 0, "model": 0, "step": 1}   fetch the schema from /v1/run, measure what is open in it,
+ *     and tell /v1/measure/1
  *   {"task": "finished", "round": 10, "model": 10}   the run is over; its last model is version 10 */
 #define RD_UNTOLD UINT64_MAX
-typedef enum rd_task_kind { RD_TASK_TRAIN, RD_TASK_FINISHED } rd_task_kind;
+typedef enum rd_task_kind { RD_TASK_TRAIN, RD_TASK_FINISHED, RD_TASK_MEASURE } rd_task_kind;
 typedef struct rd_task {
     rd_task_kind kind;
     uint64_t round;
@@ -49,6 +67,7 @@ typedef struct rd_task {
     uint64_t kept;  /* train: parameters that are left of a pruned model; 0: all */
     uint64_t
         counted; /* train: the last round in which an update of this client counted, 0: in none; RD_UNTOLD */
+    uint64_t step;  /* measure: 1 or 2 */
 } rd_task;
 char *rd_task_write(const rd_task *t);
 rd_status rd_task_parse(const char *json, size_t size, rd_task *out, rd_error *err) RD_MUST_CHECK;

@@ -10,6 +10,7 @@
 
 #include "config/data_section.h"
 #include "config/fields.h"
+#include "config/schema_section.h"
 #include "config/strategy_section.h"
 #include "core/file.h"
 #include "format/foreign.h"
@@ -307,6 +308,20 @@ static cJSON *setting_of(const cJSON *run)
     return NULL;
 }
 
+/* Of "data", clients are told what columns mean. */
+static rd_status share_schema(rd_config *c, rd_error *err)
+{
+    cJSON *schema = rd_schema_json(&c->schema);
+    if (schema != NULL && schema->child == NULL) { /* nothing is said */
+        cJSON_Delete(schema);
+        return RD_OK;
+    }
+    if (cJSON_AddItemToObject(cJSON_AddObjectToObject(c->shared, "data"), "schema", schema))
+        return RD_OK;
+    cJSON_Delete(schema);
+    return rd_fail(err, RD_ERR_MEMORY, "no memory for the configuration");
+}
+
 rd_status rd_config_set_clients(const rd_config *c, size_t clients, rd_error *err)
 {
     cJSON_DeleteItemFromObjectCaseSensitive(c->setting, "clients");
@@ -354,6 +369,7 @@ static rd_status read_top(rd_fields *f, const char *folder, rd_config *out)
     cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "initial");
     cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "simulation");
     cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "$schema");
+    RD_TRY(share_schema(out, f->err));
     if (out->model == NULL || out->shared == NULL || out->setting == NULL)
         status = rd_fail(f->err, RD_ERR_MEMORY, "%s: no memory for the configuration", f->whose);
 cleanup:
@@ -414,6 +430,25 @@ static rd_status check_decay_skips(const rd_training *t, const rd_model *m, rd_e
     return RD_OK;
 }
 
+rd_status rd_config_settle_label(rd_config *c, const rd_model *m, rd_error *err)
+{
+    const bool real = !rd_model_classifies(m) && rd_model_loss(m) != RD_LOSS_INERTIA;
+    const rd_column_type type = real ? RD_COLUMN_NUMBER : RD_COLUMN_CATEGORY;
+    const rd_source *sources[] = {&c->train, &c->test, &c->root};
+    for (size_t i = 0; i < COUNT_OF(sources); i++)
+        if (sources[i]->regression == (real ? RD_NO : RD_YES))
+            return rd_fail(err, RD_ERR_CONFIG, "data.%s.regression: the model's loss is %s, which predicts %s",
+                           i == 0   ? "train"
+                           : i == 1 ? "test"
+                                    : "root",
+                           rd_model_loss_name(m), real ? "a number" : "classes");
+    if (c->schema.label.type != RD_COLUMN_OPEN && c->schema.label.type != type)
+        return rd_fail(err, RD_ERR_CONFIG, "data.schema.label: %s, but the model's loss is %s, which predicts %s",
+                       real ? "classes" : "a target", rd_model_loss_name(m), real ? "a number" : "classes");
+    c->schema.label.type = type;
+    return RD_OK;
+}
+
 /* What is asked of the training of this model, but makes no sense for it. */
 static rd_status check_training(const rd_config *c, const rd_model *m, rd_error *err)
 {
@@ -436,6 +471,8 @@ static rd_status check_model(rd_config *c, const char *path, rd_error *err)
     rd_status status = rd_model_create(c->model, &m, err);
     if (status == RD_OK)
         status = check_training(c, m, err);
+    if (status == RD_OK)
+        status = rd_config_settle_label(c, m, err);
     if (status == RD_OK)
         status = rd_config_check_strategy(c, m, err);
     if (status == RD_OK && c->pruning.sparsity > 0.0 && rd_model_counts(m))
@@ -477,6 +514,7 @@ rd_status rd_config_load(const char *path, rd_config *out, rd_error *err)
 
 void rd_config_free(rd_config *c)
 {
+    rd_schema_free(&c->schema);
     cJSON_Delete(c->initial.map);
     cJSON_Delete(c->model);
     cJSON_Delete(c->shared);

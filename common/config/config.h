@@ -12,6 +12,7 @@
 #include "config/simulation_section.h"
 #include "core/error.h"
 #include "data/partition.h"
+#include "data/schema.h"
 #include "data/source.h"
 #include "model/packing.h"
 #include "round/round.h"
@@ -60,15 +61,17 @@ typedef struct rd_config {
                             the latest ones) */
     rd_source train, test;         /* "data.train", "data.test"; format RD_SOURCE_NONE when absent */
     rd_partition_config partition; /* "data.partition"; default iid */
+    rd_schema schema; /* "data.schema", and what the sources say where it is silent; the type of the label is the
+                         model's after rd_config_load; owned by the config */
     rd_source root;                /* "data.root": fltrust's samples at the server */
-    bool has_data;        /* "data" is there: this is the server's run.json, not what clients are told */
+    bool has_data;        /* "data" names files: this is the server's run.json, not what clients are told */
     rd_strategy strategy; /* "strategy"; fedavg */
     rd_simulation_config simulation;    /* "simulation"; for rondo-sim alone */
     rd_personalisation personalisation; /* "personalisation"; none */
     rd_initial_config initial;
     cJSON *model;   /* "model", owned by the config */
-    cJSON *shared;  /* run.json without "data", "initial" and "simulation": what clients are told at join;
-                       owned by  the config */
+    cJSON *shared;  /* run.json without "data" (but for its schema), "initial" and "simulation": what clients are
+                       told at join; owned by the config */
     cJSON *setting; /* what a simulation is of, beside that: "simulation", "data.partition" and, after
                        rd_config_set_clients, "clients"; owned by the config */
 } rd_config;
@@ -85,6 +88,9 @@ rd_status rd_config_parse(const char *json, size_t size, const char *whose, cons
  * tree are the same run. A section that is {} is as good as absent. "model" stands as it is written
  * (rd_model_same compares plans). The caller deletes *out. */
 rd_status rd_config_settle(const cJSON *run, const char *whose, cJSON **out, rd_error *err) RD_MUST_CHECK;
+/* The model's loss says whether the label is a class or a target. RD_ERR_CONFIG where run.json says otherwise. Part of
+ * rd_config_load; for others who have parsed a configuration. */
+rd_status rd_config_settle_label(rd_config *c, const rd_model *m, rd_error *err) RD_MUST_CHECK;
 
 /* The run is a simulation of so many clients: c->setting says so from now on, and is kept and compared with
  * the run. */

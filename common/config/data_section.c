@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/schema_section.h"
+
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
 /* Makes a path of the file absolute to the folder of run.json. */
@@ -18,25 +20,43 @@ static rd_status resolve(rd_fields *f, const char *key, const char *folder, char
     return f->status;
 }
 
+/* true and false, as something that may be untold. */
+static rd_told read_told(rd_fields *f, const char *key)
+{
+    bool value = false;
+    rd_fields_bool(f, key, &value);
+    return !rd_fields_has(f, key) ? RD_UNSAID : value ? RD_YES : RD_NO;
+}
+
+static void read_character(rd_fields *f, const char *key, const char *expected, char *out)
+{
+    char text[8] = "";
+    rd_fields_text(f, key, text, sizeof text);
+    if (text[0] != '\0' && text[1] != '\0')
+        rd_fields_fail(f, key, expected);
+    if (text[0] != '\0')
+        *out = text[0];
+}
+
 /* The keys that only CSV knows. */
 static void read_csv_keys(rd_fields *f, rd_source *s)
 {
-    static const char *const keys[] = {"label_column", "group_column", "header",
-                                       "separator",    "standardise",  "regression"};
-    char separator[8] = "";
+    static const char *const keys[] = {"label_column", "group_column", "header",    "separator",
+                                       "decimal",      "standardise",  "regression"};
     bool allowed = s->format == RD_SOURCE_CSV || s->format == RD_SOURCE_NONE;
     for (size_t i = 0; i < COUNT_OF(keys); i++)
         rd_fields_only(f, keys[i], allowed, "for \"format\": \"csv\"");
     rd_fields_text(f, "label_column", s->label_column, sizeof s->label_column);
     rd_fields_text(f, "group_column", s->group_column, sizeof s->group_column);
-    rd_fields_bool(f, "header", &s->header);
+    s->heading = read_told(f, "header");
     rd_fields_bool(f, "standardise", &s->standardise);
-    rd_fields_bool(f, "regression", &s->regression);
-    rd_fields_text(f, "separator", separator, sizeof separator);
-    if (separator[0] != '\0' && separator[1] != '\0')
-        rd_fields_fail(f, "separator", "one character");
-    if (separator[0] != '\0')
-        s->separator = separator[0];
+    s->regression = read_told(f, "regression");
+    read_character(f, "separator", "one character", &s->separator);
+    read_character(f, "decimal", "'.' or ','", &s->decimal);
+    if (s->decimal != '\0' && s->decimal != '.' && s->decimal != ',')
+        rd_fields_fail(f, "decimal", "'.' or ','");
+    if (s->decimal != '\0' && s->decimal == s->separator)
+        rd_fields_fail(f, "decimal", "another character than the separator");
 }
 
 /* The keys that only a text knows. */
@@ -160,20 +180,43 @@ static rd_status read_partition(rd_fields *data, rd_partition_config *p)
     return rd_fields_finish(&f);
 }
 
+/* What the sources say of their columns, where "schema" says nothing. */
+static rd_status complete_schema(rd_fields *f, rd_config *c)
+{
+    const rd_source *sources[] = {&c->test, &c->train, &c->root};
+    static const char *const names[] = {"test", "train", "root"};
+    rd_schema *s = &c->schema;
+    rd_status status = RD_OK;
+    for (size_t i = 0; i < COUNT_OF(sources); i++) {
+        if (sources[i]->standardise && (s->scale == RD_SCALE_NONE || s->scale == RD_SCALE_MINMAX))
+            return rd_fail(f->err, RD_ERR_CONFIG, "%s: data.%s.standardise: data.schema.scale says otherwise", f->whose,
+                           names[i]);
+        if (sources[i]->standardise)
+            s->scale = RD_SCALE_STANDARD;
+        if (s->label.name == NULL && sources[i]->label_column[0] != '\0')
+            RD_TRY(rd_schema_set_text(&s->label.name, sources[i]->label_column, f->err));
+        if (s->group == NULL && sources[i]->group_column[0] != '\0')
+            RD_TRY(rd_schema_set_text(&s->group, sources[i]->group_column, f->err));
+    }
+cleanup:
+    return status;
+}
+
 rd_status rd_config_read_data(rd_fields *top, const char *folder, rd_config *c)
 {
     rd_fields f = rd_fields_section(top, "data", "data");
     rd_status status = f.status;
-    if (status == RD_OK)
-        status = read_source(&f, "train", "data.train", folder, &c->train);
-    if (status == RD_OK)
-        status = read_source(&f, "test", "data.test", folder, &c->test);
-    if (status == RD_OK)
-        status = read_source(&f, "root", "data.root", folder, &c->root);
-    if (status == RD_OK)
-        status = read_partition(&f, &c->partition);
-    c->has_data = f.object != NULL;
-    return status == RD_OK ? rd_fields_finish(&f) : status;
+    RD_TRY(status);
+    RD_TRY(rd_config_read_schema(&f, &c->schema));
+    RD_TRY(read_source(&f, "train", "data.train", folder, &c->train));
+    RD_TRY(read_source(&f, "test", "data.test", folder, &c->test));
+    RD_TRY(read_source(&f, "root", "data.root", folder, &c->root));
+    RD_TRY(read_partition(&f, &c->partition));
+    RD_TRY(rd_fields_finish(&f));
+    RD_TRY(complete_schema(&f, c));
+    c->has_data = rd_fields_has(&f, "train") || rd_fields_has(&f, "test") || rd_fields_has(&f, "root");
+cleanup:
+    return status;
 }
 
 rd_status rd_config_read_initial(rd_fields *top, const char *folder, rd_initial_config *c)

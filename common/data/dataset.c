@@ -55,5 +55,7 @@ void rd_dataset_free(rd_dataset *d)
     for (size_t i = 0; i < d->group_count; i++)
         free(d->group_names[i]);
     free(d->group_names);
+    free(d->note);
+    free(d->schema);
     memset(d, 0, sizeof *d);
 }

@@ -35,6 +35,10 @@ typedef struct rd_dataset {
     int32_t *group;     /* (N) index into group_names */
     char **group_names; /* (group_count) */
     size_t group_count;
+
+    size_t left_out;  /* rows of the file that are not among the N, because values are missing */
+    char *note;       /* for people: what was read and what was guessed; NULL: nothing to say */
+    char *schema;     /* JSON: the features were made through this settled schema; NULL: unknown, or not of a table */
 } rd_dataset;
 
 /* Some rows of a dataset, in the order in which their owner keeps them. index NULL stands for rows

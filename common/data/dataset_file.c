@@ -2,6 +2,7 @@
  *
  *   "x"  U8 or F32, (rows, ...) with one to three dimensions a sample; a byte b is the feature b / 255
  *   "y"  I32 (rows): classes; or F32 (rows) or (rows, T): targets of a regression
+ *   metadata "schema": the settled schema through which a table became these numbers (data/schema.h)
  *   metadata "classes": how many classes there are, also where this client has not seen them all */
 #include <errno.h>
 #include <inttypes.h>
@@ -117,6 +118,9 @@ static rd_status read_dataset(int fd, const rd_safetensors *s, const char *path,
         RD_TRY(check_finite(d->x_f32, d->rows, d->features, "x", path, err));
     }
     d->tokens = rd_safetensors_metadata(s, "tokens") != NULL;
+    const char *schema = rd_safetensors_metadata(s, "schema");
+    if (schema != NULL && (d->schema = strdup(schema)) == NULL)
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its schema", path));
     if (y->dtype == RD_DTYPE_I32) {
         d->label_count = y->rank == 2 ? (size_t)y->shape[1] : 1;
         RD_TRY(read_tensor(fd, s, y, path, (void **)&d->labels, err));
@@ -196,10 +200,15 @@ rd_status rd_dataset_file_save(const rd_dataset *d, rd_rows rows, const char *pa
         return rd_fail(err, RD_ERR_DATA, "%s: no rows to write", path);
     describe(d, rows, tensors);
     (void)snprintf(classes, sizeof classes, "%zu", d->classes);
-    const rd_st_pair pairs[] = {{.key = "tokens", .value = "true"}, {.key = "classes", .value = classes}};
-    size_t left_out = d->tokens ? 0 : 1; /* in front, the classes behind */
-    RD_TRY(rd_safetensors_header(tensors, 2, pairs + left_out, 2 - left_out - (d->labels == NULL), &header,
-                                 &header_size, err));
+    rd_st_pair pairs[3];
+    size_t pair_count = 0;
+    if (d->tokens)
+        pairs[pair_count++] = (rd_st_pair){.key = "tokens", .value = "true"};
+    if (d->labels != NULL)
+        pairs[pair_count++] = (rd_st_pair){.key = "classes", .value = classes};
+    if (d->schema != NULL)
+        pairs[pair_count++] = (rd_st_pair){.key = "schema", .value = d->schema};
+    RD_TRY(rd_safetensors_header(tensors, 2, pairs, pair_count, &header, &header_size, err));
     data_size = rows.count * (x_width + y_width);
     file = malloc(header_size + data_size);
     if (file == NULL) {

@@ -1,5 +1,5 @@
-/* parse.h: the readers of source.h without the file system: what rd_idx_load, rd_csv_load and rd_leaf_load
- * do once they hold bytes. Tests and fuzzers come in here.
+/* parse.h: the readers of source.h without the file system: what rd_idx_load and rd_leaf_load do
+ * once they hold bytes. Tests and fuzzers come in here.
  *
  * On failure *out is left empty. `whose` starts the messages. */
 #ifndef RONDO_DATA_PARSE_H
@@ -16,10 +16,6 @@
 #define RD_MAX_CLASSES 16777216
 
 rd_status rd_idx_read(rd_input *images, rd_input *labels, rd_dataset *out, rd_error *err) RD_MUST_CHECK;
-
-/* text[0 .. size] is overwritten: size bytes and one more that may be written to. */
-rd_status rd_csv_parse(char *text, size_t size, const char *whose, const rd_source *source, rd_dataset *out,
-                       rd_error *err) RD_MUST_CHECK;
 
 /* m: the model that the samples are for, or NULL; only texts need it. */
 rd_status rd_leaf_parse(const char *text, size_t size, const char *whose, const rd_model *m, rd_dataset *out,

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "data/parse.h"
+#include "data/table_file.h"
 
 /* Whether path ends in ending or in ending.gz, in any case. */
 static bool has_ending(const char *path, const char *ending)
@@ -18,35 +19,6 @@ static bool has_ending(const char *path, const char *ending)
     return length > n && strncasecmp(path + length - n, ending, n) == 0;
 }
 
-/* Whether a table's first line holds names: no field of it is a number. A table that cannot be read now is
- * taken to have a header; reading it later says what is wrong with it. */
-static bool begins_with_names(const char *path, char separator)
-{
-    rd_input in = {0};
-    char line[4096];
-    size_t got = 0;
-    bool names = true;
-    if (rd_input_open(&in, path, NULL) != RD_OK)
-        return true;
-    if (rd_input_read(&in, line, sizeof line - 1, &got, NULL) != RD_OK)
-        got = 0;
-    rd_input_close(&in);
-    line[got] = '\0';
-    char *begin = line + strspn(line, "\r\n \t");
-    begin[strcspn(begin, "\r\n")] = '\0';
-    for (char *field = begin; field != NULL && names;) {
-        char *next = strchr(field, separator), *end;
-        if (next != NULL)
-            *next++ = '\0';
-        field += *field == '"';
-        (void)strtod(field, &end);
-        if (end > field && (*end == '\0' || *end == '"' || *end == ' '))
-            names = false;
-        field = next;
-    }
-    return names;
-}
-
 rd_status rd_source_from_path(const char *path, rd_source *out, rd_error *err)
 {
     struct stat info;
@@ -55,12 +27,10 @@ rd_status rd_source_from_path(const char *path, rd_source *out, rd_error *err)
         return rd_fail(err, RD_ERR_DATA, "'%.60s': a path of 1 to %zu characters was expected", path,
                        sizeof out->path - 1);
     strcpy(out->path, path);
-    strcpy(out->label_column, "-1");
     out->text.test_share = 0.1;
-    out->separator = has_ending(path, ".tsv") ? '\t' : ',';
     if (has_ending(path, ".csv") || has_ending(path, ".tsv") || has_ending(path, ".data")) {
         out->format = RD_SOURCE_CSV;
-        out->header = begins_with_names(path, out->separator);
+        out->separator = has_ending(path, ".tsv") ? '\t' : '\0';
     } else if (has_ending(path, ".txt")) {
         out->format = RD_SOURCE_TEXT;
     } else if (has_ending(path, ".json") || (stat(path, &info) == 0 && S_ISDIR(info.st_mode))) {
@@ -87,14 +57,26 @@ static rd_status load_text(const rd_source *source, const rd_model *m, rd_datase
     return status;
 }
 
-rd_status rd_source_load(const rd_source *source, const rd_model *m, rd_dataset *out, rd_error *err)
+static rd_status load_table(const rd_source *source, const rd_schema *schema, bool optional_label, rd_dataset *out,
+                            rd_error *err)
+{
+    rd_table_file file = {0};
+    rd_status status = rd_table_file_open(source, schema, optional_label, &file, err);
+    if (status == RD_OK)
+        status = rd_table_file_encode(&file, schema, true, out, err);
+    rd_table_file_close(&file);
+    return status;
+}
+
+rd_status rd_source_load(const rd_source *source, const rd_model *m, const rd_schema *schema, bool optional_label,
+                         rd_dataset *out, rd_error *err)
 {
     memset(out, 0, sizeof *out);
     switch (source->format) {
     case RD_SOURCE_IDX:
         return rd_idx_load(source, out, err);
     case RD_SOURCE_CSV:
-        return rd_csv_load(source, out, err);
+        return load_table(source, schema, optional_label, out, err);
     case RD_SOURCE_LEAF:
         return rd_leaf_load(source, m, out, err);
     case RD_SOURCE_SAFETENSORS:

@@ -2,7 +2,7 @@
  * the --data options of rondo-client, and one function opens any of them.
  *
  *   idx          images and labels, plain or gzipped           (MNIST, Fashion-MNIST)
- *   csv          a table, with or without a header             (UCI tables)
+ *   csv          a table, with or without a heading            (UCI tables)
  *   leaf         LEAF JSON: users, user_data                   (Caldas et al. 2018)
  *   text         a text in UTF-8, for language models        (text.h)
  *   synthetic    data that are made up                         (synthetic.h)
@@ -15,6 +15,7 @@
 
 #include "core/error.h"
 #include "data/dataset.h"
+#include "data/schema.h"
 #include "data/synthetic.h"
 #include "data/text.h"
 
@@ -31,39 +32,40 @@ typedef enum rd_source_format {
 #define RD_SOURCE_PATH_MAX 1024
 #define RD_SOURCE_COLUMN_MAX 64
 
+/* What a person said, or did not say. */
+typedef enum rd_told { RD_UNSAID = 0, RD_YES, RD_NO } rd_told;
+
 typedef struct rd_source {
     rd_source_format format;
     char path[RD_SOURCE_PATH_MAX];           /* idx: the images; leaf: a file or a folder of *.json */
     char labels_path[RD_SOURCE_PATH_MAX];    /* idx: the labels; empty = derived from path */
-    char label_column[RD_SOURCE_COLUMN_MAX]; /* csv: a header name, or a position: "0" first, "-1" last
-                                                (default) */
-    char group_column[RD_SOURCE_COLUMN_MAX]; /* csv: the column that says whose row it is; empty = none. It is
-                                                no feature. */
-    bool header;                             /* csv: the first line holds names */
-    char separator;                          /* csv: ',' unless told otherwise */
-    bool standardise; /* csv: features to mean 0 and standard deviation 1 over this file */
+    char label_column[RD_SOURCE_COLUMN_MAX]; /* csv: a heading, or a position: "0" first, "-1" last; empty: untold */
+    char group_column[RD_SOURCE_COLUMN_MAX]; /* csv: the column that says whose row it is; empty: untold. It is no
+                                                feature. */
+    rd_told heading;                         /* csv: the first line holds names */
+    char separator, decimal;                 /* csv; '\0': untold */
+    bool standardise; /* csv: asks for "scale": "standard" in the run's schema */
     rd_text_options text;
     rd_synthetic synthetic;
-    bool regression; /* csv: labels are real targets, not classes (csv.c says what makes a class) */
+    rd_told regression; /* csv: the label is a target; the model knows, too */
 } rd_source;
 
-/* Describes a file by its name, setting all of *out: .csv/.tsv/.data, .json or a folder (leaf), .safetensors,
- * .txt, else idx; each may be followed by .gz, safetensors excepted. For idx, labels_path is derived from the
- * images' name ("train-images-idx3" -> "train-labels-idx1"; left empty where that cannot be done). For a
- * table, the separator is ',' (.tsv: a tab), the label is the last column, and `header` says whether no field
- * of the first line is a number. The file need not exist: rd_source_load reports that. RD_ERR_DATA: path
+/* Describes a file by its name and first bytes, setting all of *out: .csv/.tsv/.data, .json or a folder (leaf),
+ * .safetensors, .txt, IDX; each may be followed by .gz, safetensors excepted. For idx, labels_path is derived from the
+ * images' name ("train-images-idx3" -> "train-labels-idx1"; left empty where that cannot be done). What a table's
+ * dialect is stays untold (table.h guesses). The file need not exist: rd_source_load reports that. RD_ERR_DATA: path
  * empty or too long. */
 rd_status rd_source_from_path(const char *path, rd_source *out, rd_error *err) RD_MUST_CHECK;
 
-/* Reads it all. m is the model that the samples are for; only a text needs it. err names the file, and for
- * text the line: "wine.csv: line 17: column 4 ('abc') is not a number". A file that is missing or wrong is
- * RD_ERR_DATA; *out is then empty. */
-rd_status rd_source_load(const rd_source *source, const rd_model *m, rd_dataset *out,
-                         rd_error *err) RD_MUST_CHECK;
+/* Reads it all. m is the model that the samples are for; only a text needs it. A table is read through schema, which is
+ * settled; optional_label: it may have no label (rows to predict on). err names the file, and for text the line:
+ * "wine.csv: line 17: column 4 ('abc') is not a number". A file that is missing or wrong is RD_ERR_DATA; *out is then
+ * empty. */
+rd_status rd_source_load(const rd_source *source, const rd_model *m, const rd_schema *schema, bool optional_label,
+                         rd_dataset *out, rd_error *err) RD_MUST_CHECK;
 
-/* The readers behind rd_source_load, one file each (idx.c, csv.c, leaf.c, dataset_file.c). */
+/* The readers behind rd_source_load, one file each (idx.c, leaf.c, dataset_file.c); tables are table.h and encode.h. */
 rd_status rd_idx_load(const rd_source *source, rd_dataset *out, rd_error *err) RD_MUST_CHECK;
-rd_status rd_csv_load(const rd_source *source, rd_dataset *out, rd_error *err) RD_MUST_CHECK;
 rd_status rd_leaf_load(const rd_source *source, const rd_model *m, rd_dataset *out,
                        rd_error *err) RD_MUST_CHECK;
 rd_status rd_dataset_file_load(const rd_source *source, rd_dataset *out, rd_error *err) RD_MUST_CHECK;

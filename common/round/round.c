@@ -252,6 +252,11 @@ static bool choose_cohort(rd_rounds *r)
     return true;
 }
 
+bool rd_rounds_has_enough(const rd_rounds *r)
+{
+    return r->roster.available >= (r->config.min_clients > 0 ? (size_t)r->config.min_clients : 1);
+}
+
 static rd_action open_late(rd_rounds *r)
 {
     forget_cohort(r);
@@ -264,8 +269,7 @@ static rd_action open_late(rd_rounds *r)
 
 static rd_action open_round(rd_rounds *r)
 {
-    size_t needed = r->config.min_clients > 0 ? (size_t)r->config.min_clients : 1;
-    if (r->roster.available < needed)
+    if (!rd_rounds_has_enough(r))
         return (rd_action){.kind = RD_ACTION_NONE};
     if (r->config.buffer_size > 0)
         return open_late(r);

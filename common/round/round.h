@@ -134,6 +134,8 @@ uint64_t rd_rounds_client_key(const rd_rounds *r, size_t client);
 size_t rd_rounds_find(const rd_rounds *r, const char *name);
 uint64_t rd_rounds_current(const rd_rounds *r); /* the round being collected or closed, or the next one */
 bool rd_rounds_finished(const rd_rounds *r);
+/* Are so many clients there as a round needs to begin? */
+bool rd_rounds_has_enough(const rd_rounds *r);
 /* In the current round. */
 rd_participation rd_rounds_participation(const rd_rounds *r, size_t client);
 /* Updates that the open round still wants. */

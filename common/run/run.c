@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "config/schema_section.h"
 #include "core/fingerprint.h"
 #include "data/source.h"
 #include "model/twin.h"
@@ -26,7 +27,10 @@ struct rd_run {
     const rd_config *config;
     rd_model *model;
     rd_store *store;
-    rd_dataset test; /* rows = 0: none */
+    rd_schema schema; /* of tables */
+    bool settled;     /* it is known */
+    bool begun;       /* round 0 is committed */
+    rd_dataset test;  /* rows = 0: none */
     unsigned threads;
     rd_trainer **trainers; /* (threads) for evaluation; NULL without a test set */
 
@@ -577,7 +581,7 @@ static rd_status load_test_set(rd_run *run, rd_error *err)
     rd_training evaluation_only = {.batch_size = 1};
     if (run->config->test.format == RD_SOURCE_NONE)
         return RD_OK;
-    rd_status status = rd_source_load(&run->config->test, run->model, &run->test, err);
+    rd_status status = rd_source_load(&run->config->test, run->model, &run->schema, false, &run->test, err);
     if (status == RD_OK)
         status = rd_data_check(run->model, &run->test, "data.test", err);
     if (status != RD_OK)
@@ -606,11 +610,95 @@ static rd_status allocate(rd_run *run, rd_error *err)
     return status;
 }
 
-rd_status rd_run_open(const rd_config *config, const char *directory, unsigned threads, rd_run **out,
-                      rd_error *err)
+const rd_schema *rd_run_schema(const rd_run *run)
+{
+    return run->settled ? &run->schema : NULL;
+}
+
+/* Reads what the server itself has, and is ready for the next round. */
+static rd_status begin_or_resume(rd_run *run, rd_error *err)
 {
     rd_status status = RD_OK;
+    const rd_config *config = run->config;
     history past = {.config = config, .stopping = RD_STOPPING_START};
+    RD_TRY(load_test_set(run, err));
+    if (config->strategy.kind == RD_FLTRUST)
+        RD_TRY(rd_root_training_open(config, run->model, &run->schema, &run->root, err));
+    bool tests = config->early_stopping.patience > 0 && config->early_stopping.metric != RD_STOP_HOLDOUT_LOSS;
+    if (run->test.rows == 0 && (config->target_accuracy > 0.0 || tests || config->scores != 0)) {
+        status = rd_fail(err, RD_ERR_CONFIG, "%s needs data.test to be measured on",
+                         tests                           ? "early_stopping.metric"
+                         : config->target_accuracy > 0.0 ? "evaluation.target_accuracy"
+                                                         : "evaluation.metrics");
+        goto cleanup;
+    }
+    if (run->store != NULL) {
+        RD_TRY(rd_inputs_keep(run->store, config, &run->test, &run->root.data, err));
+        RD_TRY(rd_store_rounds(run->store, 0, remember, &past, err));
+    }
+    if (past.any)
+        RD_TRY(resume(run, &past, err));
+    else
+        RD_TRY(begin(run, err));
+    RD_TRY(prepare_round(run, run->last.round + 1, err));
+    run->begun = true;
+cleanup:
+    return status;
+}
+
+/* The schema that the state directory has, and whether it is the one that was given. */
+static rd_status read_schema(rd_run *run, const rd_schema *given, const char *directory, rd_error *err)
+{
+    rd_status status = RD_OK;
+    char *text = NULL, *now = NULL;
+    if (run->store != NULL)
+        RD_TRY(rd_store_data_schema(run->store, &text, err));
+    if (text != NULL) {
+        RD_TRY(rd_schema_parse_text(text, directory, &run->schema, err));
+        run->settled = true;
+    }
+    if (given == NULL)
+        goto cleanup;
+    if (text == NULL) {
+        RD_TRY(rd_run_settle(run, given, err));
+        goto cleanup;
+    }
+    now = rd_schema_print(given);
+    if (now == NULL || strcmp(text, now) != 0)
+        status = rd_fail(err, RD_ERR_STATE,
+                         "%s: its run was made with tables whose columns, classes or means are others than those of "
+                         "the tables now; to continue the run restore the old tables, to start another one give "
+                         "another directory",
+                         directory);
+cleanup:
+    free(text);
+    free(now);
+    return status;
+}
+
+rd_status rd_run_settle(rd_run *run, const rd_schema *schema, rd_error *err)
+{
+    rd_status status = RD_OK;
+    char *text = rd_schema_print(schema);
+    if (text == NULL)
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the schema"));
+    rd_schema_free(&run->schema);
+    RD_TRY(rd_schema_copy(schema, &run->schema, err));
+    run->settled = true;
+    if (!run->begun)
+        RD_TRY(begin_or_resume(run, err));
+    /* Behind round 0: a run that has a schema has begun. */
+    if (run->store != NULL)
+        RD_TRY(rd_store_set_data_schema(run->store, text, err));
+cleanup:
+    free(text);
+    return status;
+}
+
+rd_status rd_run_open(const rd_config *config, const rd_schema *schema, const char *directory, unsigned threads,
+                      rd_run **out, rd_error *err)
+{
+    rd_status status = RD_OK;
     bool resumed = false;
     rd_run *run = calloc(1, sizeof *run);
     if (run == NULL)
@@ -620,27 +708,13 @@ rd_status rd_run_open(const rd_config *config, const char *directory, unsigned t
     run->threads = threads > 0 ? threads : 1;
     RD_TRY(rd_model_create(config->model, &run->model, err));
     RD_TRY(allocate(run, err));
-    RD_TRY(load_test_set(run, err));
-    if (config->strategy.kind == RD_FLTRUST)
-        RD_TRY(rd_root_training_open(config, run->model, &run->root, err));
-    bool tests = config->early_stopping.patience > 0 && config->early_stopping.metric != RD_STOP_HOLDOUT_LOSS;
-    if (run->test.rows == 0 && (config->target_accuracy > 0.0 || tests || config->scores != 0)) {
-        status = rd_fail(err, RD_ERR_CONFIG, "%s needs data.test to be measured on",
-                         tests                           ? "early_stopping.metric"
-                         : config->target_accuracy > 0.0 ? "evaluation.target_accuracy"
-                                                         : "evaluation.metrics");
-        goto cleanup;
-    }
-    if (directory != NULL) {
+    if (directory != NULL)
         RD_TRY(rd_store_open(directory, config, &run->store, &resumed, err));
-        RD_TRY(rd_inputs_keep(run->store, config, &run->test, &run->root.data, err));
-        RD_TRY(rd_store_rounds(run->store, 0, remember, &past, err));
-    }
-    if (past.any)
-        RD_TRY(resume(run, &past, err));
-    else
-        RD_TRY(begin(run, err));
-    RD_TRY(prepare_round(run, run->last.round + 1, err));
+    RD_TRY(read_schema(run, schema, directory, err));
+    bool table = config->test.format == RD_SOURCE_CSV ||
+                 (config->strategy.kind == RD_FLTRUST && config->root.format == RD_SOURCE_CSV);
+    if (!run->begun && (run->settled || !table))
+        RD_TRY(begin_or_resume(run, err));
     *out = run;
     run = NULL;
 cleanup:
@@ -659,6 +733,7 @@ void rd_run_free(rd_run *run)
     rd_model_free(run->twin);
     rd_root_training_free(&run->root);
     rd_dataset_free(&run->test);
+    rd_schema_free(&run->schema);
     rd_packing_free(run->packing);
     for (size_t i = 0; i < run->outdated_count; i++)
         rd_packing_free(run->outdated[i]);

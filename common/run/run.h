@@ -21,11 +21,17 @@
 
 typedef struct rd_run rd_run;
 
-/* Plans the model, loads data.test where the configuration has it, opens the state directory (NULL: nothing
- * is kept) and the model of its last round, or makes the initial model and commits it as round 0. threads are
- * used for evaluation. config stays the caller's and must outlive the run. */
-rd_status rd_run_open(const rd_config *config, const char *directory, unsigned threads, rd_run **out,
-                      rd_error *err) RD_MUST_CHECK;
+/* Plans the model, opens the state directory (NULL: nothing is kept) and the model of its last round, loads data.test
+ * where the configuration has it, or makes the initial model and commits it as round 0. schema is settled, or NULL: it
+ * is the one in the state directory, or is settled by rd_run_settle; a table is only read, and round 0 only committed,
+ * when it is known. RD_ERR_STATE: the state directory has another one. threads are used for evaluation. config stays the
+ * caller's and must outlive the run. */
+rd_status rd_run_open(const rd_config *config, const rd_schema *schema, const char *directory, unsigned threads,
+                      rd_run **out, rd_error *err) RD_MUST_CHECK;
+/* What columns mean is known now, and is kept from here on. Before the first round. */
+rd_status rd_run_settle(rd_run *run, const rd_schema *schema, rd_error *err) RD_MUST_CHECK;
+/* NULL: not settled yet. */
+const rd_schema *rd_run_schema(const rd_run *run);
 void rd_run_free(rd_run *run);
 
 const rd_config *rd_run_config(const rd_run *run);

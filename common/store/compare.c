@@ -204,9 +204,17 @@ static rd_status settle(const cJSON *config, const cJSON *setting, const char *w
     cJSON *whole = cJSON_Duplicate(config, true);
     const cJSON *member;
     bool added = whole != NULL;
-    cJSON_ArrayForEach(member, setting) added =
-        added && (strcmp(member->string, "clients") == 0 ||
-                  cJSON_AddItemToObject(whole, member->string, cJSON_Duplicate(member, true)));
+    cJSON_ArrayForEach(member, setting)
+    {
+        cJSON *section = cJSON_GetObjectItemCaseSensitive(whole, member->string);
+        if (strcmp(member->string, "clients") == 0)
+            continue;
+        if (section == NULL)
+            added = added && cJSON_AddItemToObject(whole, member->string, cJSON_Duplicate(member, true));
+        else if (member->child != NULL) /* "data" has its schema in the one, its partition in the other */
+            added = added &&
+                    cJSON_AddItemToObject(section, member->child->string, cJSON_Duplicate(member->child, true));
+    }
     rd_status status = added ? rd_config_settle(whole, whose, out, err)
                              : rd_fail(err, RD_ERR_MEMORY, "%s: no memory to compare it", whose);
     cJSON_Delete(whole);

@@ -35,6 +35,8 @@ typedef enum rd_sql {
     RD_SQL_PUT_INPUT,
     RD_SQL_DROP_INPUT,
     RD_SQL_LAST_COUNTED,
+    RD_SQL_SET_DATA_SCHEMA,
+    RD_SQL_DATA_SCHEMA,
     RD_SQL_KINDS
 } rd_sql;
 

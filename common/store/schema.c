@@ -25,7 +25,8 @@ const char *rd_store_schema(void)
         "    finished   INTEGER NOT NULL DEFAULT 0, -- 1: no more rounds will come\n"
         "    created_at REAL NOT NULL,    -- Unix time\n"
         "    config     TEXT NOT NULL,    -- run.json without data, as the clients are told\n"
-        "    setting    TEXT NOT NULL     -- of a simulation: clients, partition, devices, attacks; else {}\n"
+        "    setting    TEXT NOT NULL,    -- of a simulation: clients, partition, devices, attacks; else {}\n"
+        "    data_schema TEXT             -- what columns and classes mean, settled; NULL: not yet\n"
         ") STRICT;\n"
         "-- run.json and what the server reads may change in some points while a run goes on: since when, and how\n"
         "CREATE TABLE changes (\n"
@@ -192,6 +193,8 @@ const char *rd_store_sql(rd_sql which)
             "UPDATE run SET name = ?1, rounds = ?2, config = ?3, finished = finished AND NOT ?4",
         [RD_SQL_RUN] = "SELECT run_id, name, rounds, (SELECT coalesce(max(round), 0) FROM rounds), finished, "
                        "created_at, config, setting FROM run",
+        [RD_SQL_SET_DATA_SCHEMA] = "UPDATE run SET data_schema = ?1",
+        [RD_SQL_DATA_SCHEMA] = "SELECT data_schema FROM run",
         [RD_SQL_LAST_ROUND] = "SELECT max(round) FROM rounds",
         [RD_SQL_LAST_MODEL] =
             "SELECT round FROM rounds WHERE aggregated OR round = 0 ORDER BY round DESC LIMIT 1",

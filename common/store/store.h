@@ -149,6 +149,8 @@ rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round,
 /* The model file of this round stays, whatever comes after it, until another one is pinned. To be told again
  * after opening. */
 void rd_store_pin(rd_store *s, uint64_t round);
+/* What the columns and classes of tables mean (data/schema.h), as JSON. */
+rd_status rd_store_set_data_schema(rd_store *s, const char *json, rd_error *err) RD_MUST_CHECK;
 /* No more rounds will come. A round committed after it, or a resume that adds rounds or changes
  * evaluation.target_accuracy or early_stopping.patience, takes it back. */
 rd_status rd_store_finish(rd_store *s, rd_error *err) RD_MUST_CHECK;
@@ -172,6 +174,8 @@ void rd_run_record_free(rd_run_record *r);
 /* Calls visit for each row with round >= from, in order, until it returns false. */
 rd_status rd_store_rounds(rd_store *s, uint64_t from, bool (*visit)(const rd_round_record *, void *),
                           void *user, rd_error *err) RD_MUST_CHECK;
+/* *json is the caller's to free; NULL: it has not been settled. */
+rd_status rd_store_data_schema(rd_store *s, char **json, rd_error *err) RD_MUST_CHECK;
 /* In the order in which they came. */
 rd_status rd_store_clients(rd_store *s, bool (*visit)(const rd_client_record *, void *), void *user,
                            rd_error *err) RD_MUST_CHECK;

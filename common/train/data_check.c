@@ -38,7 +38,7 @@ static rd_status check_tokens(const rd_model *m, const rd_dataset *d, const char
     return RD_OK;
 }
 
-rd_status rd_data_check(const rd_model *m, const rd_dataset *d, const char *whose, rd_error *err)
+rd_status rd_data_check_features(const rd_model *m, const rd_dataset *d, const char *whose, rd_error *err)
 {
     if (d->rows == 0)
         return rd_fail(err, RD_ERR_DATA, "%s: holds no samples", whose);
@@ -58,6 +58,14 @@ rd_status rd_data_check(const rd_model *m, const rd_dataset *d, const char *whos
         return rd_fail(err, RD_ERR_DATA, "%s: holds tokens, but layer '%s' takes features", whose,
                        rd_model_layer_info(m, 0).name);
     }
+    return RD_OK;
+}
+
+rd_status rd_data_check(const rd_model *m, const rd_dataset *d, const char *whose, rd_error *err)
+{
+    rd_status status = rd_data_check_features(m, d, whose, err);
+    if (status != RD_OK)
+        return status;
     if (rd_model_loss(m) == RD_LOSS_INERTIA)
         return RD_OK;
     if (rd_model_classifies(m)) {

@@ -108,6 +108,9 @@ rd_status rd_trainer_check_memory(const rd_model *m, const rd_training *t, size_
  * targets. `whose` ("data.test", "--data mine.csv") starts the message. */
 rd_status rd_data_check(const rd_model *m, const rd_dataset *d, const char *whose,
                         rd_error *err) RD_MUST_CHECK;
+/* The same for samples to predict on, which need no label. */
+rd_status rd_data_check_features(const rd_model *m, const rd_dataset *d, const char *whose,
+                                 rd_error *err) RD_MUST_CHECK;
 
 typedef struct rd_local_task {
     const rd_training *training;

@@ -1,7 +1,7 @@
-/* CSV: the first byte chooses the options, the rest is the table. */
+/* CSV: the first byte chooses the options, the rest is the table, which is a run of its own. */
 #include <string.h>
 
-#include "data/parse.h"
+#include "../unit/table_alone.h"
 #include "dataset_holds.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
@@ -11,17 +11,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     if (count < 1)
         return 0;
     const uint8_t options = bytes[0];
-    rd_source source = {.header = options & 1,
-                        .regression = options & 2,
-                        .standardise = options & 4,
-                        .separator = options & 8 ? '\t' : ','};
+    rd_source source = {.path = "table",
+                        .heading = options & 1 ? RD_YES : options & 64 ? RD_NO : RD_UNSAID,
+                        .separator = options & 8 ? '\t' : '\0'};
+    const rd_schema given = {.label.type = options & 2 ? RD_COLUMN_NUMBER : RD_COLUMN_CATEGORY,
+                             .scale = options & 4 ? RD_SCALE_STANDARD : RD_SCALE_MINMAX,
+                             .missing = options & 128 ? RD_MISSING_LEAVE_OUT : RD_MISSING_MEAN};
     strcpy(source.label_column, options & 16 ? "y" : "-1");
     strcpy(source.group_column, options & 32 ? "0" : "");
-    char *text = malloc(count);
-    if (text == NULL)
-        return 0;
-    memcpy(text, bytes + 1, count - 1);
-    dataset_holds(rd_csv_parse(text, count - 1, "table", &source, &d, &err), &d);
-    free(text);
+    dataset_holds(table_alone((const char *)bytes + 1, count - 1, &source, &given, &d, NULL, &err), &d);
     return 0;
 }

@@ -14,14 +14,20 @@ static void check(int holds)
 static rd_status join(const char *json, size_t size, rd_error *err)
 {
     rd_join j, again;
-    rd_status status = rd_join_parse(json, size, &j, err);
-    if (status != RD_OK)
+    rd_join_data data, data_again = {0};
+    rd_status status = rd_join_parse(json, size, &j, &data, err);
+    if (status != RD_OK) {
+        rd_join_data_free(&data);
         return status;
+    }
     check(j.samples >= 1 && strlen(j.software) < sizeof j.software);
-    char *text = rd_join_write(&j);
-    check(text == NULL || rd_join_parse(text, strlen(text), &again, err) == RD_OK);
+    char *text = rd_join_write(&j, &data);
+    check(text == NULL || rd_join_parse(text, strlen(text), &again, &data_again, err) == RD_OK);
     check(text == NULL || strcmp(j.software, again.software) == 0);
+    check(text == NULL || data.table.column_count == data_again.table.column_count);
     free(text);
+    rd_join_data_free(&data);
+    rd_join_data_free(&data_again);
     return status;
 }
 
@@ -31,14 +37,15 @@ static rd_status welcome(const char *json, size_t size, rd_error *err)
     rd_status status = rd_welcome_parse(json, size, &w, err);
     if (status != RD_OK)
         return status;
-    char *text = rd_welcome_write(w.run_id, w.client, &w.config);
+    char *text = rd_welcome_write(w.run_id, w.client, &w.config, &w.schema, w.settled);
     if (text != NULL) {
         check(rd_welcome_parse(text, strlen(text), &again, err) == RD_OK);
         check(strcmp(w.run_id, again.run_id) == 0 && strcmp(w.client, again.client) == 0);
-        rd_config_free(&again.config);
+        check(w.settled == again.settled && w.schema.column_count == again.schema.column_count);
+        rd_welcome_free(&again);
     }
     free(text);
-    rd_config_free(&w.config);
+    rd_welcome_free(&w);
     return status;
 }
 

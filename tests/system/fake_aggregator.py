@@ -95,6 +95,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def table_of(headings, label, kind="target", **more):
+    """A settled schema of numbers that are left as they are."""
+    columns = [{**({"name": name} if name else {}), "type": "number", "missing": "refuse", "scale": "none"} for name in headings]
+    meaning = {"scale": "none"} if kind == "target" else {"classes": "numbers"}
+    return {"columns": columns, "label": {"name": label, "type": kind, "missing": "refuse", **meaning}, **more}
+
+
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
@@ -113,7 +120,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class FakeAggregator:
-    def __init__(self, world, rounds=1, features=3, config=None, model=None, port=0, tls=True, certificate="aggregator", least=None, most=None):
+    def __init__(self, world, rounds=1, features=3, config=None, model=None, port=0, tls=True, certificate="aggregator", least=None, most=None, schema=None):
         self.rounds, self.lock = rounds, threading.Lock()
         self.script, self.requests, self.wire = {}, [], bytearray()
         self.ciphers, self.connections = [], []
@@ -121,6 +128,7 @@ class FakeAggregator:
         self.config = {"name": "fake", "seed": 1, "rounds": max(rounds, 1), "model": {"preset": "linear-regression", "input": features},
                        "training": {"learning_rate": 0.01, "batch_size": 0}, **(config or {})}
         self.run, self.life = "0123456789abcdef0123456789abcdef", "00000000000000aa"  # of a life: its models have the same names
+        self.schema = schema or table_of("abc" if features == 3 else [None] * features, "y")
         self.model = model or safetensors({"fc1.weight": ([1, features], [0.5] * features), "fc1.bias": ([1], [0.25])})
         self.server = Server(("127.0.0.1", port), Handler)
         self.server.fake = self
@@ -138,8 +146,8 @@ class FakeAggregator:
 
     def usual(self, method, path):
         """The answer of an aggregator that is in order."""
-        if path == "/v1/join":
-            return 200, {"protocol": 1, "run": self.run, "client": "alice", "config": self.config}
+        if path in ("/v1/join", "/v1/run"):
+            return 200, {"protocol": 1, "run": self.run, "client": "alice", "config": self.config, "settled": True, "schema": self.schema}
         if path.startswith("/v1/task"):
             if self.next_round > self.rounds:
                 return 200, {"task": "finished", "round": self.rounds, "model": self.rounds}

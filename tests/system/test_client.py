@@ -10,7 +10,7 @@ import struct
 import time
 
 import harness
-from fake_aggregator import FakeAggregator, cut, metadata, refusal, silence
+from fake_aggregator import FakeAggregator, cut, metadata, refusal, silence, table_of
 from harness import SLOW, read, read_safetensors, safetensors, wait_exit, wait_for
 
 ROWS = [(1.5, -2.25, 0.125, 3.0), (-0.75, 4.5, 1.0, -1.0), (2.0, 0.5, -3.5, 0.25)]  # three features and a target
@@ -61,7 +61,7 @@ def check_delta(body, weight=(0.5, 0.5, 0.5), bias=0.25):
 def test_only_the_documented_requests_and_no_private_row(world):
     fake, client = begin(world, rounds=2, config={"evaluation": {"train_loss": True}})
     text = ended(client(), 0, "joined", "round 1", "loss before", "finished")
-    assert fake.order() == ["POST /v1/join", "GET /v1/task?wait=30", "GET /v1/model/0", "POST /v1/update/1", "GET /v1/task?wait=30",
+    assert fake.order() == ["GET /v1/run", "POST /v1/join", "GET /v1/task?wait=30", "GET /v1/model/0", "POST /v1/update/1", "GET /v1/task?wait=30",
                             "GET /v1/model/1", "POST /v1/update/2", "GET /v1/task?wait=30"]
     assert len(fake.ciphers) == 1, "one connection is kept open"
     for request in fake.requests:
@@ -159,7 +159,7 @@ def test_a_configuration_that_is_wrong(world):
     fake, client = begin(world)
     for welcome, word in (({**fake.config, "training": {"learning_rate": "fast"}}, "training.learning_rate"),
                           ({**fake.config, "model": {"preset": "oracle"}}, "oracle"), ({**fake.config, "surprise": 1}, "surprise")):
-        fake.script["POST /v1/join"] = [(200, {"protocol": 1, "run": fake.run, "client": "alice", "config": welcome})]
+        fake.script["GET /v1/run"] = [(200, {"protocol": 1, "run": fake.run, "client": "alice", "config": welcome})]
         process = client()
         ended(process, 6, word)
         os.remove(process.log)
@@ -169,7 +169,7 @@ def test_a_configuration_that_is_wrong(world):
     fake.script["GET /v1/task"] = [(200, {"task": "dance", "round": 1, "model": 0})]
     ended(client(), 6, "dance")
     fake.config["model"]["input"] = 4
-    ended(client(), 5, "--data")
+    ended(client(), 5, "private.csv", "3 features")
 
 
 # ---- refusals ----
@@ -296,7 +296,7 @@ def test_a_restarted_aggregator_is_joined_again(world):
     fake, client = begin(world)
     fake.script["POST /v1/update/1"] = [(403, refusal("join", "join first: POST /v1/join"))]
     ended(client(), 0, "joining again", "round 1: delivered")
-    assert fake.order() == ["POST /v1/join", "GET /v1/task?wait=30", "GET /v1/model/0", "POST /v1/update/1", "POST /v1/join",
+    assert fake.order() == ["GET /v1/run", "POST /v1/join", "GET /v1/task?wait=30", "GET /v1/model/0", "POST /v1/update/1", "POST /v1/join",
                             "POST /v1/update/1", "GET /v1/task?wait=30"]
     fake.next_round = 1
     fake.script["GET /v1/task"] = [(403, refusal("join"))]
@@ -484,13 +484,20 @@ def test_the_command_line(world):
 
 
 def test_tables_as_they_come(world):
-    """The label's place, the separator and the header are told; features are standardised on request."""
-    fake, _ = begin(world)
+    """The label's place, the separator and the heading are told; features are scaled as the run says."""
+    fake, _ = begin(world, schema=table_of([None] * 3, "-1"))
     table = world.write("table.txt.csv", "".join(f"{y};{a};{b};{c}\n" for a, b, c, y in ROWS))
     ended(world.client(fake, "alice", table, "--regression", "--separator", ";", "--label-column", "0", "--no-header"), 0)
     check_delta(fake.seen("POST /v1/update")[0].body)
     fake.next_round = 1
-    ended(world.client(fake, "alice", world.path("private.csv"), "--regression", "--standardise", "--label-column", "y"), 0)
+    fake.schema = table_of("abc", "y")
+    standardised = ["--regression", "--standardise", "--label-column", "y"]
+    ended(world.client(fake, "alice", world.path("private.csv"), *standardised), 6, "--standardise", "data.schema.scale")
+    for i, column in enumerate(fake.schema["columns"]):
+        values = [row[i] for row in ROWS]
+        mean = sum(values) / 3
+        column["scale"] = {"mean": mean, "deviation": (sum((v - mean) ** 2 for v in values) / 3) ** 0.5}
+    ended(world.client(fake, "alice", world.path("private.csv"), *standardised), 0)
     weight = read_safetensors(fake.seen("POST /v1/update")[1].body)["fc1.weight"][1]
     columns = [[row[i] for row in ROWS] for i in range(3)]
     means = [sum(c) / 3 for c in columns]
@@ -523,7 +530,8 @@ def memory_of_a_run(world, layers):
     text = json.dumps(header).encode()
     config = {"model": {"input": layers[0], "loss": "softmax_cross_entropy", "layers": [{"type": "dense", "units": n} for n in layers[1:]]},
               "training": {"learning_rate": 0.01, "batch_size": 10, "momentum": 0.9}}
-    fake = FakeAggregator(world, rounds=2, config=config, model=struct.pack("<Q", len(text)) + text + data)
+    fake = FakeAggregator(world, rounds=2, config=config, model=struct.pack("<Q", len(text)) + text + data,
+                          schema=table_of([None] * layers[0], "-1", "class"))
     table = world.write("classes.csv", "".join(",".join(["0.5"] * layers[0]) + f",{i % layers[-1]}\n" for i in range(2 * layers[-1])))
     fake.script["GET /v1/task"] = [(200, {"task": "train", "round": n, "model": n - 1}) for n in (1, 2)] + [silence(60)]
     process = world.client(fake, "alice", table, "--no-header")

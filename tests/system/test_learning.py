@@ -129,14 +129,14 @@ def test_nothing_but_the_documented_goes_over_the_wire(world):
         wire = f.read()
     requests = re.findall(rb"(GET|POST) (/\S+) HTTP/1.1\r\n", wire)
     paths = {re.sub(rb"\d+$", b"N", p.split(b"?")[0]) for _, p in requests}
-    assert paths == {b"/v1/join", b"/v1/task", b"/v1/model/N", b"/v1/update/N"}, paths
+    assert paths == {b"/v1/run", b"/v1/join", b"/v1/task", b"/v1/model/N", b"/v1/update/N"}, paths
     for mark in marks:
         for value in (mark, 2 * mark):
             for form in (struct.pack("<f", value), struct.pack("<d", value), str(value).encode()):
                 assert form not in wire, f"{value} is on the wire as {form}"
     headers = b"".join(re.findall(rb"HTTP/1.1\r\n(.*?)\r\n\r\n", wire, re.S)).lower()
     names = set(re.findall(rb"(?:^|\n)([a-z-]+):", b"\n" + headers.replace(b"\r", b"")))
-    assert names <= {b"host", b"accept", b"content-type", b"content-length", b"rondo-model", b"expect", b"user-agent"}, names
+    assert names <= {b"host", b"accept", b"content-type", b"content-length", b"rondo-model", b"expect", b"user-agent", b"rondo-session"}, names
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ Test(dataset_file, reads_bytes_and_classes)
                 "offsets\":[0,8]},"
                 "\"x\":{\"dtype\":\"U8\",\"shape\":[2,1,3],\"data_offsets\":[8,14]}}",
                 data, sizeof data, &source);
-    cr_assert_eq(rd_source_load(&source, NULL, &d, &err), RD_OK, "%s", err.message);
+    cr_assert_eq(rd_source_load(&source, NULL, NULL, false, &d, &err), RD_OK, "%s", err.message);
     cr_assert_eq(d.rows, 2);
     cr_assert_eq(d.features, 3);
     cr_assert_eq(d.rank, 2);
@@ -55,7 +55,7 @@ Test(dataset_file, reads_floats_and_targets)
     put_tensors("{\"x\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[0,8]},"
                 "\"y\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}",
                 data, sizeof data, &source);
-    cr_assert_eq(rd_source_load(&source, NULL, &d, &err), RD_OK, "%s", err.message);
+    cr_assert_eq(rd_source_load(&source, NULL, NULL, false, &d, &err), RD_OK, "%s", err.message);
     cr_assert_eq(d.classes, 0);
     cr_assert_eq(d.target_count, 1);
     cr_assert_eq(memcmp(d.x_f32, data, 8), 0);
@@ -68,7 +68,7 @@ static void refused(const char *json, const void *data, size_t count, const char
     rd_source source;
     rd_dataset d;
     put_tensors(json, data, count, &source);
-    expect_error(rd_source_load(&source, NULL, &d, why), RD_ERR_DATA, message);
+    expect_error(rd_source_load(&source, NULL, NULL, false, &d, why), RD_ERR_DATA, message);
     cr_assert_eq(d.rows, 0);
     cr_assert_null(d.x_f32);
 }
@@ -113,7 +113,7 @@ Test(dataset_file, no_such_file)
 {
     rd_source source = {.format = RD_SOURCE_SAFETENSORS, .path = "/nonexistent/d.safetensors"};
     rd_dataset d;
-    expect_error(rd_source_load(&source, NULL, &d, why), RD_ERR_DATA,
+    expect_error(rd_source_load(&source, NULL, NULL, false, &d, why), RD_ERR_DATA,
                  "/nonexistent/d.safetensors: No such file or directory");
 }
 
@@ -124,7 +124,7 @@ static void round_trip(const rd_dataset *d, rd_rows rows)
     rd_dataset back;
     snprintf(source.path, sizeof source.path, "%s/back.safetensors", folder);
     cr_assert_eq(rd_dataset_file_save(d, rows, source.path, &err), RD_OK, "%s", err.message);
-    cr_assert_eq(rd_source_load(&source, NULL, &back, &err), RD_OK, "%s", err.message);
+    cr_assert_eq(rd_source_load(&source, NULL, NULL, false, &back, &err), RD_OK, "%s", err.message);
     cr_assert_eq(back.rows, rows.count);
     cr_assert_eq(back.features, d->features);
     cr_assert_eq(back.rank, d->rank);

@@ -102,7 +102,7 @@ Test(idx, plain_and_gzipped_files_are_the_same)
         cr_assert_eq(source.format, RD_SOURCE_IDX);
         cr_assert_str_eq(source.labels_path, labels_path);
         source.labels_path[0] = '\0'; /* derived again when loading */
-        cr_assert_eq(rd_source_load(&source, NULL, &d, &err), RD_OK, "%s", err.message);
+        cr_assert_eq(rd_source_load(&source, NULL, NULL, false, &d, &err), RD_OK, "%s", err.message);
         check_dataset(&d);
         rd_dataset_free(&d);
     }
@@ -125,7 +125,7 @@ Test(idx, cut_off_gzip_is_said_to_be)
     put_file("cut-images.gz", kept, sizeof kept, source.path);
     const uint8_t y[208] = {0, 0, 8, 1, 0, 0, 0, 200};
     put_file("cut-labels.gz", y, sizeof y, path);
-    expect_error(rd_source_load(&source, NULL, &d, why), RD_ERR_DATA,
+    expect_error(rd_source_load(&source, NULL, NULL, false, &d, why), RD_ERR_DATA,
                  "cut-images.gz: the gzip stream is cut off after");
 }
 
@@ -196,12 +196,12 @@ Test(idx, missing_files)
     rd_source source = {.format = RD_SOURCE_IDX};
     rd_dataset d;
     snprintf(source.path, sizeof source.path, "%s/no-images", folder);
-    expect_error(rd_source_load(&source, NULL, &d, why), RD_ERR_DATA, "no-images: No such file or directory");
+    expect_error(rd_source_load(&source, NULL, NULL, false, &d, why), RD_ERR_DATA, "no-images: No such file or directory");
     put_file("has-images", images, sizeof images, source.path);
-    expect_error(rd_source_load(&source, NULL, &d, why), RD_ERR_DATA,
+    expect_error(rd_source_load(&source, NULL, NULL, false, &d, why), RD_ERR_DATA,
                  "has-labels: No such file or directory");
     snprintf(source.path, sizeof source.path, "%s", folder);
-    expect_error(rd_source_load(&source, NULL, &d, why), RD_ERR_DATA, "is not a regular file");
+    expect_error(rd_source_load(&source, NULL, NULL, false, &d, why), RD_ERR_DATA, "is not a regular file");
 }
 
 /* The published split: 60,000 images, 6,000 of each of 10 classes; the first is an ankle boot (9). */
@@ -215,7 +215,7 @@ Test(idx, fashion_mnist_where_it_is_installed)
     rd_dataset d;
     size_t count[10] = {0};
     cr_assert_eq(rd_source_from_path(path, &source, &err), RD_OK);
-    cr_assert_eq(rd_source_load(&source, NULL, &d, &err), RD_OK, "%s", err.message);
+    cr_assert_eq(rd_source_load(&source, NULL, NULL, false, &d, &err), RD_OK, "%s", err.message);
     cr_assert_eq(d.rows, 60000);
     cr_assert_eq(d.features, 784);
     cr_assert_eq(d.classes, 10);

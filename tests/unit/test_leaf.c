@@ -82,7 +82,7 @@ Test(leaf, a_folder_is_its_files_in_order_of_their_names)
     put_text("notes.txt", "not to be read", path);
     cr_assert_eq(rd_source_from_path(folder, &source, &err), RD_OK);
     cr_assert_eq(source.format, RD_SOURCE_LEAF);
-    cr_assert_eq(rd_source_load(&source, NULL, &d, &err), RD_OK, "%s", err.message);
+    cr_assert_eq(rd_source_load(&source, NULL, NULL, false, &d, &err), RD_OK, "%s", err.message);
     cr_assert_eq(d.rows, 4);
     cr_assert_eq(d.group_count, 2);
     expect_row(&d, 0, 7, 8, 1, "f1");
@@ -92,7 +92,7 @@ Test(leaf, a_folder_is_its_files_in_order_of_their_names)
     rd_dataset_free(&d);
 
     put_text("c.json", "{\"users\": [\"g\"], \"user_data\": {\"g\": {\"x\": [[1]], \"y\": [1]}}}", path);
-    expect_error(rd_source_load(&source, NULL, &d, why), RD_ERR_DATA,
+    expect_error(rd_source_load(&source, NULL, NULL, false, &d, why), RD_ERR_DATA,
                  "c.json: user 'g': x[0] has 1 features, but the first sample has 2");
 }
 
@@ -105,11 +105,11 @@ Test(leaf, one_file_by_its_name)
     put_text("train.json", two_users, path);
     cr_assert_eq(rd_source_from_path(path, &source, &err), RD_OK);
     cr_assert_eq(source.format, RD_SOURCE_LEAF);
-    cr_assert_eq(rd_source_load(&source, NULL, &d, &err), RD_OK, "%s", err.message);
+    cr_assert_eq(rd_source_load(&source, NULL, NULL, false, &d, &err), RD_OK, "%s", err.message);
     cr_assert_eq(d.rows, 3);
     rd_dataset_free(&d);
     cr_assert_eq(rd_source_from_path("none.json", &source, &err), RD_OK);
-    expect_error(rd_source_load(&source, NULL, &d, why), RD_ERR_DATA, "none.json: No such file or directory");
+    expect_error(rd_source_load(&source, NULL, NULL, false, &d, why), RD_ERR_DATA, "none.json: No such file or directory");
 }
 
 Test(leaf, an_empty_folder)
@@ -117,7 +117,7 @@ Test(leaf, an_empty_folder)
     rd_source source = {.format = RD_SOURCE_LEAF};
     rd_dataset d;
     strcpy(source.path, folder);
-    expect_error(rd_source_load(&source, NULL, &d, why), RD_ERR_DATA, "there is no *.json in this folder");
+    expect_error(rd_source_load(&source, NULL, NULL, false, &d, why), RD_ERR_DATA, "there is no *.json in this folder");
 }
 
 Test(leaf, broken_json_is_placed)

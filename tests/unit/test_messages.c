@@ -17,47 +17,48 @@
 Test(messages, join)
 {
     rd_join j = {.protocol = 1, .samples = 600, .software = "me 1"}, back;
+    rd_join_data none_told = {0}, data;
     rd_error err;
-    char *json = rd_join_write(&j);
+    char *json = rd_join_write(&j, &none_told);
     cr_assert_str_eq(json, "{\"protocol\":1,\"samples\":600,\"software\":\"me 1\"}");
-    cr_assert_eq(rd_join_parse(json, strlen(json), &back, &err), RD_OK);
+    cr_assert_eq(rd_join_parse(json, strlen(json), &back, &data, &err), RD_OK);
     cr_assert(back.protocol == 1 && back.samples == 600 && strcmp(back.software, "me 1") == 0);
     free(json);
     const char *least = "{\"protocol\": 1, \"samples\": 1, \"features\": 784, \"more\": [1]}";
-    cr_assert_eq(rd_join_parse(least, strlen(least), &back, &err), RD_OK);
+    cr_assert_eq(rd_join_parse(least, strlen(least), &back, &data, &err), RD_OK);
     cr_assert_str_eq(back.software, "");
-    REFUSE(rd_join_parse("{}", 2, &back, &err), "protocol is missing");
-    REFUSE(rd_join_parse("[]", 2, &back, &err), "not a JSON object");
-    REFUSE(rd_join_parse("{\"protocol\":1}", 14, &back, &err), "samples is missing");
+    REFUSE(rd_join_parse("{}", 2, &back, &data, &err), "protocol is missing");
+    REFUSE(rd_join_parse("[]", 2, &back, &data, &err), "not a JSON object");
+    REFUSE(rd_join_parse("{\"protocol\":1}", 14, &back, &data, &err), "samples is missing");
     const char *nameless = "{\"protocol\": 1, \"samples\": 1, \"software\": \"\"} \r\n";
-    cr_assert_eq(rd_join_parse(nameless, strlen(nameless), &back, &err), RD_OK);
+    cr_assert_eq(rd_join_parse(nameless, strlen(nameless), &back, &data, &err), RD_OK);
     cr_assert_str_eq(back.software, "");
     const char *escape = "{\"protocol\":1,\"samples\":1,\"software\":\"\\u001b[2Jx\"}";
-    cr_assert_eq(rd_join_parse(escape, strlen(escape), &back, &err), RD_OK);
+    cr_assert_eq(rd_join_parse(escape, strlen(escape), &back, &data, &err), RD_OK);
     cr_assert_str_eq(back.software, "?[2Jx"); /* nothing that a terminal would obey */
     const char *eight_bits = "{\"protocol\":1,\"samples\":1,\"software\":\"\\u009b2J\\u00fc\"}";
-    cr_assert_eq(rd_join_parse(eight_bits, strlen(eight_bits), &back, &err), RD_OK);
+    cr_assert_eq(rd_join_parse(eight_bits, strlen(eight_bits), &back, &data, &err), RD_OK);
     cr_assert_str_eq(back.software, "??2J\303\274"); /* U+009B begins commands, too; a letter stays */
     const char *twice = "{\"protocol\":1,\"samples\":1,\"samples\":2}";
-    REFUSE(rd_join_parse(twice, strlen(twice), &back, &err), "at byte 26 it is not accepted: samples is there twice");
+    REFUSE(rd_join_parse(twice, strlen(twice), &back, &data, &err), "at byte 26 it is not accepted: samples is there twice");
     const char *latin = "{\"protocol\":1,\"samples\":1,\"software\":\"\xfc\"}";
-    REFUSE(rd_join_parse(latin, strlen(latin), &back, &err), "at byte 38 it is not UTF-8");
+    REFUSE(rd_join_parse(latin, strlen(latin), &back, &data, &err), "at byte 38 it is not UTF-8");
     const char *forged = "{\"protocol\":1,\"samples\":\"1\\nround 9 done\"}";
-    REFUSE(rd_join_parse(forged, strlen(forged), &back, &err), "found \"1?round 9 done\"");
+    REFUSE(rd_join_parse(forged, strlen(forged), &back, &data, &err), "found \"1?round 9 done\"");
     const char *longer = "{\"protocol\":1,\"samples\":1,\"software\":"
                          "\"0123456789012345678901234567890123456789012345678901234567890123\"}";
-    REFUSE(rd_join_parse(longer, strlen(longer), &back, &err),
+    REFUSE(rd_join_parse(longer, strlen(longer), &back, &data, &err),
            "software: expected a string of 1 to 63 bytes");
     const char *followed = "{\"protocol\":1,\"samples\":1}x";
-    REFUSE(rd_join_parse(followed, strlen(followed), &back, &err), "not a JSON object");
-    REFUSE(rd_join_parse("", 0, &back, &err), "not a JSON object");
+    REFUSE(rd_join_parse(followed, strlen(followed), &back, &data, &err), "not a JSON object");
+    REFUSE(rd_join_parse("", 0, &back, &data, &err), "not a JSON object");
     const char *none = "{\"protocol\":1,\"samples\":0}";
-    REFUSE(rd_join_parse(none, strlen(none), &back, &err), "samples: expected a whole number from 1");
+    REFUSE(rd_join_parse(none, strlen(none), &back, &data, &err), "samples: expected a whole number from 1");
 }
 
 Test(messages, task)
 {
-    rd_task t = {RD_TASK_TRAIN, 3, 2, .counted = RD_UNTOLD}, back;
+    rd_task t = {.kind = RD_TASK_TRAIN, .round = 3, .model = 2, .counted = RD_UNTOLD}, back;
     rd_error err;
     char *json = rd_task_write(&t);
     cr_assert_str_eq(json, "{\"task\":\"train\",\"round\":3,\"model\":2}");
@@ -87,13 +88,15 @@ Test(messages, welcome_carries_the_configuration)
     rd_welcome back;
     rd_error err;
     cr_assert_eq(rd_config_parse(run, strlen(run), "run.json", NULL, &config, &err), RD_OK);
-    char *json = rd_welcome_write("0123456789abcdef0123456789abcdef", "alice", &config);
+    const rd_schema without_tables = {.columns_known = true};
+    char *json = rd_welcome_write("0123456789abcdef0123456789abcdef", "alice", &config, &without_tables, true);
     cr_assert_null(strstr(json, "secret"));
     cr_assert_eq(rd_welcome_parse(json, strlen(json), &back, &err), RD_OK);
+    cr_assert(back.settled);
     cr_assert_str_eq(back.client, "alice");
     cr_assert_str_eq(back.run_id, "0123456789abcdef0123456789abcdef");
     cr_assert(back.config.seed == 3 && back.config.training.learning_rate == 0.25f);
-    rd_config_free(&back.config);
+    rd_welcome_free(&back);
     free(json);
     const char *bad = "{\"protocol\":1,\"run\":\"r\",\"client\":\"c\",\"config\":{\"rounds\":1}}";
     cr_assert_eq(rd_welcome_parse(bad, strlen(bad), &back, &err), RD_ERR_CONFIG);

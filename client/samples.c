@@ -1,0 +1,97 @@
+/* samples.c: see samples.h. */
+#include "samples.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "codec/table_messages.h"
+#include "config/schema_section.h"
+
+/* Does reading it need the model? */
+static bool needs_model(const rd_source *source)
+{
+    return source->format == RD_SOURCE_TEXT || source->format == RD_SOURCE_LEAF;
+}
+
+rd_status rd_samples_open(const rd_source *source, rd_samples *out, rd_error *err)
+{
+    const rd_schema nothing = {0};
+    *out = (rd_samples){.source = source, .is_table = source->format == RD_SOURCE_CSV};
+    rd_status status = RD_OK;
+    if (out->is_table)
+        return rd_table_file_open(source, &nothing, false, &out->table, err);
+    if (needs_model(source))
+        return access(source->path, R_OK) == 0
+                   ? RD_OK
+                   : rd_fail(err, RD_ERR_DATA, "%s: %s", source->path, strerror(errno));
+    status = rd_source_load(source, NULL, NULL, false, &out->data, err);
+    out->is_ready = status == RD_OK;
+    return status;
+}
+
+void rd_samples_close(rd_samples *s)
+{
+    rd_table_file_close(&s->table);
+    rd_dataset_free(&s->data);
+}
+
+bool rd_samples_ask_first(const rd_samples *s)
+{
+    return !s->is_ready;
+}
+
+size_t rd_samples_count(const rd_samples *s)
+{
+    return s->is_ready ? s->data.rows : s->table.table.rows;
+}
+
+bool rd_samples_can_settle(const rd_samples *s, const rd_schema *schema, bool settled)
+{
+    return !s->is_table || (settled && schema->column_count > 0);
+}
+
+rd_status rd_samples_describe(rd_samples *s, const rd_schema *schema, bool settled, rd_join_data *out, rd_error *err)
+{
+    rd_status status = RD_OK;
+    memset(out, 0, sizeof *out);
+    if (!rd_samples_can_settle(s, schema, settled)) {
+        RD_TRY(rd_table_file_describe(&s->table, schema, err));
+        out->table = s->table.description;
+        memset(&s->table.description, 0, sizeof s->table.description);
+        out->is_table = true;
+    } else if (!s->is_table && s->data.schema != NULL) {
+        RD_TRY(rd_schema_parse_text(s->data.schema, s->source->path, &out->schema, err));
+        out->has_schema = true;
+    }
+cleanup:
+    return status;
+}
+
+rd_status rd_samples_measure(const rd_samples *s, const rd_schema *schema, int step, char **json, rd_error *err)
+{
+    rd_status status = RD_OK;
+    rd_statistics sums = {0};
+    *json = NULL;
+    RD_TRY(rd_statistics_create(schema, &sums, err));
+    RD_TRY(rd_statistics_add_table(&sums, &s->table.table, &s->table.roles, schema, step, NULL, err));
+    *json = rd_statistics_write(&sums, schema, step);
+    if (*json == NULL)
+        status = rd_fail(err, RD_ERR_MEMORY, "no memory to tell what was measured");
+cleanup:
+    rd_statistics_free(&sums);
+    return status;
+}
+
+rd_status rd_samples_settle(rd_samples *s, const rd_schema *schema, const rd_model *m, rd_error *err)
+{
+    rd_status status = RD_OK;
+    if (s->is_ready)
+        return RD_OK;
+    RD_TRY(s->is_table ? rd_table_file_encode(&s->table, schema, true, &s->data, err)
+                       : rd_source_load(s->source, m, NULL, false, &s->data, err));
+    rd_table_file_close(&s->table); /* its text is not needed any more */
+    s->is_ready = true;
+cleanup:
+    return status;
+}
