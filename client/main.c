@@ -9,8 +9,10 @@
  * All that leaves the machine is listed in README.md beside this file. */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "config/first_schema.h"
 #include "core/options.h"
 #include "core/signals.h"
 #include "data/source_options.h"
@@ -31,7 +33,7 @@ typedef struct client_options {
     const char *aggregator, *ca, *cert, *key;
     rd_source_options data;
     const char *keep;
-    bool regression, standardise, quiet;
+    bool regression, standardise, describe, quiet;
     double retry_seconds;
 } client_options;
 
@@ -63,6 +65,10 @@ static rd_parse_result parse(int argc, char **argv, client_options *o, rd_error 
         {RD_OPTION_FLAG, "standardise", NULL,
          "csv: features are scaled to mean 0 and deviation 1 over all clients; refused where the run does not",
          &o->standardise, false, 0, 0},
+        {RD_OPTION_FLAG, "describe", NULL,
+         "print what of a table would be told, as a first data.schema for run.json, and end; needs only the options of the "
+         "data",
+         &o->describe, false, 0, 0},
         {RD_OPTION_TEXT, "keep", "FILE",
          "what this client keeps between rounds (scaffold, ditto, local layers), for a client that is "
          "started again; "
@@ -118,8 +124,44 @@ static int exit_code(rd_status status)
     }
 }
 
+/* `rondo-client --describe --data FILE`: talks to nobody. */
+static int describe(int argc, char **argv)
+{
+    rd_error err = {0};
+    client_options o = {0};
+    rd_source source;
+    char *json = NULL;
+    size_t count = 0;
+    const rd_option options[] = {
+        {RD_OPTION_FLAG, "describe", NULL, "print what of a table would be told, as a first data.schema", &o.describe,
+         true, 0, 0},
+        RD_SOURCE_OPTIONS(&o.data, true, "the table"),
+        {RD_OPTION_END, NULL, NULL, NULL, NULL, false, 0, 0},
+    };
+    const rd_command command = {"rondo-client --describe", "--describe --data FILE",
+                                "Prints the columns of a table, what they hold, and the classes of its label: all that a "
+                                "client would tell of it at join, and no row.",
+                                options, NULL};
+    rd_parse_result parsed = rd_options_parse(&command, argc, argv, NULL, 0, &count, &err);
+    if (parsed == RD_PARSE_EXIT)
+        return EXIT_FINISHED;
+    rd_status status = parsed == RD_PARSE_RUN ? rd_source_from_options(&o.data, &source, &err) : RD_ERR_USAGE;
+    if (status == RD_OK)
+        status = rd_first_schema(&source, &json, &err);
+    if (status == RD_OK)
+        printf("%s\n", json);
+    else
+        fprintf(stderr, "rondo-client: %s\n", err.message);
+    free(json);
+    return exit_code(status);
+}
+
 int main(int argc, char **argv)
 {
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--describe") == 0)
+            return describe(argc, argv);
+
     rd_error err = {0};
     client_options o = {.retry_seconds = 300.0};
     rd_session_options session = {0};

@@ -18,6 +18,7 @@
 #include "data/source.h"
 #include "ranks.h"
 #include "run/parallel.h"
+#include "schema.h"
 #include "search.h"
 #include "seeds.h"
 #include "simulator.h"
@@ -34,6 +35,7 @@ static const char footer[] =
     "Examples:\n"
     "  rondo-sim --config run.json --clients 100 --threads 2 --out runs/first\n"
     "  rondo-sim partition --config run.json --clients 5 --out private    (client-1.safetensors, ...)\n"
+    "  rondo-sim schema patients.csv                   (a first data.schema; rondo-sim schema --help)\n"
     "  rondo-sim search --config run.json --space space.json --clients 100 --out runs/search\n"
     "\n"
     "The same --out continues a run that was stopped or killed. Exit codes: 0 finished, 1 failure, 2 command "
@@ -89,7 +91,7 @@ static rd_parse_result parse(int argc, char **argv, sim_options *o, rd_error *er
     o->search = operand_count == 1 && strcmp(operands[0], "search") == 0;
     o->bench = operand_count == 1 && strcmp(operands[0], "bench") == 0;
     if (operand_count == 1 && !o->partition && !o->search && !o->bench)
-        (void)rd_fail(err, RD_ERR_USAGE, "unknown command '%s'; there are 'partition', 'search' and 'bench'",
+        (void)rd_fail(err, RD_ERR_USAGE, "unknown command '%s'; there are 'partition', 'schema', 'search' and 'bench'",
                       operands[0]);
     else if (o->seeds > 0 && (operand_count > 0 || o->out == NULL))
         (void)rd_fail(err, RD_ERR_USAGE, "%s",
@@ -196,6 +198,8 @@ int main(int argc, char **argv)
 {
     rd_error err = {0};
     bool interrupted = false;
+    if (argc > 1 && strcmp(argv[1], "schema") == 0)
+        return rd_schema_command(argc - 1, argv + 1);
     sim_options options = {.threads = rd_processor_count(), .parallel = 1, .client_memory = 1024};
     rd_ranks_open(&argc, &argv);
     rd_parse_result parsed = parse(argc, argv, &options, &err);

@@ -141,12 +141,33 @@ cleanup:
     return status;
 }
 
+/* Where nobody named the label, each took its last column for it: they must be the same one. */
+static rd_status check_label_names(const agreement *a)
+{
+    const rd_described *first = NULL;
+    for (size_t i = 0; i < a->count; i++) {
+        const char *name = a->tables[i].description->label.name;
+        if (name == NULL)
+            continue;
+        if (first == NULL)
+            first = &a->tables[i];
+        else if (strcmp(first->description->label.name, name) != 0)
+            return rd_fail(a->err, RD_ERR_DATA,
+                           "the label of %.60s is '%.40s', that of %.60s is '%.40s'; data.schema.label.name in run.json "
+                           "can say which column it is",
+                           first->whose, first->description->label.name, a->tables[i].whose, name);
+    }
+    return RD_OK;
+}
+
 static rd_status settle_label(agreement *a)
 {
     rd_status status = RD_OK;
     rd_column *label = &a->schema->label;
     rd_names all = {0};
     int32_t ignored;
+    if (label->name == NULL)
+        RD_TRY(check_label_names(a));
     for (size_t i = 0; i < a->count && label->name == NULL; i++)
         RD_TRY(rd_schema_set_text(&label->name, a->tables[i].description->label.name, a->err));
     if (label->name == NULL)

@@ -17,7 +17,8 @@ typedef struct rd_source_options {
 /* Rows of a table of options; o is an rd_source_options. */
 /* clang-format off */
 #define RD_SOURCE_OPTIONS(o, must, what) \
-    {RD_OPTION_TEXT, "data", "PATH", what, &(o)->data, must, 0, 0}, \
+    {RD_OPTION_TEXT, "data", "PATH", what, &(o)->data, must, 0, 0}, RD_SOURCE_DETAILS(o)
+#define RD_SOURCE_DETAILS(o) \
     {RD_OPTION_TEXT, "format", "FORMAT", \
      "idx, csv, leaf, safetensors or text; default: by the file's name and first bytes", &(o)->format, false, 0, 0}, \
     {RD_OPTION_TEXT, "labels", "FILE", \

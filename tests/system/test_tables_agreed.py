@@ -241,5 +241,40 @@ def test_predict_takes_the_labels_column_by_the_runs_schema(world):
         assert [int(line.split(",")[1]) for line in out.splitlines()[1:]] == [row["label"] for row in rows[:50]], order
 
 
+def test_a_first_schema_is_written_from_a_file(world):
+    """What `schema` and `--describe` print is a data.schema that a run takes, and the run is the one that agreed by itself."""
+    rows = [{"x": f"{i % 7}", "colour": ["red", "blue"][i % 2], "kind": "ab"[i % 2]} for i in range(40)]
+    path = world.write("rows.csv", table(["x", "colour", "kind"], rows))
+    written = world.check(world.program("rondo-sim"), "schema", path)
+    assert json.loads(written) == {"columns": [{"name": "x", "type": "number", "scale": "none", "missing": "refuse"},
+                                               {"name": "colour", "type": "category", "words": ["blue", "red"], "missing": "refuse"}],
+                                   "label": {"name": "kind", "type": "class", "classes": ["a", "b"], "missing": "refuse"}}
+    assert world.check(world.program("rondo-client"), "--describe", "--data", path) == written
+    run = base(3, 2, data={"train": {"path": path}})
+    for name, data in (("agreed", run["data"]), ("given", {"schema": json.loads(written), **run["data"]})):
+        world.check(world.program("rondo-sim"), "--config", world.write(name + ".json", {**run, "data": data}), "--clients", 2, "--out", world.path(name))
+    assert sha(world, "agreed") == sha(world, "given")
+    target = world.write("target.csv", "x;y\n1,5;0,25\n2;-7\n")
+    assert json.loads(world.check(world.program("rondo-sim"), "schema", target))["label"]["type"] == "target"
+    for words, code in ((["schema"], 2), (["schema", world.path("none.csv")], 1), (["schema", path, "--separator", "xy"], 2)):
+        assert world.run(world.program("rondo-sim"), *words).returncode == code, words
+
+
+def test_categories_as_tokens_of_an_embedding(world):
+    """Words of several columns are numbered one behind the other; the model begins with an embedding."""
+    rows = [{"shape": s, "colour": c, "kind": "yes" if (s == "round") == (c == "red") else "no"} for s in ("round", "square", "long") for c in ("red", "blue")] * 20
+    world.write("rows.csv", table(["shape", "colour", "kind"], rows))
+    column = {"type": "category", "encoding": "token"}
+    run = {"rounds": 60, "training": {"learning_rate": 0.5, "epochs": 3},
+           "model": {"input": {"tokens": 2, "vocabulary": 5}, "loss": "softmax_cross_entropy",
+                     "layers": [{"type": "embedding", "units": 8}, {"type": "flatten"}, {"type": "dense", "units": 16, "activation": "relu"}, {"type": "dense", "units": 2}]},
+           "data": {"schema": {"columns": [{"name": "shape", **column}, {"name": "colour", **column}]}, "train": {"path": "rows.csv"}, "test": {"path": "rows.csv"}}}
+    world.check(world.program("rondo-sim"), "--config", world.write("run.json", run), "--clients", 3, "--out", world.path("state"))
+    assert accuracy(world) == 1.0
+    run["data"]["schema"]["columns"][1] = {"name": "colour", "type": "category"}
+    result = world.run(world.program("rondo-sim"), "--config", world.write("mixed.json", run), "--clients", 3)
+    assert result.returncode == 1 and "all must be categories with" in result.stderr, result.stderr
+
+
 if __name__ == "__main__":
     harness.main()
