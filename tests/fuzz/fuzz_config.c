@@ -22,7 +22,9 @@ static void holds(const rd_config *c)
     check(c->cohort.over_selection >= 1.0 && c->cohort.min_updates >= 1 && c->cohort.deadline_seconds > 0.0);
     check(c->client_evaluation.holdout >= 0.0 && c->client_evaluation.holdout < 1.0);
     check(cJSON_IsObject(c->model) && cJSON_IsObject(c->shared));
-    check(cJSON_GetObjectItemCaseSensitive(c->shared, "data") == NULL);
+    /* Of "data", nothing but the schema goes out. */
+    const cJSON *data = cJSON_GetObjectItemCaseSensitive(c->shared, "data");
+    check(data == NULL || (data->child != NULL && data->child->next == NULL && strcmp(data->child->string, "schema") == 0));
     check((c->train.format == RD_SOURCE_NONE) == (c->train.path[0] == '\0'));
 }
 
@@ -38,6 +40,7 @@ static void again(const rd_config *c)
     check(copy.rounds == c->rounds && copy.evaluation_every == c->evaluation_every);
     check(strcmp(copy.name, c->name) == 0 && copy.strategy.kind == c->strategy.kind);
     check(copy.cohort.select == c->cohort.select && copy.cohort.count == c->cohort.count);
+    check(copy.schema.column_count == c->schema.column_count && copy.schema.scale == c->schema.scale);
     check(copy.training.epochs == c->training.epochs && copy.training.batch_size == c->training.batch_size);
     check(copy.client_evaluation.train_loss == c->client_evaluation.train_loss);
     rd_config_free(&copy);
