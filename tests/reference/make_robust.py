@@ -8,7 +8,6 @@ Each case: rule, k, n, f, chosen; then k lines of weight and n values; then the 
 import numpy as np
 
 NU, ITERATIONS = 1e-6, 30
-rng = np.random.default_rng(11)
 
 
 def krum_scores(x, f):
@@ -59,13 +58,21 @@ RULES = [lambda x, w, f, c: np.median(x, axis=0), trimmed_mean, krum, multi_krum
 CASES = [(0, 1, 4, 0, 0), (0, 6, 9, 0, 0), (0, 41, 3, 0, 0), (1, 1, 3, 0, 0), (1, 9, 70, 4, 0), (1, 60, 5, 12, 0), (2, 3, 4, 0, 0),
          (2, 11, 8, 4, 0), (2, 12, 5, 2, 0), (3, 9, 6, 2, 0), (3, 13, 4, 3, 5), (4, 3, 4, 0, 0), (4, 11, 7, 2, 0), (4, 14, 5, 2, 0),
          (4, 15, 6, 3, 0), (5, 1, 3, 0, 0), (5, 10, 6, 0, 0), (5, 33, 4, 0, 0)]
-print(len(CASES))
-for rule, k, n, f, chosen in CASES:
-    x = rng.normal(size=(k, n)).astype(np.float32)
-    bad = rng.permutation(k)[:max(f, k // 4 if rule in (0, 5) else 0)]
-    x[bad] += np.float32(20)
-    w = rng.integers(1, 50, size=k)
-    print(rule, k, n, f, chosen)
-    for weight, row in zip(w, x):
-        print(weight, " ".join(f"{float(v):.9g}" for v in row))
-    print(" ".join(f"{v:.17g}" for v in RULES[rule](x.astype(np.float64), w, f, chosen)))
+
+
+def main():
+    rng = np.random.default_rng(11)
+    print(len(CASES))
+    for rule, k, n, f, chosen in CASES:
+        x = rng.normal(size=(k, n)).astype(np.float32)
+        bad = rng.permutation(k)[:max(f, k // 4 if rule in (0, 5) else 0)]
+        x[bad] += np.float32(20)
+        w = rng.integers(1, 50, size=k)
+        print(rule, k, n, f, chosen)
+        for weight, row in zip(w, x):
+            print(weight, " ".join(f"{float(v):.9g}" for v in row))
+        print(" ".join(f"{v:.17g}" for v in RULES[rule](x.astype(np.float64), w, f, chosen)))
+
+
+if __name__ == "__main__":
+    main()

@@ -92,7 +92,7 @@ def test_kmeans_is_lloyds_algorithm(world):
     assert abs(world.rounds("kmeans")[-1]["test"]["loss"] - SKLEARN["iris"]["inertia"]) < 1e-4
 
 
-def test_linear_classifiers_on_breast_cancer_are_within_a_point_of_scikit_learn(world):
+def test_linear_classifiers_on_breast_cancer_are_as_often_right_as_scikit_learn(world):
     _, rows = fetch(world, "breast-cancer")
     training = [r for i, r in enumerate(rows) if i % 5]
     columns = list(zip(*training))[:30]
@@ -108,7 +108,10 @@ def test_linear_classifiers_on_breast_cancer_are_within_a_point_of_scikit_learn(
             "training": {"batch_size": 0, "learning_rate": 0.05, "weight_decay": 1 / len(training)},
             "data": {"train": {"path": train}, "test": {"path": test}}}, 5, name)
         print(f"# {name}: accuracy {last['test']['accuracy']:.4f}, scikit-learn {SKLEARN['breast-cancer'][name]:.4f}")
-        assert abs(last["test"]["accuracy"] - SKLEARN["breast-cancer"][name]) <= 0.01, (name, last["test"])
+        rows = last["test"]["samples"]
+        right = [round(accuracy * rows) for accuracy in (last["test"]["accuracy"], SKLEARN["breast-cancer"][name])]
+        # Steps along a subgradient go on around the hinge's kink: one of the 114 lies on the other side of it.
+        assert rows == 114 and abs(right[0] - right[1]) <= (1 if name == "svm-hinge" else 0), (name, right)
 
 
 def save_table(world, name, rows, features, classes):

@@ -2,7 +2,9 @@
 """What may enter the sum of a round, and what becomes of a round of which nothing can be made: the same in a deployment and in a simulation."""
 import json
 import math
+import os
 import shutil
+import sys
 
 import harness
 from harness import read_safetensors, safetensors, wait_exit, wait_for
@@ -181,6 +183,44 @@ def test_asynchronous_updates_name_the_model_of_their_task(world):
     assert alice.update(5, body(1, 0, 5))[0] == 200
     assert abs(model(world, 4)[0] - w - 3 - 2 ** -0.5) < 1e-6
     assert committed(world, aggregator, 5)["counted"] == 1
+
+
+def test_robust_rules_make_of_twenty_updates_what_numpy_makes(world):
+    """Over the wire, in a random order, four of them far away."""
+    try:
+        import numpy as np
+    except ImportError:
+        raise harness.Skip("needs python3-numpy") from None
+    sys.path.insert(0, os.path.join(harness.ROOT, "tests/reference"))
+    import make_robust
+    count, inputs = 20, 9
+    names = [f"c{i}" for i in range(count)]
+    world.certificates(names)
+    keys = {"median": {}, "trimmed_mean": {"byzantine": 4}, "krum": {"byzantine": 4}, "multi_krum": {"byzantine": 4, "chosen": 9}, "bulyan": {"byzantine": 4}, "geometric_median": {"iterations": make_robust.ITERATIONS}}
+    random = np.random.default_rng(5)
+    for number, (rule, more) in enumerate(keys.items()):
+        updates = random.normal(size=(count, inputs + 1)).astype(np.float32)
+        updates[:4] += np.float32(20)
+        weights = random.integers(1, 50, size=count)
+        path = world.write("run.json", {"rounds": 1, "model": {"preset": "linear-regression", "input": inputs}, "training": {"learning_rate": RATE}, "strategy": {"name": rule, **more}, "cohort": {"min_clients": count}})
+        aggregator = world.aggregator(path, "--linger-seconds", "0", state=rule, log=f"{rule}.log")
+        sessions = [world.session(aggregator, name) for name in names]
+        for session in sessions:
+            assert session.join()[0] == 200
+        for i in random.permutation(count):
+            assert sessions[i].task()[1]["round"] == 1
+            update = safetensors({"fc1.weight": ([1, inputs], updates[i, :inputs].tolist()), "fc1.bias": ([1], updates[i, inputs:].tolist())}, {"round": "1", "samples": str(weights[i])})
+            status, answer, _ = sessions[i].update(1, update)
+            assert status == 200, answer
+        wait_for(lambda: len(world.rounds(rule)) == 2, "the round is committed", process=aggregator)
+        models = []
+        for version in (0, 1):
+            with open(world.path(f"{rule}/models/{version:06}.safetensors"), "rb") as f:
+                tensors = read_safetensors(f.read())
+            models.append(np.array([*tensors["fc1.weight"][1], *tensors["fc1.bias"][1]]))
+        expected = make_robust.RULES[number](updates.astype(np.float64), weights, more.get("byzantine", 0), more.get("chosen", 0))
+        assert np.abs(models[1] - models[0] - expected).max() < 1e-6, (rule, models[1] - models[0], expected)
+        aggregator.kill()
 
 
 def simulate(world, name, clients=4, **changes):

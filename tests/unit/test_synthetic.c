@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/synthetic.h"
+#include "../../common/data/synthetic.c" /* for draw_owner: alpha shows in nothing else, see below */
 
 static rd_dataset make(rd_synthetic s)
 {
@@ -86,4 +86,52 @@ Test(synthetic, sizes_and_moments_are_those_of_the_paper)
     cr_expect_gt(sizes[CLIENTS / 2], 92);
     cr_expect_lt(sizes[CLIENTS / 2], 120);
     rd_dataset_free(&d);
+}
+
+/* W_k and b_k of client k are normal around u_k with deviation 1, and u_k around 0 with deviation alpha. So the mean over
+ * the 600 numbers of W_k varies by alpha^2 + 1 / 600, the mean over the 10 of b_k by alpha^2 + 1 / 10, and their
+ * difference, in which u_k falls out, by 1 / 600 + 1 / 10 alone. */
+Test(synthetic, alpha_is_the_deviation_between_the_models_of_clients)
+{
+    enum { CLIENTS = 4000 };
+    for (int a = 0; a < 3; a++) {
+        double alpha = a, w = 0, b = 0, apart = 0, within = 0, between = 5 * sqrt(2.0 / CLIENTS);
+        rd_synthetic s = {.alpha = alpha, .beta = 1, .clients = CLIENTS, .seed = 11};
+        for (uint64_t k = 0; k < CLIENTS; k++) {
+            static owner o;
+            double mean_w = 0, mean_b = 0;
+            draw_owner(&s, k, &o);
+            for (size_t c = 0; c < C; c++) {
+                mean_b += o.b[c] / C;
+                for (size_t j = 0; j < D; j++)
+                    mean_w += o.W[c][j] / (C * D);
+            }
+            for (size_t c = 0; c < C; c++)
+                within += (o.W[c][7] - mean_w) * (o.W[c][7] - mean_w) / (C * CLIENTS);
+            w += mean_w * mean_w / CLIENTS;
+            b += mean_b * mean_b / CLIENTS;
+            apart += (mean_w - mean_b) * (mean_w - mean_b) / CLIENTS;
+        }
+        double expected = alpha * alpha + 1.0 / 600, spread = 1.0 / 600 + 1.0 / 10;
+        cr_expect_float_eq(w, expected, between * expected, "alpha %g: %g, expected %g", alpha, w, expected);
+        cr_expect_float_eq(b, alpha * alpha + 0.1, between * (alpha * alpha + 0.1), "alpha %g: %g", alpha, b);
+        cr_expect_float_eq(apart, spread, between * spread, "alpha %g: %g, expected %g", alpha, apart,
+                           spread);
+        cr_expect_float_eq(within, 1, 0.05, "alpha %g: %g", alpha, within);
+    }
+}
+
+/* u_k adds the same to the score of every class, u_k (sum x + 1): by its definition, alpha changes no label. */
+Test(synthetic, alpha_changes_no_label)
+{
+    rd_dataset none = make((rd_synthetic){.alpha = 0, .beta = 1, .clients = 50, .seed = 3}),
+               much = make((rd_synthetic){.alpha = 2, .beta = 1, .clients = 50, .seed = 3});
+    cr_assert_eq(none.rows, much.rows);
+    cr_assert_arr_eq(none.x_f32, much.x_f32, none.rows * 60 * sizeof(float));
+    size_t other = 0;
+    for (size_t i = 0; i < none.rows; i++)
+        other += none.labels[i] != much.labels[i];
+    cr_expect_eq(other, 0, "%zu of %zu", other, none.rows);
+    rd_dataset_free(&none);
+    rd_dataset_free(&much);
 }
