@@ -48,7 +48,7 @@ static rd_status recall(const simulator *s, const job *j, float *memory, bool *i
     if (status == RD_OK && found == RD_KEEP_LOST && s->config->cohort.buffer_size == 0)
         return rd_fail(
             err, RD_ERR_STATE,
-            "what client %zu kept is of round %llu or later: clients.keep is not of the same moment as the "
+            "what client %zu kept is of a round after %llu: clients.keep is not of the same moment as the "
             "rest of the state directory",
             j->client + 1, (unsigned long long)j->round);
     return status;

@@ -185,17 +185,18 @@ rd_status rd_keep_read(const rd_keep *k, size_t client, uint64_t round, uint64_t
 {
     uint64_t rounds[PLACES_MAX], best = 0;
     unsigned which = 0;
-    bool any = false;
+    bool later =
+        false; /* what is of this very round is of an attempt at it that was cut off: it is repeated */
     rd_status status = look(k, client, rounds, err);
     for (unsigned i = 0; i < k->places && status == RD_OK; i++) {
         bool wanted = kept == RD_KEEP_NEWEST ? rounds[i] < round : rounds[i] == kept;
-        any = any || rounds[i] > 0;
+        later = later || rounds[i] > round;
         if (wanted && rounds[i] > best) {
             best = rounds[i];
             which = i;
         }
     }
-    bool expected = kept == RD_KEEP_NEWEST ? any : kept > 0;
+    bool expected = kept == RD_KEEP_NEWEST ? later : kept > 0;
     *found = best > 0 ? RD_KEEP_FOUND : expected ? RD_KEEP_LOST : RD_KEEP_NOTHING;
     if (status != RD_OK || *found != RD_KEEP_FOUND)
         return status;

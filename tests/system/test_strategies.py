@@ -196,7 +196,7 @@ def test_ranks_give_the_same_bits(world):
         raise harness.Skip("needs openmpi-bin and libopenmpi-dev")
     if world.run("mpirun", "--allow-run-as-root", "-np", 1, "true").returncode != 0:
         raise harness.Skip("mpirun does not start anything here")
-    cases = {"fedavg": {}, "scaffold": {"strategy": {"name": "scaffold"}}, "krum": {"strategy": {"name": "krum", "byzantine": 1}}, "clipping": {"strategy": {"name": "norm_clipping", "clip_norm": 0.5}},
+    cases = {"fedavg": {}, "scaffold": {"strategy": {"name": "scaffold"}}, "krum": {"strategy": {"name": "krum", "byzantine": 1}}, "clipping": {"strategy": {"name": "norm_clipping", "clip_norm": 0.5}}, "q-fedavg": {"strategy": {"name": "q-fedavg", "q": 2}},
              "lie": {"simulation": {"attack": {"type": "little_is_enough", "fraction": 0.3}}},
              "fedbuff": {"strategy": {"name": "fedbuff", "buffer_size": 3, "concurrency": 6}, "simulation": {"system": {"latency_seconds": {"distribution": "exponential", "mean": 5}}}}}
     for name, changes in cases.items():

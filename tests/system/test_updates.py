@@ -245,6 +245,17 @@ def test_simulated_attackers_meet_the_same_gate(world):
         assert len(told) == 1 and "2^23 or more" in told[0] or "infinite" in told[0], told
 
 
+def test_a_server_that_cannot_train_abandons_its_rounds(world):
+    """From round 2 on the warmed-up learning rate is too much for data.root, though not for the clients: nobody is trusted, and nothing ends."""
+    root = world.write("root.csv", "x,y\n10,30.5\n-10,-29.5\n")
+    train = world.write("small.csv", "x,y\n" + "".join(f"{i / 10},{3 * i / 10 + 0.5}\n" for i in range(10)))
+    simulate(world, "root", rounds=3, strategy={"name": "fltrust"}, training={"learning_rate": 0.015, "batch_size": 0, "epochs": 200, "schedule": {"type": "constant", "warmup_rounds": 1}},
+             data={"train": {"path": train, "regression": True}, "root": {"path": root, "regression": True}})
+    records = world.rounds("root")
+    assert [r["aggregated"] for r in records] == [True, True, False, False], records
+    assert records[3]["counted"] == 4 and records[3]["model_sha256"] == records[1]["model_sha256"] != records[0]["model_sha256"]
+
+
 def test_a_pull_that_would_overshoot_is_refused(world):
     for changes, words in (({"strategy": {"name": "fednova", "proximal": 20}}, "strategy.proximal: with training.learning_rate 0.1 it must be below 20, found 20"),
                            ({"strategy": {"name": "fedprox", "proximal": 30}}, "strategy.proximal: with training.learning_rate 0.1 it must be below 20, found 30"),

@@ -176,3 +176,22 @@ Test(spread, by_hand)
     cr_expect_float_eq(rd_spread_of(parts, 14).worst, (50 + 12) / 2.0, 1e-12, "hold-out rows come first");
     cr_expect(isnan(rd_spread_of(parts + 12, 2).mean), "nobody was counted");
 }
+
+/* Simulated: a client's first round was cut off after it had trained, and is repeated. What it kept of that attempt is
+ * nothing that it goes on from, nor a sign of another moment; something of a later round is. */
+Test(keep, a_first_round_that_is_repeated_finds_nothing)
+{
+    rd_error err;
+    rd_keep *k;
+    rd_keep_found found;
+    float v = 7;
+    rd_keep_options o = options_of(NULL, "r1", "simulated", 1);
+    o.clients = o.rounds = 1;
+    cr_assert_eq(rd_keep_open(&o, &k, &err), RD_OK, "%s", err.message);
+    cr_assert_eq(rd_keep_write(k, 0, 6, RD_KEEP_NEWEST, &v, &err), RD_OK);
+    cr_assert_eq(rd_keep_read(k, 0, 6, RD_KEEP_NEWEST, &v, &found, &err), RD_OK);
+    cr_assert_eq(found, RD_KEEP_NOTHING);
+    cr_assert_eq(rd_keep_read(k, 0, 5, RD_KEEP_NEWEST, &v, &found, &err), RD_OK);
+    cr_assert_eq(found, RD_KEEP_LOST);
+    rd_keep_close(k);
+}
