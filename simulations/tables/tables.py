@@ -76,10 +76,10 @@ class Table:
         parser.add_argument("--data", default=os.environ.get("RONDO_DATA", os.path.join(ROOT, "out", "data")), help="folder of data/fetch.sh")
         parser.add_argument("--out", default=os.path.join(ROOT, "out", "tables"), help="folder of the results")
         options = parser.parse_args(arguments)
-        self.title, self.quick, self.only_print = title, options.quick, options.only_print
+        self.quick, self.only_print = options.quick, options.only_print
         self.programs, self.data, self.out = options.programs, options.data, options.out
         self.end = time.monotonic() + 60 * options.minutes
-        self.notes, self.machines, self.cpu_seconds, self.count = [], set(), 0.0, 0
+        self.notes, self.machines, self.cpu_seconds = [], set(), {}
         if self.quick:
             self.out = os.path.join(self.out, "quick")
             self.data = stand_in.make(os.path.join(self.out, "data"))
@@ -129,8 +129,7 @@ class Table:
             return None
         result = Result(stored)
         self.machines.add(result.machine)
-        self.cpu_seconds += result.cpu_seconds
-        self.count += 1
+        self.cpu_seconds[cell] = result.cpu_seconds
         return result
 
     def simulate(self, cell, config, clients, initial, then, before):
@@ -202,7 +201,7 @@ class Table:
         if self.quick:
             self.note("quick", "stand-in data and two rounds; the figures mean nothing")
         self.note("machine", "; ".join(sorted(self.machines)) or "nothing was measured")
-        self.note("cost", f"{self.count} runs, {self.cpu_seconds / 60:.1f} minutes of one core")
+        self.note("cost", f"{len(self.cpu_seconds)} runs, {sum(self.cpu_seconds.values()) / 60:.1f} minutes of one core")
         for label, text in self.notes:
             print("\n".join(textwrap.wrap(f"- {label}: {text}", 118, subsequent_indent="  ", break_long_words=False,
                                           break_on_hyphens=False)))

@@ -99,6 +99,13 @@ def test_a_stopped_command_leaves_no_simulation(world):
         harness.wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "its simulation has ended")
 
 
+def test_help_names_each_option(world):
+    for name in COMMANDS:
+        text = world.check(sys.executable, os.path.join(FOLDER, name), "--help")
+        for option in ("--quick", "--print", "--minutes", "--programs", "--data", "--out"):
+            assert option in text, text
+
+
 def test_no_time_leaves_cells_out(world):
     text = world.check(*command(world, "scaffold", "--minutes", 0))
     assert tables.NOT_RUN in text and "nothing was measured" in text, text
