@@ -80,7 +80,7 @@ rd_status rd_source_load(const rd_source *source, const rd_model *m, const rd_sc
     case RD_SOURCE_LEAF:
         return rd_leaf_load(source, m, out, err);
     case RD_SOURCE_SAFETENSORS:
-        return rd_dataset_file_load(source, out, err);
+        return rd_dataset_file_load(source, m, out, err);
     case RD_SOURCE_TEXT:
         return load_text(source, m, out, err);
     case RD_SOURCE_SYNTHETIC:

@@ -6,7 +6,7 @@
  *   leaf         LEAF JSON: users, user_data                   (Caldas et al. 2018)
  *   text         a text in UTF-8, for language models        (text.h)
  *   synthetic    data that are made up                         (synthetic.h)
- *   safetensors  "x" U8 or F32, "y" I32 or F32                 (what `rondo-sim partition` writes)
+ *   safetensors  "x" and "y" of any type                       (dataset_file.c; what `rondo-sim partition` writes)
  */
 #ifndef RONDO_DATA_SOURCE_H
 #define RONDO_DATA_SOURCE_H
@@ -68,7 +68,8 @@ rd_status rd_source_load(const rd_source *source, const rd_model *m, const rd_sc
 rd_status rd_idx_load(const rd_source *source, rd_dataset *out, rd_error *err) RD_MUST_CHECK;
 rd_status rd_leaf_load(const rd_source *source, const rd_model *m, rd_dataset *out,
                        rd_error *err) RD_MUST_CHECK;
-rd_status rd_dataset_file_load(const rd_source *source, rd_dataset *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_dataset_file_load(const rd_source *source, const rd_model *m, rd_dataset *out,
+                               rd_error *err) RD_MUST_CHECK;
 
 /* Writes some rows as one safetensors file ("x", "y"; metadata "classes"), which rd_dataset_file_load reads
  * back bit for bit. */
