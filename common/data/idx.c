@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/kind.h"
 #include "data/parse.h"
 
 #define TYPE_UNSIGNED_BYTE 0x08
@@ -170,11 +171,13 @@ rd_status rd_idx_load(const rd_source *source, rd_dataset *out, rd_error *err)
     char derived[RD_SOURCE_PATH_MAX];
     const char *labels_path = source->labels_path;
     memset(out, 0, sizeof *out);
+    RD_TRY(rd_kind_check(source->path, RD_SOURCE_IDX, err));
     RD_TRY(rd_input_open(&images, source->path, err));
     if (labels_path[0] == '\0') {
         RD_TRY(rd_idx_labels_path(source->path, derived, sizeof derived, err));
         labels_path = derived;
     }
+    RD_TRY(rd_kind_check(labels_path, RD_SOURCE_IDX, err));
     RD_TRY(rd_input_open(&labels, labels_path, err));
     RD_TRY(rd_idx_read(&images, &labels, out, err));
 cleanup:

@@ -26,6 +26,7 @@
 
 #include "core/utf8.h"
 #include "data/feature.h"
+#include "data/kind.h"
 #include "data/names.h"
 #include "data/parse.h"
 #include "format/foreign.h"
@@ -388,6 +389,7 @@ static rd_status add_file(leaf_reader *r, const char *path, rd_error *err)
     rd_input in = {0};
     char *text = NULL;
     size_t size = 0;
+    RD_TRY(rd_kind_check(path, RD_SOURCE_LEAF, err)); /* a folder has many files */
     RD_TRY(rd_input_open(&in, path, err));
     RD_TRY(rd_input_read_all(&in, &text, &size, err));
     RD_TRY(add_text(r, text, size, path, err));

@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "data/kind.h"
 #include "data/parse.h"
 #include "data/table_file.h"
 
@@ -17,6 +18,14 @@ static bool has_ending(const char *path, const char *ending)
     if (length > 3 && strcasecmp(path + length - 3, ".gz") == 0)
         length -= 3;
     return length > n && strncasecmp(path + length - n, ending, n) == 0;
+}
+
+/* "train-images-idx3-ubyte", "images.gz": the names that MNIST's relatives have. */
+static bool is_idx_name(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *base = slash != NULL ? slash + 1 : path;
+    return strstr(base, "images") != NULL || strstr(base, "-idx") != NULL || has_ending(path, "ubyte") ||
+           has_ending(path, ".idx");
 }
 
 rd_status rd_source_from_path(const char *path, rd_source *out, rd_error *err)
@@ -37,8 +46,14 @@ rd_status rd_source_from_path(const char *path, rd_source *out, rd_error *err)
         out->format = RD_SOURCE_LEAF;
     } else if (has_ending(path, ".safetensors")) {
         out->format = RD_SOURCE_SAFETENSORS;
-    } else {
+    } else if (is_idx_name(path)) {
         out->format = RD_SOURCE_IDX;
+    } else {
+        rd_status status = rd_kind_format(path, &out->format, err);
+        if (status != RD_OK)
+            return status;
+    }
+    if (out->format == RD_SOURCE_IDX) {
         /* Where no name can be derived, the caller may still give one, and rd_idx_load asks for it. */
         if (rd_idx_labels_path(path, out->labels_path, sizeof out->labels_path, NULL) != RD_OK)
             out->labels_path[0] = '\0';
@@ -48,11 +63,12 @@ rd_status rd_source_from_path(const char *path, rd_source *out, rd_error *err)
 
 static rd_status load_text(const rd_source *source, const rd_model *m, rd_dataset *out, rd_error *err)
 {
-    rd_input in;
-    rd_status status = rd_input_open(&in, source->path, err);
-    if (status != RD_OK)
-        return status;
-    status = rd_text_read(&in, &source->text, m, out, err);
+    rd_input in = {0};
+    rd_status status = RD_OK;
+    RD_TRY(rd_kind_check(source->path, RD_SOURCE_TEXT, err));
+    RD_TRY(rd_input_open(&in, source->path, err));
+    RD_TRY(rd_text_read(&in, &source->text, m, out, err));
+cleanup:
     rd_input_close(&in);
     return status;
 }

@@ -50,10 +50,11 @@ typedef struct rd_source {
     rd_told regression; /* csv: the label is a target; the model knows, too */
 } rd_source;
 
-/* Describes a file by its name and first bytes, setting all of *out: .csv/.tsv/.data, .json or a folder (leaf),
- * .safetensors, .txt, IDX; each may be followed by .gz, safetensors excepted. For idx, labels_path is derived from the
- * images' name ("train-images-idx3" -> "train-labels-idx1"; left empty where that cannot be done). What a table's
- * dialect is stays untold (table.h guesses). The file need not exist: rd_source_load reports that. RD_ERR_DATA: path
+/* Describes a file, setting all of *out, by its name: .csv/.tsv/.data, .json or a folder (leaf), .safetensors, .txt, a
+ * name with "images" or "-idx" in it (idx); else by its first bytes (kind.h). Each may be followed by .gz, safetensors
+ * excepted. For idx, labels_path is derived from the images' name ("train-images-idx3" -> "train-labels-idx1"; left empty
+ * where that cannot be done). What a table's dialect is stays untold (table.h guesses). The file need not exist:
+ * rd_source_load reports that. RD_ERR_DATA: a name that says nothing, of a file that no reader takes; path
  * empty or too long. */
 rd_status rd_source_from_path(const char *path, rd_source *out, rd_error *err) RD_MUST_CHECK;
 

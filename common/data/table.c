@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/lines.h"
 #include "data/input.h"
+#include "data/kind.h"
 #include "data/names.h"
 
 /* ---- from text to fields ---- */
@@ -244,16 +246,11 @@ cleanup:
 
 static rd_status check_text(char **text, char *end, const char *path, rd_error *err)
 {
-    const size_t size = (size_t)(end - *text);
-    if (size >= 2 && (memcmp(*text, "\xff\xfe", 2) == 0 || memcmp(*text, "\xfe\xff", 2) == 0))
-        return rd_fail(err, RD_ERR_DATA, "%s: is a text in UTF-16; UTF-8 was expected", path);
-    if (size >= 3 && memcmp(*text, "\xef\xbb\xbf", 3) == 0) /* byte order mark */
-        *text += 3;
-    const char *zero = memchr(*text, '\0', (size_t)(end - *text));
-    if (zero != NULL)
-        return rd_fail(err, RD_ERR_DATA, "%s: byte %zu is zero, so it is no text in ASCII or UTF-8", path,
-                       size - (size_t)(end - zero));
-    return RD_OK;
+    rd_lines lines; /* knows what is no text in UTF-8 */
+    rd_status status = rd_lines_open(&lines, *text, (size_t)(end - *text), 0, path, err);
+    if (status == RD_OK)
+        *text += lines.at - *text; /* behind a byte order mark */
+    return status;
 }
 
 static rd_status cut_records(rd_table *t, cutter *c, rd_error *err)
@@ -387,6 +384,7 @@ rd_status rd_table_load(const rd_source *source, rd_table *out, rd_error *err)
     char *text = NULL;
     size_t size = 0;
     memset(out, 0, sizeof *out);
+    RD_TRY(rd_kind_check(source->path, RD_SOURCE_CSV, err));
     RD_TRY(rd_input_open(&in, source->path, err));
     RD_TRY(rd_input_read_all(&in, &text, &size, err));
     RD_TRY(rd_table_parse(text, size, source, out, err));

@@ -19,9 +19,9 @@ typedef struct signature {
     }
 
 static const signature signatures[] = {
-    SIGNATURE(RD_SNIFF_PARQUET, 0, "PAR1"),
-    SIGNATURE(RD_SNIFF_ARROW, 0, "ARROW1"),
-    SIGNATURE(RD_SNIFF_ARROW, 0, "FEA1"),
+    SIGNATURE(RD_SNIFF_PARQUET, 0, "PAR1\x15"),
+    SIGNATURE(RD_SNIFF_ARROW, 0, "ARROW1\0\0"),
+    SIGNATURE(RD_SNIFF_ARROW, 0, "FEA1\0"),
     SIGNATURE(RD_SNIFF_NUMPY, 0, "\x93NUMPY"),
     SIGNATURE(RD_SNIFF_HDF5, 0, "\x89HDF\r\n\x1a\n"),
     SIGNATURE(RD_SNIFF_MATLAB, 0, "MATLAB 5.0 MAT-file"),
@@ -30,9 +30,10 @@ static const signature signatures[] = {
     SIGNATURE(RD_SNIFF_PDF, 0, "%PDF-"),
     SIGNATURE(RD_SNIFF_IMAGE, 0, "\x89PNG\r\n\x1a\n"),
     SIGNATURE(RD_SNIFF_IMAGE, 0, "\xff\xd8\xff"),
-    SIGNATURE(RD_SNIFF_IMAGE, 0, "GIF8"),
+    SIGNATURE(RD_SNIFF_IMAGE, 0, "GIF87a"),
+    SIGNATURE(RD_SNIFF_IMAGE, 0, "GIF89a"),
     SIGNATURE(RD_SNIFF_GZIP, 0, "\x1f\x8b"),
-    SIGNATURE(RD_SNIFF_COMPRESSED, 0, "BZh"),
+    SIGNATURE(RD_SNIFF_COMPRESSED, 4, "1AY&SY"),
     SIGNATURE(RD_SNIFF_COMPRESSED, 0,
               "\xfd"
               "7zXZ"),

@@ -230,7 +230,7 @@ Test(csv, a_bad_shape_is_named)
     refused("1,\"2,0\n1,2,0\n", &plain, "t.csv: line 1: column 2: the quote that opens here is never closed");
     refused("1,\"2\"x,0\n", &plain, "line 1: column 2: 'x' after the closing quote; a ',' was expected");
     rd_dataset d;
-    expect_error(parse("1,\0,0", 5, &plain, &d, why), RD_ERR_DATA, "t.csv: byte 2 is zero");
+    expect_error(parse("1,\0,0", 5, &plain, &d, why), RD_ERR_DATA, "t.csv: line 1, column 3: a zero byte");
 }
 
 Test(csv, a_column_that_is_not_there_is_named)
