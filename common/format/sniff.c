@@ -158,7 +158,7 @@ rd_sniff_kind rd_sniff(const void *first, size_t count)
 
 const char *rd_sniff_describe(rd_sniff_kind kind)
 {
-#define AS_SAFETENSORS "; write it as safetensors with x and y (see the README, \"Data\")"
+#define AS_SAFETENSORS "; write it as safetensors with x and y (see the README, \"Data files\")"
 #define AS_CSV "; save it as CSV"
     static const char *const words[RD_SNIFF_KINDS] = {
         [RD_SNIFF_UNKNOWN] = "is not of a format that is known here",

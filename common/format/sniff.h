@@ -49,7 +49,7 @@ typedef enum rd_sniff_kind {
 rd_sniff_kind rd_sniff(const void *bytes, size_t count);
 
 /* What stands behind "data.npy: " in a message: what it is and, where Rondo does not read it, what to do: "is a NumPy
- * array; write it as safetensors with x and y (README, \"Data\")". */
+ * array; write it as safetensors with x and y (see the README, \"Data files\")". */
 const char *rd_sniff_describe(rd_sniff_kind kind);
 
 /* Whether no reader of Rondo takes it, whatever its name. */

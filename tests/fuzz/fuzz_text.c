@@ -1,6 +1,7 @@
 /* Texts: the first byte chooses how they are cut, the second how wide the window is. What is accepted has
- * windows and labels within the vocabulary, and with a prediction everywhere no symbol is predicted twice
- * where windows do not overlap. */
+ * windows and labels within the vocabulary; with a prediction everywhere a label is the symbol that follows in its
+ * window, and where windows do not overlap no symbol is predicted twice: one window goes on where the one before
+ * ended, and there are no more labels than the text has symbols beside each owner's first. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,38 @@ static void check(const rd_dataset *d)
         abort();
 }
 
+/* Characters of the text as its reader should see it, counted without it: no byte order mark, one for CRLF. */
+static size_t symbols_of(const char *text, size_t size)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < size; i++)
+        n += ((uint8_t)text[i] & 0xc0) != 0x80 && !(text[i] == '\n' && i > 0 && text[i - 1] == '\r');
+    return n - (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0);
+}
+
+static void check_followers(const rd_dataset *d, const rd_text_options *o, const char *text, size_t size)
+{
+    const size_t T = d->features;
+    const bool tiled = o->stride == 0 || o->stride >= T, adjacent = o->stride == 0 || o->stride == T;
+    size_t labels = 0;
+    for (size_t r = 0; r < d->rows; r++) {
+        const uint8_t *x = d->x_u8 + r * T;
+        const int32_t *y = d->labels + r * T;
+        for (size_t i = 0; i < T; i++) {
+            labels += y[i] >= 0;
+            if ((y[i] >= 0 && i + 1 < T && y[i] != x[i + 1]) || (y[i] >= 0 && i > 0 && y[i - 1] < 0))
+                abort();
+        }
+        bool goes_on = r + 1 < d->rows && d->group[r] == d->group[r + 1];
+        if (adjacent && goes_on && y[T - 1] != x[T])
+            abort();
+    }
+    if (tiled && labels > symbols_of(text, size) - d->group_count)
+        abort();
+    if (adjacent && !o->speakers && o->part == RD_TEXT_ALL && labels != symbols_of(text, size) - 1)
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
     rd_dataset d;
@@ -52,8 +85,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
                                .stride = bytes[0] >> 4};
     rd_model *m = model_of(1 + bytes[1] % 16, (bytes[0] & 8) != 0);
     rd_input in = rd_input_memory("text", bytes + 2, count - 2);
-    if (rd_text_read(&in, &options, m, &d, NULL) == RD_OK)
+    if (rd_text_read(&in, &options, m, &d, NULL) == RD_OK) {
         check(&d);
+        if (d.label_count > 1)
+            check_followers(&d, &options, (const char *)bytes + 2, count - 2);
+    }
     rd_dataset_free(&d);
     rd_model_free(m);
     return 0;

@@ -41,6 +41,39 @@ def ended(process, code, *words):
     return text
 
 
+def arrays(*tensors):
+    """A safetensors file of (name, dtype, shape, format of struct, numbers)."""
+    header, data = {}, b""
+    for name, dtype, shape, code, numbers in tensors:
+        raw = struct.pack(f"<{len(numbers)}{code}", *numbers)
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def test_files_as_numpy_writes_them(world):
+    """64-bit integers and doubles, what NumPy has by default, join and give the model that Rondo's own types give."""
+    x, y = [0.5, -1.25, 2.0, 0.75, 3.5, -0.125], [2, 0, 1]
+    config = world.write("run.json", {"rounds": 1, "model": {"input": 2, "loss": "softmax_cross_entropy", "layers": [{"type": "dense", "units": 3}]},
+                                      "training": {"learning_rate": 0.1}, "cohort": {"min_clients": 1}})
+    world.certificates(["alice"])
+    models = []
+    for number, tensors in enumerate([
+            [("x", "F32", [3, 2], "f", x), ("y", "I32", [3], "i", y)],
+            [("x", "F64", [3, 2], "d", x), ("y", "I64", [3], "q", y)],
+            [("y", "U8", [3, 1], "B", y), ("ids", "U16", [3], "H", [7, 8, 9]), ("x", "F16", [3, 2], "e", x)]]):
+        file = world.path(f"numpy-{number}.safetensors")
+        with open(file, "wb") as f:
+            f.write(arrays(*tensors))
+        aggregator = world.aggregator(config, "--linger-seconds", "1", state=f"numpy-{number}", log=f"numpy-{number}.log")
+        client = world.client(aggregator, "alice", file)
+        assert wait_exit(client) == 0 and wait_exit(aggregator) == 0, read(client.log)
+        with open(world.path(f"numpy-{number}/models/000001.safetensors"), "rb") as f:
+            models.append(read_safetensors(f.read()))
+    assert models[0] == models[1] == models[2]
+
+
 def gradient_step(weight, bias, rate):
     """One step of gradient descent on the mean squared error of all rows, in double precision."""
     errors = [sum(w * v for w, v in zip(weight, row)) + bias - row[3] for row in ROWS]
