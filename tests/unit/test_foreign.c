@@ -102,7 +102,7 @@ Test(foreign, numbers_are_those_of_json)
                                    "1e-310"};
     const char *const others[] = {"01", "-01", "1.",    ".5",  "-.5", "+1", "-",
                                   "1e", "1e+", "0.1.2", "1-2", "--1", "00"};
-    char text[80];
+    char text[200];
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         (void)sprintf(text, "{\"k\":\"yes\",\"n\":[%s,%s]}", numbers[i], numbers[i]);
         accept(text, "yes");
