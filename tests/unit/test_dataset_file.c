@@ -149,8 +149,8 @@ Test(dataset_file, every_type_is_read)
                     x[i].dtype, column ? ",1" : "", x_end, y[k], column ? ",1" : "", x_end, end, end,
                     end + 2);
                 put_tensors(json, data, (size_t)end + 2, &source);
-                cr_assert_eq(rd_source_load(&source, NULL, &d, &err), RD_OK, "%s, %s: %s", x[i].dtype, y[k],
-                             err.message);
+                cr_assert_eq(rd_source_load(&source, NULL, NULL, false, &d, &err), RD_OK, "%s, %s: %s",
+                             x[i].dtype, y[k], err.message);
                 cr_assert(d.rows == 2 && d.features == 1 && d.rank == 1 && d.shape[0] == 1, "%s", x[i].dtype);
                 cr_assert(d.x_f32[0] == 1 && d.x_f32[1] == 0, "%s", x[i].dtype);
                 cr_assert(d.label_count == 1 && d.labels[0] == 2 && d.labels[1] == 1 && d.classes == 3, "%s",
@@ -184,23 +184,23 @@ Test(dataset_file, the_model_says_what_labels_are)
     rd_dataset d;
     rd_model *classes = model_with("softmax_cross_entropy"), *numbers = model_with("mse");
     put_tensors(XY("F32", "2,1", 8, "F32", "2", 16), whole, 16, &source);
-    cr_assert_eq(rd_source_load(&source, classes, &d, &err), RD_OK, "%s", err.message);
+    cr_assert_eq(rd_source_load(&source, classes, NULL, false, &d, &err), RD_OK, "%s", err.message);
     cr_assert(d.targets == NULL && d.labels[0] == 2 && d.labels[1] == 1 && d.classes == 3);
     rd_dataset_free(&d);
-    cr_assert_eq(rd_source_load(&source, numbers, &d, &err), RD_OK, "%s", err.message);
+    cr_assert_eq(rd_source_load(&source, numbers, NULL, false, &d, &err), RD_OK, "%s", err.message);
     cr_assert(d.labels == NULL && d.targets[0] == 2 && d.target_count == 1);
     rd_dataset_free(&d);
     put_tensors(XY("F32", "2,1", 8, "I64", "2", 24), &counts, 24, &source);
-    cr_assert_eq(rd_source_load(&source, numbers, &d, &err), RD_OK, "%s", err.message);
+    cr_assert_eq(rd_source_load(&source, numbers, NULL, false, &d, &err), RD_OK, "%s", err.message);
     cr_assert(d.labels == NULL && d.targets[0] == -7 && d.targets[1] == 0x1p40f);
     rd_dataset_free(&d);
-    expect_error(rd_source_load(&source, classes, &d, why), RD_ERR_DATA,
+    expect_error(rd_source_load(&source, classes, NULL, false, &d, why), RD_ERR_DATA,
                  "'y': row 1: 1099511627776 is no class");
     put_tensors(XY("F32", "2,1", 8, "F32", "2", 16), broken, 16, &source);
-    expect_error(rd_source_load(&source, classes, &d, why), RD_ERR_DATA,
+    expect_error(rd_source_load(&source, classes, NULL, false, &d, why), RD_ERR_DATA,
                  "'y': row 1: 1.5 is no class; a whole number");
     put_tensors(XY("F32", "1,1", 4, "F32", "1,3", 16), broken, 16, &source);
-    expect_error(rd_source_load(&source, classes, &d, why), RD_ERR_DATA,
+    expect_error(rd_source_load(&source, classes, NULL, false, &d, why), RD_ERR_DATA,
                  "'y' is F32 (rows, 3), but the model predicts classes; where it is one-hot");
     rd_model_free(classes);
     rd_model_free(numbers);

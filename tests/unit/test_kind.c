@@ -76,7 +76,8 @@ Test(kind, a_name_that_says_nothing)
     PUT("digits", "\0\0\x08\3\0\0\0\1\0\0\0\1\0\0\0\1\7", path);
     cr_assert_eq(rd_source_from_path(path, &source, &err), RD_OK, "%s", err.message);
     cr_assert_eq(source.format, RD_SOURCE_IDX);
-    expect_error(rd_source_load(&source, NULL, NULL, false, &d, why), RD_ERR_DATA, "there is no 'images' in its name");
+    expect_error(rd_source_load(&source, NULL, NULL, false, &d, why), RD_ERR_DATA,
+                 "there is no 'images' in its name");
     cr_assert_eq(rd_source_from_path("/none/there.dat", &source, &err), RD_OK);
     expect_error(rd_source_load(&source, NULL, NULL, false, &d, why), RD_ERR_DATA,
                  "/none/there.dat: No such file or directory");
