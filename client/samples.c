@@ -83,11 +83,21 @@ cleanup:
     return status;
 }
 
+/* Labels of another kind than the model predicts: read without it, a file's own types said what they are. */
+static bool wants_other_labels(const rd_samples *s, const rd_model *m)
+{
+    return s->source->format == RD_SOURCE_SAFETENSORS && m != NULL && rd_model_loss(m) != RD_LOSS_INERTIA &&
+           rd_model_classifies(m) != (s->data.labels != NULL);
+}
+
 rd_status rd_samples_settle(rd_samples *s, const rd_schema *schema, const rd_model *m, rd_error *err)
 {
     rd_status status = RD_OK;
-    if (s->is_ready)
+    if (s->is_ready && !wants_other_labels(s, m))
         return RD_OK;
+    if (s->is_ready)
+        rd_dataset_free(&s->data);
+    s->is_ready = false;
     RD_TRY(s->is_table ? rd_table_file_encode(&s->table, schema, true, &s->data, err)
                        : rd_source_load(s->source, m, NULL, false, &s->data, err));
     rd_table_file_close(&s->table); /* its text is not needed any more */
