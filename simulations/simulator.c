@@ -14,6 +14,7 @@
 #include "data/source.h"
 #include "ranks.h"
 #include "round/selection.h"
+#include "run/inputs.h"
 #include "sim.h"
 
 void rd_sim_client_name(size_t i, char name[RD_SIM_CLIENT_NAME_MAX])
@@ -358,6 +359,8 @@ static rd_status prepare(simulator *s, rd_error *err)
     RD_TRY(rd_run_open(c, &s->dealt.schema, rd_rank() == 0 ? s->options->directory : NULL, s->options->threads, &s->run,
                        err));
     RD_TRY(rd_data_check(rd_run_model(s->run), &s->dealt.data, "data.train", err));
+    if (rd_run_store(s->run) != NULL)
+        RD_TRY(rd_inputs_keep_train(rd_run_store(s->run), c, &s->dealt.data, err));
     RD_TRY(rd_attack_check(&c->simulation.attack, rd_run_model(s->run), err));
     if (c->simulation.system.given)
         RD_TRY(rd_system_model_create(&c->simulation.system, c->seed, &s->system, err));

@@ -1,6 +1,8 @@
 /* inputs.c: see inputs.h. */
 #include "run/inputs.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "core/digest.h"
@@ -9,20 +11,33 @@
 static rd_status keep_rows(rd_store *s, const char *name, const rd_source *source, const rd_dataset *rows,
                            bool decides, rd_error *err)
 {
-    char sha256[RD_SHA256_HEX] = "";
-    rd_store_input in = {.name = name, .rows = rows->rows, .sha256 = sha256, .decides = decides};
+    char sha256[RD_SHA256_HEX], digest[RD_DIGEST_MAX] = "";
+    rd_store_input in = {.name = name, .rows = rows->rows, .digest = digest, .decides = decides};
     if (rows->rows > 0) {
         in.path = source->path[0] != '\0' ? source->path : "synthetic";
         rd_dataset_sha256(rows, sha256);
+        (void)snprintf(digest, sizeof digest, "SHA-256 %s", sha256);
     }
+    return rd_store_use(s, &in, err);
+}
+
+rd_status rd_inputs_keep_train(rd_store *s, const rd_config *c, const rd_dataset *train, rd_error *err)
+{
+    char digest[RD_DIGEST_MAX];
+    (void)snprintf(digest, sizeof digest, "CRC-32 %08" PRIx32, rd_dataset_crc32(train));
+    rd_store_input in = {.name = "data.train",
+                         .path = c->train.path[0] != '\0' ? c->train.path : "synthetic",
+                         .rows = train->rows,
+                         .digest = digest,
+                         .decides = true};
     return rd_store_use(s, &in, err);
 }
 
 /* A run that has begun does not need the file any more, so it may be gone. */
 static rd_status keep_initial(rd_store *s, const rd_initial_config *initial, rd_error *err)
 {
-    char sha256[RD_SHA256_HEX] = "";
-    rd_store_input in = {.name = "initial", .sha256 = sha256};
+    char sha256[RD_SHA256_HEX], digest[RD_DIGEST_MAX] = "";
+    rd_store_input in = {.name = "initial", .digest = digest};
     if (initial->path[0] != '\0') {
         if (access(initial->path, R_OK) != 0)
             return RD_OK;
@@ -30,6 +45,7 @@ static rd_status keep_initial(rd_store *s, const rd_initial_config *initial, rd_
         rd_status status = rd_file_sha256(initial->path, sha256, err);
         if (status != RD_OK)
             return status;
+        (void)snprintf(digest, sizeof digest, "SHA-256 %s", sha256);
     }
     return rd_store_use(s, &in, err);
 }

@@ -102,11 +102,11 @@ rd_status rd_store_changes(rd_store *s, bool (*visit)(const rd_change_record *, 
 /* ---- what the server has read ---- */
 
 typedef struct stored_input {
-    char text[RD_CHANGE_VALUE_MAX], sha256[RD_SHA256_HEX];
+    char text[RD_CHANGE_VALUE_MAX], digest[RD_DIGEST_MAX];
 } stored_input;
 
 /* "test.csv (120 rows, SHA-256 0123456789ab)", as JSON like all values of changes; "nothing". */
-static void describe(const char *path, uint64_t rows, const char *sha256, char text[RD_CHANGE_VALUE_MAX])
+static void describe(const char *path, uint64_t rows, const char *digest, char text[RD_CHANGE_VALUE_MAX])
 {
     char plain[RD_CHANGE_VALUE_MAX], what[40] = "";
     const char *name = path != NULL && strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
@@ -115,7 +115,7 @@ static void describe(const char *path, uint64_t rows, const char *sha256, char t
         return;
     if (rows > 0)
         (void)snprintf(what, sizeof what, "%" PRIu64 " rows, ", rows);
-    (void)snprintf(plain, sizeof plain, "%.64s (%sSHA-256 %.12s)", name, what, sha256);
+    (void)snprintf(plain, sizeof plain, "%.64s (%s%.20s)", name, what, digest);
     cJSON *string = cJSON_CreateString(plain);
     char *json = string != NULL ? rd_json_print(string) : NULL;
     (void)snprintf(text, RD_CHANGE_VALUE_MAX, "%s", json != NULL ? json : "nothing");
@@ -133,10 +133,10 @@ static rd_status find_input(rd_store *s, const char *name, stored_input *out, rd
     sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW) {
-        (void)snprintf(out->sha256, sizeof out->sha256, "%s",
+        (void)snprintf(out->digest, sizeof out->digest, "%s",
                        (const char *)sqlite3_column_text(statement, 2));
         describe((const char *)sqlite3_column_text(statement, 0),
-                 (uint64_t)sqlite3_column_int64(statement, 1), out->sha256, out->text);
+                 (uint64_t)sqlite3_column_int64(statement, 1), out->digest, out->text);
     }
     status = code == SQLITE_ROW || code == SQLITE_DONE
                  ? RD_OK
@@ -156,7 +156,7 @@ static rd_status put_input(rd_store *s, const rd_store_input *in, rd_error *err)
     if (in->path != NULL) {
         sqlite3_bind_text(statement, 2, in->path, -1, SQLITE_STATIC);
         sqlite3_bind_int64(statement, 3, (sqlite3_int64)in->rows);
-        sqlite3_bind_text(statement, 4, in->sha256, -1, SQLITE_STATIC);
+        sqlite3_bind_text(statement, 4, in->digest, -1, SQLITE_STATIC);
     }
     return rd_store_run_statement(s, statement, "write what the run uses", err);
 }
@@ -169,9 +169,9 @@ rd_status rd_store_use(rd_store *s, const rd_store_input *in, rd_error *err)
     rd_status status = RD_OK;
     bool open = false;
     RD_TRY(find_input(s, in->name, &before, err));
-    if (strcmp(before.sha256, in->path != NULL ? in->sha256 : "") == 0)
+    if (strcmp(before.digest, in->path != NULL ? in->digest : "") == 0)
         goto cleanup;
-    describe(in->path, in->rows, in->sha256, now);
+    describe(in->path, in->rows, in->digest, now);
     if (s->resumed && in->decides) {
         status = rd_fail(err, RD_ERR_STATE,
                          "%s: its run has %s = %s, but now it would be %s, which would make another run of "

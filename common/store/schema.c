@@ -39,10 +39,10 @@ const char *rd_store_schema(void)
         ") STRICT;\n"
         "-- what the server reads beside run.json\n"
         "CREATE TABLE inputs (\n"
-        "    name   TEXT PRIMARY KEY, -- key of run.json: data.test, data.root, initial\n"
+        "    name   TEXT PRIMARY KEY, -- key of run.json: data.test, data.root, data.train of a simulation, initial\n"
         "    path   TEXT NOT NULL,    -- as it was opened\n"
         "    rows   INTEGER NOT NULL, -- 0: a file of parameters\n"
-        "    sha256 TEXT NOT NULL     -- of the rows in memory, or of the file\n"
+        "    digest TEXT NOT NULL     -- of the rows in memory, or of the file\n"
         ") STRICT;\n"
         "CREATE TABLE rounds (\n"
         "    round            INTEGER PRIMARY KEY, -- 0: the initial model, before any training\n"
@@ -210,9 +210,9 @@ const char *rd_store_sql(rd_sql which)
         /* The last ?1, or all where it is below 0. */
         [RD_SQL_CHANGES] = "SELECT round, key, before, after, changed_at FROM (SELECT * FROM changes "
                            "ORDER BY id DESC LIMIT ?1) ORDER BY id",
-        [RD_SQL_INPUT] = "SELECT path, rows, sha256 FROM inputs WHERE name = ?1",
+        [RD_SQL_INPUT] = "SELECT path, rows, digest FROM inputs WHERE name = ?1",
         [RD_SQL_PUT_INPUT] =
-            "INSERT OR REPLACE INTO inputs (name, path, rows, sha256) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT OR REPLACE INTO inputs (name, path, rows, digest) VALUES (?1, ?2, ?3, ?4)",
         [RD_SQL_DROP_INPUT] = "DELETE FROM inputs WHERE name = ?1",
         [RD_SQL_LAST_COUNTED] = "SELECT client_name, max(round) FROM participation_by_name "
                                 "WHERE status = 'counted' GROUP BY client",

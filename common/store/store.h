@@ -85,6 +85,7 @@ typedef struct rd_run_record {
 
 #define RD_CHANGE_KEY_MAX 256
 #define RD_CHANGE_VALUE_MAX 192
+#define RD_DIGEST_MAX 80
 
 /* One row of the table "changes": what is different since a run began. */
 typedef struct rd_change_record {
@@ -160,7 +161,7 @@ typedef struct rd_store_input {
     const char *name;   /* "data.test" */
     const char *path;   /* NULL: there is none */
     uint64_t rows;      /* 0: of parameters */
-    const char *sha256; /* of what was read */
+    const char *digest; /* of what was read: "SHA-256 5f70bf...", "CRC-32 41bf7443" */
     bool decides;       /* what a round computes: RD_ERR_STATE where the run began with another one */
 } rd_store_input;
 /* The run uses it from now on. Where it is not what the run used before, this is kept as a change. */

@@ -263,6 +263,20 @@ def test_another_test_set_is_told_and_kept(world):
     assert re.search(r'after round 5: data\.test "moved\.csv.*" -> nothing\n', simulate(6))
 
 
+def test_another_training_set_is_another_simulation(world):
+    table = "a,b,label\n" + "".join(f"{i % 7},{i % 5},{i % 2}\n" for i in range(40))
+    world.write("train.csv", table)
+    config = {"rounds": 2, "model": {"input": 2, "loss": "softmax_cross_entropy", "layers": [{"type": "dense", "units": 2}]},
+              "training": {"learning_rate": 0.1}, "data": {"train": {"path": "train.csv"}}}
+    command = [world.program("rondo-sim"), "--config", world.write("run.json", config), "--clients", 2, "--out", world.path("state")]
+    world.check(*command)
+    world.check(*command)
+    world.write("train.csv", table.replace("6,", "9,"))
+    refused = world.run(*command)
+    assert refused.returncode == 1 and re.search(r'its run has data\.train = "train\.csv \(40 rows, CRC-32 [0-9a-f]{8}\)", '
+                                                 r'but now it would be "train\.csv', refused.stderr), refused.stderr
+
+
 def test_initial_that_has_changed_is_told(world):
     world.write("t.csv", "a,b,label\n" + "".join(f"{i % 7},{i % 5},{i % 2}\n" for i in range(40)))
     config = {"rounds": 2, "model": {"input": 2, "loss": "softmax_cross_entropy", "layers": [{"type": "dense", "units": 2}]},

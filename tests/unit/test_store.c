@@ -262,11 +262,11 @@ Test(store, a_writer_is_told_the_changes_of_its_own_opening_and_a_reader_all)
 
 Test(store, another_test_set_is_kept_as_a_change_and_another_root_set_is_refused)
 {
-    static const char ones[] = "1111111111111111111111111111111111111111111111111111111111111111";
-    static const char twos[] = "2222222222222222222222222222222222222222222222222222222222222222";
+    static const char ones[] = "SHA-256 1111111111111111111111111111111111111111111111111111111111111111";
+    static const char twos[] = "SHA-256 2222222222222222222222222222222222222222222222222222222222222222";
     rd_error error = {0};
-    rd_store_input test = {.name = "data.test", .path = "a/x.csv", .rows = 10, .sha256 = ones},
-                   root = {.name = "data.root", .path = "r.csv", .rows = 5, .sha256 = ones, .decides = true};
+    rd_store_input test = {.name = "data.test", .path = "a/x.csv", .rows = 10, .digest = ones},
+                   root = {.name = "data.root", .path = "r.csv", .rows = 5, .digest = ones, .decides = true};
     rd_store *store = open_run();
     cr_assert(rd_store_use(store, &test, &error) == RD_OK && rd_store_use(store, &root, &error) == RD_OK);
     commit(store, 0, true, 0);
@@ -275,7 +275,7 @@ Test(store, another_test_set_is_kept_as_a_change_and_another_root_set_is_refused
     test.path = "b/y.csv"; /* the same rows from elsewhere are the same */
     cr_assert(rd_store_use(store, &test, &error) == RD_OK && rd_store_use(store, &root, &error) == RD_OK);
     cr_assert_str_eq(query("SELECT count(*) FROM changes"), "0");
-    test.sha256 = root.sha256 = twos;
+    test.digest = root.digest = twos;
     cr_assert(rd_store_use(store, &test, &error) == RD_OK);
     cr_assert(rd_store_use(store, &root, &error) == RD_ERR_STATE);
     cr_assert_not_null(strstr(error.message, "data.root = \"r.csv (5 rows, SHA-256 111111111111)\""), "%s",
