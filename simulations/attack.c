@@ -156,11 +156,13 @@ rd_status rd_attack_stamp(const rd_attack_config *a, const rd_model *m, const rd
                           rd_dataset *out, rd_error *err)
 {
     size_t D = test->features, rows = 0;
-    *out = *test;
-    out->x_u8 = NULL;
-    out->group = NULL;
-    out->group_names = NULL;
-    out->group_count = 0;
+    /* Its sizes, and nothing of what it owns. */
+    *out = (rd_dataset){.features = D,
+                        .rank = test->rank,
+                        .tokens = test->tokens,
+                        .label_count = test->label_count,
+                        .classes = test->classes};
+    memcpy(out->shape, test->shape, sizeof out->shape);
     out->x_f32 = malloc((test->rows * D + 1) * sizeof(float));
     out->labels = malloc((test->rows + 1) * sizeof *out->labels);
     if (out->x_f32 == NULL || out->labels == NULL) {
