@@ -1,13 +1,14 @@
 """What the system tests share: real processes, real TLS, temporary folders, bounded waits, TAP output.
 
 A test file defines functions named test_..., each taking a World, and ends with harness.main(). It is run as
-`test_x.py BUILD_DIR` and prints 'ok N - name' or 'not ok N - name'.
+`test_x.py BUILD_DIR [TEST...]` and prints its plan and 'ok N - name' or 'not ok N - name'.
 """
 import http.client
 import json
 import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 import struct
@@ -110,6 +111,15 @@ class World:
     def rounds(self, state="state"):
         text = self.check(self.program("rondo-inspect"), "rounds", self.path(state), "--jsonl")
         return [json.loads(line) for line in text.splitlines()]
+
+    def kill_midway(self, process, rounds, state="state"):
+        """kill -9 of a process that is running, of a run with rounds left to do; returns how many are done."""
+        process.kill()
+        code = process.wait()
+        assert code == -signal.SIGKILL, f"it had ended with {code} before it was killed:\n{read(process.log)}"
+        done = len(self.rounds(state)) - 1
+        assert done < rounds, f"all {rounds} rounds were done before it was killed"
+        return done
 
     def close(self):
         for process in self.processes:
@@ -227,7 +237,11 @@ def main():
     chosen = sys.argv[2:]
     module = sys.modules["__main__"]
     tests = [(n, f) for n, f in vars(module).items() if n.startswith("test_") and (not chosen or n in chosen)]
+    unknown = set(chosen) - {n for n, _ in tests}
+    if unknown:
+        sys.exit(f"no such test: {', '.join(sorted(unknown))}")
     failures = 0
+    print(f"1..{len(tests)}", flush=True)  # first, so that a file which dies half-way is seen to have planned more
     for number, (name, function) in enumerate(tests, 1):
         world = World(build, name)
         try:
@@ -242,5 +256,4 @@ def main():
                 print(f"# {line}", flush=True)
         finally:
             world.close()
-    print(f"1..{len(tests)}")
     sys.exit(1 if failures else 0)

@@ -145,8 +145,7 @@ def test_kill_9_of_the_aggregator_changes_no_bit(world):
     clients = [world.client(aggregator, n, data_of(world, n), "--retry-seconds", "60") for n in names]
     for at_least in (5, 20):
         wait_for(lambda: len(world.rounds()) > at_least, "some rounds are done", process=aggregator)
-        aggregator.kill()
-        aggregator.wait()
+        world.kill_midway(aggregator, 300)
         aggregator = world.aggregator(config, port=port)
     assert wait_exit(aggregator) == 0, harness.read(aggregator.log)
     for client in clients:
@@ -178,9 +177,7 @@ def test_a_killed_simulation_continues_with_the_same_bits(world):
     process = world.start(world.program("rondo-sim"), "--config", config, "--clients", 6, "--out", world.path("cut"),
                           log="sim.log")
     wait_for(lambda: "round 4/" in harness.read(process.log), "some rounds are done")
-    process.kill()
-    process.wait()
-    assert 4 < len(world.rounds("cut")) < 301
+    assert world.kill_midway(process, 300, "cut") >= 4
     same_result(expected, simulate(world, config, 6, 1, "cut"))
 
 

@@ -59,7 +59,8 @@ def test_kill_9_in_the_middle_changes_nothing(world):
         process = world.start(world.program("rondo-sim"), *command, "--out", world.path("killed"), "--quiet", log="search.log", start_new_session=True)
         wait_for(lambda: os.path.exists(world.path("killed/trials.jsonl")) and len(ranking(world, "killed")[1]) >= at_least, "some trials are done", process=process)
         os.killpg(process.pid, 9)
-        process.wait()
+        assert process.wait() == -9, "it had ended before it was killed"
+        assert len(ranking(world, "killed")[1]) < 12, "all trials were done before it was killed"
         time.sleep(0.2)
     world.check(world.program("rondo-sim"), *command, "--out", world.path("killed"), "--quiet")
     assert ranking(world, "whole") == ranking(world, "killed")

@@ -114,8 +114,7 @@ def test_a_killed_simulation_continues_with_the_same_bits(world):
                 return seen.count("\n") > least or process.poll() is not None
 
             wait_for(so_far, f"{name}: {least} rounds")
-            process.kill()
-            process.wait()
+            world.kill_midway(process, 40, f"killed-{name}")
         world.check(*command)
         assert [r["model_sha256"] for r in world.rounds(f"killed-{name}")] == whole, name
         clocks = [[r["clock"] for r in world.rounds(f"{kind}-{name}")] for kind in ("whole", "killed")]

@@ -7,7 +7,6 @@ import math
 import os
 import random
 import re
-import signal
 
 import harness
 from harness import read_safetensors, wait_exit, wait_for
@@ -145,11 +144,9 @@ def test_kill_9_changes_neither_the_bits_nor_the_decision(world):
     aggregator = world.aggregator(config, port=port)
     clients = [world.client(aggregator, name, world.path("private", name + ".safetensors")) for name in names]
     for goal in (4, len(simulated) // 2):
-        wait_for(lambda: aggregator.poll() is not None or len(world.rounds()) > goal, f"round {goal}", seconds=120)
-        if aggregator.poll() is None:
-            aggregator.send_signal(signal.SIGKILL)
-            aggregator.wait()
-            aggregator = world.aggregator(config, port=port)
+        wait_for(lambda: len(world.rounds()) > goal, f"round {goal}", seconds=120, process=aggregator)
+        world.kill_midway(aggregator, len(simulated) - 1)
+        aggregator = world.aggregator(config, port=port)
     assert wait_exit(aggregator, 120) == 0, harness.read(aggregator.log)
     for client in clients:
         assert wait_exit(client) == 0, harness.read(client.log)
