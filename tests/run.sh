@@ -3,21 +3,26 @@
 #
 #   tests/run.sh              unit tests, fuzz corpora, system tests
 #   tests/run.sh --asan       the same with address and undefined-behaviour sanitizers
-#   tests/run.sh --tsan       system tests with the thread sanitizer (Criterion does not start under it)
-#   tests/run.sh --valgrind   unit tests under valgrind
+#   tests/run.sh --tsan       the same with the thread sanitizer
+#   tests/run.sh --valgrind   unit tests under valgrind, but for those in tests/valgrind-not.txt
 #   tests/run.sh --fuzz N     each fuzzer for N seconds, with clang
+#   tests/run.sh --ci         all of the above one after another, each fuzzer for 20 seconds; the last line is their sum
+#   tests/run.sh --errors     tells which error messages no test provokes
 #   tests/run.sh --long       the suites that take minutes: clean machine, published results
 #   tests/run.sh --bench      the benchmarks, which print ratios and pass no judgement
+#
+# Where the environment has CI=true, warnings are errors, and so is a test skipped that is not in tests/skips.txt.
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../simulations/prepare.sh"
 
-preset=release wrapper=() fuzz_seconds=0 long=0 bench=0
+part=release preset=release wrapper=() fuzz_seconds=0 long=0 bench=0
 while [ $# -gt 0 ]; do
     case $1 in
-    --asan) preset=asan ;;
-    --tsan) preset=tsan ;;
-    --valgrind) wrapper=(valgrind -q --leak-check=full --error-exitcode=9 --trace-children=yes) ;;
-    --fuzz) fuzz_seconds=${2:?--fuzz needs a number of seconds}; shift ;;
+    --asan | --tsan) part=${1#--} preset=$part ;;
+    --valgrind) part=valgrind wrapper=(valgrind -q --leak-check=full --error-exitcode=9 --trace-children=yes) ;;
+    --fuzz) part=fuzz preset=fuzz fuzz_seconds=${2:?--fuzz needs a number of seconds}; shift ;;
+    --ci) part=ci ;;
+    --errors) part=errors preset=coverage ;;
     --long) long=1 ;;
     --bench) bench=1 ;;
     *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 2 ;;
@@ -25,44 +30,143 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-packages="$rondo_build_packages libopenmpi-dev openmpi-bin libcriterion-dev python3 python3-jsonschema curl iproute2"
-[ ${#wrapper[@]} -gt 0 ] && packages="$packages valgrind"
-[ $long -eq 1 ] && packages="$packages debootstrap git"
-[ "$fuzz_seconds" -gt 0 ] && packages="$packages clang libclang-rt-dev"
-rondo_install $packages || exit 1
-
 passed=0 failed=0 skipped=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# count NAME TAPFILE EXIT_CODE: adds the lines "ok" and "not ok" up; a test program that dies is one failure more.
-count() {
-    local ok bad skip
-    skip=$(grep -c '^ok .*# SKIP' "$2")
-    ok=$(($(grep -c '^ok ' "$2") - skip))
-    bad=$(grep -c '^not ok ' "$2")
-    [ "$3" -ne 0 ] && [ "$bad" -eq 0 ] && bad=1
-    [ $((ok + skip)) -eq 0 ] && [ "$bad" -eq 0 ] && bad=1 # a program that tests nothing is no test
-    passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
-    printf '%-34s %3d passed, %d failed\n' "$1" "$ok" "$bad"
-    grep '^ok .*# SKIP' "$2"
-    [ "$bad" -eq 0 ] || { grep -v '^ok ' "$2"; cat "$work/errors"; } | tail -n 60
-}
-
-if [ "$fuzz_seconds" -gt 0 ]; then
-    rondo_build fuzz || exit 1
-    for fuzzer in "$rondo_root"/build/fuzz/tests/fuzz_*; do
-        [ -x "$fuzzer" ] && [ -f "$fuzzer" ] || continue
-        name=$(basename "$fuzzer")
-        mkdir -p "$work/$name"
-        "$fuzzer" -max_total_time="$fuzz_seconds" -timeout=10 -artifact_prefix="$work/$name-" "$work/$name" \
-            "$rondo_root/tests/fuzz/corpus/$name" > "$work/errors" 2>&1 && echo "ok $name" > "$work/tap" || echo "not ok $name" > "$work/tap"
-        count "$name ($(grep -c '' < <(ls "$work/$name")) inputs found)" "$work/tap" 0
-    done
+finish() {
+    [ $skipped -eq 0 ] || echo "$skipped skipped"
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ]
     exit
-fi
+}
+
+# run_parts OPTIONS...: runs this script once for each word of options, adds the results up, and says how long each took.
+run_parts() {
+    local options numbers summary=()
+    export CI=true
+    for options in "$@"; do
+        local begin=$SECONDS
+        echo "== tests/run.sh $options"
+        # shellcheck disable=SC2086 # the options are words
+        "$0" $options 2>&1 | tee "$work/part"
+        # A part that comes to no closing line is a failure.
+        numbers=$(sed -nE '$s/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$work/part")
+        [ -n "$numbers" ] || numbers="0 1"
+        passed=$((passed + ${numbers% *})) failed=$((failed + ${numbers#* }))
+        skipped=$((skipped + $(sed -nE 's/^([0-9]+) skipped$/\1/p' "$work/part" | tail -n 1)))
+        summary+=("$(printf '%-24s %5d passed, %d failed, %5d s' "tests/run.sh $options" $numbers $((SECONDS - begin)))")
+    done
+    echo
+    printf '%s\n' "${summary[@]}"
+    finish
+}
+[ $part != ci ] || run_parts "" --asan --tsan --valgrind "--fuzz 20"
+
+packages="$rondo_build_packages libopenmpi-dev openmpi-bin libcriterion-dev python3 python3-jsonschema python3-numpy curl iproute2"
+[ $part = valgrind ] && packages="$packages valgrind"
+[ $part = fuzz ] && packages="$packages clang libclang-rt-dev"
+[ $long -eq 1 ] && packages="$packages debootstrap git"
+rondo_install $packages || { echo "0 passed, 1 failed"; exit 1; }
+
+# allowed NAME TEST: whether tests/skips.txt lets CI do without it.
+allowed() {
+    awk -v part=$part -v file="$1" -v test="$2" \
+        '!/^#/ && ($1 == part || $1 == "*") && $2 == file && ($3 == test || $3 == "*") { found = 1 } END { exit !found }' \
+        "$rondo_root/tests/skips.txt"
+}
+
+# count KIND NAME TAPFILE EXIT_CODE SECONDS: adds the lines "ok" and "not ok" up. A test program that dies, tests nothing
+# or reports another number of tests than it planned is one failure more.
+count() {
+    local ok bad skip planned test wrong=()
+    skip=$(grep -c '^ok .*# SKIP' "$3")
+    ok=$(($(grep -c '^ok ' "$3") - skip))
+    bad=$(grep -c '^not ok ' "$3")
+    planned=$(sed -n 's/^1\.\.\([0-9]*\)$/\1/p' "$3")
+    [ "$4" -ne 0 ] && [ "$bad" -eq 0 ] && wrong+=("ended with exit code $4")
+    [ $((ok + bad + skip)) -eq 0 ] && wrong+=("tested nothing")
+    [ "$planned" = $((ok + bad + skip)) ] || wrong+=("planned ${planned:-no} tests and reported $((ok + bad + skip))")
+    if [ -n "${CI:-}" ]; then
+        while read -r test; do
+            allowed "$2" "$test" || wrong+=("skipped $test, which tests/skips.txt does not allow")
+        done < <(sed -n 's/^ok [0-9]* *- \(.*[^ ]\) *# SKIP.*/\1/p' "$3")
+    fi
+    bad=$((bad + ${#wrong[@]}))
+    passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+    printf '%-40s %3d passed, %d failed, %4d s\n' "$1: $2" "$ok" "$bad" "$5"
+    grep '^ok .*# SKIP' "$3"
+    [ ${#wrong[@]} -eq 0 ] || printf "$2: %s\n" "${wrong[@]}"
+    [ "$bad" -eq 0 ] || { grep -v '^ok ' "$3"; cat "$work/errors"; } | tail -n 60
+}
+
+# run_one KIND NAME COMMAND...: a command that is one test.
+run_one() {
+    local begin=$SECONDS result=ok
+    "${@:3}" > "$work/errors" 2>&1 || result='not ok'
+    printf '1..1\n%s 1 - %s\n' "$result" "$2" > "$work/tap"
+    count "$1" "$2" "$work/tap" 0 $((SECONDS - begin))
+}
+
+# programs PATTERN: the programs among the files of that name.
+programs() {
+    local file
+    for file in "$bin"/tests/$1; do
+        [ -x "$file" ] && [ -f "$file" ] && echo "$file"
+    done
+}
+
+run_fuzzers() {
+    local fuzzer name
+    for fuzzer in $(programs 'fuzz_*'); do
+        name=$(basename "$fuzzer")
+        mkdir -p "$work/$name"
+        run_one fuzz "$name" "$fuzzer" -max_total_time="$fuzz_seconds" -timeout=10 -artifact_prefix="$work/$name-" \
+            "$work/$name" "$rondo_root/tests/fuzz/corpus/$name"
+        echo "  $(find "$work/$name" -type f | wc -l) inputs found"
+    done
+}
+
+run_units() {
+    local test name begin code
+    for test in $(programs 'test_*'); do
+        name=$(basename "$test")
+        [ $part = valgrind ] && grep -q "^$name\b" "$rondo_root/tests/valgrind-not.txt" && continue
+        rm -f "$work/tap"
+        begin=$SECONDS
+        timeout 1800 "${wrapper[@]}" "$test" --tap="$work/tap" --quiet > "$work/errors" 2>&1
+        code=$?
+        touch "$work/tap"
+        count unit "$name" "$work/tap" $code $((SECONDS - begin))
+    done
+}
+
+run_corpora() {
+    local replay
+    for replay in $(programs 'fuzz_*'); do
+        run_one corpus "$(basename "$replay")" "$replay" "$rondo_root/tests/fuzz/corpus/$(basename "$replay")"/*
+    done
+}
+
+run_system() {
+    local script run begin scripts=("$rondo_root"/tests/system/test_*.py)
+    [ $long -eq 1 ] && scripts+=("$rondo_root"/tests/system/long_*)
+    for script in "${scripts[@]}"; do
+        case $script in *.py) run=(/usr/bin/python3) ;; *) run=() ;; esac # Debian's, which has Debian's packages
+        begin=$SECONDS
+        "${run[@]}" "$script" "$bin" > "$work/tap" 2> "$work/errors"
+        count system "$(basename "$script")" "$work/tap" $? $((SECONDS - begin))
+    done
+}
+
+run_benchmarks() {
+    local program
+    for program in $(programs 'bench_*') "$rondo_root"/tests/bench/bench_*.py; do
+        echo
+        echo "== $(basename "$program")"
+        case $program in *.py) "$program" "$bin" ;; *) "$program" ;; esac || failed=$((failed + 1))
+    done
+}
 
 werror=OFF
 [ -n "${CI:-}" ] && werror=ON
@@ -70,42 +174,11 @@ rondo_build $preset -DRONDO_WERROR=$werror || { echo "0 passed, 1 failed"; exit 
 bin=$rondo_root/build/$preset
 [ $preset = release ] || export RONDO_SLOW=1 # sanitizers: longer patience
 
-for test in "$bin"/tests/test_*; do
-    [ $preset = tsan ] && break
-    [ -x "$test" ] && [ -f "$test" ] || continue
-    rm -f "$work/tap"
-    timeout 1800 "${wrapper[@]}" "$test" --tap="$work/tap" --quiet > "$work/errors" 2>&1
-    code=$?
-    touch "$work/tap"
-    count "unit: $(basename "$test")" "$work/tap" $code
-done
-
-for replay in "$bin"/tests/fuzz_*; do
-    [ -x "$replay" ] && [ -f "$replay" ] || continue
-    name=$(basename "$replay")
-    "$replay" "$rondo_root/tests/fuzz/corpus/$name"/* > "$work/errors" 2>&1
-    code=$?
-    { [ $code -eq 0 ] && echo "ok $name" || echo "not ok $name"; } > "$work/tap"
-    count "corpus: $name" "$work/tap" $code
-done
-
-system=("$rondo_root"/tests/system/test_*.py)
-[ $long -eq 1 ] && system+=("$rondo_root"/tests/system/long_*)
-[ ${#wrapper[@]} -gt 0 ] && system=()
-for script in "${system[@]}"; do
-    case $script in *.py) run=(/usr/bin/python3) ;; *) run=() ;; esac # Debian's, which has Debian's packages
-    "${run[@]}" "$script" "$bin" > "$work/tap" 2> "$work/errors"
-    count "system: $(basename "$script")" "$work/tap" $?
-done
-
-if [ $bench -eq 1 ]; then
-    for program in "$bin"/tests/bench_* "$rondo_root"/tests/bench/bench_*.py; do
-        [ -x "$program" ] && [ -f "$program" ] || continue
-        echo
-        echo "== $(basename "$program")"
-        case $program in *.py) "$program" "$bin" ;; *) "$program" ;; esac || failed=$((failed + 1))
-    done
-fi
-
-echo "$passed passed, $failed failed$([ $skipped -eq 0 ] || echo ", $skipped skipped")"
-[ "$failed" -eq 0 ]
+case $part in
+fuzz) run_fuzzers ;;
+valgrind) run_units ;;
+*) run_units; run_corpora; run_system ;;
+esac
+[ $part = errors ] && /usr/bin/python3 "$rondo_root/tests/error_sites.py" "$bin"
+[ $bench -eq 1 ] && run_benchmarks
+finish
