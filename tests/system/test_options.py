@@ -41,6 +41,27 @@ def test_max_connections(world):
     harness.wait_for(joined, "the third has a place", process=aggregator)
 
 
+def test_workers(world):
+    """A thread each."""
+    world.certificates([])
+    threads = {}
+    for workers in (1, 4):
+        aggregator = world.aggregator(configure(world), "--workers", workers, state=f"state-{workers}")
+        threads[workers] = len(os.listdir(f"/proc/{aggregator.pid}/task"))
+    assert threads[4] == threads[1] + 3, threads
+
+
+def test_client_memory_changes_no_bit(world):
+    """Control variates of 40 clients, 4 MB in all, with room for one of them and for all."""
+    model = {"input": 2, "loss": "softmax_cross_entropy", "layers": [{"type": "dense", "units": 5000}, {"type": "dense", "units": 2}]}
+    config = configure(world, model=model, strategy={"name": "scaffold"}, rounds=3)
+    ends = []
+    for options in ([], ["--client-memory", 1]):
+        output = world.check(world.program("rondo-sim"), "--config", config, "--clients", 40, "--threads", 2, *options)
+        ends.append(re.search(r"model SHA-256 (\w{64})", output).group(1))
+    assert ends[0] == ends[1], ends
+
+
 def test_method_and_trials_of_a_search_overrule_the_file(world):
     space = world.write("space.json", {"method": "grid", "objective": "train_loss",
                                        "keys": {"training.learning_rate": {"from": 0.01, "to": 1, "steps": 4, "scale": "log"}}})
