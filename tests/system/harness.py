@@ -123,6 +123,12 @@ class World:
 
     def close(self):
         for process in self.processes:
+            if process.poll() is None and os.path.basename(self.build) == "coverage":
+                process.terminate()  # what is killed does not say which lines it reached
+                try:
+                    process.wait(timeout=20)
+                except subprocess.TimeoutExpired:
+                    pass
             if process.poll() is None:
                 process.kill()
             process.wait()

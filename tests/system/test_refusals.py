@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """What keys of run.json cannot be together, what data cannot be and what words cannot be said: a table of each, with the words
 that have to be in the answer. What one key alone cannot be is in tests/reference/configs."""
+import base64
 import gzip
+import hashlib
 import json
 import os
 
@@ -101,6 +103,7 @@ RUNS = [
     ({"simulation": {"attack": {"type": "backdoor", "fraction": 0.3, "size": 50}}}, "a trigger of 50 does not fit into the model's input"),
     ({"data": None}, "data.train is missing"),
     ({"data": {}}, "data.train is missing"),
+    ({"cohort": {"min_clients": 3}, "simulation": {"system": {"availability": 0.001}}}, "clients have not been available at a time"),
     ({"cohort": {"min_clients": 4}}, "cohort.min_clients is 4, but only 3 clients are simulated"),
     ({"data": {"train": {"format": "text", "path": "text.txt"}}}, "a text needs a model whose input lists symbols"),
     ({"model": layers(EMBEDDING, {"type": "flatten"}, DENSE, input={"tokens": 3, "vocabulary": 4})}, "holds features, but layer 'embedding1' takes tokens"),
@@ -122,7 +125,7 @@ def test_files_that_cannot_be(world):
         refused(simulated(world, configuration(world, data={"train": {"path": "broken.csv.gz", "format": "csv"}})), words)
     refused(simulated(world, configuration(world, data={"train": {"path": "folder", "format": "leaf"}})), "folder")
     refused(simulated(world, configuration(world, data={"train": {"path": "nowhere", "format": "leaf"}})), "nowhere")
-    for content, words in ((b"{}", "too few for a safetensors file"), (harness.safetensors({"a": ([1], [1.0])})[:20], "safetensors")):
+    for content, words in ((b"{}", "is JSON; a safetensors file was expected"), (harness.safetensors({"a": ([1], [1.0])})[:20], "safetensors")):
         world.write("initial.safetensors", content)
         refused(simulated(world, configuration(world, initial={"path": "initial.safetensors"})), words)
     header = b'{"__metadata__":{},"__metadata__":{}}'
@@ -143,7 +146,7 @@ def test_words_that_a_command_line_cannot_have(world):
                              ("--out DIR is missing: partition writes", ["partition", "--config", config, "--clients", 2]),
                              ("--clients N is missing", ["--config", config])):
         refused(world.run(simulator, *arguments), words, 2)
-    refused(world.run(world.program("rondo-aggregator"), "serf", "--config", config, "--state", "s", *world.tls("aggregator")), "'serve'", 2)
+    refused(world.run(world.program("rondo-aggregator"), "serf"), "there is no command 'serf'", 2)
     world.check(simulator, "--config", config, "--clients", 2, "--out", world.path("state"), "--quiet")
     state = world.path("state")
     for words, code, arguments in ((".svg or .png", 2, ["compare", state, state, "--out", "x.jpg"]),
@@ -182,6 +185,61 @@ def test_searches_that_cannot_be(world):
     refused(search({**good, "objective": "test_accuracy"}, model={"preset": "linear-regression", "input": 3}, data={"train": real, "test": real}),
             "needs a loss over classes")
     refused(search(good, data={}), "data.train is missing")
+
+
+def test_aggregators_that_cannot_start(world):
+    world.certificates([])
+    world.write("table.csv", TABLE)
+    config = world.write("run.json", configuration(world))
+    aggregator = world.aggregator(config)
+
+    def serve(*more, state="other", tls=world.tls("aggregator")):
+        return world.run(world.program("rondo-aggregator"), "serve", "--config", config, "--state", world.path(state), *tls, *more)
+
+    refused(serve("--listen", "127.0.0.1:0", state="state"), "in use by another process")
+    refused(serve("--listen", "256.1.1.1:0"), "--listen 256.1.1.1:0")
+    refused(serve("--allow", world.write("nobody.txt", "\n# nobody\n")), "names no client")
+    bundle = harness.read(world.path("certs/ca.crt")) + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    refused(serve(tls=["--ca", world.write("bundle.crt", bundle), *world.tls("aggregator")[2:]]), "of its certificates cannot be read")
+    assert aggregator.poll() is None
+
+
+def test_updates_with_another_digest(world):
+    """Content-Digest (RFC 9530) is checked where a client sends it."""
+    world.certificates(["alice", "bob"])
+    config = {"rounds": 1, "model": {"preset": "linear-regression", "input": 2}, "training": {"learning_rate": 0.1}, "cohort": {"min_clients": 2}}
+    aggregator = world.aggregator(world.write("run.json", config), "--linger-seconds", 0)
+    alice, bob = world.session(aggregator, "alice"), world.session(aggregator, "bob")
+    alice.join()
+    bob.join()  # who keeps the round open
+    assert alice.task()[0] == 200
+    body = harness.safetensors({"fc1.weight": ([1, 2], [0.5, 1.0]), "fc1.bias": ([1], [1.0])}, {"round": "1", "samples": "10"})
+    for digest, word in (("sha-256=:AAAA:", "Content-Digest: expected sha-256"),
+                         ("sha-256=:" + base64.b64encode(hashlib.sha256(b"another").digest()).decode() + ":", "SHA-256 is not the one")):
+        status, answer, _ = alice.update(1, body, Content_Digest=digest)
+        assert status == 400 and word in answer["message"], (digest, status, answer)
+    right = "sha-256=:" + base64.b64encode(hashlib.sha256(body).digest()).decode() + ":"
+    status, answer, _ = alice.update(1, body, Content_Digest=right)
+    assert status == 200 and answer["counted"], answer
+
+
+def test_pictures_and_files_that_cannot_be_written(world):
+    world.write("table.csv", TABLE)
+    data = {"path": world.path("table.csv")}
+    continual = {"tasks": [[0], [1]], "rounds_per_task": 2}
+    config = world.write("run.json", configuration(world, rounds=1, continual=continual, data={"train": data, "test": data}))
+    world.check(world.program("rondo-sim"), "--config", config, "--clients", 2, "--out", world.path("state"), "--quiet")
+    inspect, state = world.program("rondo-inspect"), world.path("state")
+    refused(world.run(inspect, "plot", state, "--out", world.path("x.svg"), env={**os.environ, "PATH": "/nonexistent"}), "gnuplot")
+    os.mkdir(world.path("taken.svg"))
+    os.mkdir(world.path("taken.safetensors"))
+    refused(world.run(inspect, "plot", state, "--out", world.path("taken.svg")), "taken.svg")
+    refused(world.run(inspect, "export", state, "--out", world.path("taken.safetensors")), "taken.safetensors")
+    refused(world.run(inspect, "forgetting", state, "--data", world.path("table.csv")), "the first task has not ended yet")
+    world.write("file", "")
+    space = world.write("space.json", {"method": "random", "trials": 1, "objective": "train_loss", "keys": {"training.learning_rate": {"from": 0.01, "to": 1}}})
+    refused(world.run(world.program("rondo-sim"), "search", "--config", config, "--clients", 2, "--space", space, "--out", world.path("file/search")), "file")
+    refused(world.run(world.program("rondo-sim"), "--config", config, "--clients", 2, "--out", world.path("file/state")), "file")
 
 
 def test_a_state_that_was_tampered_with(world):
