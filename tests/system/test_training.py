@@ -144,7 +144,7 @@ def test_kill_9_changes_neither_the_bits_nor_the_decision(world):
     aggregator = world.aggregator(config, port=port)
     clients = [world.client(aggregator, name, world.path("private", name + ".safetensors")) for name in names]
     for goal in (4, len(simulated) // 2):
-        wait_for(lambda: len(world.rounds()) > goal, f"round {goal}", seconds=120, process=aggregator)
+        wait_for(lambda: f"round {goal}/" in harness.read(aggregator.log), f"round {goal}", seconds=120, process=aggregator)
         world.kill_midway(aggregator, len(simulated) - 1)
         aggregator = world.aggregator(config, port=port)
     assert wait_exit(aggregator, 120) == 0, harness.read(aggregator.log)
