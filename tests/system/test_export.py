@@ -52,14 +52,14 @@ def test_predict_of_a_linear_regression(world):
         inspect(world, "export", world.path("state"), "--out", world.path("model.safetensors"), "--round", round)
         model = tensors(world.path("model.safetensors"))
         assert model == tensors(world.path(f"state/models/00000{round}.safetensors"))
-        out = predictions(inspect(world, "predict", world.path("state"), "--data", data["path"], "--regression", "--round", round))
+        out = predictions(inspect(world, "predict", world.path("state"), "--data", data["path"], "--round", round))
         assert len(out) == len(ROWS)
         for x, row in zip(ROWS, out):
             (expected,) = dense(model["fc1.weight"], model["fc1.bias"], x)
             assert abs(float(row["output_0"]) - expected) < 1e-5 * (1 + abs(expected)), (round, x, row, expected)
         said[round] = [row["output_0"] for row in out]
     assert said[2] != said[3]
-    newest = inspect(world, "predict", world.path("state"), "--data", data["path"], "--regression")
+    newest = inspect(world, "predict", world.path("state"), "--data", data["path"])
     assert [row["output_0"] for row in predictions(newest)] == said[3]
 
 

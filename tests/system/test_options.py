@@ -41,6 +41,29 @@ def test_max_connections(world):
     harness.wait_for(joined, "the third has a place", process=aggregator)
 
 
+def test_how_a_file_is_to_be_read_is_said_everywhere(world):
+    """A table as Excel writes it in Germany, with and without its heading; and images whose labels lie elsewhere."""
+    rows = [(i % 7 / 2, i % 5 / 4, "high" if i % 7 > 3 else "low") for i in range(70)]
+    plain = world.write("plain.csv", "a,b,y\n" + "".join(f"{a},{b},{y}\n" for a, b, y in rows))
+    german = "".join(f"{y};{a};{b}\n".replace(".", ",") for a, b, y in rows)
+    bare, headed = world.write("bare.txt", german), world.write("headed.txt", "y;a;b\n" + german)
+    data = {"path": plain, "label_column": "y"}
+    config = configure(world, rounds=4, keep_every=2, continual={"tasks": [[0], [1]], "rounds_per_task": 2}, data={"train": data, "test": data})
+    world.check(world.program("rondo-sim"), "--config", config, "--clients", 2, "--out", world.path("state"), "--quiet")
+    inspect, read_as = world.program("rondo-inspect"), ["--format", "csv", "--separator", ";", "--decimal", ",", "--label-column"]
+    for command in ("predict", "forgetting"):
+        expected = world.check(inspect, command, world.path("state"), "--data", plain)
+        assert world.check(inspect, command, world.path("state"), "--data", headed, *read_as, "y", "--header") == expected, command
+        refused = world.run(inspect, command, world.path("state"), "--data", bare, *read_as, "1", "--no-header")
+        assert refused.returncode == 1 and "without a heading" in refused.stderr, refused
+        refused = world.run(inspect, command, world.path("state"), "--data", bare, "--labels", "x", "--format", "idx")
+        assert refused.returncode == 1 and "bare.txt" in refused.stderr, refused
+    world.certificates(["one"])
+    aggregator = world.aggregator(configure(world, data={}), "--linger-seconds", 0, state="served")
+    client = world.client(aggregator, "one", headed, *read_as, "y", "--header")
+    assert (harness.wait_exit(aggregator), harness.wait_exit(client)) == (0, 0), harness.read(client.log)
+
+
 def test_workers(world):
     """A thread each."""
     world.certificates([])

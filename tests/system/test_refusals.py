@@ -223,6 +223,18 @@ def test_updates_with_another_digest(world):
     assert status == 200 and answer["counted"], answer
 
 
+def test_sums_of_a_table_that_nobody_asked_for(world):
+    world.certificates(["alice"])
+    config = {"rounds": 1, "model": {"preset": "linear-regression", "input": 2}, "training": {"learning_rate": 0.1}}
+    aggregator = world.aggregator(world.write("run.json", config))
+    alice = world.session(aggregator, "alice")
+    alice.join()
+    for body in (b"", b"{}", b"x" * 100):
+        status, answer, _ = alice.request("POST", "/v1/measure/1", body)
+        assert 400 <= status < 500 and answer["message"], (body, status, answer)
+    assert alice.task()[0] == 200
+
+
 def test_pictures_and_files_that_cannot_be_written(world):
     world.write("table.csv", TABLE)
     data = {"path": world.path("table.csv")}
