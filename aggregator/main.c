@@ -125,6 +125,8 @@ static rd_status announce(rd_driver *driver, const rd_config *config, const serv
     rd_driver_log(driver, "run '%s' (%s): %llu rounds, %zu parameters, seed %llu", config->name,
                   rd_store_run_id(rd_run_store(run)), (unsigned long long)config->rounds,
                   rd_model_parameter_count(rd_run_model(run)), (unsigned long long)config->seed);
+    if (rd_run_initial(run)[0] != '\0')
+        rd_driver_log(driver, "initial: %s", rd_run_initial(run));
     if (next > 1)
         rd_driver_log(driver, "continuing after round %llu of %s", (unsigned long long)(next - 1), o->state);
     rd_status status = rd_run_tell_changes(run, log_line, driver, err);

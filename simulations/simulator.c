@@ -445,6 +445,8 @@ static rd_status announce(simulator *s, rd_error *err)
     printf("run '%s': %zu clients, %u thread%s, %zu parameters, %zu training samples\n", s->config->name,
            s->dealt.partition.clients, s->options->threads, s->options->threads == 1 ? "" : "s",
            rd_model_parameter_count(rd_run_model(s->run)), s->dealt.data.rows);
+    if (rd_run_initial(s->run)[0] != '\0')
+        printf("initial: %s\n", rd_run_initial(s->run));
     if (done > 0)
         printf("continuing after round %llu of %s\n", (unsigned long long)done, s->options->directory);
     return rd_run_tell_changes(s->run, print_line, NULL, err);

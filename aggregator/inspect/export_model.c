@@ -27,7 +27,7 @@ static rd_status write_tensors(const run_model *run, bool keep_lora, const char 
         if (!keep_lora && rd_tensor_is_lora(&tensors[i]))
             continue;
         rd_st_tensor *e = &entries[kept++];
-        (void)snprintf(e->name, sizeof e->name, "%s", tensors[i].name);
+        e->name = tensors[i].name;
         e->dtype = RD_DTYPE_F32;
         e->rank = tensors[i].rank;
         for (int k = 0; k < e->rank; k++)

@@ -45,6 +45,8 @@ static rd_status scan(int fd, const rd_safetensors *file, const rd_st_tensor *t,
     static const statistics nothing = {.min = NAN, .max = NAN};
     uint8_t buffer[BUFFER];
     *out = nothing;
+    if (t->dtype == RD_DTYPE_OTHER)
+        return RD_OK; /* its numbers cannot be read; what the header says of it can */
     for (uint64_t at = t->begin; at < t->end;) {
         size_t count = t->end - at < BUFFER ? (size_t)(t->end - at) : BUFFER;
         rd_status status = rd_fd_pread_all(fd, buffer, count, (off_t)(file->data_start + at), path, err);
@@ -90,7 +92,7 @@ static void fill_row(const rd_st_tensor *t, const statistics *s, table_row *row)
 {
     memset(row, 0, sizeof *row);
     table_text(row->cell[NAME], t->name);
-    table_text(row->cell[DTYPE], rd_dtype_name(t->dtype));
+    table_text(row->cell[DTYPE], rd_st_dtype_name(t));
     shape_cell(row->cell[SHAPE], t);
     table_count(row->cell[COUNT], t->count);
     table_count(row->cell[BYTES], t->end - t->begin);
@@ -107,7 +109,7 @@ static cJSON *tensor_json(export_kind kind, const rd_st_tensor *t, const statist
     size_t at = 0;
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "tensor", t->name);
-    cJSON_AddStringToObject(object, "dtype", rd_dtype_name(t->dtype));
+    cJSON_AddStringToObject(object, "dtype", rd_st_dtype_name(t));
     if (kind == EXPORT_JSONL) {
         cJSON *extents = cJSON_AddArrayToObject(object, "shape");
         for (int k = 0; k < t->rank; k++)

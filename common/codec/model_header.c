@@ -15,7 +15,7 @@ rd_status rd_model_header(const rd_model *m, rd_tensor_set set, const rd_st_pair
     if (entries == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the header of %zu tensors", count);
     for (size_t i = 0; i < count; i++) {
-        (void)snprintf(entries[i].name, sizeof entries[i].name, "%s", tensors[i].name);
+        entries[i].name = tensors[i].name;
         entries[i].dtype = RD_DTYPE_F32;
         entries[i].rank = tensors[i].rank;
         for (int k = 0; k < tensors[i].rank; k++)
@@ -49,7 +49,7 @@ static rd_status match_tensor(const rd_tensor *t, const rd_st_tensor *s, const c
     }
     if (s->dtype != RD_DTYPE_F32)
         return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '%s': expected dtype F32, found %s", whose, t->name,
-                       rd_dtype_name(s->dtype));
+                       rd_st_dtype_name(s));
     if (!same)
         return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '%s': expected shape %s, found %s", whose, t->name,
                        write_shape(&wanted, expected, sizeof expected), write_shape(s, found, sizeof found));
@@ -67,7 +67,7 @@ static rd_status find_stranger(const rd_model *m, rd_tensor_set set, const rd_sa
         for (size_t k = 0; k < count && !known; k++)
             known = strcmp(tensors[k].name, file->tensors[i].name) == 0;
         if (!known)
-            return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '%s' is not one of the model's", whose,
+            return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '%.100s' is not one of the model's", whose,
                            file->tensors[i].name);
     }
     return RD_OK;

@@ -4,7 +4,6 @@
 #include "codec/tensor_stream.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,13 +120,9 @@ static rd_status hand_out(rd_tensor_stream *s, const float *values, size_t count
         size_t within = (size_t)(s->got - t->begin) / sizeof(float);
         size_t n = (size_t)t->count - within < count ? (size_t)t->count - within : count;
         size_t unfit = rd_exact_find_unfit(values, n);
-        if (unfit < n) {
-            const char *what = isnan(values[unfit])   ? "NaN"
-                               : isinf(values[unfit]) ? "infinite"
-                                                      : "2^23 or more";
+        if (unfit < n)
             return rd_fail(err, RD_ERR_RANGE, "tensor '%s': element %zu is %s", t->name, within + unfit,
-                           what);
-        }
+                           rd_exact_unfit_word((double)values[unfit]));
         if (n > 0) {
             rd_status status =
                 s->sink.on_values(s->sink.user, s->destination[s->tensor] + within, values, n, err);

@@ -24,7 +24,8 @@
 /* run.json "initial": parameters to start from */
 typedef struct rd_initial_config {
     char path[RD_SOURCE_PATH_MAX]; /* a safetensors file; empty: a random start */
-    cJSON *map; /* names in the file -> names in the model, or null; NULL: they are the same */
+    cJSON *map;   /* names in the file -> names in the model, or null; NULL: they are the same */
+    bool partial; /* the model may have tensors that the file lacks */
 } rd_initial_config;
 
 typedef enum rd_stopping_metric {

@@ -233,6 +233,7 @@ rd_status rd_config_read_initial(rd_fields *top, const char *folder, rd_initial_
         if (!cJSON_IsString(item) && !cJSON_IsNull(item))
             rd_fields_fail(&f, "map", "names of the model's tensors, or null, as values");
     }
+    rd_fields_bool(&f, "partial", &c->partial);
     if (f.status != RD_OK || resolve(&f, "path", folder, c->path) != RD_OK)
         return f.status;
     c->map = map != NULL ? cJSON_Duplicate(map, true) : NULL;

@@ -88,6 +88,11 @@ bool rd_exact_is_fit(double x)
     return fabs(x) < (double)RD_EXACT_MAX_VALUE; /* NaN compares false */
 }
 
+const char *rd_exact_unfit_word(double x)
+{
+    return isnan(x) ? "NaN" : isinf(x) ? "infinite" : "2^23 or more";
+}
+
 /* ---- the hot loop ---- */
 
 /* high[i]:low[i] += round(weight * x[i] * 2^63).

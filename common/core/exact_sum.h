@@ -48,6 +48,9 @@ float rd_exact_largest(const float *x, size_t count);
 /* May it enter a sum? */
 bool rd_exact_is_fit(double x);
 
+/* What keeps a number from entering a sum: "NaN", "infinite" or "2^23 or more". */
+const char *rd_exact_unfit_word(double x);
+
 /* Adds weight * x[i] to element first + i, for i in [0, count). Every x[i] must be fit (see above; of what is
  * not, some value from 2^23 to 2^24 is added, the same by every loop) and
  * 1 <= weight <= RD_EXACT_MAX_TERM_WEIGHT. The caller keeps the total weight within RD_EXACT_MAX_WEIGHT.

@@ -48,6 +48,9 @@ static rd_status find_tensor(const rd_safetensors *s, const char *name, const ch
 {
     char found[200];
     *out = rd_safetensors_find(s, name);
+    if (*out != NULL && (*out)->dtype == RD_DTYPE_OTHER)
+        return rd_fail(err, RD_ERR_DATA, "%s: '%s' is of the type %s, which is not read", path, name,
+                       rd_st_dtype_name(*out));
     if (*out != NULL)
         return RD_OK;
     list_tensors(s, found, sizeof found);
@@ -286,7 +289,7 @@ static void describe(const rd_dataset *d, rd_rows rows, rd_st_tensor tensors[2])
      * refuses. */
     rd_st_tensor *y = &tensors[0], *x = &tensors[1];
     memset(tensors, 0, 2 * sizeof *tensors);
-    strcpy(x->name, "x");
+    x->name = "x";
     x->dtype = d->x_u8 != NULL ? RD_DTYPE_U8 : RD_DTYPE_F32;
     x->rank = d->rank + 1;
     x->shape[0] = rows.count;
@@ -294,7 +297,7 @@ static void describe(const rd_dataset *d, rd_rows rows, rd_st_tensor tensors[2])
         x->shape[i + 1] = d->shape[i];
     x->count = (uint64_t)rows.count * d->features;
 
-    strcpy(y->name, "y");
+    y->name = "y";
     y->dtype = d->labels != NULL ? RD_DTYPE_I32 : RD_DTYPE_F32;
     y->rank = d->labels != NULL && d->label_count == 1 ? 1 : 2;
     y->shape[0] = rows.count;

@@ -8,7 +8,7 @@ static const struct {
     const char *name;
     size_t size;
     bool is_float;
-} dtypes[RD_DTYPE_COUNT] = {
+} dtypes[RD_DTYPE_OTHER] = {
     [RD_DTYPE_F64] = {"F64", 8, true},         [RD_DTYPE_F32] = {"F32", 4, true},
     [RD_DTYPE_F16] = {"F16", 2, true},         [RD_DTYPE_BF16] = {"BF16", 2, true},
     [RD_DTYPE_F8_E4M3] = {"F8_E4M3", 1, true}, [RD_DTYPE_F8_E5M2] = {"F8_E5M2", 1, true},
@@ -21,23 +21,23 @@ static const struct {
 
 const char *rd_dtype_name(rd_dtype d)
 {
-    return dtypes[d].name;
+    return d < RD_DTYPE_OTHER ? dtypes[d].name : "other";
 }
 
 size_t rd_dtype_size(rd_dtype d)
 {
-    return dtypes[d].size;
+    return d < RD_DTYPE_OTHER ? dtypes[d].size : 0;
 }
 
 bool rd_dtype_is_float(rd_dtype d)
 {
-    return dtypes[d].is_float;
+    return d < RD_DTYPE_OTHER && dtypes[d].is_float;
 }
 
 rd_dtype rd_dtype_find(const char *name)
 {
     int d = 0;
-    while (d < RD_DTYPE_COUNT && strcmp(name, dtypes[d].name) != 0)
+    while (d < RD_DTYPE_OTHER && strcmp(name, dtypes[d].name) != 0)
         d++;
     return (rd_dtype)d;
 }

@@ -24,13 +24,13 @@ typedef enum rd_dtype {
     RD_DTYPE_U16,
     RD_DTYPE_U8,
     RD_DTYPE_BOOL,
-    RD_DTYPE_COUNT
+    RD_DTYPE_OTHER /* whatever else stands in a header: there is no reading it, but a file may hold it */
 } rd_dtype;
 
 const char *rd_dtype_name(rd_dtype d); /* "F32" */
-size_t rd_dtype_size(rd_dtype d);      /* 4 */
+size_t rd_dtype_size(rd_dtype d);      /* 4; 0: other */
 bool rd_dtype_is_float(rd_dtype d);
-/* RD_DTYPE_COUNT where there is no such type. */
+/* RD_DTYPE_OTHER where there is no such type. */
 rd_dtype rd_dtype_find(const char *name);
 
 /* The number that begins at `bytes` (little-endian, of any alignment). NaN and infinities are handed on; I64 and

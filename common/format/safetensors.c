@@ -18,6 +18,13 @@
 #include "format/foreign.h"
 #include "format/sniff.h"
 
+#define NAME "%.100s" /* of a tensor, in messages: names may be longer than the message */
+
+const char *rd_st_dtype_name(const rd_st_tensor *t)
+{
+    return t->dtype == RD_DTYPE_OTHER ? t->other : rd_dtype_name(t->dtype);
+}
+
 /* ---- reading ---- */
 
 /* A whole number from 0 to 2^53, as cJSON's doubles hold it. */
@@ -35,7 +42,7 @@ static rd_status parse_shape(const cJSON *shape, const char *whose, rd_st_tensor
     int rank = cJSON_IsArray(shape) ? cJSON_GetArraySize(shape) : -1;
     if (rank < 0 || rank > RD_SAFETENSORS_MAX_RANK)
         return rd_fail(err, RD_ERR_FORMAT,
-                       "%s: tensor '%s': shape: expected an array of at most %d whole numbers", whose,
+                       "%s: tensor '" NAME "': shape: expected an array of at most %d whole numbers", whose,
                        t->name, RD_SAFETENSORS_MAX_RANK);
     t->rank = rank;
     t->count = 1;
@@ -45,41 +52,49 @@ static rd_status parse_shape(const cJSON *shape, const char *whose, rd_st_tensor
     {
         uint64_t n;
         if (!whole(item, &n) || (n != 0 && t->count > (UINT64_C(1) << 53) / n))
-            return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '%s': shape: not whole numbers, or too large",
-                           whose, t->name);
+            return rd_fail(err, RD_ERR_FORMAT,
+                           "%s: tensor '" NAME "': shape: not whole numbers, or too large", whose, t->name);
         t->shape[k++] = n;
         t->count *= n;
     }
     return RD_OK;
 }
 
+static rd_status parse_dtype(const cJSON *item, const char *whose, rd_st_tensor *t, rd_error *err)
+{
+    if (!cJSON_IsString(item) || item->valuestring[0] == '\0' || strlen(item->valuestring) >= sizeof t->other)
+        return rd_fail(err, RD_ERR_FORMAT,
+                       "%s: tensor '" NAME "': dtype: expected a name such as F32, found %.20s", whose,
+                       t->name, cJSON_IsString(item) ? item->valuestring : "none");
+    t->dtype = rd_dtype_find(item->valuestring);
+    (void)snprintf(t->other, sizeof t->other, "%s", t->dtype == RD_DTYPE_OTHER ? item->valuestring : "");
+    return RD_OK;
+}
+
 static rd_status parse_tensor(const cJSON *entry, const char *whose, rd_st_tensor *t, rd_error *err)
 {
-    if (strlen(entry->string) >= sizeof t->name || entry->string[0] == '\0')
-        return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '%.40s...': names have 1 to %zu bytes", whose,
-                       entry->string, sizeof t->name - 1);
-    (void)snprintf(t->name, sizeof t->name, "%s", entry->string);
-    const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(entry, "dtype");
+    if (entry->string[0] == '\0')
+        return rd_fail(err, RD_ERR_FORMAT, "%s: a tensor has an empty name", whose);
+    t->name = strdup(entry->string);
+    if (t->name == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its table of tensors", whose);
     const cJSON *shape = cJSON_GetObjectItemCaseSensitive(entry, "shape");
     const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(entry, "data_offsets");
-    t->dtype = cJSON_IsString(dtype) ? rd_dtype_find(dtype->valuestring) : RD_DTYPE_COUNT;
-    if (t->dtype == RD_DTYPE_COUNT)
-        return rd_fail(err, RD_ERR_FORMAT,
-                       "%s: tensor '%s': dtype is missing or unknown (found %.20s; known are F64, F32, F16, "
-                       "BF16, F8_E4M3, F8_E5M2, I64, I32, I16, I8, U64, U32, U16, U8, BOOL)",
-                       whose, t->name, cJSON_IsString(dtype) ? dtype->valuestring : "none");
-    rd_status status = parse_shape(shape, whose, t, err);
+    rd_status status = parse_dtype(cJSON_GetObjectItemCaseSensitive(entry, "dtype"), whose, t, err);
+    if (status == RD_OK)
+        status = parse_shape(shape, whose, t, err);
     if (status != RD_OK)
         return status;
     if (!cJSON_IsArray(offsets) || cJSON_GetArraySize(offsets) != 2 ||
         !whole(cJSON_GetArrayItem(offsets, 0), &t->begin) || !whole(cJSON_GetArrayItem(offsets, 1), &t->end))
-        return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '%s': data_offsets: expected [begin, end]", whose,
-                       t->name);
-    if (t->end < t->begin || t->end - t->begin != t->count * rd_dtype_size(t->dtype))
+        return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '" NAME "': data_offsets: expected [begin, end]",
+                       whose, t->name);
+    if (t->end < t->begin ||
+        (t->dtype != RD_DTYPE_OTHER && t->end - t->begin != t->count * rd_dtype_size(t->dtype)))
         return rd_fail(err, RD_ERR_FORMAT,
-                       "%s: tensor '%s': data_offsets [%" PRIu64 ", %" PRIu64 "] do not hold %" PRIu64
+                       "%s: tensor '" NAME "': data_offsets [%" PRIu64 ", %" PRIu64 "] do not hold %" PRIu64
                        " elements of %s",
-                       whose, t->name, t->begin, t->end, t->count, rd_dtype_name(t->dtype));
+                       whose, t->name, t->begin, t->end, t->count, rd_st_dtype_name(t));
     return RD_OK;
 }
 
@@ -128,7 +143,8 @@ static rd_status check_layout(rd_safetensors *s, const char *whose, rd_error *er
         const rd_st_tensor *t = &s->tensors[i];
         if (t->begin != at)
             return rd_fail(err, RD_ERR_FORMAT,
-                           "%s: tensor '%s' begins at byte %" PRIu64 ", the one before ends at %" PRIu64,
+                           "%s: tensor '" NAME "' begins at byte %" PRIu64
+                           ", the one before ends at %" PRIu64,
                            whose, t->name, t->begin, at);
         at = t->end;
     }
@@ -248,8 +264,11 @@ rd_status rd_safetensors_open(const char *path, rd_safetensors *out, int *fd, rd
     json[length] = '\0';
     RD_TRY(rd_safetensors_parse(json, (size_t)length, path, out, err));
     if (out->data_start + out->data_size != (uint64_t)info.st_size)
-        status = rd_fail(err, RD_ERR_FORMAT, "%s: has %lld bytes, its header describes %" PRIu64, path,
-                         (long long)info.st_size, out->data_start + out->data_size);
+        status =
+            rd_fail(err, RD_ERR_FORMAT, "%s: has %lld bytes, its header describes %" PRIu64 ": %s", path,
+                    (long long)info.st_size, out->data_start + out->data_size,
+                    out->data_start + out->data_size > (uint64_t)info.st_size ? "it was cut short"
+                                                                              : "something follows its end");
 cleanup:
     free(json);
     if (status != RD_OK) {
@@ -268,7 +287,7 @@ static bool add_tensor(cJSON *root, const rd_st_tensor *t, uint64_t *at)
     cJSON *entry = cJSON_AddObjectToObject(root, t->name);
     cJSON *shape = cJSON_CreateArray(), *offsets = cJSON_CreateArray();
     uint64_t count = 1;
-    cJSON_AddStringToObject(entry, "dtype", rd_dtype_name(t->dtype));
+    cJSON_AddStringToObject(entry, "dtype", rd_st_dtype_name(t));
     for (int k = 0; k < t->rank; k++) {
         count *= t->shape[k];
         cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)t->shape[k]));
@@ -336,6 +355,8 @@ void rd_safetensors_free(rd_safetensors *s)
         free(s->metadata[i].value);
     }
     free(s->metadata);
+    for (size_t i = 0; i < s->tensor_count; i++)
+        free((char *)s->tensors[i].name);
     free(s->tensors);
     memset(s, 0, sizeof *s);
 }

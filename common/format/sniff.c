@@ -124,6 +124,8 @@ static rd_sniff_kind kind_of_text(const char *text, size_t count)
         text++;
     if (count == 0)
         return RD_SNIFF_TEXT;
+    if (*text == '{' && memmem(text, count, "\"weight_map\"", 12) != NULL)
+        return RD_SNIFF_SHARDS;
     if (*text == '{' || *text == '[')
         return RD_SNIFF_JSON;
     if (begins_with(text, count, "<!doctype") || begins_with(text, count, "<html") ||
@@ -177,6 +179,7 @@ const char *rd_sniff_describe(rd_sniff_kind kind)
         [RD_SNIFF_PARQUET] = "is a Parquet file; write it as CSV or as safetensors with x and y",
         [RD_SNIFF_ARROW] = "is an Arrow (Feather) file; write it as CSV or as safetensors with x and y",
         [RD_SNIFF_NUMPY] = "is a NumPy array (.npy)" AS_SAFETENSORS,
+        [RD_SNIFF_SHARDS] = "is the index of a model in several files; write them as one safetensors file",
         [RD_SNIFF_PICKLE] = "is a Python pickle; write it as safetensors",
         [RD_SNIFF_HDF5] = "is an HDF5 file; write it as safetensors",
         [RD_SNIFF_MATLAB] = "is a MATLAB file" AS_SAFETENSORS,

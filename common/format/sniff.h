@@ -34,6 +34,7 @@ typedef enum rd_sniff_kind {
     RD_SNIFF_PICKLE,
     RD_SNIFF_HDF5,
     RD_SNIFF_MATLAB,
+    RD_SNIFF_SHARDS, /* model.safetensors.index.json */
     RD_SNIFF_GIT_LFS,
     RD_SNIFF_HTML,
     RD_SNIFF_ARFF,

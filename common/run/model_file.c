@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "codec/model_header.h"
+#include "core/exact_sum.h"
 #include "core/file.h"
 #include "format/safetensors.h"
 
@@ -46,6 +48,15 @@ cleanup:
     return status;
 }
 
+static rd_status check_finite(const rd_tensor *t, const float *parameters, const char *path, rd_error *err)
+{
+    for (size_t i = 0; i < t->count; i++)
+        if (!isfinite(parameters[t->offset + i]))
+            return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '%s': element %zu is %s", path, t->name, i,
+                           rd_exact_unfit_word((double)parameters[t->offset + i]));
+    return RD_OK;
+}
+
 rd_status rd_model_file_read(const rd_model *m, rd_tensor_set set, const char *path, float *parameters,
                              rd_error *err)
 {
@@ -61,9 +72,11 @@ rd_status rd_model_file_read(const rd_model *m, rd_tensor_set set, const char *p
         goto cleanup;
     }
     RD_TRY(rd_model_header_match(m, set, &file, path, origin, err));
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         RD_TRY(rd_fd_pread_all(fd, parameters + tensors[i].offset, tensors[i].count * sizeof *parameters,
                                (off_t)(file.data_start + file.tensors[origin[i]].begin), path, err));
+        RD_TRY(check_finite(&tensors[i], parameters, path, err));
+    }
 cleanup:
     if (fd >= 0)
         close(fd);

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "config/schema_section.h"
+#include "core/exact_sum.h"
 #include "core/fingerprint.h"
 #include "data/source.h"
 #include "model/twin.h"
@@ -48,6 +49,7 @@ struct rd_run {
     rd_round_record last;
     rd_stopping stopping;
     double *by_row; /* (rows of the test set) where rd_scores_keep_rows; else NULL */
+    char initial[RD_INITIAL_REPORT_MAX];
 };
 
 const rd_config *rd_run_config(const rd_run *run)
@@ -68,6 +70,11 @@ rd_store *rd_run_store(rd_run *run)
 const float *rd_run_parameters(const rd_run *run)
 {
     return run->parameters;
+}
+
+const char *rd_run_initial(const rd_run *run)
+{
+    return run->initial;
 }
 
 const rd_packing *rd_run_packing(const rd_run *run)
@@ -247,8 +254,26 @@ static rd_status prepare_round(rd_run *run, uint64_t round, rd_error *err)
     run->root_trouble = trouble;
     if (status == RD_OK || (round > 1 && is_of_a_round(status)))
         return RD_OK;
-    *err = trouble;
-    return status;
+    return rd_fail(err, status, "%s", trouble.message);
+}
+
+/* Clients take no model with other numbers than those that they may send. Every update was fit, so where the model is
+ * not, it is the server's steps that went astray, and nobody else is to blame. */
+static rd_status check_model(const rd_run *run, uint64_t round, rd_error *err)
+{
+    size_t count;
+    const rd_tensor *t = rd_model_tensors(run->model, RD_TENSORS_SHARED, &count);
+    for (size_t k = 0; k < count; k++) {
+        const float *values = run->parameters + t[k].offset;
+        size_t unfit = rd_exact_find_unfit(values, t[k].count);
+        if (unfit < t[k].count)
+            return rd_fail(
+                err, RD_ERR_RANGE,
+                "round %llu: the global model diverged: element %zu of %s is %s; smaller learning rates may "
+                "help",
+                (unsigned long long)round, unfit, t[k].name, rd_exact_unfit_word((double)values[unfit]));
+    }
+    return RD_OK;
 }
 
 rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t known_clients,
@@ -262,13 +287,19 @@ rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t kno
     record->round = round;
     record->aggregated = aggregate && run->root_trouble.status == RD_OK;
     record->abandoned[0] = '\0';
-    rd_status status = rd_aggregate_finish(run->updates, round, record->aggregated, &target, record, err);
+    rd_error trouble = {0};
+    rd_status status =
+        rd_aggregate_finish(run->updates, round, record->aggregated, &target, record, &trouble);
     if (aggregate && (!record->aggregated || is_of_a_round(status))) {
-        const rd_error *why = record->aggregated ? err : &run->root_trouble;
+        const rd_error *why = record->aggregated ? &trouble : &run->root_trouble;
         (void)snprintf(record->abandoned, sizeof record->abandoned, "%.150s", why->message);
         record->aggregated = false;
         status = RD_OK;
     }
+    if (status != RD_OK)
+        return rd_fail(err, status, "%s", trouble.message);
+    if (record->aggregated)
+        status = check_model(run, round, err);
     if (status == RD_OK && record->aggregated)
         status = prune(run, round, err);
     return status == RD_OK ? prepare_round(run, round + 1, err) : status;
@@ -566,7 +597,7 @@ static rd_status begin(rd_run *run, rd_error *err)
     record.train = record.holdout = record.personal = (rd_metrics){.loss = NAN, .accuracy = NAN};
     char path[RD_SOURCE_PATH_MAX];
     rd_model_init(run->model, run->config->seed, run->parameters);
-    rd_status status = rd_initial_load(&run->config->initial, run->model, run->parameters, err);
+    rd_status status = rd_initial_load(&run->config->initial, run->model, run->parameters, run->initial, err);
     if (status == RD_OK && run->store != NULL && rd_model_set_size(run->model, RD_TENSORS_REST) > 0) {
         rd_store_frozen_path(run->store, path, sizeof path);
         status = rd_model_file_write(run->model, RD_TENSORS_REST, run->parameters, 0, path, err);

@@ -38,6 +38,8 @@ const rd_config *rd_run_config(const rd_run *run);
 const rd_model *rd_run_model(const rd_run *run);
 rd_store *rd_run_store(rd_run *run); /* NULL: nothing is kept */
 const float *rd_run_parameters(const rd_run *run);
+/* What the parameters to start from were taken from (run/initial.h); empty: a random start, or a run that goes on. */
+const char *rd_run_initial(const rd_run *run);
 /* How the current model is packed; NULL: it has not been pruned. Valid until the round after the next has
  * been averaged. */
 const rd_packing *rd_run_packing(const rd_run *run);

@@ -17,12 +17,12 @@ rd_status rd_evaluate(rd_trainer *t, const float *parameters, const rd_dataset *
             t->pick[i] = (uint32_t)(first + done + i);
         rd_trainer_load(t, d, view, t->pick, B);
         const float *y = rd_model_forward(t->model, parameters, t->workspace, B, &result);
-        rd_status status = RD_OK;
-        if (result.predictions > 0)
-            status = rd_exact_scalar_add(&sums->loss, result.loss_sum / (double)result.predictions,
-                                         result.predictions, err);
-        if (status != RD_OK)
-            return rd_fail_context(err, status, "loss of samples %zu to %zu", first + done, first + done + B - 1);
+        double loss = result.predictions > 0 ? result.loss_sum / (double)result.predictions : 0;
+        rd_status status = rd_exact_scalar_add(&sums->loss, loss, result.predictions, err);
+        if (status != RD_OK) {
+            status = rd_fail_unfit_loss(t, parameters, B, loss, err);
+            return rd_fail_context(err, status, "samples %zu to %zu", first + done, first + done + B - 1);
+        }
         sums->correct += result.correct;
         status = sums->scores.wanted == 0
                      ? RD_OK

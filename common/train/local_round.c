@@ -199,6 +199,7 @@ static rd_status train_ditto(const rd_session *global_session, const memory *k, 
     double loss;
     s.epochs = task->personalisation->epochs;
     s.parameters = k->ditto;
+    s.start = NULL;
     s.steps = 0;
     s.shuffle = rd_random_stream(task->seed, RD_PURPOSE_PERSONAL, task->round, task->client_key);
     rd_status status = prepare_pull(&s, task->personalisation->lambda, global, NULL, NULL, err);
@@ -279,6 +280,7 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_
             (double)training->learning_rate * rd_schedule_factor(&training->schedule, task->round),
         .epochs = task->epochs > 0 ? task->epochs : training->epochs,
         .parameters = update,
+        .start = global,
         .shuffle = rd_random_stream(task->seed, RD_PURPOSE_SHUFFLE, task->round, task->client_key),
         .dropout = rd_random_stream(task->seed, RD_PURPOSE_DROPOUT, task->round, task->client_key)};
     size_t shared = rd_model_set_size(t->model, RD_TENSORS_SHARED),

@@ -132,6 +132,15 @@ static double train_batch(rd_session *s, const uint32_t *rows, size_t B)
     return loss;
 }
 
+/* The loss was beyond numbers before the first step: no learning rate has a part in it. */
+static rd_status was_lost(const rd_session *s, size_t B, double loss, rd_error *err)
+{
+    const rd_trainer *t = s->trainer;
+    rd_status status = rd_fail_unfit_loss(t, s->start, B < t->piece ? B : t->piece, loss, err);
+    return rd_fail_context(err, status, "round %llu: the model as it came, on this client's rows",
+                           (unsigned long long)s->task->round);
+}
+
 rd_status rd_train_rows(rd_session *s, size_t rows, double *running_loss, rd_error *err)
 {
     rd_trainer *t = s->trainer;
@@ -143,6 +152,8 @@ rd_status rd_train_rows(rd_session *s, size_t rows, double *running_loss, rd_err
         rd_random_shuffle(&s->shuffle, t->rows, rows);
         for (size_t done = 0; done < rows; done += batch) {
             loss += train_batch(s, t->rows + done, rows - done < batch ? rows - done : batch);
+            if (!isfinite(loss) && s->steps <= 1 && s->start != NULL)
+                return was_lost(s, batch < rows ? batch : rows, loss, err);
             if (!isfinite(loss))
                 return rd_fail(err, RD_ERR_RANGE,
                                "round %llu, epoch %u: training diverged at learning rate %g: the loss is not "

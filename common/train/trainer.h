@@ -27,7 +27,8 @@ typedef struct rd_session {
     const rd_dataset *data;
     double learning_rate; /* of this round */
     uint32_t epochs;
-    float *parameters; /* (all) trained in place */
+    float *parameters;  /* (all) trained in place */
+    const float *start; /* (all) what they were before; NULL: not known any more */
     /* What is added to the gradient of what travels: proximal * parameters - t->pull. The proximal term of FedProx and Ditto has
      * pull = mu * anchor, scaffold's correction pull = c_i - c. */
     bool pulled;
@@ -49,6 +50,11 @@ rd_status rd_count_rows(rd_trainer *t, const rd_local_task *task, const rd_datas
 /* Makes t->pull, or t->vectors, once. */
 rd_status rd_trainer_need_pull(rd_trainer *t, rd_error *err) RD_MUST_CHECK;
 rd_status rd_trainer_need_vectors(rd_trainer *t, const rd_training *training, rd_error *err) RD_MUST_CHECK;
+
+/* RD_ERR_RANGE: the loss of the B samples in the workspace is no number, or too large for a mean. The sentence says how
+ * large parameters (all), features and targets are. */
+rd_status rd_fail_unfit_loss(const rd_trainer *t, const float *parameters, size_t B, double loss,
+                             rd_error *err);
 
 /* Puts rows pick[0..B) of view into the workspace; at most as many as it has room for. */
 void rd_trainer_load(rd_trainer *t, const rd_dataset *d, rd_rows view, const uint32_t *pick, size_t B);

@@ -212,7 +212,7 @@ def test_a_run_starts_from_a_file(world):
     transfer = dict(model, layers=[dense(5, activation="relu", name="body"), dense(2)], fine_tuning={"freeze": ["body.*"]})
     two = save_table(world, "two.csv", 60, 36, 2)
     config = dict(config, model=transfer, data={"train": {"path": two}},
-                  initial={"path": file, "map": {"fc1.weight": "body.weight", "fc1.bias": "body.bias", "fc2.*": None}})
+                  initial={"path": file, "map": {"fc1.weight": "body.weight", "fc1.bias": "body.bias", "fc2.*": None}, "partial": True})
     simulate(world, config, 2, "second")
     with open(world.path("second/models/frozen.safetensors"), "rb") as f:
         body = read_safetensors(f.read())

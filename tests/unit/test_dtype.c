@@ -59,6 +59,6 @@ Test(dtype, to_single_precision)
     cr_assert_eq(rd_dtype_narrow(RD_DTYPE_F64, wide, 5, out), 3);
     cr_assert_eq(rd_dtype_narrow(RD_DTYPE_F16, "\0\0\0\x7e", 2, out), 1);
     cr_assert_eq(rd_dtype_find("BF16"), RD_DTYPE_BF16);
-    cr_assert_eq(rd_dtype_find("F128"), RD_DTYPE_COUNT);
+    cr_assert_eq(rd_dtype_find("F128"), RD_DTYPE_OTHER);
     cr_assert_eq(rd_dtype_size(RD_DTYPE_U16), 2);
 }

@@ -65,7 +65,9 @@ Test(safetensors, refuses_what_it_forbids)
     refuse("{" T("a", "F32", "[2]", "0", "8") "," T("a", "F32", "[1]", "8", "12") "}", "not accepted: a is there twice");
     refuse("{" T("a", "F32", "[3]", "0", "8") "}", "do not hold 3 elements of F32");
     refuse("{" T("a", "F32", "[2]", "8", "0") "}", "do not hold");
-    refuse("{" T("a", "X32", "[2]", "0", "8") "}", "dtype is missing or unknown");
+    refuse("{\"a\":{\"shape\":[2],\"data_offsets\":[0,8]}}",
+           "dtype: expected a name such as F32, found none");
+    refuse("{" T("a", "", "[2]", "0", "8") "}", "dtype: expected a name such as F32");
     refuse("{" T("a", "F32", "[-1]", "0", "8") "}", "whole numbers");
     refuse("{" T("a", "F32", "[1.5]", "0", "6") "}", "whole numbers");
     refuse("{" T("a", "F32", "[4294967296,4294967296]", "0", "0") "}", "too large");
@@ -77,11 +79,32 @@ Test(safetensors, refuses_what_it_forbids)
            "a.dtype is there twice");
     refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"shape\":[2]}}",
            "a.shape is there twice");
-    refuse("{" T("a\\u001b[2J\\n", "X32", "[2]", "0", "8") "}", "tensor 'a?[2J?': dtype"); /* fit for a log */
+    refuse("{" T("a\\u001b[2J\\n", "F32", "[3]", "0", "8") "}", "tensor 'a?[2J?': data"); /* fit for a log */
     refuse("{\"a\":7}", "expected an object with dtype");
     refuse("{\"__metadata__\":{\"n\":3}}", "'n' is not a string");
     refuse("{\"__metadata__\":[]}", "expected an object of strings");
-    refuse("{\"\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", "names have 1 to");
+    refuse("{\"\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", "a tensor has an empty name");
+}
+
+/* Nobody may want it: what is read of a file is up to whoever reads it. */
+Test(safetensors, passes_over_types_and_names_that_rondo_has_no_use_for)
+{
+    rd_safetensors s;
+    rd_error err;
+    char json[1024], name[301];
+    memset(name, 'a', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    (void)snprintf(json, sizeof json,
+                   "{" T("scale", "F8_E8M0", "[3]", "0", "3") "," T(
+                       "packed", "F4", "[6]", "3", "6") ",\"%s\":" T_BODY("F32", "[1]", "6", "10") "}",
+                   name);
+    cr_assert_eq(rd_safetensors_parse(json, strlen(json), "f", &s, &err), RD_OK, "%s", err.message);
+    cr_assert_eq(s.data_size, 10);
+    const rd_st_tensor *scale = rd_safetensors_find(&s, "scale");
+    cr_assert(scale->dtype == RD_DTYPE_OTHER && strcmp(rd_st_dtype_name(scale), "F8_E8M0") == 0);
+    cr_assert_eq(rd_dtype_size(scale->dtype), 0);
+    cr_assert_not_null(rd_safetensors_find(&s, name));
+    rd_safetensors_free(&s);
 }
 
 Test(safetensors, writes_a_header_that_is_aligned_and_read_back)
