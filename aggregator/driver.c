@@ -42,6 +42,9 @@ struct rd_driver {
     int signal_fd; /* SIGINT and SIGTERM arrive here: the loop polls it, and so does a step that waits for the
                       disk */
     uv_poll_t signals;
+    uv_handle_t *handles[4]; /* (handle_count) of these, those that are open */
+    size_t handle_count;
+    bool loop_open;
     double linger_seconds;
     bool interrupted, finished;
     rd_error failure; /* status RD_OK: none */
@@ -728,7 +731,9 @@ static void on_signal(uv_poll_t *handle, int status, int events)
 rd_status rd_driver_loop(rd_driver *d, double linger_seconds, bool *interrupted, rd_error *err)
 {
     d->linger_seconds = linger_seconds;
-    uv_poll_start(&d->signals, UV_READABLE, on_signal);
+    int code = uv_poll_start(&d->signals, UV_READABLE, on_signal);
+    if (code != 0)
+        return rd_fail(err, RD_ERR_IO, "event loop: %s", uv_strerror(code));
     uv_async_send(&d->poke);
     uv_run(&d->loop, UV_RUN_DEFAULT);
     /* A round that was published but not committed still can be: nothing of it is lost. */
@@ -743,11 +748,43 @@ rd_status rd_driver_loop(rd_driver *d, double linger_seconds, bool *interrupted,
 
 /* ---- life ---- */
 
+static void add_handle(rd_driver *d, void *handle)
+{
+    ((uv_handle_t *)handle)->data = d;
+    d->handles[d->handle_count++] = handle;
+}
+
+static rd_status open_loop(rd_driver *d, rd_error *err)
+{
+    rd_status status = rd_signals_open(&d->signal_fd, err);
+    if (status != RD_OK)
+        return status;
+    int code = uv_loop_init(&d->loop);
+    if (code != 0)
+        return rd_fail(err, RD_ERR_IO, "event loop: %s", uv_strerror(code));
+    d->loop_open = true;
+    (void)uv_timer_init(&d->loop, &d->deadline); /* a timer always can be */
+    add_handle(d, &d->deadline);
+    (void)uv_timer_init(&d->loop, &d->linger);
+    add_handle(d, &d->linger);
+    code = uv_async_init(&d->loop, &d->poke, on_poke);
+    if (code == 0) {
+        add_handle(d, &d->poke);
+        code = uv_poll_init(&d->loop, &d->signals, d->signal_fd);
+    }
+    if (code != 0)
+        return rd_fail(err, RD_ERR_IO, "event loop: %s", uv_strerror(code));
+    add_handle(d, &d->signals);
+    return RD_OK;
+}
+
 rd_status rd_driver_create(rd_run *run, rd_settling *settling, rd_driver **out, rd_error *err)
 {
     rd_driver *d = calloc(1, sizeof *d);
     if (d == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the driver");
+    d->signal_fd = -1;
+    d->lock = d->log_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     const rd_config *config = rd_run_config(run);
     rd_status status = rd_sessions_create(&d->sessions, err);
     if (status == RD_OK)
@@ -760,26 +797,16 @@ rd_status rd_driver_create(rd_run *run, rd_settling *settling, rd_driver **out, 
                                        &config->personalisation) > 0;
     if (status == RD_OK && d->clients_keep)
         status = rd_counted_load(&d->counted, rd_run_store(run), err);
+    if (status == RD_OK)
+        status = open_loop(d, err);
     if (status != RD_OK) {
-        rd_rounds_free(d->rounds);
-        rd_sessions_free(d->sessions);
-        rd_counted_free(&d->counted);
-        free(d);
+        rd_driver_free(d);
         return status;
     }
     d->run = run;
     d->settling = settling;
     d->settled = rd_settling_is_done(settling);
     publish_model(d);
-    pthread_mutex_init(&d->lock, NULL);
-    pthread_mutex_init(&d->log_lock, NULL);
-    d->signal_fd = rd_signals_open();
-    uv_loop_init(&d->loop);
-    uv_async_init(&d->loop, &d->poke, on_poke);
-    uv_timer_init(&d->loop, &d->deadline);
-    uv_timer_init(&d->loop, &d->linger);
-    uv_poll_init(&d->loop, &d->signals, d->signal_fd);
-    d->poke.data = d->deadline.data = d->linger.data = d->signals.data = d;
     *out = d;
     return RD_OK;
 }
@@ -793,12 +820,12 @@ void rd_driver_free(rd_driver *d)
 {
     if (d == NULL)
         return;
-    uv_close((uv_handle_t *)&d->poke, NULL);
-    uv_close((uv_handle_t *)&d->deadline, NULL);
-    uv_close((uv_handle_t *)&d->linger, NULL);
-    uv_close((uv_handle_t *)&d->signals, NULL);
-    uv_run(&d->loop, UV_RUN_DEFAULT);
-    uv_loop_close(&d->loop);
+    for (size_t i = 0; i < d->handle_count; i++)
+        uv_close(d->handles[i], NULL);
+    if (d->loop_open) {
+        uv_run(&d->loop, UV_RUN_DEFAULT);
+        uv_loop_close(&d->loop);
+    }
     rd_signals_close(d->signal_fd);
     while (d->newcomers != NULL) {
         newcomer *n = d->newcomers;

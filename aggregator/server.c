@@ -123,8 +123,8 @@ static rd_status start_worker(rd_server *s, unsigned index, const rd_server_opti
     if (code != 0)
         return rd_fail(err, RD_ERR_IO, "event loop: %s", uv_strerror(code));
     t->loop_open = true;
-    (void)pthread_mutex_init(&t->lock, NULL);
-    (void)uv_timer_init(&w->loop, &t->grace);
+    t->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    (void)uv_timer_init(&w->loop, &t->grace); /* a timer always can be */
     code = uv_async_init(&w->loop, &t->async, on_async);
     if (code != 0) {
         uv_close((uv_handle_t *)&t->grace, NULL);

@@ -171,14 +171,15 @@ int main(int argc, char **argv)
         return 0;
     rd_status status = parsed == RD_PARSE_RUN ? describe_data(&o, &session.data, &err) : RD_ERR_USAGE;
     if (status == RD_OK) {
-        signals = rd_signals_open();
+        status = rd_signals_open(&signals, &err);
         signal(SIGPIPE, SIG_IGN);
         session.transport = (rd_transport_options){
             .url = o.aggregator, .ca = o.ca, .cert = o.cert, .key = o.key, .signals = signals};
         session.retry_seconds = o.retry_seconds;
         session.quiet = o.quiet;
         session.keep = o.keep;
-        status = rd_session_run(&session, &err);
+        if (status == RD_OK)
+            status = rd_session_run(&session, &err);
     }
     if (status != RD_OK)
         fprintf(stderr, "rondo-client: %s\n", err.message);

@@ -267,7 +267,9 @@ rd_status rd_transport_create(const rd_transport_options *options, rd_transport 
     /* libcurl's buffers come and go with each request; without this the heap shrinks and grows by them each
      * time. */
     mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
-    curl_global_init(CURL_GLOBAL_DEFAULT);
+    CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
+    if (code != CURLE_OK)
+        return rd_fail(err, RD_ERR_INTERNAL, "libcurl does not start: %s", curl_easy_strerror(code));
     rd_transport *t = calloc(1, sizeof *t);
     CURL *c = t != NULL ? t->curl = curl_easy_init() : NULL;
     if (c == NULL) {

@@ -208,8 +208,9 @@ cleanup:
 
 rd_status rd_search(const rd_search_options *options, bool *interrupted, rd_error *err)
 {
-    runner r = {.parallel = options->parallel, .signals = rd_signals_open()};
+    runner r = {.parallel = options->parallel};
     rd_status status = RD_OK;
+    RD_TRY(rd_signals_open(&r.signals, err));
     RD_TRY(search_job_open(options, &r.job, err));
     RD_TRY(start(&r, err));
     RD_TRY(loop(&r, interrupted, err));

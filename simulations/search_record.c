@@ -3,14 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "config/fields.h"
 #include "config/json_print.h"
 #include "core/file.h"
+#include "format/foreign.h"
 
 static rd_status grow(search_record *r, rd_error *err)
 {
@@ -47,29 +50,69 @@ static rd_status add_line(search_record *r, cJSON *json, rd_error *err)
     return status;
 }
 
+/* The next trial, which has not ended yet. */
+static rd_status begin_trial(search_record *r, rd_error *err)
+{
+    rd_status status = grow(r, err);
+    if (status != RD_OK)
+        return status;
+    r->trials[r->count] = (search_trial){.objective = NAN};
+    r->rounds[r->count] = 0;
+    r->seconds[r->count++] = 0;
+    return RD_OK;
+}
+
+/* "point": [...], a number from 0 to 1 for each key of the space. */
+static rd_status take_point(search_record *r, rd_fields *f, rd_error *err)
+{
+    const cJSON *point = rd_fields_item(f, "point", false), *item;
+    size_t k = 0;
+    rd_status status = begin_trial(r, err);
+    if (status != RD_OK)
+        return status;
+    cJSON_ArrayForEach(item, point)
+    {
+        if (k == SEARCH_KEYS || !cJSON_IsNumber(item) || !(item->valuedouble >= 0 && item->valuedouble <= 1))
+            rd_fields_fail(f, "point", "numbers from 0 to 1");
+        else
+            r->trials[r->count - 1].point[k++] = item->valuedouble;
+    }
+    return f->status;
+}
+
 /* {"trial": 1, "point": [...], "values": {...}}, or {"trial": 1, "objective": 0.1, "rounds": 5, "seconds": 2}
  */
-static rd_status take_line(search_record *r, const cJSON *json, rd_error *err)
+static rd_status take_line(search_record *r, const cJSON *json, const char *whose, rd_error *err)
 {
-    const cJSON *number = cJSON_GetObjectItemCaseSensitive(json, "trial"),
-                *point = cJSON_GetObjectItemCaseSensitive(json, "point");
-    const cJSON *objective = cJSON_GetObjectItemCaseSensitive(json, "objective"), *item;
-    if (!cJSON_IsNumber(number) || number->valuedouble < 1)
-        return RD_OK;
-    size_t trial = (size_t)number->valuedouble - 1, k = 0;
-    if (point != NULL && trial == r->count) {
-        rd_status status = grow(r, err);
-        if (status != RD_OK)
-            return status;
-        search_trial *t = &r->trials[r->count++];
-        *t = (search_trial){.objective = NAN};
-        cJSON_ArrayForEach(item, point) if (k < SEARCH_KEYS) t->point[k++] = item->valuedouble;
-    } else if (objective != NULL && trial < r->count) {
-        r->trials[trial].objective = cJSON_IsNumber(objective) ? objective->valuedouble : INFINITY;
-        r->rounds[trial] = (uint64_t)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(json, "rounds"));
-        r->seconds[trial] = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(json, "seconds"));
+    rd_fields f = {.object = json, .whose = whose, .path = "", .err = err};
+    uint64_t trial = 0;
+    rd_fields_require(&f, "trial");
+    rd_fields_count(&f, "trial", 1, UINT64_C(1) << 53, &trial);
+    if (rd_fields_required(&f) != RD_OK)
+        return f.status;
+    if (rd_fields_has(&f, "point")) {
+        if (trial != r->count + 1)
+            rd_fields_fail(&f, "trial", "the next one");
+        return f.status == RD_OK ? take_point(r, &f, err) : f.status;
     }
-    return RD_OK;
+    double objective = INFINITY, seconds = 0;
+    uint64_t rounds = 0;
+    const cJSON *given = rd_fields_item(&f, "objective", false);
+    if (trial > r->count)
+        rd_fields_fail(&f, "trial", "one that has begun");
+    rd_fields_require(&f, "objective");
+    if (!cJSON_IsNull(given))
+        rd_fields_number(&f, "objective", -DBL_MAX, DBL_MAX, false, &objective);
+    rd_fields_require(&f, "rounds");
+    rd_fields_count(&f, "rounds", 0, UINT64_C(1) << 53, &rounds);
+    rd_fields_require(&f, "seconds");
+    rd_fields_number(&f, "seconds", 0, DBL_MAX, false, &seconds);
+    if (rd_fields_finish(&f) == RD_OK) {
+        r->trials[trial - 1].objective = objective;
+        r->rounds[trial - 1] = rounds;
+        r->seconds[trial - 1] = seconds;
+    }
+    return f.status;
 }
 
 static rd_status check_header(const cJSON *json, const char *path, const char *space, const char *run,
@@ -94,13 +137,17 @@ static rd_status read_lines(search_record *r, char *text, const char *path, cons
                             const char *run, size_t clients, rd_error *err)
 {
     rd_status status = RD_OK;
-    bool first = true;
+    size_t number = 0;
+    char whose[4200];
     for (char *line = text, *end; status == RD_OK && (end = strchr(line, '\n')) != NULL; line = end + 1) {
-        *end = '\0';
-        cJSON *json = cJSON_Parse(line);
-        status = first ? check_header(json, path, space, run, clients, err) : take_line(r, json, err);
+        rd_foreign_fault fault;
+        cJSON *json = rd_foreign_json(line, (size_t)(end - line), &fault);
+        (void)snprintf(whose, sizeof whose, "%s: line %zu", path, ++number);
+        if (number == 1)
+            status = check_header(json, path, space, run, clients, err);
+        else if (cJSON_IsObject(json)) /* else it was cut off by a crash, and its trial is tried again */
+            status = take_line(r, json, whose, err);
         cJSON_Delete(json);
-        first = false;
     }
     return status;
 }
@@ -164,11 +211,10 @@ rd_status search_record_begin(search_record *r, const search_space *s, const dou
     status = add_line(r, json, err);
     if (status != RD_OK)
         return status;
-    r->trials[r->count] = (search_trial){.objective = NAN};
-    memcpy(r->trials[r->count].point, point, SEARCH_KEYS * sizeof *point);
-    r->rounds[r->count] = 0;
-    r->seconds[r->count++] = 0;
-    return RD_OK;
+    status = begin_trial(r, err);
+    if (status == RD_OK)
+        memcpy(r->trials[r->count - 1].point, point, SEARCH_KEYS * sizeof *point);
+    return status;
 }
 
 rd_status search_record_end(search_record *r, size_t trial, double objective, uint64_t rounds, double seconds,

@@ -458,8 +458,9 @@ rd_status rd_simulate(const rd_config *config, const rd_sim_options *options, bo
     rd_sim_options mine = *options;
     mine.quiet = mine.quiet || rd_rank() != 0;
     simulator s = {.config = config, .options = &mine, .lock = PTHREAD_MUTEX_INITIALIZER};
-    s.signals = rd_signals_open();
-    rd_status status = prepare(&s, err);
+    rd_status status = rd_signals_open(&s.signals, err);
+    if (status == RD_OK)
+        status = prepare(&s, err);
     double started = rd_progress_clock();
     if (status == RD_OK && !mine.quiet)
         status = announce(&s, err);

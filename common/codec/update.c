@@ -29,27 +29,38 @@ uint64_t rd_update_max_size(const rd_model *m)
 
 /* ---- writing ---- */
 
+enum { PAIRS = 24 };
+
 typedef struct pairs {
-    rd_st_pair pair[16];
-    char text[16][32];
-    size_t count;
+    rd_st_pair pair[PAIRS];
+    char text[PAIRS][32];
+    size_t count; /* beyond PAIRS: so many were wanted */
 } pairs;
+
+static void add_text(pairs *p, char *key, const char *text)
+{
+    if (p->count < PAIRS) {
+        (void)snprintf(p->text[p->count], sizeof p->text[0], "%s", text);
+        p->pair[p->count] = (rd_st_pair){key, p->text[p->count]};
+    }
+    p->count++;
+}
 
 static void add_whole(pairs *p, char *key, uint64_t value)
 {
-    (void)snprintf(p->text[p->count], sizeof p->text[0], "%" PRIu64, value);
-    p->pair[p->count] = (rd_st_pair){key, p->text[p->count]};
-    p->count++;
+    char text[32];
+    (void)snprintf(text, sizeof text, "%" PRIu64, value);
+    add_text(p, key, text);
 }
 
 /* 17 digits give back the same double. */
 static void add_real(pairs *p, char *key, double value)
 {
+    char text[32];
     if (!isfinite(value))
         return;
-    (void)snprintf(p->text[p->count], sizeof p->text[0], "%.17g", value);
-    p->pair[p->count] = (rd_st_pair){key, p->text[p->count]};
-    p->count++;
+    (void)snprintf(text, sizeof text, "%.17g", value);
+    add_text(p, key, text);
 }
 
 rd_status rd_update_header(const rd_model *m, uint64_t round, const rd_report *report, char **bytes,
@@ -78,6 +89,9 @@ rd_status rd_update_header(const rd_model *m, uint64_t round, const rd_report *r
         add_whole(&p, "steps", report->steps);
     add_real(&p, "delta_norm", report->delta_norm);
     add_real(&p, "seconds", report->seconds);
+    if (p.count > PAIRS)
+        return rd_fail(err, RD_ERR_INTERNAL, "an update's header has room for %d values, not %zu", PAIRS,
+                       p.count);
     return rd_model_header(m, RD_TENSORS_SHARED, p.pair, p.count, bytes, size, err);
 }
 

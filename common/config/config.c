@@ -455,6 +455,11 @@ static rd_status check_training(const rd_config *c, const rd_model *m, rd_error 
     const rd_early_stopping *e = &c->early_stopping;
     if (!rd_model_counts(m) && c->training.learning_rate == 0.0f)
         return rd_fail(err, RD_ERR_CONFIG, "training.learning_rate is missing");
+    if (c->training.batch_size == 1 && rd_model_least_rows(m) > 1)
+        return rd_fail(
+            err, RD_ERR_CONFIG,
+            "training.batch_size: one row says nothing of how features vary, which the model's batch norm "
+            "is to learn; expected 2 or more, or 0, found 1");
     if (e->patience > 0 && e->metric == RD_STOP_TEST_ACCURACY && !rd_model_classifies(m))
         return rd_fail(
             err, RD_ERR_CONFIG,

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -24,16 +25,16 @@ static void on_signal(int number)
     errno = kept;
 }
 
-int rd_signals_open(void)
+rd_status rd_signals_open(int *fd, rd_error *err)
 {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
     arrived = 0;
-    event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (event >= 0) {
-        sigaction(SIGINT, &action, NULL);
-        sigaction(SIGTERM, &action, NULL);
-    }
-    return event;
+    *fd = event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (event < 0)
+        return rd_fail(err, RD_ERR_IO, "cannot wait for signals: %s", strerror(errno));
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    return RD_OK;
 }
 
 bool rd_signals_arrived(int fd, int milliseconds)

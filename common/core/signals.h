@@ -5,9 +5,11 @@
 
 #include <stdbool.h>
 
-/* Begins to note the two signals and returns a file descriptor that becomes readable when one has arrived.
- * One at a time in a process; rd_signals_close ends it. -1: the system has no more descriptors. */
-int rd_signals_open(void);
+#include "core/error.h"
+
+/* Begins to note the two signals. *fd becomes readable when one has arrived. One at a time in a process;
+ * rd_signals_close ends it. RD_ERR_IO, and *fd is -1: the system has no more descriptors. */
+rd_status rd_signals_open(int *fd, rd_error *err) RD_MUST_CHECK;
 /* Has one arrived, or does one within so many milliseconds (0: only look)? It stays visible to later calls.
  */
 bool rd_signals_arrived(int fd, int milliseconds);

@@ -4,7 +4,11 @@
  * In a federation the running mean and variance travel and are averaged by samples like every parameter: each
  * client's statistics are those of its own rows, and the global model's are their weighted mean. The mean of
  * variances leaves out how far the clients' means lie apart, which is why group norm is often preferred where
- * clients differ much (Hsieh et al. 2020). */
+ * clients differ much (Hsieh et al. 2020).
+ *
+ * A batch with a single number a channel (one row of features, the last of a client's rows; one image of 1 x 1) has no
+ * variance: to follow it would put every input to 0 and pull running_var down. PyTorch refuses it. Here the layer then
+ * goes by what it has learnt so far, as in use, and learns nothing of it. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -43,7 +47,10 @@ static rd_status batch_norm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, 
         status = rd_plan_tensor(plan, l, "bias", 1, shape, err);
     if (status == RD_OK)
         status = rd_plan_statistic(plan, l, "running_mean", 1, shape, err);
-    return status == RD_OK ? rd_plan_statistic(plan, l, "running_var", 1, shape, err) : status;
+    if (status == RD_OK)
+        status = rd_plan_statistic(plan, l, "running_var", 1, shape, err);
+    l->least_rows = f->pixels > 1 ? 1 : 2;
+    return status;
 }
 
 static void batch_norm_init(const rd_layer *l, uint64_t seed, float *parameters)
@@ -72,10 +79,11 @@ static void moments(const batch_norm *f, const rd_layer *l, const float *x, size
     *variance = squares / n;
 }
 
-/* A frozen layer goes by what it has learnt, in training, too. */
+/* A frozen layer goes by what it has learnt, in training, too; and so does any where the batch says nothing. */
 static bool follows_batch(const rd_layer *l, const rd_pass *pass)
 {
-    return pass->training && l->tensors[MEAN]->role == RD_TENSOR_STATISTIC;
+    const batch_norm *f = l->own;
+    return pass->training && l->tensors[MEAN]->role == RD_TENSOR_STATISTIC && pass->B * f->pixels > 1;
 }
 
 static float *statistic(const rd_layer *l, const rd_pass *pass, size_t tensor)
@@ -95,7 +103,7 @@ static void batch_norm_forward(const rd_layer *l, const rd_pass *pass)
             moments(f, l, pass->x, pass->B, c, &mean, &variance);
             float *running = &statistic(l, pass, MEAN)[c], *spread = &statistic(l, pass, VARIANCE)[c];
             *running += MOMENTUM * ((float)mean - *running);
-            *spread += MOMENTUM * ((float)(n > 1 ? variance * n / (n - 1) : variance) - *spread);
+            *spread += MOMENTUM * ((float)(variance * n / (n - 1)) - *spread);
         }
         float centre = (float)mean, factor = (float)(1 / sqrt(variance + (double)f->epsilon));
         for (size_t b = 0; b < pass->B; b++)

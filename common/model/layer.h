@@ -43,6 +43,8 @@ typedef struct rd_layer {
     size_t kept;                        /* a sample, from forward to backward */
     size_t scratch, scratch_per_sample; /* for one call; its content does not outlive it */
 
+    size_t least_rows; /* of a batch, for its statistics to learn of it; 0: any */
+
     void *own;     /* (own_size) what plan worked out for the passes; no pointers in it */
     size_t own_size;
     bool draws;    /* random numbers in training */

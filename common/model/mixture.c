@@ -74,19 +74,26 @@ static void mixture_init(const rd_layer *l, uint64_t seed, float *parameters)
 /* What is kept of R = B T positions. A choice is one of R K; choices lie expert after expert ("sorted"). */
 typedef struct routes {
     size_t R;
-    float *expert, *weight,
-        *place;         /* (R,K) of each choice: its expert, its share, its row among the sorted ones */
-    float *p;           /* (R,N) softmax of all logits */
+    uint32_t *expert, *place; /* (R,K) of each choice: its expert, its row among the sorted ones */
+    float *weight;            /* (R,K) and its share */
+    float *p;                 /* (R,N) softmax of all logits */
     float *z, *h, *out; /* (R K, F), (R K, F), (R K, E) sorted */
 } routes;
 
+/* Whole numbers in the room of floats, which would be exact only to 2^24. */
+static uint32_t *numbers(float *room)
+{
+    _Static_assert(sizeof(uint32_t) <= sizeof *room, "a number fits where a float does");
+    return (uint32_t *)(void *)room;
+}
+
 static routes routes_of(const mixture *f, const rd_pass *pass)
 {
-    routes r = {.R = pass->B * f->T, .expert = pass->kept};
+    routes r = {.R = pass->B * f->T, .expert = numbers(pass->kept)};
     size_t choices = r.R * f->K;
-    r.weight = r.expert + choices;
-    r.place = r.weight + choices;
-    r.p = r.place + choices;
+    r.place = numbers(pass->kept + choices);
+    r.weight = pass->kept + 2 * choices;
+    r.p = r.weight + choices;
     r.z = r.p + r.R * f->N;
     r.h = r.z + choices * f->F;
     r.out = r.h + choices * f->F;
@@ -107,25 +114,25 @@ static void softmax(float *y, const float *logits, size_t n)
 }
 
 /* The K largest logits of a position, of equal ones the first; and their softmax. */
-static void choose(const mixture *f, const float *logits, float *expert, float *weight)
+static void choose(const mixture *f, const float *logits, uint32_t *expert, float *weight)
 {
     for (size_t k = 0; k < f->K; k++) {
         size_t best = SIZE_MAX;
         for (size_t e = 0; e < f->N; e++) {
             bool taken = false;
             for (size_t j = 0; j < k; j++)
-                taken = taken || (size_t)expert[j] == e;
+                taken = taken || expert[j] == e;
             if (!taken && (best == SIZE_MAX || logits[e] > logits[best]))
                 best = e;
         }
-        expert[k] = (float)best;
+        expert[k] = (uint32_t)best;
         weight[k] = logits[best];
     }
     softmax(weight, weight, f->K);
 }
 
 /* Routes all positions; count (N) says how many choices each expert got, and places are set accordingly. */
-static void route(const rd_layer *l, const rd_pass *pass, const routes *r, float *logits, float *count)
+static void route(const rd_layer *l, const rd_pass *pass, const routes *r, float *logits, uint32_t *count)
 {
     const mixture *f = l->own;
     int R = (int)r->R, N = (int)f->N, E = (int)f->E;
@@ -136,29 +143,27 @@ static void route(const rd_layer *l, const rd_pass *pass, const routes *r, float
         softmax(r->p + i * f->N, logits + i * f->N, f->N);
         choose(f, logits + i * f->N, r->expert + i * f->K, r->weight + i * f->K);
         for (size_t k = 0; k < f->K; k++)
-            count[(size_t)r->expert[i * f->K + k]] += 1.0f;
+            count[r->expert[i * f->K + k]]++;
     }
-    float *next = count + f->N;
+    uint32_t *next = count + f->N;
     for (size_t e = 1; e < f->N; e++)
         next[e] = next[e - 1] + count[e - 1];
-    for (size_t i = 0; i < r->R * f->K; i++) {
-        r->place[i] = next[(size_t)r->expert[i]];
-        next[(size_t)r->expert[i]] += 1.0f;
-    }
+    for (size_t i = 0; i < r->R * f->K; i++)
+        r->place[i] = next[r->expert[i]]++;
 }
 
-static void count_choices(const mixture *f, const routes *r, float *count)
+static void count_choices(const mixture *f, const routes *r, uint32_t *count)
 {
     memset(count, 0, f->N * sizeof *count);
     for (size_t i = 0; i < r->R * f->K; i++)
-        count[(size_t)r->expert[i]] += 1.0f;
+        count[r->expert[i]]++;
 }
 
 /* x (R,E) -> sorted (R K, E) */
 static void gather(const mixture *f, const routes *r, const float *x, float *sorted)
 {
     for (size_t i = 0; i < r->R * f->K; i++)
-        memcpy(sorted + (size_t)r->place[i] * f->E, x + i / f->K * f->E, f->E * sizeof *x);
+        memcpy(sorted + r->place[i] * f->E, x + i / f->K * f->E, f->E * sizeof *x);
 }
 
 /* y (n,O) = x (n,I) W^T + b */
@@ -174,11 +179,12 @@ static void mixture_forward(const rd_layer *l, const rd_pass *pass)
 {
     const mixture *f = l->own;
     routes r = routes_of(f, pass);
-    float *count = pass->scratch, *logits = count + 2 * f->N, *sorted = logits + r.R * f->N;
+    uint32_t *count = numbers(pass->scratch);
+    float *logits = pass->scratch + 2 * f->N, *sorted = logits + r.R * f->N;
     route(l, pass, &r, logits, count);
     gather(f, &r, pass->x, sorted);
     for (size_t e = 0, first = 0; e < f->N; e++) {
-        size_t n = (size_t)count[e];
+        size_t n = count[e];
         map(sorted + first * f->E, rd_layer_read(l, pass, W1) + e * f->F * f->E,
             rd_layer_read(l, pass, B1) + e * f->F, r.z + first * f->F, n, f->E, f->F);
         rd_activations[RD_ACTIVATION_GELU].forward(r.z + first * f->F, r.h + first * f->F, n * f->F);
@@ -188,7 +194,7 @@ static void mixture_forward(const rd_layer *l, const rd_pass *pass)
     }
     memset(pass->y, 0, r.R * f->E * sizeof *pass->y);
     for (size_t i = 0; i < r.R * f->K; i++) {
-        const float *out = r.out + (size_t)r.place[i] * f->E;
+        const float *out = r.out + r.place[i] * f->E;
         float *y = pass->y + i / f->K * f->E;
         for (size_t e = 0; e < f->E; e++)
             y[e] += r.weight[i] * out[e];
@@ -197,7 +203,7 @@ static void mixture_forward(const rd_layer *l, const rd_pass *pass)
 
 /* Gradient of the gate's logits: of the mixture by the chosen softmax, and of the balance by the whole one.
  */
-static void gate_backward(const rd_layer *l, const rd_pass *pass, const routes *r, const float *count,
+static void gate_backward(const rd_layer *l, const rd_pass *pass, const routes *r, const uint32_t *count,
                           float *dlogits)
 {
     const mixture *f = l->own;
@@ -206,16 +212,16 @@ static void gate_backward(const rd_layer *l, const rd_pass *pass, const routes *
         float *d = dlogits + i * f->N, mean = 0.0f, chosen = 0.0f, dweight[f->K];
         const float *p = r->p + i * f->N, *weight = r->weight + i * f->K, *dy = pass->dy + i * f->E;
         for (size_t e = 0; e < f->N; e++)
-            mean += p[e] * count[e];
+            mean += p[e] * (float)count[e];
         for (size_t e = 0; e < f->N; e++)
-            d[e] = strength * p[e] * (count[e] - mean);
+            d[e] = strength * p[e] * ((float)count[e] - mean);
         for (size_t k = 0; k < f->K; k++) {
-            const float *out = r->out + (size_t)r->place[i * f->K + k] * f->E;
+            const float *out = r->out + r->place[i * f->K + k] * f->E;
             dweight[k] = cblas_sdot((int)f->E, dy, 1, out, 1);
             chosen += weight[k] * dweight[k];
         }
         for (size_t k = 0; k < f->K; k++)
-            d[(size_t)r->expert[i * f->K + k]] += weight[k] * (dweight[k] - chosen);
+            d[r->expert[i * f->K + k]] += weight[k] * (dweight[k] - chosen);
     }
 }
 
@@ -237,12 +243,12 @@ static float *part_of(float *into, size_t offset)
     return into != NULL ? into + offset : NULL;
 }
 
-static void experts_backward(const rd_layer *l, const rd_pass *pass, const routes *r, const float *count,
+static void experts_backward(const rd_layer *l, const rd_pass *pass, const routes *r, const uint32_t *count,
                              float *sorted, float *dout, float *dh)
 {
     const mixture *f = l->own;
     for (size_t e = 0, first = 0; e < f->N; e++) {
-        size_t n = (size_t)count[e], square = f->F * f->E;
+        size_t n = count[e], square = f->F * f->E;
         const float *w1 = rd_layer_read(l, pass, W1) + e * square,
                     *w2 = rd_layer_read(l, pass, W2) + e * square;
         float *d = dout + first * f->E, *x = sorted + first * f->E;
@@ -267,7 +273,8 @@ static void mixture_backward(const rd_layer *l, const rd_pass *pass)
     const mixture *f = l->own;
     routes r = routes_of(f, pass);
     size_t choices = r.R * f->K;
-    float *count = pass->scratch, *dlogits = count + 2 * f->N, *sorted = dlogits + r.R * f->N;
+    uint32_t *count = numbers(pass->scratch);
+    float *dlogits = pass->scratch + 2 * f->N, *sorted = dlogits + r.R * f->N;
     float *dout = sorted + choices * f->E, *dh = dout + choices * f->E;
     int R = (int)r.R, N = (int)f->N, E = (int)f->E;
     count_choices(f, &r, count);
@@ -275,7 +282,7 @@ static void mixture_backward(const rd_layer *l, const rd_pass *pass)
     gather(f, &r, pass->x, sorted);
     for (size_t i = 0; i < choices; i++)
         for (size_t e = 0; e < f->E; e++)
-            dout[(size_t)r.place[i] * f->E + e] = r.weight[i] * pass->dy[i / f->K * f->E + e];
+            dout[r.place[i] * f->E + e] = r.weight[i] * pass->dy[i / f->K * f->E + e];
     if (pass->dx != NULL)
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, R, E, N, 1.0f, dlogits, N,
                     rd_layer_read(l, pass, GATE), E, 0.0f, pass->dx, E);
@@ -283,7 +290,7 @@ static void mixture_backward(const rd_layer *l, const rd_pass *pass)
     experts_backward(l, pass, &r, count, sorted, dout, dh);
     for (size_t i = 0; i < choices && pass->dx != NULL; i++)
         for (size_t e = 0; e < f->E; e++)
-            pass->dx[i / f->K * f->E + e] += dout[(size_t)r.place[i] * f->E + e];
+            pass->dx[i / f->K * f->E + e] += dout[r.place[i] * f->E + e];
 }
 
 const rd_layer_type rd_layer_mixture = {.name = "mixture_of_experts",

@@ -112,6 +112,16 @@ uint64_t rd_model_forward_flops(const rd_model *m)
     return sum;
 }
 
+size_t rd_model_least_rows(const rd_model *m)
+{
+    size_t least = 1;
+    for (size_t i = 0; i < m->layer_count; i++)
+        for (size_t k = 0; k < m->layers[i].tensor_count; k++)
+            if (m->layers[i].tensors[k]->role == RD_TENSOR_STATISTIC && m->layers[i].least_rows > least)
+                least = m->layers[i].least_rows;
+    return least;
+}
+
 bool rd_model_drops(const rd_model *m)
 {
     bool draws = false;

@@ -11,6 +11,9 @@
 #include "model/json_key.h"
 #include "model/layer.h"
 
+/* Log prior of a class that nobody has a row of: as low as a parameter can be, and a number. */
+#define NEVER (-8388607.0)
+
 typedef enum kind { GAUSSIAN, MULTINOMIAL, BERNOULLI } kind;
 
 typedef struct naive_bayes {
@@ -110,7 +113,9 @@ static void forward(const rd_layer *l, const rd_pass *pass)
     for (size_t b = 0; b < pass->B; b++)
         for (size_t c = 0; c < f->C; c++) {
             const float *x = pass->x + b * f->D, *p = first + c * f->D;
-            double sum = f->kind == GAUSSIAN ? log((double)prior[c]) : (double)prior[c];
+            double sum = f->kind != GAUSSIAN ? (double)prior[c]
+                         : prior[c] > 0      ? log((double)prior[c])
+                                             : NEVER;
             for (size_t i = 0; i < f->D; i++) {
                 if (f->kind == GAUSSIAN) {
                     double variance = (double)rd_layer_read(l, pass, SECOND)[c * f->D + i],
@@ -197,7 +202,8 @@ static void conclude_counts(const rd_layer *l, const rd_sum *sums, float *parame
             features += x[i];
         total = f->kind == MULTINOMIAL ? rd_sum_value(features) + f->smoothing * (double)f->D
                                        : rows + 2 * f->smoothing;
-        parameters[l->tensors[PRIOR]->offset + c] = (float)(log(rows) - log(rd_sum_value(all)));
+        parameters[l->tensors[PRIOR]->offset + c] =
+            rows > 0 ? (float)(log(rows) - log(rd_sum_value(all))) : (float)NEVER;
         for (size_t i = 0; i < f->D; i++)
             parameters[l->tensors[FIRST]->offset + c * f->D + i] =
                 (float)(log(rd_sum_value(x[i]) + f->smoothing) - log(total));

@@ -30,6 +30,10 @@ static rd_status norm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const 
     rd_status status = rd_json_key_number(json, path, "epsilon", 1e-12, 1, 1e-5, &epsilon, err);
     if (status != RD_OK)
         return status;
+    if (shape.length < 2)
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "%s: layer '%s' would normalise single numbers, of which nothing is left", path,
+                       l->name);
     norm *f = rd_layer_own(l, sizeof *f, path, err);
     if (f == NULL)
         return RD_ERR_MEMORY;

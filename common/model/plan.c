@@ -60,6 +60,12 @@ static rd_status too_large(const rd_plan *plan, const rd_layer *l, rd_error *err
         plan->path, l->name, in, out);
 }
 
+static rd_status too_many(const rd_layer *l, const char *path, rd_error *err)
+{
+    return rd_fail(err, RD_ERR_INTERNAL, "%s: layer '%s' has more than %d tensors", path, l->name,
+                   RD_LAYER_MAX_TENSORS);
+}
+
 static rd_status add_tensor(rd_plan *plan, rd_layer *l, const char *suffix, int rank, const size_t *shape,
                             rd_tensor_role role, rd_error *err)
 {
@@ -79,6 +85,8 @@ static rd_status add_tensor(rd_plan *plan, rd_layer *l, const char *suffix, int 
         plan->tensor_capacity = capacity;
     }
     rd_tensor *t = &m->tensors[m->tensor_count];
+    if (l->tensor_count == RD_LAYER_MAX_TENSORS)
+        return too_many(l, plan->path, err);
     *t = (rd_tensor){.rank = rank, .count = (size_t)count, .role = role};
     if (snprintf(t->name, sizeof t->name, "%s.%s", l->name, suffix) >= (int)sizeof t->name)
         return rd_fail(err, RD_ERR_CONFIG, "%s: the name of the tensor '%s.%s' is longer than %zu characters",
@@ -111,6 +119,8 @@ rd_status rd_plan_tie(rd_plan *plan, rd_layer *l, const char *name, const rd_lay
     for (rd_layer *other = m->layers; other < l; other++)
         if (other->type == type && strcmp(other->name, name) == 0 && !other->follows) {
             size_t number = plan->tensor_of[other - m->layers][0];
+            if (l->tensor_count == RD_LAYER_MAX_TENSORS)
+                return too_many(l, path, err);
             other->follows = true;
             plan->tensor_of[l - m->layers][l->tensor_count++] = number;
             *tensor = &m->tensors[number];

@@ -50,14 +50,14 @@ rd_status rd_aggregate_create(const rd_config *config, const rd_model *m, rd_agg
     a->model = m;
     a->n = rd_model_set_size(m, RD_TENSORS_SHARED);
     a->update_size = config->strategy.kind == RD_SCAFFOLD ? 2 * a->n : a->n;
-    pthread_mutex_init(&a->lock, NULL);
+    a->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     if (rd_strategy_intake(&config->strategy) != RD_INTAKE_ROWS) {
         size_t stripes = a->update_size / STRIPE + 1;
         a->stripes = calloc(stripes, sizeof *a->stripes);
         if (a->stripes == NULL)
             RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for a sum of %zu parameters", a->update_size));
         for (a->stripe_count = 0; a->stripe_count < stripes; a->stripe_count++)
-            pthread_mutex_init(&a->stripes[a->stripe_count], NULL);
+            a->stripes[a->stripe_count] = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
         RD_TRY(rd_exact_vector_create(a->update_size, &a->sum, err));
     }
     if (config->strategy.kind == RD_FLTRUST) {

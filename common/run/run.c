@@ -14,6 +14,7 @@
 #include "core/exact_sum.h"
 #include "core/fingerprint.h"
 #include "data/source.h"
+#include "model/counting.h"
 #include "model/twin.h"
 #include "run/aggregate.h"
 #include "run/initial.h"
@@ -23,6 +24,15 @@
 #include "run/root.h"
 #include "run/spread.h"
 #include "run/stopping.h"
+
+/* What an earlier process has committed. */
+typedef struct history {
+    const rd_config *config;
+    rd_stopping stopping;
+    rd_round_record last;
+    uint64_t version; /* last round that changed the model */
+    bool any;
+} history;
 
 struct rd_run {
     const rd_config *config;
@@ -49,6 +59,7 @@ struct rd_run {
     rd_round_record last;
     rd_stopping stopping;
     double *by_row; /* (rows of the test set) where rd_scores_keep_rows; else NULL */
+    history past;
     char initial[RD_INITIAL_REPORT_MAX];
 };
 
@@ -257,8 +268,8 @@ static rd_status prepare_round(rd_run *run, uint64_t round, rd_error *err)
     return rd_fail(err, status, "%s", trouble.message);
 }
 
-/* Clients take no model with other numbers than those that they may send. Every update was fit, so where the model is
- * not, it is the server's steps that went astray, and nobody else is to blame. */
+/* Clients take no model with other numbers than those that they may send; one that no round follows need only be finite.
+ * Every update was fit, so where the model is not, nobody else is to blame. */
 static rd_status check_model(const rd_run *run, uint64_t round, rd_error *err)
 {
     size_t count;
@@ -266,12 +277,16 @@ static rd_status check_model(const rd_run *run, uint64_t round, rd_error *err)
     for (size_t k = 0; k < count; k++) {
         const float *values = run->parameters + t[k].offset;
         size_t unfit = rd_exact_find_unfit(values, t[k].count);
-        if (unfit < t[k].count)
-            return rd_fail(
-                err, RD_ERR_RANGE,
-                "round %llu: the global model diverged: element %zu of %s is %s; smaller learning rates may "
-                "help",
-                (unsigned long long)round, unfit, t[k].name, rd_exact_unfit_word((double)values[unfit]));
+        while (unfit < t[k].count && round >= run->config->rounds && isfinite(values[unfit]))
+            unfit += 1 + rd_exact_find_unfit(values + unfit + 1, t[k].count - unfit - 1);
+        if (unfit == t[k].count)
+            continue;
+        return rd_fail(err, RD_ERR_RANGE,
+                       "round %llu: the global model %s: element %zu of %s is %s; %s may help",
+                       (unsigned long long)round,
+                       rd_model_counts(run->model) ? "is beyond what can be sent" : "diverged", unfit,
+                       t[k].name, rd_exact_unfit_word((double)values[unfit]),
+                       rd_model_counts(run->model) ? "smaller features" : "smaller learning rates");
     }
     return RD_OK;
 }
@@ -525,14 +540,6 @@ void rd_round_record_line(const rd_round_record *record, uint64_t rounds, char *
 
 /* ---- opening ---- */
 
-typedef struct history {
-    const rd_config *config;
-    rd_stopping stopping;
-    rd_round_record last;
-    uint64_t version; /* last round that changed the model */
-    bool any;
-} history;
-
 static bool remember(const rd_round_record *record, void *user)
 {
     history *h = user;
@@ -596,9 +603,8 @@ static rd_status begin(rd_run *run, rd_error *err)
                               .attack_success = NAN};
     record.train = record.holdout = record.personal = (rd_metrics){.loss = NAN, .accuracy = NAN};
     char path[RD_SOURCE_PATH_MAX];
-    rd_model_init(run->model, run->config->seed, run->parameters);
-    rd_status status = rd_initial_load(&run->config->initial, run->model, run->parameters, run->initial, err);
-    if (status == RD_OK && run->store != NULL && rd_model_set_size(run->model, RD_TENSORS_REST) > 0) {
+    rd_status status = RD_OK;
+    if (run->store != NULL && rd_model_set_size(run->model, RD_TENSORS_REST) > 0) {
         rd_store_frozen_path(run->store, path, sizeof path);
         status = rd_model_file_write(run->model, RD_TENSORS_REST, run->parameters, 0, path, err);
     }
@@ -615,6 +621,8 @@ static rd_status load_test_set(rd_run *run, rd_error *err)
     rd_status status = rd_source_load(&run->config->test, run->model, &run->schema, false, &run->test, err);
     if (status == RD_OK)
         status = rd_data_check(run->model, &run->test, "data.test", err);
+    if (status == RD_OK)
+        status = rd_score_check_rows(run->config->scores, &run->test, "data.test", err);
     if (status != RD_OK)
         return status;
     run->trainers = calloc(run->threads, sizeof(rd_trainer *));
@@ -651,7 +659,6 @@ static rd_status begin_or_resume(rd_run *run, rd_error *err)
 {
     rd_status status = RD_OK;
     const rd_config *config = run->config;
-    history past = {.config = config, .stopping = RD_STOPPING_START};
     RD_TRY(load_test_set(run, err));
     if (config->strategy.kind == RD_FLTRUST)
         RD_TRY(rd_root_training_open(config, run->model, &run->schema, &run->root, err));
@@ -663,14 +670,14 @@ static rd_status begin_or_resume(rd_run *run, rd_error *err)
                                                          : "evaluation.metrics");
         goto cleanup;
     }
-    if (run->store != NULL) {
+    if (run->store != NULL)
         RD_TRY(rd_inputs_keep(run->store, config, &run->test, &run->root.data, err));
-        RD_TRY(rd_store_rounds(run->store, 0, remember, &past, err));
-    }
-    if (past.any)
-        RD_TRY(resume(run, &past, err));
-    else
+    if (run->past.any) {
+        RD_TRY(resume(run, &run->past, err));
+        RD_TRY(check_model(run, run->last.round, err)); /* there may be more rounds than there were */
+    } else {
         RD_TRY(begin(run, err));
+    }
     RD_TRY(prepare_round(run, run->last.round + 1, err));
     run->begun = true;
 cleanup:
@@ -736,11 +743,18 @@ rd_status rd_run_open(const rd_config *config, const rd_schema *schema, const ch
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the run");
     run->config = config;
     run->stopping = RD_STOPPING_START;
+    run->past = (history){.config = config, .stopping = RD_STOPPING_START};
     run->threads = threads > 0 ? threads : 1;
     RD_TRY(rd_model_create(config->model, &run->model, err));
     RD_TRY(allocate(run, err));
-    if (directory != NULL)
+    if (directory != NULL) {
         RD_TRY(rd_store_open(directory, config, &run->store, &resumed, err));
+        RD_TRY(rd_store_rounds(run->store, 0, remember, &run->past, err));
+    }
+    if (!run->past.any) { /* now, so that what is wrong is told before anybody is waited for */
+        rd_model_init(run->model, config->seed, run->parameters);
+        RD_TRY(rd_initial_load(&config->initial, run->model, run->parameters, run->initial, err));
+    }
     RD_TRY(read_schema(run, schema, directory, err));
     bool table = config->test.format == RD_SOURCE_CSV ||
                  (config->strategy.kind == RD_FLTRUST && config->root.format == RD_SOURCE_CSV);

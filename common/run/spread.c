@@ -37,7 +37,7 @@ rd_spread rd_spread_of(const rd_participation_record *parts, size_t count)
             squares += (loss[i] - sum / (double)n) * (loss[i] - sum / (double)n);
         for (size_t i = 0; i < tenth; i++)
             worst += loss[i];
-        s = (rd_spread){sum / (double)n, sqrt(squares / (double)n), worst / (double)tenth};
+        s = (rd_spread){sum / (double)n, n > 1 ? sqrt(squares / (double)n) : NAN, worst / (double)tenth};
     }
     free(loss);
     return s;

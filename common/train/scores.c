@@ -64,6 +64,40 @@ rd_status rd_score_check(rd_score score, const rd_model *m, rd_error *err)
                    rd_score_names[score], needs, rd_model_loss_name(m), rd_model_output_size(m));
 }
 
+/* Sum over rows and targets of (t - mean t)^2. */
+static double spread(const rd_dataset *d)
+{
+    double all = 0;
+    for (size_t t = 0; t < d->target_count; t++) {
+        double mean = 0;
+        for (size_t i = 0; i < d->rows; i++)
+            mean += (double)d->targets[i * d->target_count + t] / (double)d->rows;
+        for (size_t i = 0; i < d->rows; i++) {
+            double difference = (double)d->targets[i * d->target_count + t] - mean;
+            all += difference * difference;
+        }
+    }
+    return all;
+}
+
+rd_status rd_score_check_rows(unsigned wanted, const rd_dataset *d, const char *whose, rd_error *err)
+{
+    const unsigned two = 1u << RD_SCORE_F1 | 1u << RD_SCORE_AUC;
+    size_t positives = 0;
+    for (size_t i = 0; i < d->rows && (wanted & two) != 0; i++)
+        positives += d->labels[i] == 1;
+    if ((wanted & two) != 0 && positives == 0)
+        return rd_fail(err, RD_ERR_DATA,
+                       "%s: evaluation.metrics: %s needs rows of class 1, but there is none", whose,
+                       (wanted >> RD_SCORE_F1 & 1u) != 0 ? "f1" : "auc");
+    if ((wanted >> RD_SCORE_AUC & 1u) != 0 && positives == d->rows)
+        return rd_fail(err, RD_ERR_DATA,
+                       "%s: evaluation.metrics: auc needs rows of class 0, but there is none", whose);
+    if ((wanted >> RD_SCORE_R2 & 1u) != 0 && !(spread(d) > 0))
+        return rd_fail(err, RD_ERR_DATA, "%s: evaluation.metrics: r2 needs targets that differ", whose);
+    return RD_OK;
+}
+
 /* ---- adding ---- */
 
 static void add_top(rd_score_sums *s, const float *y, const int32_t *labels, size_t rows, size_t O)
@@ -179,22 +213,6 @@ static rd_status area(const double *score, const rd_dataset *d, double *out, rd_
                : NAN;
     free(all);
     return RD_OK;
-}
-
-/* Sum over rows and targets of (t - mean t)^2. */
-static double spread(const rd_dataset *d)
-{
-    double all = 0;
-    for (size_t t = 0; t < d->target_count; t++) {
-        double mean = 0;
-        for (size_t i = 0; i < d->rows; i++)
-            mean += (double)d->targets[i * d->target_count + t] / (double)d->rows;
-        for (size_t i = 0; i < d->rows; i++) {
-            double difference = (double)d->targets[i * d->target_count + t] - mean;
-            all += difference * difference;
-        }
-    }
-    return all;
 }
 
 static void finish_regression(const rd_score_sums *s, const rd_dataset *d, double *all)

@@ -11,7 +11,7 @@
  *   perplexity      exp of the mean cross-entropy, without label smoothing
  *
  * What is not defined is NaN: f1 where class 1 neither is nor is said, auc of rows of one class, r2 of
- * targets that are all the same. Sums are exact, or in the order of the rows, so that threads may share the
+ * targets that are all the same; rows that can give nothing better are refused (rd_score_check_rows). Sums are exact, or in the order of the rows, so that threads may share the
  * work in any way and find the same bits. */
 #ifndef RONDO_TRAIN_SCORES_H
 #define RONDO_TRAIN_SCORES_H
@@ -45,6 +45,10 @@ rd_scores rd_scores_none(void);
 
 /* RD_ERR_CONFIG, naming the score and the loss, where such a model cannot have it. */
 rd_status rd_score_check(rd_score score, const rd_model *m, rd_error *err) RD_MUST_CHECK;
+
+/* RD_ERR_DATA, naming the score, where it has no value on these rows. whose: "data.test". */
+rd_status rd_score_check_rows(unsigned wanted, const rd_dataset *d, const char *whose,
+                              rd_error *err) RD_MUST_CHECK;
 
 /* What an evaluation adds up for them. */
 typedef struct rd_score_sums {

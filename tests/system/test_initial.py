@@ -196,6 +196,11 @@ def test_a_model_that_diverges_at_the_server_blames_the_server(world):
     assert result.returncode == 1, result.stdout
     assert "round 1: the global model diverged: element 0 of fc1.weight is 2^23 or more; smaller learning rates may help" in result.stderr, result.stderr
     assert world.rounds()[-1]["round"] == 0
+    # What no round follows is sent to nobody, and may be as large as numbers are; not so when rounds are added.
+    whole = world.check(world.program("rondo-sim"), "--config", world.write("run.json", dict(run, rounds=1)), "--clients", 1, "--out", world.path("last"))
+    assert "finished after round 1" in whole, whole
+    result = world.run(world.program("rondo-sim"), "--config", world.write("run.json", dict(run, rounds=2)), "--clients", 1, "--out", world.path("last"))
+    assert result.returncode == 1 and "round 1: the global model diverged: element 0 of fc1.weight is 2^23 or more" in result.stderr, result.stderr
 
 
 def test_a_loss_beyond_numbers_names_what_is_large(world):

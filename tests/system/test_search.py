@@ -99,6 +99,29 @@ def test_more_trials_go_on_with_a_search(world):
     assert len(three) == 3 and len(five) == 5 and all(five[k] == three[k] for k in three), (three, five)
 
 
+def test_a_damaged_list_of_trials_is_refused_by_its_line(world):
+    command = prepare(world, {"method": "grid", "objective": "holdout_loss", "keys": {"training.learning_rate": {"values": [0.1, 0.01]}}})
+    world.check(world.program("rondo-sim"), *command, "--out", world.path("out"), "--quiet")
+    with open(world.path("out/trials.jsonl")) as f:
+        lines = [json.loads(line) for line in f]
+
+    def refused(words, number, **change):
+        damaged = [dict(line, **change) if i == number else line for i, line in enumerate(lines)]
+        world.write("out/trials.jsonl", "".join(json.dumps(line) + "\n" for line in damaged))
+        result = world.run(world.program("rondo-sim"), *command, "--out", world.path("out"))
+        assert result.returncode == 1 and f"trials.jsonl: line {number + 1}: {words}" in result.stderr, result.stderr
+
+    refused("rounds: expected a whole number from 0 to 9007199254740992, found null", 2, rounds=None)
+    refused('rounds: expected a whole number from 0 to 9007199254740992, found "two" (a string)', 2, rounds="two")
+    refused("seconds: expected a number", 2, seconds=True)
+    refused("objective: expected a number", 2, objective="good")
+    refused("trial: expected a whole number from 1", 1, trial=0.5)
+    refused("trial: expected one that has begun, found 7", 2, trial=7)
+    refused("point: expected numbers from 0 to 1", 1, point=["half"])
+    world.write("out/trials.jsonl", "".join(json.dumps(line) + "\n" for line in lines) + '{"trial": 3, "poi\n')
+    world.check(world.program("rondo-sim"), *command, "--out", world.path("out"), "--quiet")
+
+
 def test_a_trial_that_leaves_the_range_of_numbers_is_ranked_last(world):
     space = {"method": "grid", "objective": "holdout_loss", "keys": {"training.learning_rate": {"values": [1e6, 0.001]}}}
     text = world.check(world.program("rondo-sim"), *prepare(world, space), "--out", world.path("out"))

@@ -175,6 +175,8 @@ Test(spread, by_hand)
     parts[3].report.holdout = (rd_metrics){1, 50, NAN};
     cr_expect_float_eq(rd_spread_of(parts, 14).worst, (50 + 12) / 2.0, 1e-12, "hold-out rows come first");
     cr_expect(isnan(rd_spread_of(parts + 12, 2).mean), "nobody was counted");
+    s = rd_spread_of(parts, 1);
+    cr_expect(s.mean == 12 && s.worst == 12 && isnan(s.deviation), "one differs from nobody");
 }
 
 /* Simulated: a client's first round was cut off after it had trained, and is repeated. What it kept of that attempt is
