@@ -70,9 +70,10 @@ static rd_status measure(const study *s, const run_model *run, double accuracy[R
     return RD_OK;
 }
 
+/* A task of which the data have no row is not measured, and no part of the mean. */
 static void print_study(const study *s, size_t ended)
 {
-    size_t tasks = s->config.continual.task_count;
+    size_t tasks = s->config.continual.task_count, measured = 0;
     double sum = 0;
     printf("accuracy on     ");
     for (size_t t = 0; t < tasks; t++)
@@ -81,17 +82,24 @@ static void print_study(const study *s, size_t ended)
     for (size_t after = 0; after < ended; after++) {
         printf("after task %-5zu", after + 1);
         for (size_t t = 0; t < tasks; t++)
-            printf("  %6.2f %%", 100 * s->accuracy[after][t]);
+            if (isnan(s->accuracy[after][t]))
+                printf("  %8s", "-");
+            else
+                printf("  %6.2f %%", 100 * s->accuracy[after][t]);
         printf("\n");
     }
     for (size_t t = 0; t + 1 < ended; t++) {
         double best = 0;
+        if (isnan(s->accuracy[t][t]))
+            continue;
+        measured++;
         for (size_t after = t; after + 1 < ended; after++)
             best = fmax(best, s->accuracy[after][t]);
         sum += best - s->accuracy[ended - 1][t];
     }
-    if (ended > 1)
-        printf("\nmean forgetting over %zu tasks: %.2f points\n", ended - 1, 100 * sum / (double)(ended - 1));
+    if (measured > 0)
+        printf("\nmean forgetting over %zu task%s: %.2f points\n", measured, measured == 1 ? "" : "s",
+               100 * sum / (double)measured);
 }
 
 static rd_status investigate(study *s, const rd_source_options *from, rd_error *err)

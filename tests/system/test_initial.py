@@ -179,6 +179,14 @@ def test_a_damaged_file_says_how(world):
     refused(world, f"has {len(whole) + 1} bytes, its header describes {len(whole)}: something follows its end", whole + b"\0")
 
 
+def test_an_exported_model_is_where_another_run_begins(world):
+    first, _ = start(world, tensors(), out="state")
+    world.check(world.program("rondo-inspect"), "export", world.path("state"), "--out", world.path("start.safetensors"))
+    with open(world.path("start.safetensors"), "rb") as f:
+        again, _ = start(world, f.read(), out="again")
+    assert world.rounds("again")[0]["model_sha256"] == world.rounds("state")[-1]["model_sha256"], (first.stdout, again.stdout)
+
+
 def test_files_of_other_kinds_are_named(world):
     for content, words in ((b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + bytes(50), "pickle"), (b"PK\x03\x04" + bytes(22) + struct.pack("<HH", 16, 0) + b"archive/data.pkl" + bytes(90), "PyTorch file; write it with safetensors.torch.save_file"),
                            (b'{"metadata": {"total_size": 10}, "weight_map": {"fc1.weight": "model-00001-of-00002.safetensors"}}', "is the index of a model in several files"),

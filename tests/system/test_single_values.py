@@ -102,5 +102,23 @@ def test_a_class_that_nobody_has_is_never_said(world):
         assert last["test"]["accuracy"] == 1 and last["test"]["loss"] < 1, (kind, last["test"])
 
 
+def test_a_task_without_rows_is_not_measured(world):
+    """Three tasks, of which the data to look at have rows of the first and the last: the mean is over the first alone."""
+    rows = world.write("rows.csv", "x,label\n" + "".join(f"{k},{k}\n" for k in (0, 1, 2)) * 8)
+    config = {"rounds": 6, "keep_every": 1, "model": {"input": 1, "loss": "softmax_cross_entropy", "layers": [DENSE(3)]},
+              "training": {"learning_rate": 0.5}, "data": {"train": {"path": rows}},
+              "continual": {"tasks": [[0], [1], [2]], "rounds_per_task": 2}}
+    simulate(world, config)
+    forgetting = lambda data: world.check(world.program("rondo-inspect"), "forgetting", world.path("state"), "--data", world.write("some.csv", data))
+    some = forgetting("x,label\n0,0\n2,2\n0,0\n")
+    table = [line.split() for line in some.splitlines() if line.startswith("after task")]
+    assert len(table) == 3 and all(line[5] == "-" for line in table) and "nan" not in some, some
+    assert all(line[3].replace(".", "").isdigit() for line in table), some
+    points = 100 * (max(float(line[3]) for line in table[:2]) - float(table[2][3])) / 100
+    assert f"mean forgetting over 1 task: {points:.2f} points" in some, (some, points)
+    whole = forgetting("x,label\n0,0\n1,1\n2,2\n")
+    assert "mean forgetting over 2 tasks: " in whole, whole
+
+
 if __name__ == "__main__":
     harness.main()
