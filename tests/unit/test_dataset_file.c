@@ -89,6 +89,7 @@ Test(dataset_file, what_does_not_fit_is_named)
     refused(XY("F32", "1,1", 4, "I32", "1,1,1", 8), data, 8, "'y' has 3 dimensions; (rows");
     refused(XY("F32", "2,1", 8, "I32", "1", 12), data, 12, "'x' has 2 rows, but 'y' has 1");
     refused(XY("F32", "0,1", 0, "I32", "0", 0), data, 0, "0 rows of");
+    refused(XY("F6_E2M3", "4,1", 3, "I32", "1", 7), data, 7, "'x' is of the type F6_E2M3, which is not read");
 }
 
 Test(dataset_file, values_are_checked)
