@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Values for tests/unit/test_exact_double.c: sums of doubles, rounded once. fsum does that; Fraction says so again.
 
-Each line: how many, the numbers, and their sum, all as C's hexadecimal floats."""
+Each line: how many, the numbers, and their sum, all as C's hexadecimal floats.
+
+Run it again with:  python3 make_exact_double.py > exact_double.txt     (Python alone; the same bytes every time)
+"""
 import math
 import random
 from fractions import Fraction
