@@ -74,6 +74,9 @@ struct rd_driver {
     rd_round_record record;
     rd_participation_record *record_parts;
     size_t record_part_count;
+    size_t
+        waiting_with; /* clients that were there when it was last said that a round waits for more; SIZE_MAX: it
+                            does not wait */
 };
 
 static double now_unix(void)
@@ -675,6 +678,19 @@ static rd_status settle(rd_driver *d, rd_error *err)
     return RD_OK;
 }
 
+/* A round that cannot begin is no secret: said when the wait begins, and whenever somebody has come or gone since. */
+static void say_waiting(rd_driver *d)
+{
+    pthread_mutex_lock(&d->lock);
+    bool waiting = rd_rounds_waiting(d->rounds);
+    size_t there = rd_rounds_available(d->rounds), needed = rd_rounds_needed(d->rounds);
+    pthread_mutex_unlock(&d->lock);
+    if (waiting && there != d->waiting_with)
+        rd_driver_log(d, "waiting: %zu of %zu clients are there (cohort.%s)", there, needed,
+                      needed > rd_run_config(d->run)->cohort.min_clients ? "min_updates" : "min_clients");
+    d->waiting_with = waiting ? there : SIZE_MAX;
+}
+
 /* Carries out one decision of the core. *more is false when there is none left. */
 static rd_status step(rd_driver *d, bool *more, rd_error *err)
 {
@@ -700,6 +716,8 @@ static rd_status step(rd_driver *d, bool *more, rd_error *err)
     }
     if (status == RD_OK && d->uncommitted)
         status = commit_round(d, err);
+    if (status == RD_OK && action.kind == RD_ACTION_NONE)
+        say_waiting(d);
     if (status == RD_OK && action.kind == RD_ACTION_CLOSE)
         status = close_round(d, &action, err);
     if (status == RD_OK && action.kind == RD_ACTION_FINISH)

@@ -19,6 +19,7 @@
 #include "config/config.h"
 #include "core/options.h"
 #include "driver.h"
+#include "round/selection.h"
 #include "routes.h"
 #include "run/parallel.h"
 #include "run/run.h"
@@ -30,7 +31,7 @@ typedef struct serve_options {
     bool quiet;
 } serve_options;
 
-enum { EXIT_INTERRUPTED = 3 };
+enum { EXIT_INTERRUPTED = 3, EXIT_IDLE = 4 };
 
 static const char footer[] =
     "Example:\n"
@@ -41,7 +42,9 @@ static const char footer[] =
     "more).\n"
     "\n"
     "The same command continues a run that was stopped or killed. Exit codes: 0 run finished, 1 failure,\n"
-    "2 command line, 3 stopped by SIGINT or SIGTERM with rounds left to do.\n";
+    "2 command line, 3 stopped by SIGINT or SIGTERM with rounds left to do, 4 run finished, but no round, or "
+    "none\n"
+    "of the last tenth of them (at least 3), aggregated anything.\n";
 
 static rd_parse_result parse(int argc, char **argv, serve_options *o, rd_error *err)
 {
@@ -132,9 +135,10 @@ static rd_status announce(rd_driver *driver, const rd_config *config, const serv
     rd_status status = rd_run_tell_changes(run, log_line, driver, err);
     if (config->simulation.system.given || config->simulation.attack.kind != RD_ATTACK_NONE)
         rd_driver_log(driver, "run.json has a section \"simulation\": only rondo-sim heeds it");
-    rd_driver_log(driver, "listening on %s (port %u); rounds begin when %llu client%s joined", o->listen,
-                  port, (unsigned long long)config->cohort.min_clients,
-                  config->cohort.min_clients == 1 ? " has" : "s have");
+    size_t needed = rd_selection_needed(&config->cohort);
+    rd_driver_log(driver, "listening on %s (port %u); rounds begin when %zu client%s joined%s", o->listen,
+                  port, needed, needed == 1 ? " has" : "s have",
+                  needed > config->cohort.min_clients ? ", fewer could not deliver cohort.min_updates" : "");
     return status;
 }
 
@@ -167,6 +171,8 @@ static rd_status serve_run(const serve_options *o, const rd_config *config, cons
     if (status == RD_OK)
         status = rd_driver_loop(driver, (double)o->linger_seconds, interrupted, err);
     rd_server_stop(server, 1.0);
+    if (status == RD_OK && !*interrupted)
+        status = rd_run_check_outcome(rd_driver_run(driver), err);
     if (*interrupted)
         rd_driver_log(driver, "stopped after round %llu; the same command continues",
                       (unsigned long long)rd_run_last_record(rd_driver_run(driver))->round);
@@ -225,9 +231,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "rondo-aggregator: %s\n", err.message);
         return 2;
     }
-    if (serve(&options, &interrupted, &err) != RD_OK) {
+    rd_status status = serve(&options, &interrupted, &err);
+    if (status != RD_OK) {
         fprintf(stderr, "rondo-aggregator: %s\n", err.message);
-        return 1;
+        return status == RD_ERR_IDLE ? EXIT_IDLE : 1;
     }
     return interrupted ? EXIT_INTERRUPTED : 0;
 }

@@ -217,6 +217,20 @@ cleanup:
     return status;
 }
 
+/* The rows that were read are not all trained on. */
+static void say_joined(const session *s, size_t parameters)
+{
+    const rd_config *c = &s->welcome.config;
+    size_t rows = s->samples.data.rows, held = rd_holdout_rows(c->client_evaluation.holdout, rows);
+    char out[48] = "", tasks[64] = "";
+    if (held > 0)
+        (void)snprintf(out, sizeof out, " of %zu, %zu held out", rows, held);
+    if (c->continual.task_count > 0)
+        (void)snprintf(tasks, sizeof tasks, ", in a round those of its task (continual)");
+    say(s, "joined run %.12s as %s: %zu samples%s%s, %zu parameters", s->welcome.run_id, s->welcome.client,
+        rows - held, out, tasks, parameters);
+}
+
 /* What the command line says of the data, and the run otherwise. */
 static rd_status check_wishes(const session *s, rd_error *err)
 {
@@ -261,8 +275,7 @@ static rd_status plan(session *s, rd_error *err)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for two times %zu parameters", n);
     RD_TRY(plan_memory(s, scaffold, err));
     s->planned = true;
-    say(s, "joined run %.12s as %s: %zu samples, %zu parameters", s->welcome.run_id, s->welcome.client,
-        s->samples.data.rows, n);
+    say_joined(s, n);
 cleanup:
     return status;
 }

@@ -28,6 +28,19 @@ rd_status rd_attack_check(const rd_attack_config *a, const rd_model *m, rd_error
     return RD_OK;
 }
 
+static size_t count_attackers(const rd_attack_config *a, size_t clients)
+{
+    return (size_t)(a->fraction * (double)clients + 0.5);
+}
+
+rd_status rd_attack_check_fraction(const rd_attack_config *a, size_t clients, rd_error *err)
+{
+    if (a->kind == RD_ATTACK_NONE || a->fraction == 0 || count_attackers(a, clients) > 0)
+        return RD_OK;
+    return rd_fail(err, RD_ERR_CONFIG, "simulation.attack.fraction: %g of %zu clients is nobody", a->fraction,
+                   clients);
+}
+
 /* ---- who ---- */
 
 static uint32_t scramble(uint64_t seed, uint32_t round, uint32_t half)
@@ -57,7 +70,7 @@ static size_t permute(uint64_t seed, size_t x, size_t count)
 
 bool rd_attack_is_attacker(const rd_attack_config *a, uint64_t seed, size_t client, size_t clients)
 {
-    size_t attackers = (size_t)(a->fraction * (double)clients + 0.5);
+    size_t attackers = count_attackers(a, clients);
     return a->kind != RD_ATTACK_NONE && attackers > 0 && permute(seed, client, clients) < attackers;
 }
 

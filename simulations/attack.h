@@ -17,6 +17,8 @@
 
 /* RD_ERR_CONFIG: the attack makes no sense for this model. */
 rd_status rd_attack_check(const rd_attack_config *a, const rd_model *m, rd_error *err) RD_MUST_CHECK;
+/* RD_ERR_CONFIG: a fraction above 0 of so many clients is none of them. */
+rd_status rd_attack_check_fraction(const rd_attack_config *a, size_t clients, rd_error *err) RD_MUST_CHECK;
 /* round(fraction * clients) of the clients are attackers: those that a permutation of their numbers, drawn from the
  * seed, puts first. Needs no memory. */
 bool rd_attack_is_attacker(const rd_attack_config *a, uint64_t seed, size_t client, size_t clients);

@@ -188,9 +188,11 @@ static rd_status arrive(queue *q, rd_error *err)
 {
     simulator *s = q->s;
     rd_status status = RD_OK;
-    if (q->count == 0)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "no client is at work: strategy.concurrency clients were never available");
+    if (q->count == 0) { /* all have had their part in this round, and not enough of them delivered */
+        s->clock = fmax(s->clock, s->opened_clock + s->config->cohort.deadline_seconds);
+        rd_rounds_deadline(s->rounds, rd_rounds_current(s->rounds));
+        return RD_OK;
+    }
     size_t at = first_to_arrive(q);
     job *j = q->jobs[at];
     bool comes = j->answers && !is_stale(q, j);

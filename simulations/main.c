@@ -22,8 +22,9 @@
 #include "search.h"
 #include "seeds.h"
 #include "simulator.h"
+#include "usage.h"
 
-enum { EXIT_INTERRUPTED = 3 };
+enum { EXIT_INTERRUPTED = 3, EXIT_IDLE = 4 };
 
 typedef struct sim_options {
     const char *config, *out, *space, *method;
@@ -40,7 +41,9 @@ static const char footer[] =
     "\n"
     "The same --out continues a run that was stopped or killed. Exit codes: 0 finished, 1 failure, 2 command "
     "line,\n"
-    "3 stopped by SIGINT or SIGTERM with rounds left to do.\n";
+    "3 stopped by SIGINT or SIGTERM with rounds left to do, 4 finished, but no round, or none of the last "
+    "tenth\n"
+    "of them (at least 3), aggregated anything.\n";
 
 static rd_parse_result parse(int argc, char **argv, sim_options *o, rd_error *err)
 {
@@ -120,6 +123,7 @@ static rd_status write_partition(const rd_config *config, const sim_options *o, 
     rd_sim_data dealt = {0};
     char notes[1000];
     uint32_t *buffer = NULL;
+    char line[400];
     RD_TRY(rd_sim_deal(config, (size_t)o->clients, &dealt, notes, sizeof notes, err));
     if (!o->quiet && dealt.data.note != NULL)
         printf("%s\n", dealt.data.note);
@@ -140,6 +144,10 @@ static rd_status write_partition(const rd_config *config, const sim_options *o, 
         if (!o->quiet)
             printf("%s: %zu samples\n", path, rows.count);
     }
+    sim_usage usage = sim_usage_of(config, &dealt.data, &dealt.partition);
+    sim_usage_line(&usage, false, line, sizeof line);
+    if (!o->quiet)
+        printf("data.train: %s\n", line);
 cleanup:
     free(buffer);
     rd_sim_data_free(&dealt);
@@ -212,6 +220,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "rondo-sim: %s\n", err.message);
     rd_ranks_close(status != RD_OK);
     if (status != RD_OK)
-        return status == RD_ERR_USAGE ? 2 : 1;
+        return status == RD_ERR_USAGE ? 2 : status == RD_ERR_IDLE ? EXIT_IDLE : 1;
     return interrupted ? EXIT_INTERRUPTED : 0;
 }

@@ -206,7 +206,8 @@ static search_exit simulate(const search_job *j, size_t trial, const double poin
         fprintf(stderr, "rondo-sim: trial %zu: %s\n", trial + 1, err.message);
     return interrupted       ? SEARCH_EXIT_INTERRUPTED
            : status == RD_OK ? SEARCH_EXIT_DONE
-           : status == RD_ERR_CONFIG || status == RD_ERR_MEMORY || status == RD_ERR_RANGE
+           : status == RD_ERR_CONFIG || status == RD_ERR_MEMORY || status == RD_ERR_RANGE ||
+                   status == RD_ERR_IDLE
                ? SEARCH_EXIT_IMPOSSIBLE
                : SEARCH_EXIT_UNABLE;
 }

@@ -32,7 +32,7 @@ typedef enum search_exit {
     SEARCH_EXIT_UNABLE = 1, /* for a reason that is not in the point: a file, the disk */
     SEARCH_EXIT_INTERRUPTED = 3,
     SEARCH_EXIT_IMPOSSIBLE = 4, /* such a run cannot be: the keys contradict one another, it needs too much
-                                   memory, its numbers leave their range */
+                                   memory, its numbers leave their range, it aggregates nothing */
 } search_exit;
 
 /* Starts the simulation at this point, or lets it continue where it stopped. Its process dies with this

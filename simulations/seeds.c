@@ -12,8 +12,9 @@
 
 /* ---- results ---- */
 
-typedef enum figure { LAST_LOSS, LAST_ACCURACY, BEST_ACCURACY, LAST_HOLDOUT, FIGURES } figure;
-static const char *const titles[] = {"test loss", "test accuracy", "best accuracy", "hold-out loss"};
+typedef enum figure { LAST_LOSS, LAST_ACCURACY, BEST_ACCURACY, LAST_HOLDOUT, LAST_RUNNING, FIGURES } figure;
+static const char *const titles[] = {"test loss", "test accuracy", "best accuracy", "hold-out loss",
+                                     "clients' loss"};
 
 typedef struct result {
     uint64_t rounds;
@@ -31,13 +32,15 @@ static bool look(const rd_round_record *r, void *user)
     }
     if (r->holdout.samples > 0)
         out->figure[LAST_HOLDOUT] = r->holdout.loss;
+    if (!isnan(r->running_loss))
+        out->figure[LAST_RUNNING] = r->running_loss;
     return true;
 }
 
 static rd_status read_result(const char *directory, result *out, rd_error *err)
 {
     rd_store *store = NULL;
-    *out = (result){0, {NAN, NAN, NAN, NAN}};
+    *out = (result){0, {NAN, NAN, NAN, NAN, NAN}};
     rd_status status = rd_store_open_reader(directory, &store, err);
     if (status == RD_OK)
         status = rd_store_rounds(store, 0, look, out, err);
@@ -96,7 +99,8 @@ rd_status rd_seeds(rd_config *config, const rd_sim_options *options, uint64_t se
                    rd_error *err)
 {
     uint64_t first = config->seed;
-    rd_status status = RD_OK;
+    rd_error first_idle;
+    rd_status status = RD_OK, idle = RD_OK;
     result *results = calloc(seeds, sizeof *results);
     double *values = malloc(seeds * sizeof *values);
     if (results == NULL || values == NULL)
@@ -112,12 +116,20 @@ rd_status rd_seeds(rd_config *config, const rd_sim_options *options, uint64_t se
         RD_TRY(set_seed(config, first + i, err));
         if (!mine.quiet && rd_rank() == 0)
             printf("seed %llu\n", (unsigned long long)(first + i));
-        RD_TRY(rd_simulate(config, &mine, interrupted, err));
+        status = rd_simulate(config, &mine, interrupted, err);
+        if (status == RD_ERR_IDLE && idle == RD_OK) /* of the others the table can still tell */
+            idle = rd_fail(&first_idle, status, "seed %llu: %.400s", (unsigned long long)(first + i),
+                           err->message);
+        if (status != RD_OK && status != RD_ERR_IDLE)
+            goto cleanup;
+        status = RD_OK;
         if (rd_rank() == 0)
             RD_TRY(read_result(directory, &results[i], err));
     }
     if (!*interrupted && rd_rank() == 0)
         print_table(results, first, seeds, values);
+    if (idle != RD_OK && !*interrupted)
+        status = rd_fail(err, idle, "%s", first_idle.message);
 cleanup:
     free(results);
     free(values);

@@ -19,6 +19,7 @@
 #include "system_model.h"
 #include "train/keep.h"
 #include "train/local_round.h"
+#include "usage.h"
 
 /* A client's work for one round. */
 typedef struct job {
@@ -49,6 +50,7 @@ typedef struct simulator {
     const rd_config *config;
     const rd_sim_options *options;
     rd_sim_data dealt;
+    sim_usage usage;
     rd_run *run;
     rd_rounds *rounds;
     rd_system_model *system; /* NULL: no simulated time */

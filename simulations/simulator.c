@@ -199,24 +199,32 @@ static rd_status finish(simulator *s, rd_error *err)
                last->model_sha256);
     if (!s->options->quiet && reason[0] != '\0')
         printf("%s\n", reason);
-    return rd_run_store(s->run) == NULL ? RD_OK : rd_store_finish(rd_run_store(s->run), err);
+    rd_status status = rd_run_store(s->run) == NULL ? RD_OK : rd_store_finish(rd_run_store(s->run), err);
+    return status == RD_OK && rd_rank() == 0 ? rd_run_check_outcome(s->run, err) : status;
 }
 
-/* Time passes until enough clients are there. */
+/* Time passes until enough clients are there; not for ever, and of a million clients, each of whom draws in every slot,
+ * not for as long as of ten. */
 static rd_status wait_for_clients(simulator *s, rd_error *err)
 {
-    enum { MOST_SLOTS = 100000 };
-    if (s->system == NULL)
-        return rd_fail(err, RD_ERR_CONFIG, "cohort.min_clients is %llu, but only %zu clients are simulated",
-                       (unsigned long long)s->config->cohort.min_clients, s->dealt.partition.clients);
-    s->clock = (floor(s->clock / s->config->simulation.system.slot_seconds) + 1) *
-               s->config->simulation.system.slot_seconds;
-    come_and_go(s);
-    if (s->clock > s->config->simulation.system.slot_seconds * MOST_SLOTS)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "cohort.min_clients: %llu clients have not been available at a time in %d slots",
-                       (unsigned long long)s->config->cohort.min_clients, MOST_SLOTS);
-    return RD_OK;
+    const size_t most_draws = 200000000, few = 1000, many = 100000;
+    size_t slots = most_draws / s->dealt.partition.clients, needed = rd_rounds_needed(s->rounds);
+    double slot_seconds = s->config->simulation.system.slot_seconds;
+    slots = slots < few ? few : slots > many ? many : slots;
+    if (s->system == NULL) /* everybody is there */
+        return rd_fail(err, RD_ERR_MEMORY, "no memory to choose a cohort");
+    for (size_t i = 0; i < slots && rd_rounds_available(s->rounds) < needed; i++) {
+        s->clock = (floor(s->clock / slot_seconds) + 1) * slot_seconds;
+        come_and_go(s);
+    }
+    if (rd_rounds_available(s->rounds) >= needed)
+        return RD_OK;
+    return rd_fail(
+        err, RD_ERR_CONFIG,
+        "simulation.system.availability: in %zu slots of %g s never %zu of the %zu clients were there at a "
+        "time, as cohort.%s demands",
+        slots, slot_seconds, needed, s->dealt.partition.clients,
+        needed > s->config->cohort.min_clients ? "min_updates" : "min_clients");
 }
 
 static bool told_to_stop(simulator *s)
@@ -310,20 +318,30 @@ static rd_status make_workers(simulator *s, rd_error *err)
     return open_keep(s, s->memory, err);
 }
 
-/* Robust rules among fewer updates than a round can have would never aggregate anything. */
+/* How many clients there are is known: a round that could never begin, or never aggregate anything, is refused. */
 static rd_status check_cohort(const simulator *s, rd_error *err)
 {
     const rd_config *c = s->config;
-    size_t updates = rd_selection_wanted(&c->cohort, s->dealt.partition.clients),
+    size_t clients = s->dealt.partition.clients, updates = rd_selection_wanted(&c->cohort, clients),
            least = rd_strategy_least_updates(&c->strategy);
     char promise[160];
     rd_strategy_promise(&c->strategy, promise, sizeof promise);
+    if (c->cohort.min_clients > clients)
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "cohort.min_clients: %llu, but only %zu clients are simulated (--clients)",
+                       (unsigned long long)c->cohort.min_clients, clients);
     if (c->cohort.buffer_size == 0 && updates < least)
         return rd_fail(err, RD_ERR_CONFIG, "%s only among %zu updates and more, but a cohort has %zu",
                        promise, least, updates);
+    if (rd_selection_needed(&c->cohort) > clients)
+        return rd_fail(
+            err, RD_ERR_CONFIG,
+            "cohort.min_updates: %llu, but of %zu clients (--clients) a round asks for %zu update%s",
+            (unsigned long long)c->cohort.min_updates, clients, updates, updates == 1 ? "" : "s");
     if (c->strategy.concurrency > s->dealt.partition.clients)
-        return rd_fail(err, RD_ERR_CONFIG, "strategy.concurrency is %llu, but only %zu clients are simulated",
-                       (unsigned long long)c->strategy.concurrency, s->dealt.partition.clients);
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "strategy.concurrency: %llu, but only %zu clients are simulated (--clients)",
+                       (unsigned long long)c->strategy.concurrency, clients);
     return RD_OK;
 }
 
@@ -355,6 +373,9 @@ static rd_status prepare(simulator *s, rd_error *err)
     if (!s->options->quiet && notes[0] != '\0')
         printf("%s\n", notes);
     RD_TRY(check_cohort(s, err));
+    s->usage = sim_usage_of(c, &s->dealt.data, &s->dealt.partition);
+    RD_TRY(sim_usage_check(c, &s->usage, err));
+    RD_TRY(rd_attack_check_fraction(&c->simulation.attack, s->dealt.partition.clients, err));
     RD_TRY(rd_config_set_clients(c, s->dealt.partition.clients, err));
     RD_TRY(rd_run_open(c, &s->dealt.schema, rd_rank() == 0 ? s->options->directory : NULL, s->options->threads, &s->run,
                        err));
@@ -442,9 +463,12 @@ static void print_line(void *user, const char *text)
 static rd_status announce(simulator *s, rd_error *err)
 {
     uint64_t done = rd_run_next_round(s->run) - 1;
-    printf("run '%s': %zu clients, %u thread%s, %zu parameters, %zu training samples\n", s->config->name,
-           s->dealt.partition.clients, s->options->threads, s->options->threads == 1 ? "" : "s",
-           rd_model_parameter_count(rd_run_model(s->run)), s->dealt.data.rows);
+    char usage[400];
+    sim_usage_line(&s->usage, true, usage, sizeof usage);
+    printf("run '%s': %zu clients, %u thread%s, %zu parameters\n", s->config->name, s->dealt.partition.clients,
+           s->options->threads, s->options->threads == 1 ? "" : "s",
+           rd_model_parameter_count(rd_run_model(s->run)));
+    printf("data.train: %s\n", usage);
     if (rd_run_initial(s->run)[0] != '\0')
         printf("initial: %s\n", rd_run_initial(s->run));
     if (done > 0)

@@ -51,7 +51,8 @@ typedef struct rd_sim_options {
     rd_sim_profile *profile; /* filled in where it is not NULL */
 } rd_sim_options;
 
-/* Runs to the end, or until SIGINT or SIGTERM (then *interrupted is set, and the same call continues where it
+/* RD_ERR_IDLE: the run is over and its last rounds aggregated nothing (run/outcome.h).
+ * Runs to the end, or until SIGINT or SIGTERM (then *interrupted is set, and the same call continues where it
  * stopped if there is a state directory). */
 rd_status rd_simulate(const rd_config *config, const rd_sim_options *options, bool *interrupted,
                       rd_error *err) RD_MUST_CHECK;

@@ -75,17 +75,18 @@ static rd_status read_row(const char *path, rd_line line, const int *field_of, s
     for (size_t i = 0; i < RD_DEVICE_FIELDS; i++)
         row[i] = NAN;
     for (size_t i = 0; i < columns; i++) {
-        double value;
+        double value, most = rd_device_most[field_of[i]];
         const char *name = rd_device_field_names[field_of[i]];
         if (!next_field(&line, &text, &length))
-            return rd_fail(err, RD_ERR_DATA, "%s: line %zu: %s: expected a number from 0 on, found nothing",
-                           path, number, name);
+            return rd_fail(err, RD_ERR_DATA,
+                           "%s: line %zu: %s: expected a number from 0 to %g, found nothing", path, number,
+                           name, most);
         rd_number_kind kind = rd_number_read(text, length, &value);
-        if (kind != RD_NUMBER_OK || !(value >= 0))
+        if (kind != RD_NUMBER_OK || !(value >= 0 && value <= most))
             return rd_fail(
-                err, RD_ERR_DATA, "%s: line %zu: %s: expected a number from 0 on, found '%.*s'%s%s", path,
-                number, name, length < 40 ? (int)length : 40, text, kind > RD_NUMBER_NONE ? ", which " : "",
-                kind > RD_NUMBER_NONE ? rd_number_fault(kind) : "");
+                err, RD_ERR_DATA, "%s: line %zu: %s: expected a number from 0 to %g, found '%.*s'%s%s", path,
+                number, name, most, length < 40 ? (int)length : 40, text,
+                kind > RD_NUMBER_NONE ? ", which " : "", kind > RD_NUMBER_NONE ? rd_number_fault(kind) : "");
         row[field_of[i]] = value;
     }
     return next_field(&line, &text, &length)
@@ -190,8 +191,8 @@ bool rd_system_available(const rd_system_model *m, uint64_t client_key, double c
     double share = device(m, client_key, RD_DEVICE_AVAILABILITY);
     if (share >= 1)
         return true;
-    rd_random r = rd_random_stream(m->seed, RD_PURPOSE_AVAILABLE,
-                                   (uint64_t)(clock_seconds / m->config->slot_seconds), client_key);
+    double slot = fmin(clock_seconds / m->config->slot_seconds, 1e18); /* fits into 64 bits */
+    rd_random r = rd_random_stream(m->seed, RD_PURPOSE_AVAILABLE, (uint64_t)slot, client_key);
     return rd_random_uniform(&r) < share;
 }
 

@@ -17,7 +17,7 @@ void sim_time(const simulator *s, job *j)
     uint64_t key = rd_rounds_client_key(s->rounds, j->client);
     double bytes = 4 * (double)rd_run_update_size(s->run);
     size_t rows = rd_partition_count(&s->dealt.partition, j->client);
-    size_t held = (size_t)(s->config->client_evaluation.holdout * (double)rows + 0.5);
+    size_t held = rd_holdout_rows(s->config->client_evaluation.holdout, rows);
     j->answers = true;
     j->arrival = s->clock;
     if (s->system == NULL)

@@ -27,8 +27,34 @@ static void settle_constant(rd_fields *system, const char *key, double value)
         rd_fields_settle(system, key, NULL);
 }
 
-static rd_status read_distribution(rd_fields *system, const char *key, rd_distribution *d)
+const double rd_device_most[] = {[RD_DEVICE_SECONDS_PER_SAMPLE] = 1e7,
+                                 [RD_DEVICE_DOWNLOAD] = 1e15,
+                                 [RD_DEVICE_UPLOAD] = 1e15,
+                                 [RD_DEVICE_LATENCY] = 1e7,
+                                 [RD_DEVICE_AVAILABILITY] = 1,
+                                 [RD_DEVICE_DROPOUT] = 1};
+
+/* With some parameters a draw leaves the numbers of a computer, or means nothing: exp(1e15), u^(-1e9). */
+#define LEAST_SCALE 1e-9
+#define MOST_SIGMA 10.0
+#define LEAST_SHAPE 0.1
+#define MOST_SHAPE 1e6
+
+static bool is_share(rd_device_field field)
 {
+    return field == RD_DEVICE_AVAILABILITY || field == RD_DEVICE_DROPOUT;
+}
+
+/* One value for all clients. Nobody ever there, or nobody who ever answers, is no simulation. */
+static void read_constant(rd_fields *f, const char *key, rd_device_field field, double *out)
+{
+    double most = field == RD_DEVICE_DROPOUT ? 0.999999 : rd_device_most[field];
+    rd_fields_number(f, key, 0.0, most, field == RD_DEVICE_AVAILABILITY, out);
+}
+
+static rd_status read_distribution(rd_fields *system, rd_device_field field, rd_distribution *d)
+{
+    const char *key = rd_device_field_names[field];
     static const char *const kinds[] = {"constant", "uniform", "exponential", "lognormal", "pareto"};
     static const char *const names[][2] = {
         {"value", NULL}, {"from", "to"}, {"mean", NULL}, {"median", "sigma"}, {"minimum", "shape"}};
@@ -41,7 +67,7 @@ static rd_status read_distribution(rd_fields *system, const char *key, rd_distri
     }
     if (cJSON_IsNumber(item)) {
         *d = (rd_distribution){RD_DISTRIBUTION_CONSTANT, 0, 0};
-        rd_fields_number(system, key, 0.0, 1e15, false, &d->a);
+        read_constant(system, key, field, &d->a);
         settle_constant(system, key, d->a);
         return system->status;
     }
@@ -50,13 +76,23 @@ static rd_status read_distribution(rd_fields *system, const char *key, rd_distri
     rd_fields_require(&f, "distribution");
     rd_fields_choice(&f, "distribution", kinds, COUNT_OF(kinds), &kind);
     d->kind = (rd_distribution_kind)kind;
+    double most = rd_device_most[field];
     bool positive = d->kind == RD_DISTRIBUTION_LOGNORMAL || d->kind == RD_DISTRIBUTION_PARETO;
+    if (is_share(field) && kind != RD_DISTRIBUTION_CONSTANT && kind != RD_DISTRIBUTION_UNIFORM)
+        rd_fields_fail(&f, "distribution", "\"constant\" or \"uniform\", as a share is at most 1");
     rd_fields_require(&f, names[kind][0]);
-    rd_fields_number(&f, names[kind][0], 0.0, 1e15, positive, &d->a);
-    if (names[kind][1] != NULL) {
+    if (kind == RD_DISTRIBUTION_CONSTANT)
+        read_constant(&f, names[kind][0], field, &d->a);
+    else
+        rd_fields_number(&f, names[kind][0], positive ? LEAST_SCALE : 0.0, most, false, &d->a);
+    if (names[kind][1] != NULL)
         rd_fields_require(&f, names[kind][1]);
-        rd_fields_number(&f, names[kind][1], 0.0, 1e15, d->kind == RD_DISTRIBUTION_PARETO, &d->b);
-    }
+    if (kind == RD_DISTRIBUTION_UNIFORM)
+        rd_fields_number(&f, names[kind][1], 0.0, most, field == RD_DEVICE_AVAILABILITY, &d->b);
+    if (kind == RD_DISTRIBUTION_LOGNORMAL)
+        rd_fields_number(&f, names[kind][1], 0.0, MOST_SIGMA, false, &d->b);
+    if (kind == RD_DISTRIBUTION_PARETO)
+        rd_fields_number(&f, names[kind][1], LEAST_SHAPE, MOST_SHAPE, false, &d->b);
     if (d->kind == RD_DISTRIBUTION_UNIFORM && f.status == RD_OK && f.missing == NULL && d->b < d->a)
         rd_fields_fail(&f, "to", "no less than \"from\"");
     return rd_fields_finish(&f);
@@ -86,10 +122,10 @@ static rd_status read_system(rd_fields *simulation, const char *folder, rd_syste
     c->slot_seconds = 3600;
     c->given = f.object != NULL;
     for (size_t i = 0; i < RD_DEVICE_FIELDS && status == RD_OK; i++)
-        status = read_distribution(&f, rd_device_field_names[i], &c->device[i]);
+        status = read_distribution(&f, (rd_device_field)i, &c->device[i]);
     if (status != RD_OK)
         return status;
-    rd_fields_number(&f, "slot_seconds", 0.0, 1e9, true, &c->slot_seconds);
+    rd_fields_number(&f, "slot_seconds", 1e-3, 1e9, false, &c->slot_seconds);
     rd_fields_text(&f, "trace", given, sizeof given);
     bool relative = folder != NULL && given[0] != '/' && given[0] != '\0';
     if (snprintf(c->trace, sizeof c->trace, "%s%s%s", relative ? folder : "", relative ? "/" : "", given) >=

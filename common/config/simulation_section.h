@@ -33,6 +33,8 @@ typedef enum rd_device_field {
     RD_DEVICE_FIELDS
 } rd_device_field;
 extern const char *const rd_device_field_names[];
+/* The largest value of each, in run.json and in a trace; the smallest is 0. */
+extern const double rd_device_most[];
 
 typedef struct rd_system_config {
     bool given;

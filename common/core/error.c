@@ -64,6 +64,8 @@ const char *rd_status_name(rd_status status)
         return "network";
     case RD_ERR_REFUSED:
         return "refused";
+    case RD_ERR_IDLE:
+        return "idle";
     case RD_ERR_INTERNAL:
         return "internal";
     }

@@ -23,6 +23,7 @@ typedef enum rd_status {
     RD_ERR_STATE,    /* the call is right but not now: stale round, run finished, other run in directory */
     RD_ERR_NETWORK,  /* the other side cannot be reached or went away; trying again may help */
     RD_ERR_REFUSED,  /* the other side understood and said no; trying again will not help */
+    RD_ERR_IDLE,     /* a run has ended whose last rounds aggregated nothing */
     RD_ERR_INTERNAL, /* a bug in Rondo */
 } rd_status;
 

@@ -254,7 +254,7 @@ static bool choose_cohort(rd_rounds *r)
 
 bool rd_rounds_has_enough(const rd_rounds *r)
 {
-    return r->roster.available >= (r->config.min_clients > 0 ? (size_t)r->config.min_clients : 1);
+    return r->roster.available >= rd_rounds_needed(r);
 }
 
 static rd_action open_late(rd_rounds *r)
@@ -429,6 +429,21 @@ bool rd_rounds_finished(const rd_rounds *r)
 rd_participation rd_rounds_participation(const rd_rounds *r, size_t client)
 {
     return r->roster.clients[client].part;
+}
+
+bool rd_rounds_waiting(const rd_rounds *r)
+{
+    return r->phase == PHASE_WAITING && !rd_rounds_has_enough(r);
+}
+
+size_t rd_rounds_needed(const rd_rounds *r)
+{
+    return rd_selection_needed(&r->config);
+}
+
+size_t rd_rounds_available(const rd_rounds *r)
+{
+    return r->roster.available;
 }
 
 size_t rd_rounds_missing(const rd_rounds *r)

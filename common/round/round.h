@@ -37,7 +37,8 @@ typedef struct rd_cohort_config {
     uint64_t count;        /* >= 1 */
     double over_selection; /* "over_selection" >= 1: this many times as many are asked, and the round closes
                               when the wanted number has delivered; default 1 */
-    uint64_t min_clients;  /* rounds start only while at least so many clients are available; default 1 */
+    uint64_t min_clients;  /* rounds start only while at least so many clients are available, and so many that
+                              min_updates of them are asked; default 1 */
     uint64_t
         min_updates; /* a round with fewer updates at its deadline is abandoned: the model stays; default 1 */
     double deadline_seconds; /* of a round, from its publication; default 600 */
@@ -138,6 +139,11 @@ bool rd_rounds_finished(const rd_rounds *r);
 bool rd_rounds_has_enough(const rd_rounds *r);
 /* In the current round. */
 rd_participation rd_rounds_participation(const rd_rounds *r, size_t client);
+/* Is no round open because too few clients are available? */
+bool rd_rounds_waiting(const rd_rounds *r);
+/* Clients that must be available for a round to begin (rd_selection_needed), and those that are. */
+size_t rd_rounds_needed(const rd_rounds *r);
+size_t rd_rounds_available(const rd_rounds *r);
 /* Updates that the open round still wants. */
 size_t rd_rounds_missing(const rd_rounds *r);
 /* The client gets its task now: the round that it is to deliver for. */

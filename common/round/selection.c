@@ -19,6 +19,27 @@ size_t rd_selection_wanted(const rd_cohort_config *config, size_t available)
     return wanted < available ? wanted : available;
 }
 
+size_t rd_selection_needed(const rd_cohort_config *config)
+{
+    size_t needed = config->min_clients > 0 ? (size_t)config->min_clients : 1;
+    size_t updates = (size_t)config->min_updates;
+    if (config->buffer_size > 0) /* whoever is there delivers as often as it takes */
+        return updates <= config->buffer_size ? needed : SIZE_MAX;
+    if (config->select == RD_SELECT_COUNT && updates > config->count)
+        return SIZE_MAX;
+    if (config->select == RD_SELECT_FRACTION && updates > 1) {
+        double least = floor(((double)updates - 0.5) / config->fraction); /* or a few more, by rounding */
+        if (least > 1e9)
+            return SIZE_MAX;
+        needed = least > (double)needed ? (size_t)least : needed;
+    }
+    if (updates > needed)
+        needed = updates;
+    while (rd_selection_wanted(config, needed) < updates)
+        needed++;
+    return needed;
+}
+
 size_t rd_selection_asked(const rd_cohort_config *config, size_t wanted, size_t available)
 {
     /* The small allowance keeps 10 * 1.3 at 13 although the product is 13.000000000000002 in binary. */

@@ -20,6 +20,7 @@
 #include "run/initial.h"
 #include "run/inputs.h"
 #include "run/model_file.h"
+#include "run/outcome.h"
 #include "run/parallel.h"
 #include "run/root.h"
 #include "run/spread.h"
@@ -58,6 +59,8 @@ struct rd_run {
     uint64_t version, fingerprint;
     rd_round_record last;
     rd_stopping stopping;
+    char trouble
+        [160];      /* why a client failed in the last round; empty: none has, or it is not known any more */
     double *by_row; /* (rows of the test set) where rd_scores_keep_rows; else NULL */
     history past;
     char initial[RD_INITIAL_REPORT_MAX];
@@ -459,7 +462,21 @@ void rd_run_reason(const rd_run *run, char *text, size_t size)
     rd_stopping_reason(&run->stopping, run->config, &run->last, run->store != NULL, text, size);
 }
 
+rd_status rd_run_check_outcome(const rd_run *run, rd_error *err)
+{
+    return run->stopping.reached
+               ? RD_OK
+               : rd_outcome_check(run->config, &run->last, run->stopping.changed, run->trouble, err);
+}
+
 /* ---- committing ---- */
+
+static void note_trouble(rd_run *run, const rd_participation_record *parts, size_t count)
+{
+    run->trouble[0] = '\0';
+    for (size_t i = 0; i < count && run->trouble[0] == '\0'; i++)
+        (void)snprintf(run->trouble, sizeof run->trouble, "%s", parts[i].reason);
+}
 
 rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participation_record *parts,
                         size_t part_count, rd_error *err)
@@ -493,6 +510,7 @@ rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participa
     }
     run->last = *record;
     run->stopping = next;
+    note_trouble(run, parts, part_count);
     return RD_OK;
 }
 

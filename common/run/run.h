@@ -96,6 +96,8 @@ rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participa
 bool rd_run_is_over(const rd_run *run);
 /* Will the commit of this round evaluate its model on data.test? */
 bool rd_run_evaluates(const rd_run *run, uint64_t round);
+/* Has the run, which is over, come to anything? RD_ERR_IDLE says why it has not (run/outcome.h). */
+rd_status rd_run_check_outcome(const rd_run *run, rd_error *err) RD_MUST_CHECK;
 /* At the end: why it ended, or that it has missed its target, as a sentence; else empty. */
 void rd_run_reason(const rd_run *run, char *text, size_t size);
 

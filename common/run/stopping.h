@@ -12,6 +12,7 @@
 
 typedef struct rd_stopping {
     uint64_t version;        /* of the model after the last record */
+    uint64_t changed;        /* the last round that aggregated something; 0: none has */
     uint64_t best_version;   /* of the model with the best value */
     double best;             /* NaN: none yet */
     uint64_t measured;       /* version of the last model that was; UINT64_MAX: none */

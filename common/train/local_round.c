@@ -16,8 +16,7 @@
 #include "core/random.h"
 #include "train/trainer.h"
 
-/* Rows to keep out of training: the share, rounded to whole rows, but never the last one. */
-static size_t holdout_rows(double share, size_t rows)
+size_t rd_holdout_rows(double share, size_t rows)
 {
     size_t held = (size_t)(share * (double)rows + 0.5);
     return held < rows ? held : rows - 1;
@@ -290,7 +289,7 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_
     if (status != RD_OK)
         return status;
 
-    size_t held = holdout_rows(task->evaluation->holdout, rows.count), kept = rows.count - held;
+    size_t held = rd_holdout_rows(task->evaluation->holdout, rows.count), kept = rows.count - held;
     deal_rows(t, task, rows, held);
     memory k = open_memory(t->model, task, global);
     memcpy(update, global, rd_model_parameter_count(t->model) * sizeof *update);

@@ -137,6 +137,9 @@ size_t rd_client_memory(const rd_model *m, bool scaffold, const rd_personalisati
 /* Floats of the vector that rd_local_round_run trains in. */
 size_t rd_local_round_room(const rd_model *m, bool scaffold);
 
+/* Rows to keep out of a client's so many: the share, rounded to whole rows, but never the last one. */
+size_t rd_holdout_rows(double share, size_t rows);
+
 /* Trains from global (all parameters) on the client's rows and writes the update to the first elements of update
  * (rd_local_round_room): delta = local - global of what travels, and with scaffold the change of c_i after it; and
  * the report. Brings task->memory up to date. Fails with RD_ERR_RANGE where training diverges (a loss or parameter

@@ -153,7 +153,7 @@ class Table:
         stored = {"config": config, "clients": clients, "machine": machine(), "finished": finished,
                   "cpu_seconds": (before or {"cpu_seconds": 0})["cpu_seconds"] + ended.ru_utime + ended.ru_stime
                   - started.ru_utime - started.ru_stime,
-                  "rounds": [json.loads(line) for line in rounds.splitlines()], "failed": errors if code == 1 else None,
+                  "rounds": [json.loads(line) for line in rounds.splitlines()], "failed": errors if code in (1, 4) else None,
                   "more": then(self.inspect, state) if code == 0 and then else None}
         with open(cell + ".new", "w") as file:
             json.dump(stored, file)
@@ -164,7 +164,8 @@ class Table:
         return stored
 
     def wait(self, process):
-        """(exit code, errors) of a simulation: 0, 1 where it failed, 3 where the time was up before it ended."""
+        """(exit code, errors) of a simulation: 0, 1 where it failed, 4 where its last rounds aggregated nothing, 3 where the
+        time was up before it ended."""
         try:
             left = None if self.end == float("inf") else max(1.0, self.end - time.monotonic())
             errors = process.communicate(timeout=left)[1]
@@ -175,7 +176,7 @@ class Table:
             process.kill()
             process.wait()
             raise
-        if process.returncode not in (0, 1, 3):
+        if process.returncode not in (0, 1, 3, 4):
             raise SystemExit(f"{' '.join(process.args)}\n{errors.strip()}")
         return process.returncode, errors.strip()
 

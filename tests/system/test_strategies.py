@@ -278,7 +278,7 @@ def test_what_cannot_be_is_refused(world):
     refused("bulyan withstands strategy.byzantine 2 only among 11 updates and more, not among 10", strategy={"name": "bulyan", "byzantine": 2}, cohort={"select": "count", "count": 10})
     refused("strategy q-fedavg needs evaluation.train_loss true", strategy={"name": "q-fedavg", "q": 1}, evaluation={})
     refused("data.root is missing", strategy={"name": "fltrust"})
-    refused("strategy.concurrency is 20, but only 10 clients are simulated", strategy={"name": "fedbuff", "buffer_size": 2, "concurrency": 20})
+    refused("strategy.concurrency: 20, but only 10 clients are simulated", strategy={"name": "fedbuff", "buffer_size": 2, "concurrency": 20})
     refused("strategy scaffold is for sgd without momentum", strategy={"name": "scaffold"}, training={"learning_rate": 0.1, "momentum": 0.9})
     refused("evaluation.holdout must be above 0", personalisation={"method": "fine_tune"}, evaluation={})
     refused("simulation.attack.target: expected a class from 0 to 9", simulation={"attack": {"type": "backdoor", "fraction": 0.1, "target": 10}})

@@ -156,6 +156,46 @@ Test(round, too_few_updates_abandon_the_round)
     rd_rounds_free(r);
 }
 
+/* The smallest n for which what is wanted of n reaches min_updates, by trying all. */
+static size_t needed_by_trying(const rd_cohort_config *c)
+{
+    for (size_t n = (size_t)c->min_clients; n < 5000; n++)
+        if (n > 0 && rd_selection_wanted(c, n) >= c->min_updates)
+            return n;
+    return SIZE_MAX;
+}
+
+Test(round, begins_only_with_as_many_as_can_reach_min_updates)
+{
+    rd_cohort_config config = everybody(1);
+    config.min_updates = 3;
+    cr_assert_eq(rd_selection_needed(&config), 3);
+    rd_rounds *r = make(config, 5, three, 2);
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_NONE, "two clients cannot deliver three updates");
+    cr_assert(rd_rounds_waiting(r));
+    size_t third;
+    rd_error err;
+    cr_assert_eq(rd_rounds_join(r, three[2], &third, &err), RD_OK);
+    cr_assert_not(rd_rounds_waiting(r));
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_OPEN);
+    cr_assert_not(rd_rounds_waiting(r));
+    rd_rounds_free(r);
+
+    const double fractions[] = {1, 0.7, 0.5, 0.3, 0.1, 0.04, 0.01};
+    config.select = RD_SELECT_FRACTION;
+    for (size_t i = 0; i < sizeof fractions / sizeof *fractions; i++)
+        for (config.min_updates = 1; config.min_updates < 40; config.min_updates++)
+            for (config.min_clients = 1; config.min_clients < 60; config.min_clients += 29) {
+                config.fraction = fractions[i];
+                cr_assert_eq(rd_selection_needed(&config), needed_by_trying(&config), "%g %d", fractions[i],
+                             (int)config.min_updates);
+            }
+    config = (rd_cohort_config){.select = RD_SELECT_COUNT, .count = 4, .min_updates = 4, .min_clients = 2};
+    cr_assert_eq(rd_selection_needed(&config), 4);
+    config.min_updates = 5;
+    cr_assert_eq(rd_selection_needed(&config), SIZE_MAX, "four are asked, however many are there");
+}
+
 Test(round, failed_client_may_still_deliver)
 {
     rd_rounds *r = make(everybody(2), 1, three, 2);
