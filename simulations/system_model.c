@@ -39,9 +39,10 @@ static bool next_field(rd_line *rest, const char **field, size_t *length)
     return true;
 }
 
-static rd_status read_heading(const char *path, rd_line line, int field_of[RD_DEVICE_FIELDS], size_t *columns,
-                              rd_error *err)
+static rd_status read_heading(const rd_system_model *m, rd_line line, int field_of[RD_DEVICE_FIELDS],
+                              size_t *columns, rd_error *err)
 {
+    const char *path = m->config->trace;
     const size_t number = line.number;
     const char *name;
     size_t length;
@@ -59,6 +60,10 @@ static rd_status read_heading(const char *path, rd_line line, int field_of[RD_DE
                            path, number, length < 40 ? (int)length : 40, name);
         if (seen[field])
             return rd_fail(err, RD_ERR_DATA, "%s: line %zu: the column %s is there twice", path, number,
+                           rd_device_field_names[field]);
+        if (m->config->device[field].given)
+            return rd_fail(err, RD_ERR_CONFIG,
+                           "simulation.system.%s: either here or in a column of the trace, but it is in both",
                            rd_device_field_names[field]);
         seen[field] = true;
         field_of[*columns] = (int)field; /* each once, so there is room */
@@ -111,7 +116,7 @@ static rd_status read_trace(rd_system_model *m, rd_error *err)
         if (line.length == 0)
             continue;
         if (columns == 0) {
-            RD_TRY(read_heading(path, line, field_of, &columns, err));
+            RD_TRY(read_heading(m, line, field_of, &columns, err));
             continue;
         }
         if (m->trace_rows == capacity) {
@@ -184,6 +189,17 @@ void rd_system_model_free(rd_system_model *m)
         return;
     free(m->trace);
     free(m);
+}
+
+bool rd_system_everybody_available(const rd_system_model *m)
+{
+    const rd_distribution *d = &m->config->device[RD_DEVICE_AVAILABILITY];
+    bool all = d->kind == RD_DISTRIBUTION_CONSTANT && d->a >= 1;
+    for (size_t i = 0; i < m->trace_rows && all; i++) {
+        double share = m->trace[i * RD_DEVICE_FIELDS + RD_DEVICE_AVAILABILITY];
+        all = isnan(share) || share >= 1;
+    }
+    return all;
 }
 
 bool rd_system_available(const rd_system_model *m, uint64_t client_key, double clock_seconds)

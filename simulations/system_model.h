@@ -13,6 +13,8 @@ rd_status rd_system_model_create(const rd_system_config *config, uint64_t seed, 
                                  rd_error *err) RD_MUST_CHECK;
 void rd_system_model_free(rd_system_model *m);
 
+/* Is every client there at all times? */
+bool rd_system_everybody_available(const rd_system_model *m);
 /* Can the client be selected at this time of the simulated clock? */
 bool rd_system_available(const rd_system_model *m, uint64_t client_key, double clock_seconds);
 

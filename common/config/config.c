@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "config/data_section.h"
+#include "config/effect.h"
 #include "config/fields.h"
 #include "config/schema_section.h"
 #include "config/strategy_section.h"
@@ -111,6 +112,7 @@ static rd_status read_training(rd_fields *top, rd_training *t)
     rd_fields_number(&f, "clip_norm", 0.0, 1e9, true, &clip);
     read_optimizer(&f, t);
     read_skips(&f, t);
+    rd_fields_only(&f, "weight_decay_skips", weight_decay > 0.0, "with \"weight_decay\" above 0");
     t->epochs = (uint32_t)epochs;
     t->batch_size = (uint32_t)batch;
     t->learning_rate = (float)rate;
@@ -142,12 +144,12 @@ static rd_status read_cohort(rd_fields *top, rd_cohort_config *c)
         rd_fields_require(&f, "fraction");
     if (select == RD_SELECT_COUNT)
         rd_fields_require(&f, "count");
-    rd_fields_number(&f, "fraction", 0.0, 1.0, true, &c->fraction);
+    rd_fields_number(&f, "fraction", 1e-8, 1.0, false, &c->fraction);
     rd_fields_count(&f, "count", 1, 100000000, &c->count);
     rd_fields_number(&f, "over_selection", 1.0, 100.0, false, &c->over_selection);
     rd_fields_count(&f, "min_clients", 1, 100000000, &c->min_clients);
     rd_fields_count(&f, "min_updates", 1, 100000000, &c->min_updates);
-    rd_fields_number(&f, "deadline_seconds", 0.0, 1e7, true, &c->deadline_seconds);
+    rd_fields_number(&f, "deadline_seconds", 1e-3, 1e7, false, &c->deadline_seconds);
     return rd_fields_finish(&f);
 }
 
@@ -480,6 +482,8 @@ static rd_status check_model(rd_config *c, const char *path, rd_error *err)
         status = rd_config_settle_label(c, m, err);
     if (status == RD_OK)
         status = rd_config_check_strategy(c, m, err);
+    if (status == RD_OK)
+        status = rd_config_check_effect(c, m, err);
     if (status == RD_OK && c->pruning.sparsity > 0.0 && rd_model_counts(m))
         status =
             rd_fail(err, RD_ERR_CONFIG, "pruning: the model learns by counting, and has no weights to prune");

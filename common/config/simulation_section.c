@@ -66,7 +66,7 @@ static rd_status read_distribution(rd_fields *system, rd_device_field field, rd_
         return system->status;
     }
     if (cJSON_IsNumber(item)) {
-        *d = (rd_distribution){RD_DISTRIBUTION_CONSTANT, 0, 0};
+        *d = (rd_distribution){.kind = RD_DISTRIBUTION_CONSTANT, .given = true};
         read_constant(system, key, field, &d->a);
         settle_constant(system, key, d->a);
         return system->status;
@@ -75,7 +75,7 @@ static rd_status read_distribution(rd_fields *system, rd_device_field field, rd_
     rd_fields f = rd_fields_section(system, key, path);
     rd_fields_require(&f, "distribution");
     rd_fields_choice(&f, "distribution", kinds, COUNT_OF(kinds), &kind);
-    d->kind = (rd_distribution_kind)kind;
+    *d = (rd_distribution){.kind = (rd_distribution_kind)kind, .given = true};
     double most = rd_device_most[field];
     bool positive = d->kind == RD_DISTRIBUTION_LOGNORMAL || d->kind == RD_DISTRIBUTION_PARETO;
     if (is_share(field) && kind != RD_DISTRIBUTION_CONSTANT && kind != RD_DISTRIBUTION_UNIFORM)
@@ -119,7 +119,7 @@ static rd_status read_system(rd_fields *simulation, const char *folder, rd_syste
     char given[sizeof c->trace] = "";
     rd_status status = RD_OK;
     c->device[RD_DEVICE_AVAILABILITY].a = 1;
-    c->slot_seconds = 3600;
+    c->slot_seconds = RD_SLOT_SECONDS;
     c->given = f.object != NULL;
     for (size_t i = 0; i < RD_DEVICE_FIELDS && status == RD_OK; i++)
         status = read_distribution(&f, (rd_device_field)i, &c->device[i]);
@@ -160,6 +160,8 @@ static rd_status read_attack(rd_fields *simulation, rd_attack_config *a)
     for (size_t i = 0; i < COUNT_OF(backdoor_keys); i++)
         rd_fields_only(&f, backdoor_keys[i], backdoor, "with \"type\": \"backdoor\"");
     rd_fields_number(&f, "fraction", 0.0, 1.0, false, &a->fraction);
+    if (kind == RD_ATTACK_NONE && a->fraction > 0)
+        rd_fields_fail(&f, "fraction", "0 with \"type\": \"none\"");
     rd_fields_number(&f, "scale", 0.0, 1e6, true, &a->scale);
     rd_fields_number(&f, "deviation", 0.0, 1e6, true, &a->deviation);
     rd_fields_number(&f, "z", 0.0, 100.0, true, &a->z);

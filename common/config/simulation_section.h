@@ -20,6 +20,7 @@ typedef enum rd_distribution_kind {
 typedef struct rd_distribution {
     rd_distribution_kind kind;
     double a, b; /* in the order of the names above */
+    bool given;  /* in run.json, not left to its default */
 } rd_distribution;
 
 /* What a device is drawn from, once for each client; also the columns of a trace. */
@@ -35,6 +36,8 @@ typedef enum rd_device_field {
 extern const char *const rd_device_field_names[];
 /* The largest value of each, in run.json and in a trace; the smallest is 0. */
 extern const double rd_device_most[];
+
+#define RD_SLOT_SECONDS 3600.0 /* the default */
 
 typedef struct rd_system_config {
     bool given;

@@ -1,0 +1,110 @@
+/* effect.c: see effect.h. What a section can see for itself is in its reader; here stand those that look across sections. */
+#include "config/effect.h"
+
+#include <stdio.h>
+
+#include "model/counting.h"
+
+static rd_status only(const char *key, const char *when, rd_error *err)
+{
+    return rd_fail(err, RD_ERR_CONFIG, "%s has a meaning only %s", key, when);
+}
+
+static rd_status check_cohort(const rd_config *c, rd_error *err)
+{
+    const rd_cohort_config *h = &c->cohort;
+    bool buffered = h->buffer_size > 0;
+    if (buffered && h->select != RD_SELECT_ALL)
+        return only("cohort.select",
+                    "without strategy fedbuff, whose clients are as many as strategy.concurrency says", err);
+    if (h->over_selection > 1 && (buffered || h->select == RD_SELECT_ALL))
+        return only("cohort.over_selection",
+                    buffered ? "without strategy fedbuff" : "with \"select\": \"fraction\" or \"count\"", err);
+    if (h->select == RD_SELECT_COUNT && h->min_updates > h->count)
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "cohort.min_updates: expected at most cohort.count, %llu, as a round ends with so many; found %llu",
+                       (unsigned long long)h->count, (unsigned long long)h->min_updates);
+    if (buffered && h->min_updates > h->buffer_size)
+        return rd_fail(
+            err, RD_ERR_CONFIG,
+            "cohort.min_updates: expected at most strategy.buffer_size, %llu, as a round ends with so many; found %llu",
+            (unsigned long long)h->buffer_size, (unsigned long long)h->min_updates);
+    return RD_OK;
+}
+
+/* A model that learns by counting has no gradient, and what its clients count is added up as it is. */
+static rd_status check_counting(const rd_config *c, rd_error *err)
+{
+    char key[96];
+    const char *when = "with a model that learns by gradients, not by counting";
+    const cJSON *training = cJSON_GetObjectItemCaseSensitive(c->shared, "training");
+    if (training != NULL && training->child != NULL) {
+        (void)snprintf(key, sizeof key, "training.%.60s", training->child->string);
+        return only(key, when, err);
+    }
+    if (c->strategy.server_learning_rate != 1)
+        return only("strategy.server_learning_rate", when, err);
+    if (c->strategy.uniform)
+        return only("strategy.weighting", when, err);
+    if (c->personalisation.method != RD_PERSONAL_NONE)
+        return only("personalisation", when, err);
+    return RD_OK;
+}
+
+static rd_status check_evaluation(const rd_config *c, const rd_model *m, rd_error *err)
+{
+    if (c->evaluation_every > 1 && c->test.format == RD_SOURCE_NONE)
+        return only("evaluation.every", "with data.test", err);
+    if (c->target_accuracy > 0 && !rd_model_classifies(m))
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "evaluation.target_accuracy needs a loss over classes, but the model's is %s",
+                       rd_model_loss_name(m));
+    return RD_OK;
+}
+
+/* What is to happen in rounds that never come. */
+static rd_status check_rounds(const rd_config *c, rd_error *err)
+{
+    const rd_continual *t = &c->continual;
+    unsigned long long rounds = c->rounds, each = t->rounds_per_task;
+    if (t->task_count > 0 && (t->task_count - 1) * t->rounds_per_task >= c->rounds)
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "continual.tasks: of %zu tasks of %llu rounds each (rounds_per_task) the last ones never come: there "
+                       "are %llu rounds",
+                       t->task_count, each, rounds);
+    if (t->task_count == 1 && t->replay > 0)
+        return only("continual.replay", "with two tasks or more", err);
+    if (c->pruning.sparsity > 0 && c->pruning.to > c->rounds)
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "pruning.to_round: expected at most rounds, %llu, as the sparsity is reached then; found %llu", rounds,
+                       (unsigned long long)c->pruning.to);
+    return RD_OK;
+}
+
+static rd_status check_simulation(const rd_config *c, rd_error *err)
+{
+    const rd_system_config *s = &c->simulation.system;
+    const rd_distribution *there = &s->device[RD_DEVICE_AVAILABILITY];
+    bool always = there->kind == RD_DISTRIBUTION_CONSTANT && there->a >= 1 && s->trace[0] == '\0';
+    if (s->given && always && s->slot_seconds != RD_SLOT_SECONDS)
+        return only("simulation.system.slot_seconds", "with \"availability\" below 1, or a trace", err);
+    if (s->partial_work > 0 && s->least_epochs >= c->training.epochs)
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "simulation.system.partial_work.least_epochs: expected less than training.epochs, %u, found %llu: "
+                       "nobody would do less",
+                       c->training.epochs, (unsigned long long)s->least_epochs);
+    return RD_OK;
+}
+
+rd_status rd_config_check_effect(const rd_config *c, const rd_model *m, rd_error *err)
+{
+    rd_status status = RD_OK;
+    RD_TRY(check_cohort(c, err));
+    if (rd_model_counts(m))
+        RD_TRY(check_counting(c, err));
+    RD_TRY(check_evaluation(c, m, err));
+    RD_TRY(check_rounds(c, err));
+    RD_TRY(check_simulation(c, err));
+cleanup:
+    return status;
+}
