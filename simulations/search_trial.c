@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "config/json_print.h"
+#include "config/paths.h"
 #include "core/file.h"
 #include "format/foreign.h"
 #include "search_ask.h"
@@ -59,33 +60,14 @@ void search_job_close(search_job *j)
     j->run = NULL;
 }
 
-static rd_status make_absolute(cJSON *object, const char *key, const char *folder, rd_error *err)
-{
-    char path[2 * PATH_MAX];
-    cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
-    if (!cJSON_IsString(item) || item->valuestring[0] == '/')
-        return RD_OK;
-    (void)snprintf(path, sizeof path, "%s/%s", folder, item->valuestring);
-    if (!cJSON_ReplaceItemInObjectCaseSensitive(object, key, cJSON_CreateString(path)))
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for a path");
-    return RD_OK;
-}
-
 /* Writes the run.json of a trial and reads it as any other. It lies in another folder than the original, on
  * which its paths must not depend. */
 static rd_status write_config(const search_job *j, cJSON *run, const char *path, rd_config *out,
                               rd_error *err)
 {
-    cJSON *data = cJSON_GetObjectItemCaseSensitive(run, "data");
-    cJSON *parts[] = {cJSON_GetObjectItemCaseSensitive(data, "train"),
-                      cJSON_GetObjectItemCaseSensitive(data, "test"),
-                      cJSON_GetObjectItemCaseSensitive(run, "initial")};
     char *text = NULL;
     rd_status status = RD_OK;
-    for (size_t i = 0; i < 3; i++) {
-        RD_TRY(make_absolute(parts[i], "path", j->folder, err));
-        RD_TRY(make_absolute(parts[i], "labels", j->folder, err));
-    }
+    RD_TRY(rd_config_resolve_paths(run, j->folder, err));
     text = rd_json_print(run);
     if (text == NULL)
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for a trial"));

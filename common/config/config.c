@@ -11,6 +11,7 @@
 #include "config/data_section.h"
 #include "config/effect.h"
 #include "config/fields.h"
+#include "config/paths.h"
 #include "config/schema_section.h"
 #include "config/strategy_section.h"
 #include "core/file.h"
@@ -332,7 +333,7 @@ rd_status rd_config_set_clients(const rd_config *c, size_t clients, rd_error *er
                : rd_fail(err, RD_ERR_MEMORY, "no memory for the number of clients");
 }
 
-static rd_status read_top(rd_fields *f, const char *folder, rd_config *out)
+static rd_status read_top(rd_fields *f, rd_config *out)
 {
     rd_status status = RD_OK;
     (void)snprintf(out->name, sizeof out->name, "run");
@@ -355,9 +356,9 @@ static rd_status read_top(rd_fields *f, const char *folder, rd_config *out)
     RD_TRY(read_early_stopping(f, out));
     RD_TRY(read_continual(f, &out->continual));
     RD_TRY(read_pruning(f, &out->pruning));
-    RD_TRY(rd_config_read_data(f, folder, out));
-    RD_TRY(rd_config_read_simulation(f, folder, &out->simulation));
-    RD_TRY(rd_config_read_initial(f, folder, &out->initial));
+    RD_TRY(rd_config_read_data(f, out));
+    RD_TRY(rd_config_read_simulation(f, &out->simulation));
+    RD_TRY(rd_config_read_initial(f, &out->initial));
     RD_TRY(rd_fields_finish(f));
     out->cohort.buffer_size = out->strategy.buffer_size;
     out->cohort.concurrency = out->strategy.concurrency;
@@ -366,13 +367,12 @@ static rd_status read_top(rd_fields *f, const char *folder, rd_config *out)
         out->cohort.min_updates = rd_strategy_least_updates(&out->strategy);
     out->model = cJSON_Duplicate(model, true);
     out->shared = cJSON_Duplicate(f->object, true);
-    out->setting = setting_of(f->object);
     cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "data");
     cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "initial");
     cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "simulation");
     cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "$schema");
     RD_TRY(share_schema(out, f->err));
-    if (out->model == NULL || out->shared == NULL || out->setting == NULL)
+    if (out->model == NULL || out->shared == NULL)
         status = rd_fail(f->err, RD_ERR_MEMORY, "%s: no memory for the configuration", f->whose);
 cleanup:
     return status;
@@ -383,7 +383,7 @@ rd_status rd_config_settle(const cJSON *run, const char *whose, cJSON **out, rd_
     rd_config config = {0};
     cJSON *settled = cJSON_CreateObject();
     rd_fields f = {.object = run, .settled = settled, .whose = whose, .path = "", .err = err};
-    rd_status status = settled != NULL ? read_top(&f, NULL, &config)
+    rd_status status = settled != NULL ? read_top(&f, &config)
                                        : rd_fail(err, RD_ERR_MEMORY, "%s: no memory to compare it", whose);
     rd_config_free(&config);
     if (status == RD_OK)
@@ -402,11 +402,16 @@ rd_status rd_config_parse(const char *json, size_t size, const char *whose, cons
     if (root == NULL)
         return rd_fail(err, RD_ERR_CONFIG, "%s: line %zu, column %zu: %s", whose, fault.line, fault.column,
                        fault.what);
-    rd_status status;
+    rd_status status = RD_OK;
+    out->setting = setting_of(root); /* with its paths as they are written: a folder may be moved */
     if (!cJSON_IsObject(root))
         status = rd_fail(err, RD_ERR_CONFIG, "%s: expected a JSON object", whose);
-    else
-        status = read_top(&(rd_fields){.object = root, .whose = whose, .path = "", .err = err}, folder, out);
+    else if (out->setting == NULL)
+        status = rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the configuration", whose);
+    if (status == RD_OK && folder != NULL)
+        status = rd_config_resolve_paths(root, folder, err);
+    if (status == RD_OK)
+        status = read_top(&(rd_fields){.object = root, .whose = whose, .path = "", .err = err}, out);
     cJSON_Delete(root);
     if (status != RD_OK) {
         rd_config_free(out);

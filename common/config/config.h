@@ -2,7 +2,7 @@
  *
  * The JSON Schema is config.schema.json beside this file. An unknown key, a wrong type or an impossible value
  * is RD_ERR_CONFIG and names the key and what was expected: run.json: training.learning_rate: expected a
- * number above 0, found "0.1" (a string) Paths in "data" are taken relative to the folder of run.json. */
+ * number above 0, found "0.1" (a string) Paths are taken relative to the folder of run.json (paths.h). */
 #ifndef RONDO_CONFIG_CONFIG_H
 #define RONDO_CONFIG_CONFIG_H
 

@@ -8,18 +8,6 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
-/* Makes a path of the file absolute to the folder of run.json. */
-static rd_status resolve(rd_fields *f, const char *key, const char *folder, char path[RD_SOURCE_PATH_MAX])
-{
-    char given[RD_SOURCE_PATH_MAX];
-    if (folder == NULL || path[0] == '/' || path[0] == '\0')
-        return RD_OK;
-    (void)snprintf(given, sizeof given, "%s", path);
-    if (snprintf(path, RD_SOURCE_PATH_MAX, "%s/%s", folder, given) >= RD_SOURCE_PATH_MAX)
-        rd_fields_fail(f, key, "a shorter path");
-    return f->status;
-}
-
 /* true and false, as something that may be untold. */
 static rd_told read_told(rd_fields *f, const char *key)
 {
@@ -106,8 +94,7 @@ static rd_status read_synthetic(rd_fields *f, rd_source *s)
     return rd_fields_finish(f);
 }
 
-static rd_status read_source(rd_fields *data, const char *name, const char *path, const char *folder,
-                             rd_source *s)
+static rd_status read_source(rd_fields *data, const char *name, const char *path, rd_source *s)
 {
     static const char *const formats[] = {[RD_SOURCE_NONE] = "none",
                                           [RD_SOURCE_IDX] = "idx",
@@ -134,8 +121,7 @@ static rd_status read_source(rd_fields *data, const char *name, const char *path
         read_text_keys(&f, s);
         return rd_fields_finish(&f);
     }
-    if (f.status != RD_OK || resolve(&f, "path", folder, file) != RD_OK ||
-        resolve(&f, "labels", folder, labels) != RD_OK)
+    if (f.status != RD_OK)
         return f.status;
     rd_status status = rd_source_from_path(file, s, f.err);
     if (status != RD_OK)
@@ -202,15 +188,15 @@ cleanup:
     return status;
 }
 
-rd_status rd_config_read_data(rd_fields *top, const char *folder, rd_config *c)
+rd_status rd_config_read_data(rd_fields *top, rd_config *c)
 {
     rd_fields f = rd_fields_section(top, "data", "data");
     rd_status status = f.status;
     RD_TRY(status);
     RD_TRY(rd_config_read_schema(&f, &c->schema));
-    RD_TRY(read_source(&f, "train", "data.train", folder, &c->train));
-    RD_TRY(read_source(&f, "test", "data.test", folder, &c->test));
-    RD_TRY(read_source(&f, "root", "data.root", folder, &c->root));
+    RD_TRY(read_source(&f, "train", "data.train", &c->train));
+    RD_TRY(read_source(&f, "test", "data.test", &c->test));
+    RD_TRY(read_source(&f, "root", "data.root", &c->root));
     RD_TRY(read_partition(&f, &c->partition));
     RD_TRY(rd_fields_finish(&f));
     RD_TRY(complete_schema(&f, c));
@@ -219,7 +205,7 @@ cleanup:
     return status;
 }
 
-rd_status rd_config_read_initial(rd_fields *top, const char *folder, rd_initial_config *c)
+rd_status rd_config_read_initial(rd_fields *top, rd_initial_config *c)
 {
     rd_fields f = rd_fields_section(top, "initial", "initial");
     const cJSON *item;
@@ -234,7 +220,7 @@ rd_status rd_config_read_initial(rd_fields *top, const char *folder, rd_initial_
             rd_fields_fail(&f, "map", "names of the model's tensors, or null, as values");
     }
     rd_fields_bool(&f, "partial", &c->partial);
-    if (f.status != RD_OK || resolve(&f, "path", folder, c->path) != RD_OK)
+    if (f.status != RD_OK)
         return f.status;
     c->map = map != NULL ? cJSON_Duplicate(map, true) : NULL;
     if (map != NULL && c->map == NULL)

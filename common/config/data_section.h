@@ -5,8 +5,8 @@
 #include "config/config.h"
 #include "config/fields.h"
 
-/* folder resolves relative paths; NULL: leave them. */
-rd_status rd_config_read_data(rd_fields *top, const char *folder, rd_config *c) RD_MUST_CHECK;
-rd_status rd_config_read_initial(rd_fields *top, const char *folder, rd_initial_config *c) RD_MUST_CHECK;
+/* Paths have been resolved (paths.h). */
+rd_status rd_config_read_data(rd_fields *top, rd_config *c) RD_MUST_CHECK;
+rd_status rd_config_read_initial(rd_fields *top, rd_initial_config *c) RD_MUST_CHECK;
 
 #endif

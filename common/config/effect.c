@@ -19,16 +19,18 @@ static rd_status check_cohort(const rd_config *c, rd_error *err)
                     "without strategy fedbuff, whose clients are as many as strategy.concurrency says", err);
     if (h->over_selection > 1 && (buffered || h->select == RD_SELECT_ALL))
         return only("cohort.over_selection",
-                    buffered ? "without strategy fedbuff" : "with \"select\": \"fraction\" or \"count\"", err);
+                    buffered ? "without strategy fedbuff" : "with \"select\": \"fraction\" or \"count\"",
+                    err);
     if (h->select == RD_SELECT_COUNT && h->min_updates > h->count)
         return rd_fail(err, RD_ERR_CONFIG,
-                       "cohort.min_updates: expected at most cohort.count, %llu, as a round ends with so many; found %llu",
+                       "cohort.min_updates: expected at most cohort.count, %llu, as a round ends with so "
+                       "many; found %llu",
                        (unsigned long long)h->count, (unsigned long long)h->min_updates);
     if (buffered && h->min_updates > h->buffer_size)
-        return rd_fail(
-            err, RD_ERR_CONFIG,
-            "cohort.min_updates: expected at most strategy.buffer_size, %llu, as a round ends with so many; found %llu",
-            (unsigned long long)h->buffer_size, (unsigned long long)h->min_updates);
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "cohort.min_updates: expected at most strategy.buffer_size, %llu, as a round ends "
+                       "with so many; found %llu",
+                       (unsigned long long)h->buffer_size, (unsigned long long)h->min_updates);
     return RD_OK;
 }
 
@@ -69,15 +71,17 @@ static rd_status check_rounds(const rd_config *c, rd_error *err)
     unsigned long long rounds = c->rounds, each = t->rounds_per_task;
     if (t->task_count > 0 && (t->task_count - 1) * t->rounds_per_task >= c->rounds)
         return rd_fail(err, RD_ERR_CONFIG,
-                       "continual.tasks: of %zu tasks of %llu rounds each (rounds_per_task) the last ones never come: there "
+                       "continual.tasks: of %zu tasks of %llu rounds each (rounds_per_task) the last ones "
+                       "never come: there "
                        "are %llu rounds",
                        t->task_count, each, rounds);
     if (t->task_count == 1 && t->replay > 0)
         return only("continual.replay", "with two tasks or more", err);
     if (c->pruning.sparsity > 0 && c->pruning.to > c->rounds)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "pruning.to_round: expected at most rounds, %llu, as the sparsity is reached then; found %llu", rounds,
-                       (unsigned long long)c->pruning.to);
+        return rd_fail(
+            err, RD_ERR_CONFIG,
+            "pruning.to_round: expected at most rounds, %llu, as the sparsity is reached then; found %llu",
+            rounds, (unsigned long long)c->pruning.to);
     return RD_OK;
 }
 
@@ -90,7 +94,8 @@ static rd_status check_simulation(const rd_config *c, rd_error *err)
         return only("simulation.system.slot_seconds", "with \"availability\" below 1, or a trace", err);
     if (s->partial_work > 0 && s->least_epochs >= c->training.epochs)
         return rd_fail(err, RD_ERR_CONFIG,
-                       "simulation.system.partial_work.least_epochs: expected less than training.epochs, %u, found %llu: "
+                       "simulation.system.partial_work.least_epochs: expected less than training.epochs, %u, "
+                       "found %llu: "
                        "nobody would do less",
                        c->training.epochs, (unsigned long long)s->least_epochs);
     return RD_OK;

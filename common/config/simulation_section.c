@@ -113,10 +113,9 @@ static rd_status read_partial(rd_fields *system, rd_system_config *c)
     return rd_fields_finish(&f);
 }
 
-static rd_status read_system(rd_fields *simulation, const char *folder, rd_system_config *c)
+static rd_status read_system(rd_fields *simulation, rd_system_config *c)
 {
     rd_fields f = rd_fields_section(simulation, "system", "simulation.system");
-    char given[sizeof c->trace] = "";
     rd_status status = RD_OK;
     c->device[RD_DEVICE_AVAILABILITY].a = 1;
     c->slot_seconds = RD_SLOT_SECONDS;
@@ -126,11 +125,7 @@ static rd_status read_system(rd_fields *simulation, const char *folder, rd_syste
     if (status != RD_OK)
         return status;
     rd_fields_number(&f, "slot_seconds", 1e-3, 1e9, false, &c->slot_seconds);
-    rd_fields_text(&f, "trace", given, sizeof given);
-    bool relative = folder != NULL && given[0] != '/' && given[0] != '\0';
-    if (snprintf(c->trace, sizeof c->trace, "%s%s%s", relative ? folder : "", relative ? "/" : "", given) >=
-        (int)sizeof c->trace)
-        rd_fields_fail(&f, "trace", "a shorter path");
+    rd_fields_text(&f, "trace", c->trace, sizeof c->trace);
     status = read_partial(&f, c);
     if (!c->given)
         rd_fields_settle_nothing(&f);
@@ -175,10 +170,10 @@ static rd_status read_attack(rd_fields *simulation, rd_attack_config *a)
     return rd_fields_finish(&f);
 }
 
-rd_status rd_config_read_simulation(rd_fields *top, const char *folder, rd_simulation_config *c)
+rd_status rd_config_read_simulation(rd_fields *top, rd_simulation_config *c)
 {
     rd_fields f = rd_fields_section(top, "simulation", "simulation");
-    rd_status status = read_system(&f, folder, &c->system);
+    rd_status status = read_system(&f, &c->system);
     if (status == RD_OK)
         status = read_attack(&f, &c->attack);
     return status == RD_OK ? rd_fields_finish(&f) : status;

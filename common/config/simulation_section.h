@@ -78,8 +78,7 @@ typedef struct rd_simulation_config {
     rd_attack_config attack;
 } rd_simulation_config;
 
-/* folder resolves the trace's path; NULL: leave it. */
-rd_status rd_config_read_simulation(rd_fields *top, const char *folder,
-                                    rd_simulation_config *c) RD_MUST_CHECK;
+/* The trace's path has been resolved (paths.h). */
+rd_status rd_config_read_simulation(rd_fields *top, rd_simulation_config *c) RD_MUST_CHECK;
 
 #endif

@@ -60,6 +60,37 @@ def test_what_cannot_be_is_refused_with_its_key(world):
         assert result.returncode == 1 and words in result.stderr, (words, result.returncode, result.stderr)
 
 
+def test_keys_without_effect_are_refused(world):
+    """Those that reference/configs/bad cannot hold: they depend on the values of two keys, or on a file."""
+    buffered = {"name": "fedbuff", "buffer_size": 2, "concurrency": 3}
+    bayes = {"input": 2, "loss": "softmax_cross_entropy", "layers": [{"type": "gaussian_naive_bayes", "classes": 2}]}
+    trained = {"learning_rate": 0.1, "epochs": 5}
+    world.write("trace.csv", "latency_seconds,availability\n0.5,0.5\n")
+    table = [
+        ({"cohort": {"select": "count", "count": 2, "min_updates": 3}}, "cohort.min_updates: expected at most cohort.count, 2"),
+        ({"strategy": buffered, "cohort": {"min_updates": 3}}, "cohort.min_updates: expected at most strategy.buffer_size, 2"),
+        ({"strategy": buffered, **system(availability=0.5)}, "simulation.system.availability has a meaning only without strategy fedbuff"),
+        ({"strategy": buffered, **system(trace="trace.csv")}, "simulation.system.availability has a meaning only without strategy fedbuff"),
+        ({"model": bayes, "training": {"epochs": 1}}, "training.epochs has a meaning only with a model that learns by gradients"),
+        ({"model": bayes, "training": {}, "strategy": {"server_learning_rate": 0.5}}, "strategy.server_learning_rate has a meaning only with a model"),
+        ({"model": bayes, "training": {}, "strategy": {"weighting": "uniform"}}, "strategy.weighting has a meaning only with a model"),
+        ({"model": LINEAR, "evaluation": {"target_accuracy": 0.5}}, "evaluation.target_accuracy needs a loss over classes"),
+        ({"continual": {"tasks": [[0], [1]], "rounds_per_task": 2}}, "continual.tasks: of 2 tasks of 2 rounds each (rounds_per_task) the last ones never come"),
+        ({"continual": {"tasks": [[0, 1]], "rounds_per_task": 1, "replay": 0.5}}, "continual.replay has a meaning only with two tasks or more"),
+        ({"pruning": {"sparsity": 0.5, "from_round": 1, "to_round": 3}}, "pruning.to_round: expected at most rounds, 2"),
+        (system(slot_seconds=60), "simulation.system.slot_seconds has a meaning only with"),
+        ({"training": trained, **system(partial_work={"fraction": 0.5, "least_epochs": 5})}, "least_epochs: expected less than training.epochs, 5"),
+        (system(trace="trace.csv", latency_seconds=1), "simulation.system.latency_seconds: either here or in a column of the trace"),
+    ]
+    for sections, words in table:
+        result = simulate(world, config(world, **sections), 5)
+        assert result.returncode == 1 and words in result.stderr, (words, result.returncode, result.stderr)
+    # Defaults that are written out mean nothing more.
+    written = {"cohort": {"select": "all", "over_selection": 1, "min_updates": 1}, "evaluation": {"every": 1}, "strategy": buffered, **system(slot_seconds=3600, availability=1)}
+    result = simulate(world, config(world, **written), 5)
+    assert result.returncode == 0, result.stderr
+
+
 def test_a_trace_has_bounds_too(world):
     for name, value, words in (("availability", "90", "from 0 to 1"), ("dropout", "1.5", "from 0 to 1"), ("latency_seconds", "1e300", "from 0 to"),
                                ("latency_seconds", "inf", "from 0 to"), ("dropout", "nan", "from 0 to 1"), ("seconds_per_sample", "-1", "from 0 to")):

@@ -2,10 +2,11 @@
 """rondo-sim search with real simulations: a grid, a kill in the middle, and the words for what cannot be searched."""
 import json
 import os
+import struct
 import time
 
 import harness
-from harness import wait_for
+from harness import safetensors, wait_for
 
 
 def prepare(world, space, rounds=2, epochs=1):
@@ -127,6 +128,37 @@ def test_a_trial_that_leaves_the_range_of_numbers_is_ranked_last(world):
     text = world.check(world.program("rondo-sim"), *prepare(world, space), "--out", world.path("out"))
     last = text.split("rank")[1].splitlines()[2].split()
     assert last[1] == "1" and "failed" in last, text
+
+
+def test_a_trial_finds_every_file_of_its_run(world):
+    """run.json lies in one folder, the trials in another, and each path of the schema is relative to the first."""
+    with open(os.path.join(harness.ROOT, "common", "config", "config.schema.json")) as f:
+        schema = json.load(f)
+    labels = lambda bright: struct.pack(">II", 0x801, 8) + bytes(bright)  # noqa: E731
+    images = struct.pack(">IIII", 0x803, 8, 2, 2) + bytes(range(32))
+    for part in ("train", "test", "root"):
+        world.write(f"here/{part}.images", images)
+        world.write(f"here/{part}.labels", labels([0, 1] * 4))
+    world.write("here/devices.csv", "latency_seconds\n0.5\n")
+    world.write("here/start.safetensors", safetensors({"fc1.weight": ([2, 4], [0.5] * 8), "fc1.bias": ([2], [0.0] * 2)}))
+    config = {"rounds": 1, "model": {"input": 4, "loss": "softmax_cross_entropy", "layers": [{"type": "dense", "units": 2}]},
+              "training": {"learning_rate": 0.1}, "strategy": {"name": "fltrust"}, "initial": {"path": "start.safetensors"},
+              "data": {part: {"path": f"{part}.images", "labels": f"{part}.labels", "format": "idx"} for part in ("train", "test", "root")},
+              "simulation": {"system": {"trace": "devices.csv"}}}
+    # What the schema calls a path is among them.
+    told = {key for part in [schema["$defs"]["source"]["else"], schema["properties"]["initial"], schema["properties"]["simulation"]["properties"]["system"]]
+            for key in part["properties"] if key in ("path", "labels", "trace")}
+    assert told == {"path", "labels", "trace"}
+    space = world.write("space.json", {"method": "grid", "objective": "test_loss", "keys": {"training.learning_rate": {"values": [0.1, 0.2]}}})
+    world.write("here/run.json", config)
+    world.check(world.program("rondo-sim"), "search", "--config", "here/run.json", "--clients", 2, "--space", space, "--out", "there", cwd=world.dir)
+    with open(world.path("there/trial-0001.json")) as f:
+        trial = json.load(f)
+    here = os.path.realpath(world.path("here"))
+    assert trial["data"]["root"]["path"] == f"{here}/root.images" and trial["simulation"]["system"]["trace"] == f"{here}/devices.csv", trial
+    assert len(ranking(world, "there")[1]) == 2
+    # best.json is a run.json of its own, wherever one stands.
+    world.check(world.program("rondo-sim"), "--config", world.path("there/best.json"), "--clients", 2, "--quiet", cwd="/")
 
 
 if __name__ == "__main__":
