@@ -569,11 +569,11 @@ def memory_of_a_run(world, layers):
     table = world.write("classes.csv", "".join(",".join(["0.5"] * layers[0]) + f",{i % layers[-1]}\n" for i in range(2 * layers[-1])))
     fake.script["GET /v1/task"] = [(200, {"task": "train", "round": n, "model": n - 1}) for n in (1, 2)] + [silence(60)]
     process = world.client(fake, "alice", table, "--no-header")
-    wait_for(lambda: len(fake.seen("GET /v1/task")) == 3, "two rounds are over", process=process)
+    wait_for(lambda: len(fake.seen("GET /v1/task")) == 3, "two rounds are over", 300, process=process)
     most, anonymous = peak(process)
     count = len(data) // 4
     print(f"# {count} parameters ({len(data) / 1e6:.1f} MB), with momentum: peak resident {most / 1e6:.1f} MB, private at the end "
-          f"{anonymous / 1e6:.1f} MB; 10 MB + 5 x model is {10 + 5 * len(data) / 1e6:.1f} MB")
+          f"{anonymous / 1e6:.1f} MB; 20 MB + 4 x model is {20 + 4 * len(data) / 1e6:.1f} MB")
     process.terminate()
     ended(process, 143)
     return most, anonymous, len(data)
@@ -587,7 +587,7 @@ def test_memory_is_a_few_models(world):
         most, own, model = memory_of_a_run(world, layers)
         if not harness.SANITIZED:
             assert own <= 5e6 + 4.5 * model, (layers, most, own, model)
-            assert most <= 10e6 + 5 * model or model < 50e6, (layers, most, own, model)
+            assert most <= 1.1 * (20e6 + 4 * model), (layers, most, own, model)  # README.md, with momentum; a tenth for libraries
 
 
 if __name__ == "__main__":

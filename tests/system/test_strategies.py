@@ -212,7 +212,7 @@ def test_ranks_give_the_same_bits(world):
 
 
 def test_a_million_clients(world):
-    """Beyond what a thousand need, under 120 bytes a client."""
+    """Beyond what a thousand need, 80 bytes a client, as README.md says."""
     peak = {}
     for clients in (1000, 1_000_000):
         config = base(world, rounds=2, cohort={"select": "count", "count": 1000})
@@ -224,7 +224,7 @@ def test_a_million_clients(world):
     each = (peak[1_000_000] - peak[1000]) / 999_000
     print(f"# a million clients: {peak[1_000_000] / 1e6:.0f} MB, {each:.0f} bytes a client, {seconds:.1f} s for 2 rounds of 1,000")
     if not harness.SANITIZED:
-        assert each < 120, peak
+        assert each < 1.1 * 80, peak
 
 
 def test_clients_cost_no_allocation_after_the_first_round(world):
