@@ -17,6 +17,7 @@
 #include "allow.h"
 #include "backup.h"
 #include "config/config.h"
+#include "config/effect.h"
 #include "core/options.h"
 #include "driver.h"
 #include "round/selection.h"
@@ -133,6 +134,10 @@ static rd_status announce(rd_driver *driver, const rd_config *config, const serv
     if (next > 1)
         rd_driver_log(driver, "continuing after round %llu of %s", (unsigned long long)(next - 1), o->state);
     rd_status status = rd_run_tell_changes(run, log_line, driver, err);
+    char unreached[160];
+    rd_config_say_unreached(config, unreached, sizeof unreached);
+    if (unreached[0] != '\0')
+        rd_driver_log(driver, "%s", unreached);
     if (config->simulation.system.given || config->simulation.attack.kind != RD_ATTACK_NONE)
         rd_driver_log(driver, "run.json has a section \"simulation\": only rondo-sim heeds it");
     size_t needed = rd_selection_needed(&config->cohort);

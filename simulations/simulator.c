@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "config/effect.h"
 #include "core/random.h"
 #include "core/signals.h"
 #include "data/source.h"
@@ -387,7 +388,8 @@ static rd_status prepare(simulator *s, rd_error *err)
         RD_TRY(rd_system_model_create(&c->simulation.system, c->seed, &s->system, err));
     if (late && s->system != NULL && !rd_system_everybody_available(s->system))
         RD_TRY(rd_fail(err, RD_ERR_CONFIG,
-                       "simulation.system.availability has a meaning only without strategy fedbuff, which picks anybody"));
+                       "simulation.system.availability has a meaning only without strategy fedbuff, which "
+                       "picks anybody"));
     share_run(s);
     if (s->system != NULL && rd_run_last_record(s->run)->round > 0)
         s->clock = rd_run_last_record(s->run)->clock;
@@ -472,6 +474,9 @@ static rd_status announce(simulator *s, rd_error *err)
            s->options->threads, s->options->threads == 1 ? "" : "s",
            rd_model_parameter_count(rd_run_model(s->run)));
     printf("data.train: %s\n", usage);
+    rd_config_say_unreached(s->config, usage, sizeof usage);
+    if (usage[0] != '\0')
+        printf("%s\n", usage);
     if (rd_run_initial(s->run)[0] != '\0')
         printf("initial: %s\n", rd_run_initial(s->run));
     if (done > 0)

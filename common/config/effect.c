@@ -64,27 +64,6 @@ static rd_status check_evaluation(const rd_config *c, const rd_model *m, rd_erro
     return RD_OK;
 }
 
-/* What is to happen in rounds that never come. */
-static rd_status check_rounds(const rd_config *c, rd_error *err)
-{
-    const rd_continual *t = &c->continual;
-    unsigned long long rounds = c->rounds, each = t->rounds_per_task;
-    if (t->task_count > 0 && (t->task_count - 1) * t->rounds_per_task >= c->rounds)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "continual.tasks: of %zu tasks of %llu rounds each (rounds_per_task) the last ones "
-                       "never come: there "
-                       "are %llu rounds",
-                       t->task_count, each, rounds);
-    if (t->task_count == 1 && t->replay > 0)
-        return only("continual.replay", "with two tasks or more", err);
-    if (c->pruning.sparsity > 0 && c->pruning.to > c->rounds)
-        return rd_fail(
-            err, RD_ERR_CONFIG,
-            "pruning.to_round: expected at most rounds, %llu, as the sparsity is reached then; found %llu",
-            rounds, (unsigned long long)c->pruning.to);
-    return RD_OK;
-}
-
 static rd_status check_simulation(const rd_config *c, rd_error *err)
 {
     const rd_system_config *s = &c->simulation.system;
@@ -108,8 +87,23 @@ rd_status rd_config_check_effect(const rd_config *c, const rd_model *m, rd_error
     if (rd_model_counts(m))
         RD_TRY(check_counting(c, err));
     RD_TRY(check_evaluation(c, m, err));
-    RD_TRY(check_rounds(c, err));
+    if (c->continual.task_count == 1 && c->continual.replay > 0)
+        RD_TRY(only("continual.replay", "with two tasks or more", err));
     RD_TRY(check_simulation(c, err));
 cleanup:
     return status;
+}
+
+void rd_config_say_unreached(const rd_config *c, char *text, size_t size)
+{
+    const rd_continual *t = &c->continual;
+    unsigned long long rounds = c->rounds;
+    uint64_t reached = t->task_count > 0 ? 1 + (c->rounds - 1) / t->rounds_per_task : 0;
+    text[0] = '\0';
+    if (reached < t->task_count)
+        (void)snprintf(text, size, "continual: %llu rounds reach %llu of %zu tasks", rounds,
+                       (unsigned long long)reached, t->task_count);
+    else if (c->pruning.sparsity > 0 && c->pruning.to > c->rounds)
+        (void)snprintf(text, size, "pruning: %llu rounds do not reach its last, to_round %llu", rounds,
+                       (unsigned long long)c->pruning.to);
 }

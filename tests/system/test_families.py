@@ -153,6 +153,8 @@ def test_simulation_and_deployment_give_the_same_bits(world):
     for name, model in MODELS.items():
         config = {"rounds": 3, "seed": 5, "model": model, "training": {"epochs": 2, "batch_size": 8, "learning_rate": 0.05},
                   "cohort": {"min_clients": 3}, "data": {"train": {"path": table}, "test": {"path": table}}}
+        if name == "counting":
+            del config["training"]
         path = world.write(f"{name}.json", config)
         simulate(world, config, 3, f"sim-{name}", "--threads", 2)
         world.check(world.program("rondo-sim"), "partition", "--config", path, "--clients", 3, "--out", world.path(f"private-{name}"), "--quiet")

@@ -199,7 +199,7 @@ def test_ranks_give_the_same_bits(world):
              "lie": {"simulation": {"attack": {"type": "little_is_enough", "fraction": 0.3}}},
              "fedbuff": {"strategy": {"name": "fedbuff", "buffer_size": 3, "concurrency": 6}, "simulation": {"system": {"latency_seconds": {"distribution": "exponential", "mean": 5}}}}}
     for name, changes in cases.items():
-        config = base(world, cohort={"select": "fraction", "fraction": 0.8}, **changes)
+        config = base(world, cohort={} if name == "fedbuff" else {"select": "fraction", "fraction": 0.8}, **changes)
         alone = simulate(world, config, f"{name}-1", clients=9)
         for ranks in (2, 3):
             out = f"{name}-{ranks}"
