@@ -698,6 +698,8 @@ static rd_status step(rd_driver *d, bool *more, rd_error *err)
     if (status == RD_OK)
         status = settle(d, err);
     *more = false;
+    if (status == RD_OK && !d->settled)
+        say_waiting(d);
     if (status != RD_OK || !d->settled)
         return status;
     pthread_mutex_lock(&d->lock);
