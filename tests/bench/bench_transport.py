@@ -84,7 +84,7 @@ def main():
         seconds, server, client = measure(build, clients, parameters, rounds)
         size = 4 * parameters / 1e6
         print(f"{clients:>10} x {parameters:>9,} | {seconds:8.4f} {flower[0]:7.3f} {seconds / flower[0]:6.2f} | "
-              f"{server[0]:9.1f} {40 + 6 * size:6.0f} {flower[1]:6} | {client[0]:9.1f} {client[1]:7.1f} {10 + 5 * size:6.1f} {flower[2]:6}",
+              f"{server[0]:9.1f} {32 + 5 * size:6.0f} {flower[1]:6} | {client[0]:9.1f} {client[1]:7.1f} {20 + 2 * size:6.1f} {flower[2]:6}",
               flush=True)
 
 
