@@ -27,7 +27,7 @@
 #include "server.h"
 
 typedef struct serve_options {
-    const char *config, *state, *listen, *ca, *cert, *key, *allow;
+    const char *config, *state, *listen, *ca, *cert, *key, *passphrase, *allow;
     uint64_t workers, max_connections, idle_seconds, linger_seconds;
     bool quiet;
 } serve_options;
@@ -60,6 +60,8 @@ static rd_parse_result parse(int argc, char **argv, serve_options *o, rd_error *
          &o->ca, true, 0, 0},
         {RD_OPTION_TEXT, "cert", "FILE", "certificate of this aggregator", &o->cert, true, 0, 0},
         {RD_OPTION_TEXT, "key", "FILE", "private key of this aggregator", &o->key, true, 0, 0},
+        {RD_OPTION_TEXT, "key-passphrase-file", "FILE",
+         "its first line is the pass phrase of --key; default: a plain key", &o->passphrase, false, 0, 0},
         {RD_OPTION_TEXT, "allow", "FILE",
          "names of the clients that may take part, one a line; default: every client of the CA", &o->allow,
          false, 0, 0},
@@ -156,9 +158,7 @@ static rd_status serve_run(const serve_options *o, const rd_config *config, cons
         .driver = driver, .state_directory = o->state, .staging = {RD_STAGING_MEMORY}, .allow = allow};
     rd_server_app app = rd_routes_app(&routes);
     rd_server_options options = {.listen = o->listen,
-                                 .ca_path = o->ca,
-                                 .cert_path = o->cert,
-                                 .key_path = o->key,
+                                 .files = {o->ca, o->cert, o->key, o->passphrase},
                                  .workers = (unsigned)o->workers,
                                  .max_connections = (unsigned)o->max_connections,
                                  .idle_seconds = (unsigned)o->idle_seconds,

@@ -116,7 +116,7 @@ static rd_status start_worker(rd_server *s, unsigned index, const rd_server_opti
     w->on_empty = end_loop;
     rd_link_init(&w->all);
     rd_link_init(&w->parked);
-    rd_status status = rd_tls_create(o->ca_path, o->cert_path, o->key_path, &w->tls, err);
+    rd_status status = rd_tls_create(&o->files, &w->tls, err);
     if (status != RD_OK)
         return status;
     int code = uv_loop_init(&w->loop);

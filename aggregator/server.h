@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "core/error.h"
+#include "credentials/credentials.h"
 
 typedef struct rd_server rd_server;
 typedef struct rd_exchange rd_exchange;
@@ -46,9 +47,9 @@ typedef struct rd_server_app {
 
 typedef struct rd_server_options {
     const char *listen; /* "127.0.0.1:8443", "[::]:8443", "0.0.0.0:0" (any free port) */
-    const char *ca_path, *cert_path, *key_path; /* PEM */
-    unsigned workers;                           /* threads; 0 = number of cores */
-    unsigned max_connections;                   /* beyond it new ones are closed at accept; 0 = 10,000 */
+    rd_credential_files files;
+    unsigned workers;         /* threads; 0 = number of cores */
+    unsigned max_connections; /* beyond it new ones are closed at accept; 0 = 10,000 */
     unsigned idle_seconds; /* a connection that sends nothing inside a request, or a handshake, for so long is
                               closed; 0 = 30 */
     unsigned keep_seconds; /* a connection without a request for so long is closed; 0 = 300 */

@@ -18,19 +18,15 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "core/file.h"
-
 #if MBEDTLS_VERSION_NUMBER >= 0x03000000
 #include <mbedtls/build_info.h>
 #endif
-#define PEM_MAX ((size_t)1 << 20)
 #define REASON_MAX 384
 
 struct rd_tls {
     mbedtls_entropy_context entropy;
     mbedtls_ctr_drbg_context random;
-    mbedtls_x509_crt ca, certificate;
-    mbedtls_pk_context key;
+    rd_credentials own;
     mbedtls_ssl_config config;
     char reason[REASON_MAX]; /* why the certificate of the handshake under way is refused, or "" */
 };
@@ -70,25 +66,6 @@ static void set_protocol(mbedtls_ssl_config *config)
     mbedtls_ssl_conf_max_version(config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
 }
 #endif
-
-static int parse_key(rd_tls *t, const char *pem, size_t size)
-{
-#if MBEDTLS_VERSION_NUMBER >= 0x03000000
-    return mbedtls_pk_parse_key(&t->key, (const unsigned char *)pem, size, NULL, 0, mbedtls_ctr_drbg_random,
-                                &t->random);
-#else
-    return mbedtls_pk_parse_key(&t->key, (const unsigned char *)pem, size, NULL, 0);
-#endif
-}
-
-static int check_pair(rd_tls *t)
-{
-#if MBEDTLS_VERSION_NUMBER >= 0x03000000
-    return mbedtls_pk_check_pair(&t->certificate.pk, &t->key, mbedtls_ctr_drbg_random, &t->random);
-#else
-    return mbedtls_pk_check_pair(&t->certificate.pk, &t->key);
-#endif
-}
 
 /* The code of the alert that ended a handshake: of no public interface, but the best hint an operator gets.
  */
@@ -178,23 +155,40 @@ static void describe_flags(uint32_t flags, const mbedtls_x509_crt *certificate, 
     }
 }
 
+/* What mbedTLS would find only later, and not say in words. NULL: the certificate can be used by a client. */
+static const char *check_use(const mbedtls_x509_crt *certificate, char *text, size_t size)
+{
+    char kind[64];
+    if (!rd_key_is_usable(&certificate->pk, kind, sizeof kind))
+        (void)snprintf(text, size, "its key is %s, which cannot be used; expected " RD_KEY_KINDS, kind);
+    else if (mbedtls_x509_crt_check_extended_key_usage(certificate, MBEDTLS_OID_CLIENT_AUTH,
+                                                       MBEDTLS_OID_SIZE(MBEDTLS_OID_CLIENT_AUTH)) != 0)
+        (void)snprintf(text, size, "it is not a client's certificate (its extended key usage is another)");
+    else
+        return NULL;
+    return text;
+}
+
 /* mbedTLS shows each certificate of the client's chain, the client's own one (depth 0) last. */
 static int on_certificate(void *user, mbedtls_x509_crt *certificate, int depth, uint32_t *flags)
 {
     rd_tls_session *s = user;
     rd_tls *t = s->tls;
+    char unusable[256] = "";
     const char *misnamed = depth == 0 ? read_common_name(certificate, s->client) : NULL;
+    if (depth == 0 && misnamed == NULL)
+        misnamed = check_use(certificate, unusable, sizeof unusable);
     if (*flags == 0 && misnamed == NULL)
         return 0;
-    char subject[160], what[200];
+    char subject[160], what[256];
     if (mbedtls_x509_dn_gets(subject, sizeof subject, &certificate->subject) < 0)
         (void)snprintf(subject, sizeof subject, "?");
     if (*flags != 0)
         describe_flags(*flags, certificate, what, sizeof what);
     else
         (void)snprintf(what, sizeof what, "%s", misnamed);
-    if (misnamed != NULL)
-        *flags |= MBEDTLS_X509_BADCERT_OTHER;
+    if (misnamed != NULL) /* the alert is then "unsupported certificate", or "access denied" */
+        *flags |= misnamed == unusable ? MBEDTLS_X509_BADCERT_BAD_KEY : MBEDTLS_X509_BADCERT_OTHER;
     (void)snprintf(t->reason, sizeof t->reason, "certificate \"%s\" refused: %s", subject, what);
     return 0;
 }
@@ -235,7 +229,8 @@ static void explain_failure(const rd_tls_session *s, int code, rd_error *err)
         (void)rd_fail(err, RD_ERR_REFUSED, "TLS handshake failed: %s", s->tls->reason);
     else if (code == MBEDTLS_ERR_SSL_NO_CLIENT_CERTIFICATE)
         (void)rd_fail(err, RD_ERR_REFUSED,
-                      "TLS handshake failed: the client sent no certificate (expected one signed by our CA)");
+                      "TLS handshake failed: the client sent no certificate, or has none that can be used "
+                      "(expected one signed by our CA, whose key is " RD_KEY_KINDS ")");
     else if (code == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
         explain_alert(received_alert(&s->ssl), err);
     else
@@ -282,83 +277,16 @@ static int send_bytes(void *user, const unsigned char *bytes, size_t size)
 
 /* ---- what the workers' connections share ---- */
 
-/* Reads a PEM file; the size that mbedTLS wants counts the '\0' at the end. */
-static rd_status read_pem(const char *path, const char *option, char **bytes, size_t *size, rd_error *err)
-{
-    if (path == NULL || *path == '\0')
-        return rd_fail(err, RD_ERR_CONFIG, "--%s: expected the path of a PEM file", option);
-    if (rd_file_read(path, PEM_MAX, bytes, size, err) != RD_OK)
-        return rd_fail_context(err, RD_ERR_CONFIG, "--%s", option);
-    *size += 1;
-    return RD_OK;
-}
-
-static rd_status load_certificates(const char *path, const char *option, mbedtls_x509_crt *chain,
-                                   rd_error *err)
-{
-    char *pem = NULL;
-    size_t size = 0;
-    rd_status status = RD_OK;
-    RD_TRY(read_pem(path, option, &pem, &size, err));
-    int code = mbedtls_x509_crt_parse(chain, (const unsigned char *)pem, size);
-    if (code > 0)
-        status = rd_fail(err, RD_ERR_CONFIG, "--%s: %s: %d of its certificates cannot be read", option, path,
-                         code);
-    else if (code < 0)
-        status = rd_fail(err, RD_ERR_CONFIG,
-                         "--%s: %s: expected certificates in PEM, found none (mbedTLS "
-                         "-0x%04x)",
-                         option, path, (unsigned)-code);
-    else if (mbedtls_x509_time_is_past(&chain->valid_to))
-        status = rd_fail(err, RD_ERR_CONFIG, "--%s: %s: the certificate expired on %04d-%02d-%02d", option,
-                         path, chain->valid_to.year, chain->valid_to.mon, chain->valid_to.day);
-    else if (mbedtls_x509_time_is_future(&chain->valid_from))
-        status = rd_fail(err, RD_ERR_CONFIG,
-                         "--%s: %s: the certificate is not valid before %04d-%02d-%02d; is the clock right?",
-                         option, path, chain->valid_from.year, chain->valid_from.mon, chain->valid_from.day);
-cleanup:
-    free(pem);
-    return status;
-}
-
-static rd_status load_key(rd_tls *t, const char *path, const char *cert_path, rd_error *err)
-{
-    char *pem = NULL;
-    size_t size = 0;
-    rd_status status = RD_OK;
-    RD_TRY(read_pem(path, "key", &pem, &size, err));
-    int code = parse_key(t, pem, size);
-    if (code == MBEDTLS_ERR_PK_PASSWORD_REQUIRED)
-        status = rd_fail(err, RD_ERR_CONFIG,
-                         "--key: %s: it is protected by a pass phrase; expected a plain key", path);
-    else if (code != 0)
-        status = rd_fail(err, RD_ERR_CONFIG,
-                         "--key: %s: expected a private key in PEM, found none (mbedTLS "
-                         "-0x%04x)",
-                         path, (unsigned)-code);
-    else if (check_pair(t) != 0)
-        status = rd_fail(err, RD_ERR_CONFIG, "--key: %s is not the key of the certificate --cert %s", path,
-                         cert_path);
-cleanup:
-    if (pem != NULL)
-        explicit_bzero(pem, size);
-    free(pem);
-    return status;
-}
-
-rd_status rd_tls_create(const char *ca_path, const char *cert_path, const char *key_path, rd_tls **out,
-                        rd_error *err)
+rd_status rd_tls_create(const rd_credential_files *files, rd_tls **out, rd_error *err)
 {
     static const unsigned char purpose[] = "rondo-aggregator";
+    bool early;
     rd_status status = RD_OK;
     rd_tls *t = calloc(1, sizeof *t);
     if (t == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "TLS: out of memory");
     mbedtls_entropy_init(&t->entropy);
     mbedtls_ctr_drbg_init(&t->random);
-    mbedtls_x509_crt_init(&t->ca);
-    mbedtls_x509_crt_init(&t->certificate);
-    mbedtls_pk_init(&t->key);
     mbedtls_ssl_config_init(&t->config);
 
     int code =
@@ -367,14 +295,12 @@ rd_status rd_tls_create(const char *ca_path, const char *cert_path, const char *
         status = fail_mbedtls(err, RD_ERR_INTERNAL, "random numbers for TLS", code);
         goto cleanup;
     }
-    RD_TRY(load_certificates(ca_path, "ca", &t->ca, err));
-    RD_TRY(load_certificates(cert_path, "cert", &t->certificate, err));
-    RD_TRY(load_key(t, key_path, cert_path, err));
+    RD_TRY(rd_credentials_load(files, RD_SIDE_AGGREGATOR, &t->own, &early, err));
 
     code = mbedtls_ssl_config_defaults(&t->config, MBEDTLS_SSL_IS_SERVER, MBEDTLS_SSL_TRANSPORT_STREAM,
                                        MBEDTLS_SSL_PRESET_DEFAULT);
     if (code == 0)
-        code = mbedtls_ssl_conf_own_cert(&t->config, &t->certificate, &t->key);
+        code = mbedtls_ssl_conf_own_cert(&t->config, &t->own.certificate, &t->own.key);
     if (code == 0)
         code = mbedtls_ssl_conf_alpn_protocols(&t->config, protocols);
     if (code != 0) {
@@ -384,7 +310,7 @@ rd_status rd_tls_create(const char *ca_path, const char *cert_path, const char *
     set_protocol(&t->config);
     mbedtls_ssl_conf_ciphersuites(&t->config, suites);
     mbedtls_ssl_conf_authmode(&t->config, MBEDTLS_SSL_VERIFY_REQUIRED);
-    mbedtls_ssl_conf_ca_chain(&t->config, &t->ca, NULL);
+    mbedtls_ssl_conf_ca_chain(&t->config, &t->own.ca, NULL);
     mbedtls_ssl_conf_rng(&t->config, mbedtls_ctr_drbg_random, &t->random);
     *out = t;
     t = NULL;
@@ -398,9 +324,7 @@ void rd_tls_free(rd_tls *t)
     if (t == NULL)
         return;
     mbedtls_ssl_config_free(&t->config);
-    mbedtls_pk_free(&t->key);
-    mbedtls_x509_crt_free(&t->certificate);
-    mbedtls_x509_crt_free(&t->ca);
+    rd_credentials_free(&t->own);
     mbedtls_ctr_drbg_free(&t->random);
     mbedtls_entropy_free(&t->entropy);
     free(t);

@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 #include "core/error.h"
+#include "credentials/credentials.h"
 
 #define RD_TLS_RECORD 16384     /* most plaintext that one record holds */
 #define RD_TLS_CLIENT_MAX 128   /* a client's name and the end of the string */
@@ -21,9 +22,8 @@
 
 typedef struct rd_tls rd_tls;
 
-/* Reads the files and checks that they fit together and are valid today. RD_ERR_CONFIG names the file. */
-rd_status rd_tls_create(const char *ca_path, const char *cert_path, const char *key_path, rd_tls **out,
-                        rd_error *err) RD_MUST_CHECK;
+/* Reads the files (credentials.h). RD_ERR_CONFIG names the file. */
+rd_status rd_tls_create(const rd_credential_files *files, rd_tls **out, rd_error *err) RD_MUST_CHECK;
 void rd_tls_free(rd_tls *t);
 
 /* One connection. */

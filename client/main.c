@@ -30,7 +30,7 @@ enum {
 };
 
 typedef struct client_options {
-    const char *aggregator, *ca, *cert, *key;
+    const char *aggregator, *ca, *cert, *key, *passphrase;
     rd_source_options data;
     const char *keep;
     bool regression, standardise, describe, quiet;
@@ -58,6 +58,8 @@ static rd_parse_result parse(int argc, char **argv, client_options *o, rd_error 
         {RD_OPTION_TEXT, "cert", "FILE", "certificate of this client; its common name is the client's name",
          &o->cert, true, 0, 0},
         {RD_OPTION_TEXT, "key", "FILE", "private key of this client", &o->key, true, 0, 0},
+        {RD_OPTION_TEXT, "key-passphrase-file", "FILE",
+         "its first line is the pass phrase of --key; default: a plain key", &o->passphrase, false, 0, 0},
         RD_SOURCE_OPTIONS(&o->data, true, "data to train on: .safetensors, .csv, LEAF .json or folder, IDX images, .txt"),
         {RD_OPTION_FLAG, "regression", NULL,
          "csv: the label is a number to predict; refused where the run's model predicts classes", &o->regression, false,
@@ -174,7 +176,7 @@ int main(int argc, char **argv)
         status = rd_signals_open(&signals, &err);
         signal(SIGPIPE, SIG_IGN);
         session.transport = (rd_transport_options){
-            .url = o.aggregator, .ca = o.ca, .cert = o.cert, .key = o.key, .signals = signals};
+            .url = o.aggregator, .files = {o.ca, o.cert, o.key, o.passphrase}, .signals = signals};
         session.retry_seconds = o.retry_seconds;
         session.quiet = o.quiet;
         session.keep = o.keep;

@@ -28,6 +28,7 @@ struct rd_requester {
     rd_requester_options options;
     rd_transport *transport;
     rd_random jitter;
+    char passphrase[RD_PASSPHRASE_MAX];
     char session[33]; /* drawn anew by each program: PROTOCOL.md */
     bool rejoining;   /* the request under way is part of joining again */
 };
@@ -35,10 +36,11 @@ struct rd_requester {
 /* What stands in the way of one request. */
 typedef struct trouble {
     rd_backoff reconnect, rejoin;
-    double lost_at; /* when the connection was lost; 0: it was not */
-    double busy_at; /* when the aggregator first said "later"; 0: it did not */
-    double used_at; /* when it first said that another client is there; 0: it did not */
-    double said_at; /* when that was last told */
+    double lost_at;  /* when the connection was lost; 0: it was not */
+    double busy_at;  /* when the aggregator first said "later"; 0: it did not */
+    double used_at;  /* when it first said that another client is there; 0: it did not */
+    rd_error in_use; /* what it said */
+    double said_at;  /* when that was last told */
 } trouble;
 
 double rd_clock_seconds(void)
@@ -109,6 +111,8 @@ static bool is_refusal(const rd_response *response, int status, const char *kind
 static rd_status on_lost(rd_requester *r, trouble *t, double *pause, rd_error *err)
 {
     double now = rd_clock_seconds(), patience = r->options.retry_seconds;
+    if (t->used_at != 0.0) /* the run goes on, or ends, without this client */
+        return rd_fail(err, RD_ERR_REFUSED, "%s", t->in_use.message);
     if (t->lost_at == 0.0) {
         t->lost_at = now;
         t->said_at = 0.0;
@@ -154,6 +158,7 @@ static rd_status on_in_use(rd_requester *r, trouble *t, const rd_response *respo
 {
     double now = rd_clock_seconds(), patience = fmin(IN_USE_SECONDS, r->options.retry_seconds);
     (void)rd_requester_refused(response, err);
+    t->in_use = *err;
     if (t->used_at == 0.0) {
         t->used_at = now;
         say(r, "%s; asking again for %.0f s, in case it is gone", err->message, patience);
@@ -217,6 +222,34 @@ rd_status rd_requester_last_word(rd_requester *r, const rd_request *request, rd_
 
 /* ---- life ---- */
 
+/* Reads the certificate files. One that is not valid yet is waited for: a machine may start with a wrong clock. */
+static rd_status check_files(rd_requester *r, rd_error *err)
+{
+    const rd_credential_files *files = &r->options.transport.files;
+    double began = rd_clock_seconds();
+    bool early = true, told = false;
+    rd_credentials c;
+    rd_status status = rd_credentials_load(files, RD_SIDE_CLIENT, &c, &early, err);
+    while (status != RD_OK && early && !rd_requester_stopped(r) &&
+           rd_clock_seconds() < began + r->options.retry_seconds) {
+        if (!told)
+            say(r, "%s; trying for %.0f s", err->message, r->options.retry_seconds);
+        told = true;
+        rd_requester_sleep(r, 1.0);
+        status = rd_credentials_load(files, RD_SIDE_CLIENT, &c, &early, err);
+    }
+    if (status != RD_OK)
+        return status;
+    if (!c.own_authority)
+        say(r,
+            "--cert %s is not signed by --ca %s: that is right only where the aggregator has another "
+            "authority for clients",
+            files->cert, files->ca);
+    (void)snprintf(r->passphrase, sizeof r->passphrase, "%s", c.passphrase);
+    rd_credentials_free(&c);
+    return RD_OK;
+}
+
 static rd_status draw_session(rd_requester *r, rd_error *err)
 {
     uint8_t drawn[16];
@@ -234,12 +267,15 @@ rd_status rd_requester_create(const rd_requester_options *options, rd_requester 
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the connection");
     r->options = *options;
     r->jitter = rd_random_stream((uint64_t)time(NULL), RD_PURPOSE_JITTER, 0, (uint64_t)getpid());
-    rd_status status = draw_session(r, err);
     r->options.transport.session = r->session;
+    r->options.transport.passphrase = r->passphrase;
+    rd_status status = draw_session(r, err);
+    if (status == RD_OK)
+        status = check_files(r, err);
     if (status == RD_OK)
         status = rd_transport_create(&r->options.transport, &r->transport, err);
     if (status != RD_OK) {
-        free(r);
+        rd_requester_free(r);
         return status;
     }
     *out = r;
@@ -251,5 +287,6 @@ void rd_requester_free(rd_requester *r)
     if (r == NULL)
         return;
     rd_transport_free(r->transport);
+    explicit_bzero(r->passphrase, sizeof r->passphrase);
     free(r);
 }

@@ -6,15 +6,17 @@
 #include <stdint.h>
 
 #include "core/error.h"
+#include "credentials/credentials.h"
 
 typedef struct rd_transport rd_transport;
 
 typedef struct rd_transport_options {
-    const char *url;             /* "https://HOST:PORT", without a path */
-    const char *ca, *cert, *key; /* PEM files */
-    const char *session;         /* Rondo-Session, sent with each request */
-    int signals;         /* rd_signals_open: when one arrives, what is under way is given up; -1: never */
-    double most_seconds; /* no request may take longer; 0: as long as something moves */
+    const char *url; /* "https://HOST:PORT", without a path */
+    rd_credential_files files;
+    const char *passphrase; /* of the key; "" where it is plain */
+    const char *session;    /* Rondo-Session, sent with each request */
+    int signals;            /* rd_signals_open: when one arrives, what is under way is given up; -1: never */
+    double most_seconds;    /* no request may take longer; 0: as long as something moves */
 } rd_transport_options;
 
 rd_status rd_transport_create(const rd_transport_options *options, rd_transport **out,

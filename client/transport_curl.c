@@ -124,8 +124,9 @@ static const struct {
     {"certificate revoked", "the aggregator says that --cert was revoked"},
     {"bad certificate",
      "the aggregator refused --cert: not signed by its authority, expired, or not made for clients"},
-    {"certificate unknown", "the aggregator refused --cert"},
-    {"unsupported certificate", "the aggregator refused --cert: it is not a client's certificate"},
+    {"unsupported certificate",
+     "the aggregator refused --cert: its key is of a kind that it does not use, or it is not "
+     "a client's certificate"},
     {"handshake failure", "no common TLS version and cipher suite with the aggregator, or it refused --cert"},
     {"access denied", "the aggregator refused --cert"},
 };
@@ -135,6 +136,12 @@ static rd_status explain_tls(const rd_transport *t, rd_error *err)
     for (size_t i = 0; i < sizeof alerts / sizeof *alerts; i++)
         if (strstr(t->reason, "alert") != NULL && strstr(t->reason, alerts[i].alert) != NULL)
             return rd_fail(err, RD_ERR_REFUSED, "%s: %s", t->options.url, alerts[i].meaning);
+    /* Of all reasons mbedTLS has no other alert for this one, which may pass. */
+    if (strstr(t->reason, "alert certificate unknown") != NULL)
+        return rd_fail(
+            err, RD_ERR_NETWORK,
+            "%s: the aggregator does not take --cert %s: by its clock it is not valid yet, most likely",
+            t->options.url, t->options.files.cert);
     if (strstr(t->reason, "wrong version number") != NULL ||
         strstr(t->reason, "packet length too long") != NULL)
         return rd_fail(err, RD_ERR_REFUSED, "%s: this port does not speak TLS", t->options.url);
@@ -148,17 +155,22 @@ static rd_status explain(const rd_transport *t, CURLcode code, rd_error *err)
         /* libcurl has this code for the alert "certificate expired", too, which is about ours. */
         if (strcmp(t->reason, "SSL certificate verification failed") == 0)
             return rd_fail(err, RD_ERR_REFUSED, "%s: the aggregator says that --cert %s has expired",
-                           t->options.url, t->options.cert);
+                           t->options.url, t->options.files.cert);
+        if (strstr(t->reason, "not yet valid") != NULL) /* a clock that is wrong may be put right */
+            return rd_fail(
+                err, RD_ERR_NETWORK,
+                "%s: the aggregator's certificate is not valid yet; is this machine's clock right?",
+                t->options.url);
         return rd_fail(err, RD_ERR_REFUSED,
                        "%s: the aggregator's certificate was not accepted: it must be signed by --ca %s, be "
                        "valid now, and "
                        "name the host in --aggregator (%s)",
-                       t->options.url, t->options.ca, t->reason);
+                       t->options.url, t->options.files.ca, t->reason);
     case CURLE_SSL_CERTPROBLEM:
-        return rd_fail(err, RD_ERR_CONFIG, "--cert %s and --key %s cannot be used: %s", t->options.cert,
-                       t->options.key, t->reason);
+        return rd_fail(err, RD_ERR_CONFIG, "--cert %s and --key %s cannot be used: %s", t->options.files.cert,
+                       t->options.files.key, t->reason);
     case CURLE_SSL_CACERT_BADFILE:
-        return rd_fail(err, RD_ERR_CONFIG, "--ca %s cannot be used: %s", t->options.ca, t->reason);
+        return rd_fail(err, RD_ERR_CONFIG, "--ca %s cannot be used: %s", t->options.files.ca, t->reason);
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_CONNECT:
         return rd_fail(err, RD_ERR_NETWORK, "cannot reach %s: %s", t->options.url, t->reason);
@@ -250,10 +262,6 @@ rd_status rd_transport_request(rd_transport *t, const rd_request *request, rd_re
 
 static rd_status check_options(const rd_transport_options *o, rd_error *err)
 {
-    const char *const files[][2] = {{"--ca", o->ca}, {"--cert", o->cert}, {"--key", o->key}};
-    for (size_t i = 0; i < 3; i++)
-        if (access(files[i][1], R_OK) != 0)
-            return rd_fail(err, RD_ERR_CONFIG, "%s %s: cannot be read", files[i][0], files[i][1]);
     if (strncmp(o->url, "https://", 8) != 0 || strchr(o->url + 8, '/') != NULL || o->url[8] == '\0')
         return rd_fail(err, RD_ERR_USAGE, "--aggregator: expected https://HOST:PORT, found '%s'", o->url);
     return RD_OK;
@@ -288,10 +296,12 @@ rd_status rd_transport_create(const rd_transport_options *options, rd_transport 
         "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384");
     curl_easy_setopt(c, CURLOPT_TLS13_CIPHERS,
                      "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384");
-    curl_easy_setopt(c, CURLOPT_CAINFO, options->ca);
+    curl_easy_setopt(c, CURLOPT_CAINFO, options->files.ca);
     curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
-    curl_easy_setopt(c, CURLOPT_SSLCERT, options->cert);
-    curl_easy_setopt(c, CURLOPT_SSLKEY, options->key);
+    curl_easy_setopt(c, CURLOPT_SSLCERT, options->files.cert);
+    curl_easy_setopt(c, CURLOPT_SSLKEY, options->files.key);
+    curl_easy_setopt(c, CURLOPT_KEYPASSWD,
+                     options->passphrase); /* without one the library would ask on the terminal */
     curl_easy_setopt(c, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE,
                      1L); /* the connection says that this client is there, while it trains */

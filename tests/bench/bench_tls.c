@@ -55,8 +55,9 @@ static void *bare_serve(void *user)
     char *buffer = malloc(RD_TLS_RECORD + 1);
     int on = 1, fd = accept(b->listener, NULL, NULL);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    demand(rd_tls_create(tls_file("ca.pem"), tls_file("server.pem"), tls_file("server.key"), &tls, &err) ==
-               RD_OK,
+    demand(rd_tls_create(&(rd_credential_files){tls_file("ca.pem"), tls_file("server.pem"),
+                                                tls_file("server.key"), NULL},
+                         &tls, &err) == RD_OK,
            err.message);
     demand(rd_tls_session_open(&s, tls, fd, &err) == RD_OK, err.message);
     demand(rd_tls_handshake(&s, &err) == RD_TLS_OK, err.message);
@@ -267,9 +268,9 @@ int main(void)
     bare_open(&b);
     rd_server_app app = {on_request, on_body, on_complete, on_wake, on_close, on_disconnect, on_trouble, &b};
     rd_server_options options = {.listen = "127.0.0.1:0",
-                                 .ca_path = tls_file("ca.pem"),
-                                 .cert_path = tls_file("server.pem"),
-                                 .key_path = tls_file("server.key"),
+                                 .files.ca = tls_file("ca.pem"),
+                                 .files.cert = tls_file("server.pem"),
+                                 .files.key = tls_file("server.key"),
                                  .workers = 2};
     demand(rd_server_start(&options, &app, &server, &err) == RD_OK, err.message);
 

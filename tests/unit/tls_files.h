@@ -10,7 +10,7 @@
 
 /* In the folder, each with its .key: ca.pem; server.pem for 127.0.0.1; the clients alice.pem, bob.pem; and
  * those to be refused: stranger.pem (of another CA), late.pem (expired), nameless.pem, control.pem (a line
- * feed in its name), twins.pem (two names), serving.pem (for servers only). Late is signed in two ways, as
+ * feed in its name), twins.pem (two names), serving.pem (for servers only), p521.pem and ed.pem (keys that cannot be used). Late is signed in two ways, as
  * new openssl refuses negative days and old openssl takes no dates. bob is RSA, the others P-256; the name in
  * zoe.pem is Zoe with a diaeresis, which openssl turns into UTF-8. */
 static const char tls_files_script[] =
@@ -38,7 +38,10 @@ static const char tls_files_script[] =
     "request nameless /O=nobody; sign nameless ca 9 client.ext\n"
     "request control \"$(printf '/CN=two\\nlines')\"; sign control ca 9 client.ext\n"
     "request zoe \"$(printf '/CN=Zo\\353')\"; sign zoe ca 9 client.ext\n"
-    "request twins /CN=one/CN=two; sign twins ca 9 client.ext\n";
+    "request twins /CN=one/CN=two; sign twins ca 9 client.ext\n"
+    "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-521 -nodes -keyout p521.key -out p521.csr -subj "
+    "/CN=p521; sign p521 ca 9 client.ext\n"
+    "openssl req -new -newkey ed25519 -nodes -keyout ed.key -out ed.csr -subj /CN=ed; sign ed ca 9 client.ext\n";
 
 /* Makes the folder; its name goes into the environment, where tests that run in processes of their own find
  * it. */

@@ -162,9 +162,9 @@ static inline rd_server_app toy_app(toy *t)
 static inline rd_server_options toy_options(void)
 {
     return (rd_server_options){.listen = "127.0.0.1:0",
-                               .ca_path = tls_file("ca.pem"),
-                               .cert_path = tls_file("server.pem"),
-                               .key_path = tls_file("server.key"),
+                               .files.ca = tls_file("ca.pem"),
+                               .files.cert = tls_file("server.pem"),
+                               .files.key = tls_file("server.key"),
                                .workers = 2};
 }
 
