@@ -14,6 +14,7 @@
 
 #include "core/signals.h"
 #include "counted.h"
+#include "waiting.h"
 
 #define RETRY_MILLISECONDS 2000 /* between attempts to write when the disk is full */
 #define NO_PART UINT32_MAX
@@ -41,8 +42,10 @@ struct rd_driver {
     uv_timer_t deadline, linger;
     int signal_fd; /* SIGINT and SIGTERM arrive here: the loop polls it, and so does a step that waits for the
                       disk */
-    uv_poll_t signals;
-    uv_handle_t *handles[4]; /* (handle_count) of these, those that are open */
+    uv_poll_t signals, hangup;
+    uv_timer_t watch;        /* once a second: is something waited for? */
+    rd_waiting waiting;      /* what was last told of it */
+    uv_handle_t *handles[6]; /* (handle_count) of these, those that are open */
     size_t handle_count;
     bool loop_open;
     double linger_seconds;
@@ -74,9 +77,6 @@ struct rd_driver {
     rd_round_record record;
     rd_participation_record *record_parts;
     size_t record_part_count;
-    size_t
-        waiting_with; /* clients that were there when it was last said that a round waits for more; SIZE_MAX: it
-                            does not wait */
 };
 
 static double now_unix(void)
@@ -678,19 +678,6 @@ static rd_status settle(rd_driver *d, rd_error *err)
     return RD_OK;
 }
 
-/* A round that cannot begin is no secret: said when the wait begins, and whenever somebody has come or gone since. */
-static void say_waiting(rd_driver *d)
-{
-    pthread_mutex_lock(&d->lock);
-    bool waiting = rd_rounds_waiting(d->rounds);
-    size_t there = rd_rounds_available(d->rounds), needed = rd_rounds_needed(d->rounds);
-    pthread_mutex_unlock(&d->lock);
-    if (waiting && there != d->waiting_with)
-        rd_driver_log(d, "waiting: %zu of %zu clients are there (cohort.%s)", there, needed,
-                      needed > rd_run_config(d->run)->cohort.min_clients ? "min_updates" : "min_clients");
-    d->waiting_with = waiting ? there : SIZE_MAX;
-}
-
 /* Carries out one decision of the core. *more is false when there is none left. */
 static rd_status step(rd_driver *d, bool *more, rd_error *err)
 {
@@ -698,8 +685,6 @@ static rd_status step(rd_driver *d, bool *more, rd_error *err)
     if (status == RD_OK)
         status = settle(d, err);
     *more = false;
-    if (status == RD_OK && !d->settled)
-        say_waiting(d);
     if (status != RD_OK || !d->settled)
         return status;
     pthread_mutex_lock(&d->lock);
@@ -718,8 +703,6 @@ static rd_status step(rd_driver *d, bool *more, rd_error *err)
     }
     if (status == RD_OK && d->uncommitted)
         status = commit_round(d, err);
-    if (status == RD_OK && action.kind == RD_ACTION_NONE)
-        say_waiting(d);
     if (status == RD_OK && action.kind == RD_ACTION_CLOSE)
         status = close_round(d, &action, err);
     if (status == RD_OK && action.kind == RD_ACTION_FINISH)
@@ -739,6 +722,72 @@ static void on_poke(uv_async_t *async)
         uv_timer_start(&d->linger, on_linger_over, 50, 0); /* the last answers are on their way */
 }
 
+/* With the lock held: names the clients of the open round that have not delivered. */
+static void name_awaited(rd_driver *d, char *text, size_t size)
+{
+    enum { MOST_NAMED = 8 };
+    size_t named = 0, all = 0, at = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < d->part_count; i++) {
+        size_t client = rd_rounds_find(d->rounds, d->parts[i].client);
+        if (client == SIZE_MAX || rd_rounds_participation(d->rounds, client) != RD_PART_ASKED)
+            continue;
+        if (all++ < MOST_NAMED && at < size) {
+            int n = snprintf(text + at, size - at, "%s%s", named++ == 0 ? "; waiting for " : ", ",
+                             d->parts[i].client);
+            at += n > 0 ? (size_t)n : 0;
+        }
+    }
+    if (all > named && at < size)
+        (void)snprintf(text + at, size - at, " and %zu more", all - named);
+}
+
+/* What a run that stands still waits for, in a line; *what is a number for it (waiting.h), 0: it does not. */
+static void describe_waiting(rd_driver *d, uint64_t *what, char *line, size_t size)
+{
+    size_t missing;
+    const rd_cohort_config *cohort = &rd_run_config(d->run)->cohort;
+    double open = 1e-9 * (double)(uv_hrtime() - d->opened_at);
+    *what = 0;
+    pthread_mutex_lock(&d->lock);
+    if (rd_rounds_waiting(d->rounds)) {
+        size_t there = rd_rounds_available(d->rounds), needed = rd_rounds_needed(d->rounds);
+        *what = 1 + there;
+        (void)snprintf(line, size, "waiting: %zu of %zu clients are there (cohort.%s)", there, needed,
+                       needed > cohort->min_clients ? "min_updates" : "min_clients");
+    } else if ((missing = rd_rounds_missing(d->rounds)) > 0 && open > 1e-3 * RD_WAITING_AGAIN_MS) {
+        char names[400];
+        name_awaited(d, names, sizeof names);
+        *what = UINT64_MAX - rd_rounds_current(d->rounds);
+        (void)snprintf(
+            line, size, "round %llu: %zu update%s missing after %.0f s%s (the deadline is in %.0f s)",
+            (unsigned long long)rd_rounds_current(d->rounds), missing, missing == 1 ? " is" : "s are", open,
+            names, fmax(cohort->deadline_seconds - open, 0.0));
+    }
+    pthread_mutex_unlock(&d->lock);
+}
+
+static void on_watch(uv_timer_t *timer)
+{
+    rd_driver *d = timer->data;
+    uint64_t what;
+    char line[640];
+    describe_waiting(d, &what, line, sizeof line);
+    if (!d->finished && rd_waiting_is_due(&d->waiting, what, uv_now(&d->loop)))
+        rd_driver_log(d, "%s", line);
+}
+
+static void on_hangup(uv_poll_t *handle, int status, int events)
+{
+    rd_driver *d = handle->data;
+    (void)status;
+    (void)events;
+    if (!rd_signals_hangup())
+        return;
+    d->callbacks.reload(d->callbacks.user);
+    d->callbacks.wake(d->callbacks.user);
+}
+
 static void on_signal(uv_poll_t *handle, int status, int events)
 {
     rd_driver *d = handle->data;
@@ -752,8 +801,11 @@ rd_status rd_driver_loop(rd_driver *d, double linger_seconds, bool *interrupted,
 {
     d->linger_seconds = linger_seconds;
     int code = uv_poll_start(&d->signals, UV_READABLE, on_signal);
+    if (code == 0)
+        code = uv_poll_start(&d->hangup, UV_READABLE, on_hangup);
     if (code != 0)
         return rd_fail(err, RD_ERR_IO, "event loop: %s", uv_strerror(code));
+    uv_timer_start(&d->watch, on_watch, 1000, 1000);
     uv_async_send(&d->poke);
     uv_run(&d->loop, UV_RUN_DEFAULT);
     /* A round that was published but not committed still can be: nothing of it is lost. */
@@ -776,7 +828,10 @@ static void add_handle(rd_driver *d, void *handle)
 
 static rd_status open_loop(rd_driver *d, rd_error *err)
 {
+    int hangup_fd;
     rd_status status = rd_signals_open(&d->signal_fd, err);
+    if (status == RD_OK)
+        status = rd_signals_open_hangup(&hangup_fd, err);
     if (status != RD_OK)
         return status;
     int code = uv_loop_init(&d->loop);
@@ -787,14 +842,20 @@ static rd_status open_loop(rd_driver *d, rd_error *err)
     add_handle(d, &d->deadline);
     (void)uv_timer_init(&d->loop, &d->linger);
     add_handle(d, &d->linger);
+    (void)uv_timer_init(&d->loop, &d->watch);
+    add_handle(d, &d->watch);
     code = uv_async_init(&d->loop, &d->poke, on_poke);
     if (code == 0) {
         add_handle(d, &d->poke);
         code = uv_poll_init(&d->loop, &d->signals, d->signal_fd);
     }
+    if (code == 0) {
+        add_handle(d, &d->signals);
+        code = uv_poll_init(&d->loop, &d->hangup, hangup_fd);
+    }
     if (code != 0)
         return rd_fail(err, RD_ERR_IO, "event loop: %s", uv_strerror(code));
-    add_handle(d, &d->signals);
+    add_handle(d, &d->hangup);
     return RD_OK;
 }
 

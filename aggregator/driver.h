@@ -3,7 +3,7 @@
  * Worker threads tell the driver what clients do; the driver's own thread (rd_driver_loop, on main) carries
  * out what the core decides: opens and closes rounds, averages, saves, commits, and wakes the clients that
  * wait. Every function but rd_driver_create, _loop and _free may be called from any thread. rd_driver_create
- * blocks SIGINT and SIGTERM for the calling thread and those it starts: call it first.
+ * notes SIGINT, SIGTERM and SIGHUP from then on (core/signals.h).
  *
  * When a round closes, its model is published first and committed second: the clients of the next round fetch
  * and train while the digest, the evaluation and the disk are busy. A crash in between repeats the round. */
@@ -28,6 +28,7 @@ typedef struct rd_driver_callbacks {
     void (*wake)(void *user); /* waiting clients should ask again */
     void (*traffic)(void *user, uint64_t *bytes_in, uint64_t *bytes_out); /* of bodies, so far */
     void (*line)(void *user, const char *text);                           /* a line for the log */
+    void (*reload)(void *user); /* SIGHUP: read again what can be; on the driver's thread */
     void *user;
 } rd_driver_callbacks;
 

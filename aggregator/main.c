@@ -14,12 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "allow.h"
 #include "backup.h"
 #include "config/config.h"
 #include "config/effect.h"
 #include "core/options.h"
 #include "driver.h"
+#include "gate.h"
 #include "round/selection.h"
 #include "routes.h"
 #include "run/parallel.h"
@@ -63,8 +63,9 @@ static rd_parse_result parse(int argc, char **argv, serve_options *o, rd_error *
         {RD_OPTION_TEXT, "key-passphrase-file", "FILE",
          "its first line is the pass phrase of --key; default: a plain key", &o->passphrase, false, 0, 0},
         {RD_OPTION_TEXT, "allow", "FILE",
-         "names of the clients that may take part, one a line; default: every client of the CA", &o->allow,
-         false, 0, 0},
+         "names of the clients that may take part, one a line, read again at SIGHUP; default: every client "
+         "of the CA",
+         &o->allow, false, 0, 0},
         {RD_OPTION_COUNT, "workers", "N", "threads that serve connections; default: one a core", &o->workers,
          false, 1, 256},
         {RD_OPTION_COUNT, "max-connections", "N", "connections at a time; default 10000", &o->max_connections,
@@ -93,16 +94,38 @@ static rd_parse_result parse(int argc, char **argv, serve_options *o, rd_error *
     return result;
 }
 
+/* What the driver's callbacks work on. */
+typedef struct service {
+    rd_server *server;
+    rd_driver *driver;
+    rd_gate *gate;
+} service;
+
 static void wake_clients(void *user)
 {
-    rd_server **server = user;
-    rd_server_wake(*server);
+    const service *s = user;
+    rd_server_wake(s->server);
 }
 
 static void read_traffic(void *user, uint64_t *bytes_in, uint64_t *bytes_out)
 {
-    rd_server **server = user;
-    rd_server_traffic(*server, bytes_in, bytes_out);
+    const service *s = user;
+    rd_server_traffic(s->server, bytes_in, bytes_out);
+}
+
+/* SIGHUP: the list of clients is the only thing that is read again. */
+static void reload(void *user)
+{
+    const service *s = user;
+    rd_error err;
+    size_t count;
+    if (s->gate->path == NULL)
+        rd_driver_log(s->driver, "SIGHUP: there is no list of clients (--allow) to read again");
+    else if (rd_gate_reload(s->gate, &count, &err) == RD_OK)
+        rd_driver_log(s->driver, "SIGHUP: %s read again: %zu client%s may take part", s->gate->path, count,
+                      count == 1 ? "" : "s");
+    else
+        rd_driver_log(s->driver, "SIGHUP: %s; the list as it was stays in force", err.message);
 }
 
 static void print_line(void *user, const char *text)
@@ -150,12 +173,12 @@ static rd_status announce(rd_driver *driver, const rd_config *config, const serv
 }
 
 /* Starts the server on top of the driver, runs until the end, stops it. */
-static rd_status serve_run(const serve_options *o, const rd_config *config, const rd_allow *allow,
-                           rd_driver *driver, bool *interrupted, rd_error *err)
+static rd_status serve_run(const serve_options *o, const rd_config *config, rd_gate *gate, rd_driver *driver,
+                           bool *interrupted, rd_error *err)
 {
-    rd_server *server = NULL;
+    service s = {.driver = driver, .gate = gate};
     rd_routes routes = {
-        .driver = driver, .state_directory = o->state, .staging = {RD_STAGING_MEMORY}, .allow = allow};
+        .driver = driver, .state_directory = o->state, .staging = {RD_STAGING_MEMORY}, .gate = gate};
     rd_server_app app = rd_routes_app(&routes);
     rd_server_options options = {.listen = o->listen,
                                  .files = {o->ca, o->cert, o->key, o->passphrase},
@@ -167,15 +190,16 @@ static rd_status serve_run(const serve_options *o, const rd_config *config, cons
     rd_driver_callbacks callbacks = {.wake = wake_clients,
                                      .traffic = read_traffic,
                                      .line = o->quiet ? print_nothing : print_line,
-                                     .user = &server};
+                                     .reload = reload,
+                                     .user = &s};
     rd_driver_set_callbacks(driver, &callbacks);
-    rd_status status = rd_server_start(&options, &app, &server, err);
+    rd_status status = rd_server_start(&options, &app, &s.server, err);
     if (status != RD_OK)
         return status;
-    status = announce(driver, config, o, rd_server_port(server), err);
+    status = announce(driver, config, o, rd_server_port(s.server), err);
     if (status == RD_OK)
         status = rd_driver_loop(driver, (double)o->linger_seconds, interrupted, err);
-    rd_server_stop(server, 1.0);
+    rd_server_stop(s.server, 1.0);
     if (status == RD_OK && !*interrupted)
         status = rd_run_check_outcome(rd_driver_run(driver), err);
     if (*interrupted)
@@ -188,22 +212,21 @@ static rd_status serve(const serve_options *o, bool *interrupted, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_config config = {0};
-    rd_allow allow = {0};
+    rd_gate gate = {0};
     rd_run *run = NULL;
     rd_settling *settling = NULL;
     rd_driver *driver = NULL;
     signal(SIGPIPE, SIG_IGN);
     RD_TRY(rd_config_load(o->config, &config, err));
-    if (o->allow != NULL)
-        RD_TRY(rd_allow_load(o->allow, &allow, err));
+    RD_TRY(rd_gate_open(&gate, o->allow, err));
     RD_TRY(rd_settling_open(&config, o->state, rd_processor_count(), &settling, &run, err));
     RD_TRY(rd_driver_create(run, settling, &driver, err));
-    status = serve_run(o, &config, o->allow != NULL ? &allow : NULL, driver, interrupted, err);
+    status = serve_run(o, &config, &gate, driver, interrupted, err);
 cleanup:
     rd_driver_free(driver);
     rd_settling_free(settling);
     rd_run_free(run);
-    rd_allow_free(&allow);
+    rd_gate_close(&gate);
     rd_config_free(&config);
     return status;
 }

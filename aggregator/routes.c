@@ -399,6 +399,18 @@ static const route *find_route(const char *method, const char *path, uint64_t *n
     return NULL;
 }
 
+/* Is the client not in the list (any more)? Then no round waits for it. */
+static bool turn_away(rd_routes *routes, rd_exchange *x, request *r)
+{
+    if (rd_gate_admits(routes->gate, rd_exchange_client(x)))
+        return false;
+    if (r->client != SIZE_MAX)
+        rd_driver_leave(routes->driver, r->client);
+    rd_driver_log(routes->driver, "%s refused: not in the list of allowed clients", rd_exchange_client(x));
+    refuse(x, r, 403, "refused", "this client is not in the aggregator's list of allowed clients");
+    return true;
+}
+
 static void on_request(rd_exchange *x, void *app)
 {
     rd_routes *routes = app;
@@ -417,12 +429,6 @@ static void on_request(rd_exchange *x, void *app)
                other_method ? "this path is not for this method" : "no such path; see PROTOCOL.md");
         return;
     }
-    if (routes->allow != NULL && !rd_allow_has(routes->allow, rd_exchange_client(x))) {
-        rd_driver_log(routes->driver, "%s refused: not in the list of allowed clients",
-                      rd_exchange_client(x));
-        refuse(x, r, 403, "refused", "this client is not in the aggregator's list of allowed clients");
-        return;
-    }
     rd_caller caller = caller_of(x);
     if (strlen(caller.session) >= RD_SESSION_MAX) {
         refuse(x, r, 400, "format", "Rondo-Session: expected at most 64 characters");
@@ -436,6 +442,8 @@ static void on_request(rd_exchange *x, void *app)
         refuse(x, r, 409, "replaced", err.message);
         return;
     }
+    if (turn_away(routes, x, r))
+        return;
     if (r->route->joined && r->client == SIZE_MAX) {
         refuse(x, r, 403, "join", "join first: POST /v1/join");
         return;
@@ -480,7 +488,7 @@ static void on_complete(rd_exchange *x, void *app)
 static void on_wake(rd_exchange *x, bool timed_out, void *app)
 {
     request *r = rd_exchange_user(x);
-    if (!answer_task(app, x, r) && timed_out)
+    if (!turn_away(app, x, r) && !answer_task(app, x, r) && timed_out)
         answer_no_task(x, r);
 }
 

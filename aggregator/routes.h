@@ -2,8 +2,8 @@
 #ifndef RONDO_AGGREGATOR_ROUTES_H
 #define RONDO_AGGREGATOR_ROUTES_H
 
-#include "allow.h"
 #include "driver.h"
+#include "gate.h"
 #include "server.h"
 #include "staging.h"
 
@@ -11,7 +11,7 @@ typedef struct rd_routes {
     rd_driver *driver;
     const char *state_directory;
     rd_staging_budget staging;
-    const rd_allow *allow; /* NULL: every client with a certificate of the CA */
+    rd_gate *gate;
 } rd_routes;
 
 /* The callbacks for rd_server_start; routes must outlive the server. */

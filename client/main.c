@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address.h"
 #include "config/first_schema.h"
 #include "core/options.h"
 #include "core/signals.h"
@@ -30,23 +31,24 @@ enum {
 };
 
 typedef struct client_options {
-    const char *aggregator, *ca, *cert, *key, *passphrase;
+    const char *aggregator, *ca, *cert, *key, *passphrase, *proxy;
     rd_source_options data;
     const char *keep;
     bool regression, standardise, describe, quiet;
     double retry_seconds;
 } client_options;
 
-static const char footer[] = "Example:\n"
-                             "  rondo-client --aggregator https://192.168.1.10:8443 --ca ca.crt --cert "
-                             "alice.crt --key alice.key --data alice.safetensors\n"
-                             "\n"
-                             "SIGINT and SIGTERM leave the run; a second one ends the client at once. Exit "
-                             "codes: 0 the run is finished,\n"
-                             "1 failure, 2 command line, 3 refused by the aggregator (certificate, list of "
-                             "clients), 4 aggregator not reachable,\n"
-                             "5 bad data, 6 bad configuration (certificate files, or what the aggregator "
-                             "sent), 130 or 143 left after a signal.\n";
+static const char footer[] =
+    "Example:\n"
+    "  rondo-client --aggregator https://192.168.1.10:8443 --ca ca.crt --cert "
+    "alice.crt --key alice.key --data alice.safetensors\n"
+    "\n"
+    "SIGINT, SIGTERM and SIGHUP leave the run; a second SIGINT or SIGTERM ends the client at once. Exit "
+    "codes: 0 the run is finished,\n"
+    "1 failure, 2 command line, 3 refused by the aggregator (certificate, list of "
+    "clients), 4 aggregator not reachable,\n"
+    "5 bad data, 6 bad configuration (certificate files, or what the aggregator "
+    "sent), 129, 130 or 143 left after a signal.\n";
 
 static rd_parse_result parse(int argc, char **argv, client_options *o, rd_error *err)
 {
@@ -60,12 +62,18 @@ static rd_parse_result parse(int argc, char **argv, client_options *o, rd_error 
         {RD_OPTION_TEXT, "key", "FILE", "private key of this client", &o->key, true, 0, 0},
         {RD_OPTION_TEXT, "key-passphrase-file", "FILE",
          "its first line is the pass phrase of --key; default: a plain key", &o->passphrase, false, 0, 0},
-        RD_SOURCE_OPTIONS(&o->data, true, "data to train on: .safetensors, .csv, LEAF .json or folder, IDX images, .txt"),
+        {RD_OPTION_TEXT, "proxy", "URL",
+         "HTTP proxy (CONNECT) on the way to the aggregator, or 'none'; default: what https_proxy and "
+         "no_proxy in the environment say",
+         &o->proxy, false, 0, 0},
+        RD_SOURCE_OPTIONS(&o->data, true,
+                          "data to train on: .safetensors, .csv, LEAF .json or folder, IDX images, .txt"),
         {RD_OPTION_FLAG, "regression", NULL,
-         "csv: the label is a number to predict; refused where the run's model predicts classes", &o->regression, false,
-         0, 0},
+         "csv: the label is a number to predict; refused where the run's model predicts classes",
+         &o->regression, false, 0, 0},
         {RD_OPTION_FLAG, "standardise", NULL,
-         "csv: features are scaled to mean 0 and deviation 1 over all clients; refused where the run does not",
+         "csv: features are scaled to mean 0 and deviation 1 over all clients; refused where the run does "
+         "not",
          &o->standardise, false, 0, 0},
         {RD_OPTION_FLAG, "describe", NULL,
          "print what of a table would be told, as a first data.schema for run.json, and end; needs only the options of the "
@@ -98,7 +106,8 @@ static rd_status describe_data(const client_options *o, rd_source *s, rd_error *
     if (status != RD_OK)
         return status;
     if ((o->regression || o->standardise) && s->format != RD_SOURCE_CSV)
-        return rd_fail(err, RD_ERR_USAGE, "--%s is for tables; --data %s is not read as one (--format csv would)",
+        return rd_fail(err, RD_ERR_USAGE,
+                       "--%s is for tables; --data %s is not read as one (--format csv would)",
                        o->regression ? "regression" : "standardise", o->data.data);
     s->regression = o->regression ? RD_YES : RD_UNSAID;
     s->standardise = o->standardise;
@@ -171,12 +180,17 @@ int main(int argc, char **argv)
     rd_parse_result parsed = parse(argc, argv, &o, &err);
     if (parsed == RD_PARSE_EXIT)
         return 0;
-    rd_status status = parsed == RD_PARSE_RUN ? describe_data(&o, &session.data, &err) : RD_ERR_USAGE;
+    rd_status status = parsed == RD_PARSE_RUN ? rd_address_check(o.aggregator, &err) : RD_ERR_USAGE;
+    if (status == RD_OK)
+        status = describe_data(&o, &session.data, &err);
     if (status == RD_OK) {
         status = rd_signals_open(&signals, &err);
         signal(SIGPIPE, SIG_IGN);
-        session.transport = (rd_transport_options){
-            .url = o.aggregator, .files = {o.ca, o.cert, o.key, o.passphrase}, .signals = signals};
+        session.transport =
+            (rd_transport_options){.url = o.aggregator,
+                                   .files = {o.ca, o.cert, o.key, o.passphrase},
+                                   .proxy = o.proxy != NULL && strcmp(o.proxy, "none") == 0 ? "" : o.proxy,
+                                   .signals = signals};
         session.retry_seconds = o.retry_seconds;
         session.quiet = o.quiet;
         session.keep = o.keep;

@@ -14,6 +14,7 @@ typedef struct rd_transport_options {
     const char *url; /* "https://HOST:PORT", without a path */
     rd_credential_files files;
     const char *passphrase; /* of the key; "" where it is plain */
+    const char *proxy;      /* http://HOST:PORT; "": none; NULL: as https_proxy and no_proxy say */
     const char *session;    /* Rondo-Session, sent with each request */
     int signals;            /* rd_signals_open: when one arrives, what is under way is given up; -1: never */
     double most_seconds;    /* no request may take longer; 0: as long as something moves */

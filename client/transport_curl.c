@@ -171,6 +171,7 @@ static rd_status explain(const rd_transport *t, CURLcode code, rd_error *err)
                        t->options.files.key, t->reason);
     case CURLE_SSL_CACERT_BADFILE:
         return rd_fail(err, RD_ERR_CONFIG, "--ca %s cannot be used: %s", t->options.files.ca, t->reason);
+    case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_CONNECT:
         return rd_fail(err, RD_ERR_NETWORK, "cannot reach %s: %s", t->options.url, t->reason);
@@ -260,18 +261,8 @@ rd_status rd_transport_request(rd_transport *t, const rd_request *request, rd_re
 
 /* ---- life ---- */
 
-static rd_status check_options(const rd_transport_options *o, rd_error *err)
-{
-    if (strncmp(o->url, "https://", 8) != 0 || strchr(o->url + 8, '/') != NULL || o->url[8] == '\0')
-        return rd_fail(err, RD_ERR_USAGE, "--aggregator: expected https://HOST:PORT, found '%s'", o->url);
-    return RD_OK;
-}
-
 rd_status rd_transport_create(const rd_transport_options *options, rd_transport **out, rd_error *err)
 {
-    rd_status status = check_options(options, err);
-    if (status != RD_OK)
-        return status;
     /* libcurl's buffers come and go with each request; without this the heap shrinks and grows by them each
      * time. */
     mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
@@ -287,7 +278,12 @@ rd_status rd_transport_create(const rd_transport_options *options, rd_transport 
     t->options = *options;
     curl_easy_setopt(c, CURLOPT_ERRORBUFFER, t->reason);
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https");
-    curl_easy_setopt(c, CURLOPT_PROXY, "");
+    if (options->proxy != NULL) { /* else libcurl looks at https_proxy and no_proxy */
+        curl_easy_setopt(c, CURLOPT_PROXY, options->proxy);
+        curl_easy_setopt(c, CURLOPT_NOPROXY, "");
+    }
+    curl_easy_setopt(c, CURLOPT_HEADEROPT,
+                     (long)CURLHEADER_SEPARATE); /* a proxy learns the host, and no more */
     curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(

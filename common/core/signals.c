@@ -11,8 +11,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* A handler has no argument of ours: these are the two variables of their kind. */
-static volatile sig_atomic_t event = -1;
+/* A handler has no argument of ours: these are the variables of their kind. */
+static volatile sig_atomic_t event = -1, hangup_event = -1;
+static bool hears_hangup;
 static volatile sig_atomic_t arrived; /* the signal's number; looking at it costs nothing in a loop */
 
 static void on_signal(int number)
@@ -25,16 +26,45 @@ static void on_signal(int number)
     errno = kept;
 }
 
+static void on_hangup(int number)
+{
+    int kept = errno;
+    uint64_t value = 1;
+    (void)number;
+    ssize_t written = write(hangup_event, &value, sizeof value);
+    (void)written; /* many that nobody has taken are one */
+    errno = kept;
+}
+
 rd_status rd_signals_open(int *fd, rd_error *err)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)},
+                     again = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, before;
     arrived = 0;
     *fd = event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (event < 0)
         return rd_fail(err, RD_ERR_IO, "cannot wait for signals: %s", strerror(errno));
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        hears_hangup = sigaction(SIGHUP, &again, NULL) == 0;
     return RD_OK;
+}
+
+rd_status rd_signals_open_hangup(int *fd, rd_error *err)
+{
+    struct sigaction action = {.sa_handler = on_hangup, .sa_flags = SA_RESTART};
+    *fd = hangup_event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (hangup_event < 0)
+        return rd_fail(err, RD_ERR_IO, "cannot wait for signals: %s", strerror(errno));
+    hears_hangup = sigaction(SIGHUP, &action, NULL) == 0;
+    return RD_OK;
+}
+
+bool rd_signals_hangup(void)
+{
+    uint64_t count;
+    return hangup_event >= 0 && read(hangup_event, &count, sizeof count) == (ssize_t)sizeof count;
 }
 
 bool rd_signals_arrived(int fd, int milliseconds)
@@ -54,7 +84,12 @@ void rd_signals_close(int fd)
 {
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
+    if (hears_hangup)
+        signal(SIGHUP, SIG_DFL);
     event = -1;
+    if (hangup_event >= 0)
+        close(hangup_event);
+    hangup_event = -1;
     if (fd >= 0)
         close(fd);
 }

@@ -7,6 +7,7 @@ import signal
 import socket
 import ssl
 import struct
+import threading
 import time
 
 import harness
@@ -132,16 +133,101 @@ def test_tls_of_both_versions_prefers_chacha(world):
         assert [c[0] for c in fake.ciphers] == [cipher], fake.ciphers
 
 
-def test_proxies_and_redirects_are_not_followed(world):
-    fake, client = begin(world)
-    proxies = {k: "http://127.0.0.1:9" for k in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")}
-    process = world.start(world.program("rondo-client"), "--aggregator", fake.url, *world.tls("alice"), "--data", world.path("private.csv"),
-                          "--regression", log="proxied.log", env={**os.environ, **proxies})
-    ended(process, 0)
+class Proxy:
+    """An HTTP proxy that knows CONNECT, writes down what it is asked, and sees nothing of what it passes on."""
+
+    def __init__(self, status="200 Connection established"):
+        self.status, self.heads, self.passed = status, [], bytearray()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            connection, _ = self.listener.accept()
+            threading.Thread(target=self.serve, args=[connection], daemon=True).start()
+
+    def serve(self, client):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            piece = client.recv(4096)
+            if not piece:
+                return
+            head += piece
+        self.heads.append(head.decode())
+        client.sendall(f"HTTP/1.1 {self.status}\r\n\r\n".encode())
+        if not self.status.startswith("200"):
+            client.close()
+            return
+        host, port = head.split()[1].decode().rsplit(":", 1)
+        server = socket.create_connection((host.strip("[]"), int(port)))
+        threading.Thread(target=self.pump, args=[server, client], daemon=True).start()
+        self.pump(client, server)
+
+    def pump(self, source, sink):
+        try:
+            while piece := source.recv(65536):
+                self.passed.extend(piece)
+                sink.sendall(piece)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+def run_with(world, fake, *options, **environment):
     fake.next_round = 1
+    clean = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
+    return world.run(world.program("rondo-client"), "--aggregator", fake.url, *world.tls("alice"), "--data", world.path("private.csv"), "--regression",
+                     *options, env={**clean, **environment})
+
+
+def test_proxies_are_used_where_they_are_named(world):
+    fake, client = begin(world)
+    proxy = Proxy()
+    host = f"127.0.0.1:{fake.port}"
+    for options, environment, through in ((["--proxy", proxy.url], {}, True), ([], {"https_proxy": proxy.url}, True), ([], {"HTTPS_PROXY": proxy.url}, True),
+                                          ([], {"https_proxy": proxy.url, "no_proxy": "localhost,127.0.0.1"}, False),
+                                          (["--proxy", "none"], {"https_proxy": "http://127.0.0.1:9"}, False),
+                                          (["--proxy", proxy.url], {"no_proxy": "*"}, True), ([], {"http_proxy": "http://127.0.0.1:9"}, False)):
+        proxy.heads.clear()
+        proxy.passed.clear()
+        result = run_with(world, fake, *options, **environment)
+        assert result.returncode == 0, (options, environment, result)
+        assert len(proxy.heads) == through, (options, environment, proxy.heads)
+        for head in proxy.heads:
+            assert head.startswith(f"CONNECT {host} HTTP/1.1\r\n"), head
+            assert "Rondo" not in head and "alice" not in head, "a proxy learns the host, and no more"
+            assert b"/v1/join" not in proxy.passed and len(proxy.passed) > 1000
+    refusing = Proxy("407 Proxy Authentication Required")
+    result = run_with(world, fake, "--proxy", refusing.url, "--retry-seconds", "1")
+    assert result.returncode == 4 and "407" in result.stderr, result
+    result = run_with(world, fake, "--retry-seconds", "1", https_proxy="http://127.0.0.1:9")
+    assert result.returncode == 4 and "127.0.0.1 port 9" in result.stderr, result
+
+
+def test_redirects_are_not_followed(world):
+    fake, client = begin(world)
     fake.script["GET /v1/model/0"] = [(302, None, {"Location": fake.url + "/v1/elsewhere"})]
     ended(client(), 3, "302")
     assert not fake.seen("GET /v1/elsewhere")
+
+
+def test_an_address_that_cannot_be_one_is_refused_at_once(world):
+    fake, client = begin(world)
+    port = fake.port
+    for url, word in ((f"http://127.0.0.1:{port}", "it must be https"), (f"127.0.0.1:{port}", "begin with https://"), ("https://127.0.0.1", "port is missing"),
+                      ("https://", "host is missing"), (f"https://:{port}", "host is missing"), (f"{fake.url}/", "nothing may stand behind"),
+                      (f"{fake.url}/v1", "nothing may stand behind"), (f"{fake.url}?x=1", "nothing may stand behind"), ("https://127.0.0.1/v1", "port is missing"),
+                      (f"https://alice:secret@127.0.0.1:{port}", "the certificate says who"), (f"https://127.0.0.1 :{port}", "letters, digits"),
+                      (f" https://127.0.0.1:{port}", "begin with https://"), (f"https://::1:{port}", "needs brackets"), ("https://[::1]", "port is missing"),
+                      (f"https://[::1:{port}", "bracket"), (f"https://[one]:{port}", "IPv6"), ("https://127.0.0.1:0", "1 to 65535"),
+                      ("https://127.0.0.1:65536", "1 to 65535"), ("https://127.0.0.1:https", "1 to 65535"), (f"https://127.0.0.1:{port}x", "1 to 65535")):
+        started = time.monotonic()
+        result = world.run(world.program("rondo-client"), "--aggregator", url, *world.tls("alice"), "--data", world.path("private.csv"), "--regression")
+        assert result.returncode == 2 and word in result.stderr and "https://HOST:PORT" in result.stderr, (url, result)
+        assert "secret" not in result.stderr and time.monotonic() - started < 2 * SLOW
+    assert not fake.requests
+    world.check(world.program("rondo-client"), "--aggregator", f"https://localhost:{port}", *world.tls("alice"), "--data", world.path("private.csv"), "--regression")
 
 
 def test_large_updates_ask_before_they_are_sent(world):
@@ -395,7 +481,7 @@ def test_gives_up_after_the_seconds_told(world):
 
 def test_signals_leave_the_run(world):
     fake, client = begin(world)
-    for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+    for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)):
         fake.requests.clear()
         fake.script["GET /v1/task"] = [silence(60)]
         process = client()
