@@ -101,6 +101,21 @@ def test_a_file_that_is_not_this_clients_is_refused(world):
     assert wait_exit(second) == 1 and "nowhere/kept" in read(second.log), read(second.log)
 
 
+def test_a_simulation_takes_no_other_runs_memory(world):
+    path, simulated = simulate(world, base(world, **STRATEGIES["ditto"]))
+    command = [world.program("rondo-sim"), "--config", path, "--clients", CLIENTS, "--quiet", "--out"]
+    world.check(*command, world.path("other"))
+    os.rename(world.path("other", "clients.keep"), world.path("simulated", "clients.keep"))
+    for part in ("rondo.db", "models"):
+        world.check("rm", "-r", world.path("simulated", part))
+    result = world.run(*command, world.path("simulated"))
+    assert result.returncode == 1 and "clients.keep: it was kept in run '" in result.stderr, result
+    os.remove(world.path("simulated", "clients.keep"))
+    world.check("rm", "-r", world.path("simulated"))
+    world.check(*command, world.path("simulated"))
+    assert records(world, "simulated") == simulated
+
+
 def test_the_option_without_use_is_told(world):
     world.certificates(["client-1", "client-2"])
     path, simulated = simulate(world, base(world, rounds=2))
