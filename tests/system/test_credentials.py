@@ -18,12 +18,17 @@ RUN = {"rounds": 1, "model": {"input": 2, "loss": "softmax_cross_entropy", "laye
 def begin(world):
     world.certificates(["one", "two"])
     world.write("t.csv", "a,b,label\n1.5,2,0\n3,4,1\n5,1,0\n2,2,1\n")
+    world.write("private.csv", "a,b,c,y\n1,2,3,4\n2,3,1,5\n")  # what FakeAggregator's run is about
     world.write("run.json", RUN)
 
 
 def client(world, url, name="one", *options, **changes):
     files = {"--ca": world.path("certs/ca.crt"), "--cert": world.path(f"certs/{name}.crt"), "--key": world.path(f"certs/{name}.key"), **changes}
     return [world.program("rondo-client"), "--aggregator", url, *(v for pair in files.items() for v in pair), "--data", world.path("t.csv"), *options]
+
+
+def client_of_fake(world, fake, name="one", *options, **changes):
+    return client(world, fake.url, name, "--data", world.path("private.csv"), "--regression", *options, **changes)
 
 
 def serve(world, name="aggregator", *options):
@@ -139,8 +144,8 @@ def test_a_pass_phrase_is_in_a_file_or_refused(world):
                             **{"--key": encrypt(world, "one", f"c-{name}.key", *how)}))
         assert wait_exit(aggregator) == 0, read(aggregator.log)
     world.check("openssl", "ec", "-aes256", "-in", world.path("certs/one.key"), "-out", world.path("old.key"), "-passout", "pass:open sesame")
-    fake = FakeAggregator(world, features=2, config={"model": RUN["model"]}, model=harness.safetensors({"fc1.weight": ([2, 2], [0.0] * 4), "fc1.bias": ([2], [0.0] * 2)}))
-    world.check(*client(world, fake.url, "one", "--key-passphrase-file", world.path("phrase"), **{"--key": world.path("old.key")}))
+    fake = FakeAggregator(world)
+    world.check(*client_of_fake(world, fake, "one", "--key-passphrase-file", world.path("phrase"), **{"--key": world.path("old.key")}))
 
 
 def test_certificates_begin_a_day_ago(world):
@@ -168,22 +173,22 @@ def test_not_valid_yet_is_waited_for(world):
                     "-cert", world.path("certs/ca.crt"), "-keyfile", world.path("certs/ca.key"), "-extfile", world.path("extension"),
                     *(v for pair in zip(from_now, dates) for v in pair))
 
-    fake = FakeAggregator(world, features=2, config={"model": RUN["model"]}, model=harness.safetensors({"fc1.weight": ([2, 2], [0.0] * 4), "fc1.bias": ([2], [0.0] * 2)}))
+    fake = FakeAggregator(world)
     valid_in(6, "early", "extendedKeyUsage=clientAuth")
-    process = world.start(*client(world, fake.url, "early"), log="early.log")
+    process = world.start(*client_of_fake(world, fake, "early"), log="early.log")
     assert wait_exit(process) == 0, read(process.log)
     assert "early.crt: the certificate is not valid before 20" in read(process.log) and "trying for 300 s" in read(process.log)
     valid_in(3600, "early", "extendedKeyUsage=clientAuth")
-    result = world.run(*client(world, fake.url, "early", "--retry-seconds", "1"))
+    result = world.run(*client_of_fake(world, fake, "early", "--retry-seconds", "1"))
     assert result.returncode == 6 and "is the clock right?" in result.stderr, result
-    process = world.start(*client(world, fake.url, "early"), log="left.log")
+    process = world.start(*client_of_fake(world, fake, "early"), log="left.log")
     wait_for(lambda: "trying for" in read(process.log), "it waits", process=process)
     process.terminate()
     assert wait_exit(process, 5) == 143
 
     valid_in(6, "server", "extendedKeyUsage=serverAuth\nsubjectAltName=IP:127.0.0.1")
-    other = FakeAggregator(world, certificate="server", features=2, config={"model": RUN["model"]}, model=fake.model)
-    process = world.start(*client(world, other.url), log="server.log")
+    other = FakeAggregator(world, certificate="server")
+    process = world.start(*client_of_fake(world, other), log="server.log")
     assert wait_exit(process) == 0, read(process.log)
     assert "the aggregator's certificate is not valid yet; is this machine's clock right?; trying for 300 s" in read(process.log), read(process.log)
 
