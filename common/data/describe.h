@@ -26,7 +26,7 @@
  * a number of a person, and its words would be rows. */
 #define RD_WORDS_UNASKED 100
 #define RD_WORDS_MOST 10000
-#define RD_COLUMNS_MOST 10000000
+#define RD_COLUMNS_MOST 1000000
 
 typedef struct rd_column_description {
     char *name;          /* owned; NULL: the table has no heading */

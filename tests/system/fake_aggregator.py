@@ -97,7 +97,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 def table_of(headings, label, kind="target", **more):
     """A settled schema of numbers that are left as they are."""
-    columns = [{**({"name": name} if name else {}), "type": "number", "missing": "refuse", "scale": "none"} for name in headings]
+    number = {"type": "number", "missing": "refuse", "scale": "none"}
+    columns = [{"name": name, **number} for name in headings] if headings[0] else [{**number, "count": len(headings)}]
     meaning = {"scale": "none"} if kind == "target" else {"classes": "numbers"}
     return {"columns": columns, "label": {"name": label, "type": kind, "missing": "refuse", **meaning}, **more}
 
