@@ -106,6 +106,11 @@ static rd_status ask_of_run(session *s, rd_error *err)
     return hear_of_run(s, &(rd_request){.method = "GET", .path = "/v1/run"}, err);
 }
 
+static bool can_settle(const session *s)
+{
+    return rd_samples_can_settle(&s->samples, &s->welcome.schema, s->welcome.settled);
+}
+
 /* Joins, for the first time or again. A restarted aggregator may hold other parameters under the same
  * version. */
 static rd_status join(session *s, rd_error *err)
@@ -127,9 +132,13 @@ static rd_status join(session *s, rd_error *err)
                                      .content_type = JSON_TYPE,
                                      .body = {{json, strlen(json)}}},
                        err));
-    if (data.is_table && !s->joined)
+    if (data.is_table && !s->joined) {
         say(s, "%s: told the aggregator of its %zu columns and %zu classes, of no row", s->samples.source->path,
             data.table.column_count, data.table.label.words.count);
+        if (!can_settle(s))
+            say(s, "joined run %.12s as %s; what columns mean is settled when enough clients are there",
+                s->welcome.run_id, s->welcome.client);
+    }
     s->version = NO_VERSION;
     s->joined = true;
 cleanup:
@@ -188,11 +197,6 @@ static rd_status recall(session *s, const rd_task *task, bool *is_new, rd_error 
             task->round, s->options->keep != NULL ? " in " : ", without --keep,",
             s->options->keep != NULL ? s->options->keep : "");
     return status;
-}
-
-static bool can_settle(const session *s)
-{
-    return rd_samples_can_settle(&s->samples, &s->welcome.schema, s->welcome.settled);
 }
 
 /* What strategies need beside the parameters. */

@@ -111,17 +111,17 @@ def test_who_was_replaced_is_told(world):
 
 def test_a_replaced_client_ends(world):
     world.certificates(["alice"])
-    world.write("a.csv", "1,2,3,4\n5,6,7,8\n")
+    world.write("a.csv", "a,b,c,y\n1,2,3,4\n5,6,7,8\n")
     fake = FakeAggregator(world)
     told = "another client with this certificate has joined, from 127.0.0.1:99"
     fake.script["POST /v1/update/1"] = [(409, refusal("replaced", told))]
-    process = world.client(fake, "alice", world.path("a.csv"), "--regression", "--no-header")
+    process = world.client(fake, "alice", world.path("a.csv"), "--regression")
     assert told in refused(process)
     assert "POST /v1/leave" not in fake.order(), "the other one's place is not given up"
     words = {r.headers["Rondo-Session"] for r in fake.requests}
     assert len(words) == 1 and re.fullmatch("[0-9a-f]{32}", *words), words
     os.remove(process.log)
-    wait_exit(world.client(fake, "alice", world.path("a.csv"), "--regression", "--no-header"))
+    wait_exit(world.client(fake, "alice", world.path("a.csv"), "--regression"))
     assert len({r.headers["Rondo-Session"] for r in fake.requests}) == 2, "each program draws its own"
 
 
