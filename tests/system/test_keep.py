@@ -130,7 +130,7 @@ def test_killed_clients_change_no_bit(world):
     world.certificates(["client-1", "client-2"])
     draw = random.Random(8)
     for name, changes in STRATEGIES.items():
-        path, simulated = simulate(world, base(world, epochs=300, **changes))
+        path, simulated = simulate(world, base(world, epochs=1500, **changes))
         state = f"killed-{name}"
         aggregator = world.aggregator(path, state=state, log=f"{state}.log")
         steady, restless, kills = keeping(world, aggregator, 1), keeping(world, aggregator, 2), 0
