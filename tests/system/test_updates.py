@@ -49,6 +49,7 @@ def test_one_delta_without_length_does_not_carry_fltrust_away(world):
     """Its direction is that of the server's own, but its norm is no normal float: it counts nothing."""
     world.write("root.csv", "x,y\n1,3\n2,5\n")
     aggregator, (mallory, alice) = start(world, ["mallory", "alice"], rounds=1, strategy={"name": "fltrust"}, data={"root": {"path": world.path("root.csv"), "regression": True}})
+    committed(world, aggregator, 0)  # when what the columns mean is settled
     w, b = model(world, 0)
     errors = [(w * x + b - y, x) for x, y in ((1, 3), (2, 5))]
     server = [-RATE * sum(2 * e * x for e, x in errors) / 2, -RATE * sum(2 * e for e, _ in errors) / 2]
@@ -104,6 +105,7 @@ def test_a_round_of_which_nothing_can_be_made_is_abandoned(world):
 def test_nobody_to_trust_abandons_the_round(world):
     world.write("root.csv", "x,y\n1,3\n2,5\n")
     aggregator, (alice,) = start(world, ["alice"], rounds=1, strategy={"name": "fltrust"}, data={"root": {"path": world.path("root.csv"), "regression": True}})
+    committed(world, aggregator, 0)  # when what the columns mean is settled
     assert alice.task()[1]["round"] == 1
     assert alice.update(1, body(0, 0))[0] == 200
     assert committed(world, aggregator, 1)["aggregated"] is False
