@@ -113,7 +113,9 @@ static rd_status read_training(rd_fields *top, rd_training *t)
     rd_fields_number(&f, "clip_norm", 0.0, 1e9, true, &clip);
     read_optimizer(&f, t);
     read_skips(&f, t);
-    rd_fields_only(&f, "weight_decay_skips", weight_decay > 0.0, "with \"weight_decay\" above 0");
+    /* An empty list asks for nothing. */
+    rd_fields_only(&f, "weight_decay_skips", weight_decay > 0.0 || t->decay_skip_count == 0,
+                   "with \"weight_decay\" above 0");
     t->epochs = (uint32_t)epochs;
     t->batch_size = (uint32_t)batch;
     t->learning_rate = (float)rate;

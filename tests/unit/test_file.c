@@ -264,7 +264,7 @@ Test(error, long_messages_are_cut)
 Test(error, every_status_has_a_word_of_its_own)
 {
     static const char *const words[] = {"ok", "usage",  "config", "data",    "format",  "range",
-                                        "io", "memory", "state",  "network", "refused", "internal"};
+                                        "io", "memory", "state",  "network", "refused", "idle", "internal"};
     for (int s = RD_OK; s <= RD_ERR_INTERNAL; s++)
         cr_assert_str_eq(rd_status_name((rd_status)s), words[s]);
     cr_assert_eq(sizeof words / sizeof *words, RD_ERR_INTERNAL + 1);

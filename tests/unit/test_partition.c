@@ -216,7 +216,7 @@ Test(partition, groups_are_the_natural_owners)
     rd_partition_free(&p);
 
     expect_error(rd_partition_create(&config, &d, 4, 1, &p, why), RD_ERR_DATA,
-                 "4 clients, but the data have 3 groups");
+                 "--clients: 4, but data.train has 3 groups");
     rd_dataset_free(&d);
 }
 
@@ -229,20 +229,20 @@ Test(partition, what_cannot_be_dealt)
     const rd_partition_config no_alpha = {.scheme = RD_PARTITION_DIRICHLET, .alpha = NAN};
     const rd_partition_config many = {.scheme = RD_PARTITION_DIRICHLET, .alpha = 1, .min_rows = 3};
     expect_error(rd_partition_create(&iid, &d, 11, 1, &p, why), RD_ERR_DATA,
-                 "11 clients, but the data have 10 rows");
-    expect_error(rd_partition_create(&iid, &d, 0, 1, &p, why), RD_ERR_DATA, "at least one client");
+                 "--clients: 11, but data.train has 10 rows");
+    expect_error(rd_partition_create(&iid, &d, 0, 1, &p, why), RD_ERR_DATA, "at least one is needed");
     expect_error(rd_partition_create(&shards, &d, 6, 1, &p, why), RD_ERR_DATA,
                  "6 clients with 2 shards each need 12 rows; the data have 10");
     expect_error(rd_partition_create(&no_shards, &d, 2, 1, &p, why), RD_ERR_CONFIG, "shards_per_client");
-    expect_error(rd_partition_create(&no_alpha, &d, 2, 1, &p, why), RD_ERR_CONFIG, "alpha: a number above 0");
+    expect_error(rd_partition_create(&no_alpha, &d, 2, 1, &p, why), RD_ERR_CONFIG, "data.partition.alpha: expected a number above 0");
     expect_error(rd_partition_create(&many, &d, 4, 1, &p, why), RD_ERR_DATA,
                  "4 clients with at least 3 rows each need 12 rows; the data have 10");
     expect_error(rd_partition_create(&group, &d, 0, 1, &p, why), RD_ERR_DATA,
-                 "do not say whose rows are whose");
+                 "group needs data that say whose rows are whose");
     free(d.labels);
     d.labels = NULL;
     expect_error(rd_partition_create(&shards, &d, 2, 1, &p, why), RD_ERR_DATA,
-                 "these data have real targets");
+                 "these data have numbers as labels");
     cr_assert_null(p.rows);
     rd_dataset_free(&d);
 }
