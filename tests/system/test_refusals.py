@@ -89,9 +89,9 @@ def test_models_that_cannot_be(world):
 
 
 RUNS = [
-    ({"model": NAIVE, "pruning": {"sparsity": 0.5, "from_round": 1, "to_round": 1, "targets": ["*"]}}, "the model learns by counting, and has no weights to prune"),
+    ({"model": NAIVE, "training": None, "pruning": {"sparsity": 0.5, "from_round": 1, "to_round": 1, "targets": ["*"]}}, "the model learns by counting, and has no weights to prune"),
     ({"model": {"preset": "linear-regression", "input": 3}, "continual": {"tasks": [[0], [1]], "rounds_per_task": 1}, "rounds": 2}, "tasks are classes"),
-    ({"model": NAIVE, "strategy": {"name": "scaffold"}}, "learns by counting, which only fedavg sums"),
+    ({"model": NAIVE, "training": None, "strategy": {"name": "scaffold"}}, "learns by counting, which only fedavg sums"),
     ({"strategy": {"name": "scaffold"}, "training": {"learning_rate": 0.1, "optimizer": "adam"}}, "is for clients that train with sgd"),
     ({"strategy": {"name": "fednova", "proximal": 0.1}, "training": {"learning_rate": 0.1, "momentum": 0.9}}, "strategy.proximal: not together with training.momentum"),
     ({"strategy": {"name": "fedsgd"}}, "training.epochs must be 1 and training.batch_size 0"),
@@ -103,8 +103,8 @@ RUNS = [
     ({"simulation": {"attack": {"type": "backdoor", "fraction": 0.3, "size": 50}}}, "a trigger of 50 does not fit into the model's input"),
     ({"data": None}, "data.train is missing"),
     ({"data": {}}, "data.train is missing"),
-    ({"cohort": {"min_clients": 3}, "simulation": {"system": {"availability": 0.001}}}, "clients have not been available at a time"),
-    ({"cohort": {"min_clients": 4}}, "cohort.min_clients is 4, but only 3 clients are simulated"),
+    ({"cohort": {"min_clients": 3}, "simulation": {"system": {"availability": 0.001}}}, "in 100000 slots of 3600 s never 3 of the 3 clients were there at a time"),
+    ({"cohort": {"min_clients": 4}}, "cohort.min_clients: 4, but only 3 clients are simulated"),
     ({"data": {"train": {"format": "text", "path": "text.txt"}}}, "a text needs a model whose input lists symbols"),
     ({"model": layers(EMBEDDING, {"type": "flatten"}, DENSE, input={"tokens": 3, "vocabulary": 4})}, "holds features, but layer 'embedding1' takes tokens"),
 ]

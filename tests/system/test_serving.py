@@ -162,7 +162,7 @@ def test_a_deployment_does_not_heed_simulation_and_says_so(world):
     world.certificates(["one", "two"])
     table(world)
     plain = deploy(world, config_of(), "plain")
-    simulated = config_of(simulation={"system": {"seconds_per_sample": 100, "dropout": 1},
+    simulated = config_of(simulation={"system": {"seconds_per_sample": 100, "dropout": 0.99},
                                       "attack": {"type": "sign_flip", "fraction": 1}})
     assert deploy(world, simulated, "simulated") == plain
     said = 'run.json has a section "simulation": only rondo-sim heeds it'
