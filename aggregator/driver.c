@@ -304,6 +304,8 @@ rd_status rd_driver_measured(rd_driver *d, const char *name, uint64_t step, cons
 /* Is this client to measure its table? */
 static bool measure_task(rd_driver *d, size_t client, rd_task *task)
 {
+    if (rd_settling_is_done(d->settling)) /* all through the rounds: nobody's name need be looked up */
+        return false;
     pthread_mutex_lock(&d->lock);
     const char *name = strdupa(rd_rounds_client_name(d->rounds, client));
     pthread_mutex_unlock(&d->lock);

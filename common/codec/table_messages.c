@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "config/json_print.h"
+#include "config/schema_section.h"
 #include "format/foreign.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
@@ -18,20 +19,11 @@ static const char *const types[] = {[RD_COLUMN_OPEN] = "missing", [RD_COLUMN_NUM
 
 /* ---- descriptions ---- */
 
-static bool add_words(cJSON *to, const char *key, const rd_names *words)
-{
-    cJSON *list = cJSON_AddArrayToObject(to, key);
-    bool whole = list != NULL;
-    for (size_t i = 0; i < words->count && whole; i++)
-        whole = cJSON_AddItemToArray(list, cJSON_CreateString(words->name[i]));
-    return whole;
-}
-
 static bool add_column(cJSON *to, const rd_column_description *c, const char *words)
 {
     return to != NULL && (c->name == NULL || cJSON_AddStringToObject(to, "name", c->name) != NULL) &&
            (c->missing == 0 || cJSON_AddNumberToObject(to, "missing", (double)c->missing) != NULL) &&
-           (c->words.count == 0 || add_words(to, words, &c->words));
+           (c->words.count == 0 || rd_words_add_json(to, words, &c->words));
 }
 
 /* So that a table of a thousand unnamed numbers is described in a line. */

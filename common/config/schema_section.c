@@ -319,7 +319,7 @@ static bool add_text(cJSON *to, const char *key, const char *text)
     return cJSON_AddStringToObject(to, key, text) != NULL;
 }
 
-static bool add_words(cJSON *to, const char *key, const rd_names *words)
+bool rd_words_add_json(cJSON *to, const char *key, const rd_names *words)
 {
     cJSON *list = cJSON_AddArrayToObject(to, key);
     bool whole = list != NULL;
@@ -357,7 +357,7 @@ static cJSON *column_json(const rd_column *c)
     bool whole = json != NULL && (c->name == NULL || add_text(json, "name", c->name)) &&
                  (c->type == RD_COLUMN_OPEN || add_text(json, "type", types[c->type]));
     if (c->type == RD_COLUMN_CATEGORY) {
-        whole = whole && (!c->words_known || add_words(json, "words", &c->words)) &&
+        whole = whole && (!c->words_known || rd_words_add_json(json, "words", &c->words)) &&
                 (c->encoding == RD_ENCODING_ONE_HOT || add_text(json, "encoding", encodings[c->encoding])) &&
                 (!c->unseen_is_missing || add_text(json, "unseen", "missing"));
     }
@@ -381,7 +381,7 @@ static bool add_label(cJSON *to, const rd_schema *s)
     if (c->type == RD_COLUMN_CATEGORY && s->numbered)
         whole = whole && add_text(json, "classes", "numbers");
     else if (c->type == RD_COLUMN_CATEGORY && c->words_known)
-        whole = whole && add_words(json, "classes", &c->words);
+        whole = whole && rd_words_add_json(json, "classes", &c->words);
     return whole && (c->type != RD_COLUMN_NUMBER || add_scale(json, c)) && add_missing(json, c);
 }
 
@@ -403,7 +403,7 @@ cJSON *rd_schema_json(const rd_schema *s)
     whole = whole && add_label(json, s) && (s->group == NULL || add_text(json, "group", s->group)) &&
             (s->scale == RD_SCALE_OPEN || add_text(json, "scale", scales[s->scale])) &&
             (s->missing == RD_MISSING_OPEN || add_text(json, "missing", rules[s->missing])) &&
-            (!s->missing_words_known || add_words(json, "missing_words", &s->missing_words));
+            (!s->missing_words_known || rd_words_add_json(json, "missing_words", &s->missing_words));
     if (whole)
         return json;
     cJSON_Delete(json);

@@ -25,6 +25,8 @@ rd_status rd_config_read_schema(rd_fields *parent, rd_schema *out) RD_MUST_CHECK
 /* The same from JSON that stands alone. whose starts messages. RD_ERR_CONFIG; *out is then empty. */
 rd_status rd_schema_parse(const cJSON *json, const char *whose, rd_schema *out, rd_error *err) RD_MUST_CHECK;
 rd_status rd_schema_parse_text(const char *text, const char *whose, rd_schema *out, rd_error *err) RD_MUST_CHECK;
+/* Adds the words as a list. False: no memory. */
+bool rd_words_add_json(cJSON *to, const char *key, const rd_names *words);
 /* NULL: no memory. */
 cJSON *rd_schema_json(const rd_schema *s);
 char *rd_schema_print(const rd_schema *s); /* free() */
