@@ -136,12 +136,9 @@ static void refused(const char *text, rd_text_options options, const char *messa
 /* From Notepad, from an old Macintosh, from here: the same samples. */
 Test(text, every_editor_writes_the_same_text)
 {
-    static const char *const texts[] = {"ab\nca\n",
-                                        "\xef\xbb\xbf"
-                                        "ab\r\nca\r\n",
-                                        "ab\rca\r"};
-    static const char *const plays[] = {"A:\nab\n\nB:\nca\n", "\xef\xbb\xbf"
-                                                              "A: \r\nab\r\n \r\nB:\r\nca\r\n"};
+    // The byte order mark in octal: \xbfab would be one number.
+    static const char *const texts[] = {"ab\nca\n", "\357\273\277ab\r\nca\r\n", "ab\rca\r"};
+    static const char *const plays[] = {"A:\nab\n\nB:\nca\n", "\357\273\277A: \r\nab\r\n \r\nB:\r\nca\r\n"};
     for (size_t i = 0; i < 3; i++) {
         rd_dataset d = read_text(texts[i], (rd_text_options){0}, "abc\\n", 5, true);
         cr_assert_eq(d.rows, 1);
