@@ -247,6 +247,7 @@ def main():
     if unknown:
         sys.exit(f"no such test: {', '.join(sorted(unknown))}")
     failures = 0
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the programs would ignore it, as they should
     print(f"1..{len(tests)}", flush=True)  # first, so that a file which dies half-way is seen to have planned more
     for number, (name, function) in enumerate(tests, 1):
         world = World(build, name)
