@@ -19,7 +19,7 @@ part=release preset=release wrapper=() fuzz_seconds=0 long=0 bench=0
 while [ $# -gt 0 ]; do
     case $1 in
     --asan | --tsan) part=${1#--} preset=$part ;;
-    --valgrind) part=valgrind wrapper=(valgrind -q --leak-check=full --error-exitcode=9 --trace-children=yes) ;;
+    --valgrind) part=valgrind wrapper=(valgrind -q --leak-check=full --error-exitcode=9 --trace-children=yes '--trace-children-skip=/bin/*,/usr/bin/*') ;;
     --fuzz) part=fuzz preset=fuzz fuzz_seconds=${2:?--fuzz needs a number of seconds}; shift ;;
     --ci) part=ci ;;
     --errors) part=errors preset=coverage ;;
