@@ -247,7 +247,9 @@ def main():
     if unknown:
         sys.exit(f"no such test: {', '.join(sorted(unknown))}")
     failures = 0
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup the programs would ignore it, as they should
+    # Under nohup and in a shell's background the programs would ignore these, as they should.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print(f"1..{len(tests)}", flush=True)  # first, so that a file which dies half-way is seen to have planned more
     for number, (name, function) in enumerate(tests, 1):
         world = World(build, name)
