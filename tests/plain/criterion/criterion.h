@@ -81,6 +81,7 @@ static inline bool plain_same(const char *a, const char *b)
 }
 
 #define cr_assert(Condition, ...) plain_check(Condition, __FILE__, __LINE__, #Condition, "" __VA_ARGS__)
+#define cr_assert_fail(...) cr_assert(false, __VA_ARGS__)
 #define cr_assert_not(Condition, ...) cr_assert(!(Condition), __VA_ARGS__)
 #define cr_assert_eq(A, B, ...) cr_assert((A) == (B), __VA_ARGS__)
 #define cr_assert_neq(A, B, ...) cr_assert((A) != (B), __VA_ARGS__)
