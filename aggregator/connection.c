@@ -35,6 +35,7 @@
 #include <unistd.h>
 
 #include "connection_state.h"
+#include "rondo/version.h"
 
 #define RECORDS_PER_TURN 64 /* 1 MB */
 #define LINGER_MS 2000

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "connection_state.h"
+#include "rondo/version.h"
 
 /* So much of a body that nobody wants is read and dropped to keep the connection; for more it is closed. */
 #define DRAIN_MAX (UINT64_C(1) << 20)

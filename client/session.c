@@ -18,6 +18,7 @@
 #include "samples.h"
 #include "train/keep.h"
 #include "train/local_round.h"
+#include "rondo/version.h"
 
 #define POLL_SECONDS 30
 #define LEAST_POLL \

@@ -63,7 +63,7 @@ run_parts() {
 }
 [ $part != ci ] || run_parts "" --asan --tsan --valgrind "--fuzz 20"
 
-packages="$rondo_build_packages libopenmpi-dev openmpi-bin libcriterion-dev python3 python3-jsonschema python3-numpy curl iproute2"
+packages="$rondo_build_packages g++ libopenmpi-dev openmpi-bin libcriterion-dev python3 python3-jsonschema python3-numpy curl iproute2"
 [ $part = valgrind ] && packages="$packages valgrind"
 [ $part = fuzz ] && packages="$packages clang libclang-rt-dev"
 [ $long -eq 1 ] && packages="$packages debootstrap git"
@@ -170,7 +170,7 @@ run_benchmarks() {
 
 werror=OFF
 [ -n "${CI:-}" ] && werror=ON
-rondo_build $preset -DRONDO_WERROR=$werror || { echo "0 passed, 1 failed"; exit 1; }
+rondo_build $preset -DRONDO_WERROR=$werror -DRONDO_MPI=ON || { echo "0 passed, 1 failed"; exit 1; }
 bin=$rondo_root/build/$preset
 [ $preset = release ] || export RONDO_SLOW=1 # sanitizers: longer patience
 

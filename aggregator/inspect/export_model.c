@@ -13,13 +13,21 @@
 #include "inspect.h"
 #include "run_model.h"
 
-static rd_status write_tensors(const run_model *run, bool keep_lora, const char *path, rd_error *err)
+/* The layers as whoever reads the file must build them: with their low-rank changes only if these are in it. */
+static char *print_section(run_model *run, bool keep_lora)
+{
+    if (!keep_lora)
+        cJSON_DeleteItemFromObjectCaseSensitive(run->section, "fine_tuning");
+    return cJSON_PrintUnformatted(run->section);
+}
+
+static rd_status write_tensors(run_model *run, bool keep_lora, const char *path, rd_error *err)
 {
     rd_status status = RD_OK;
     size_t count, kept = 0, header_size;
     const rd_tensor *tensors = rd_model_tensors(run->model, RD_TENSORS_ALL, &count);
     rd_st_tensor *entries = calloc(count, sizeof *entries);
-    char *header = NULL, *schema = NULL, round[24];
+    char *header = NULL, *section = NULL, *schema = NULL, round[24];
     int fd = -1;
     if (entries == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the header of %zu tensors", count);
@@ -36,8 +44,10 @@ static rd_status write_tensors(const run_model *run, bool keep_lora, const char 
     (void)snprintf(round, sizeof round, "%llu", (unsigned long long)run->round);
     if (run->schema.column_count > 0 && (schema = rd_schema_print(&run->schema)) == NULL)
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the schema"));
-    const rd_st_pair pairs[] = {{"round", round}, {"schema", schema}};
-    RD_TRY(rd_safetensors_header(entries, kept, pairs, schema != NULL ? 2 : 1, &header, &header_size, err));
+    if ((section = print_section(run, keep_lora)) == NULL)
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the layers"));
+    const rd_st_pair pairs[] = {{"round", round}, {"model", section}, {"schema", schema}};
+    RD_TRY(rd_safetensors_header(entries, kept, pairs, schema != NULL ? 3 : 2, &header, &header_size, err));
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0) {
         status = rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
@@ -53,6 +63,7 @@ cleanup:
     if (fd >= 0 && close(fd) != 0 && status == RD_OK)
         status = rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
     free(header);
+    free(section);
     free(schema);
     free(entries);
     return status;
@@ -87,7 +98,7 @@ rd_status inspect_export(int argc, char **argv, rd_error *err)
         .usage = "DIR --out FILE [options]",
         .summary = "Writes a run's model as one safetensors file: what was trained, what is frozen, and "
                    "low-rank changes (LoRA) "
-                   "taken into the weights. Names and layouts are PyTorch's; what the columns of tables mean is in the "
+                   "taken into the weights. Names and layouts are PyTorch's; the layers, and what the columns of tables mean, are in the "
                    "metadata.",
         .options = options,
         .footer = INSPECT_EXIT_CODES,

@@ -11,14 +11,15 @@
 #include "run/model_file.h"
 #include "store/store.h"
 
-static rd_status plan(rd_store *store, rd_model **out, rd_error *err)
+static rd_status plan(rd_store *store, run_model *out, rd_error *err)
 {
     rd_run_record run = {0};
     rd_status status = rd_store_run(store, &run, err);
     if (status != RD_OK)
         return status;
     cJSON *config = cJSON_Parse(run.config_json);
-    status = rd_model_create(cJSON_GetObjectItemCaseSensitive(config, "model"), out, err);
+    out->section = cJSON_DetachItemFromObjectCaseSensitive(config, "model");
+    status = rd_model_create(out->section, &out->model, err);
     cJSON_Delete(config);
     rd_run_record_free(&run);
     return status;
@@ -57,7 +58,7 @@ rd_status run_model_load(const char *directory, uint64_t round, run_model *out, 
     char path[RD_SOURCE_PATH_MAX];
     memset(out, 0, sizeof *out);
     RD_TRY(rd_store_open_reader(directory, &store, err));
-    RD_TRY(plan(store, &out->model, err));
+    RD_TRY(plan(store, out, err));
     RD_TRY(read_schema(store, directory, &out->schema, err));
     out->round = round;
     if (round == UINT64_MAX)
@@ -81,6 +82,7 @@ cleanup:
 
 void run_model_free(run_model *m)
 {
+    cJSON_Delete(m->section);
     rd_model_free(m->model);
     free(m->parameters);
     rd_schema_free(&m->schema);

@@ -11,6 +11,7 @@
 #include "model/model.h"
 
 typedef struct run_model {
+    cJSON *section; /* "model" of its run.json */
     rd_model *model;
     float *parameters; /* all, frozen ones included */
     uint64_t round;    /* that made them */

@@ -1,40 +1,13 @@
-/* error.h: how every function in Rondo reports failure.
+/* error.h: what functions that report failure as rondo/error.h says are written with.
  *
- * A function that can fail returns rd_status and takes an rd_error as its last argument. On failure the
- * error holds one sentence for the person who has to act on it: it names the file, option, key, tensor or
- * client concerned, what was found, and what was expected. On success the error is left untouched.
- * The status says what kind of failure it is, so that programs can choose an exit code and the aggregator
- * an HTTP status without reading the text.
- *
- * The error may be NULL: who wants no sentence passes none. So what a function knows of a failure further down
- * is the status that came back, never what err holds; only who owns an rd_error reads it. */
+ * What a function knows of a failure further down is the status that came back, never what err holds, which may be
+ * NULL: only who owns an rd_error reads it. */
 #ifndef RONDO_CORE_ERROR_H
 #define RONDO_CORE_ERROR_H
 
-typedef enum rd_status {
-    RD_OK = 0,
-    RD_ERR_USAGE,    /* a command line that cannot be obeyed */
-    RD_ERR_CONFIG,   /* run.json: unknown key, wrong type, impossible value */
-    RD_ERR_DATA,     /* a data file is missing, malformed, or does not fit the model */
-    RD_ERR_FORMAT,   /* bytes that are not what their format demands (safetensors, JSON of the wire) */
-    RD_ERR_RANGE,    /* a number outside what can be represented or is allowed (NaN, Inf, overflow) */
-    RD_ERR_IO,       /* the operating system refused: open, read, write, disk full */
-    RD_ERR_MEMORY,   /* an allocation failed */
-    RD_ERR_STATE,    /* the call is right but not now: stale round, run finished, other run in directory */
-    RD_ERR_NETWORK,  /* the other side cannot be reached or went away; trying again may help */
-    RD_ERR_REFUSED,  /* the other side understood and said no; trying again will not help */
-    RD_ERR_IDLE,     /* a run has ended whose last rounds aggregated nothing */
-    RD_ERR_INTERNAL, /* a bug in Rondo */
-} rd_status;
+#include "rondo/error.h"
 
-#define RD_ERROR_MESSAGE_MAX 512
-
-typedef struct rd_error {
-    rd_status status;
-    char message[RD_ERROR_MESSAGE_MAX];
-} rd_error;
-
-#define RD_MUST_CHECK __attribute__((warn_unused_result))
+#define RD_MUST_CHECK RONDO_MUST_CHECK
 
 /* Writes the message into err and returns status, so that a failure is one line:
  *     return rd_fail(err, RD_ERR_DATA, "%s: line %zu: expected %d columns, found %d", path, line, want, got);
@@ -50,9 +23,6 @@ rd_status rd_fail_context(rd_error *err, rd_status status, const char *format, .
 /* The same message, but a failure of another kind: a data file that cannot be opened (RD_ERR_IO) may be one that is
  * missing (RD_ERR_DATA). Returns status. */
 rd_status rd_fail_as(rd_error *err, rd_status status);
-
-/* "data", "io", ...: the status as one lower-case word, for logs and JSON. */
-const char *rd_status_name(rd_status status);
 
 /* The one guard: leaves for the single exit of a function that has `rd_status status` and `cleanup:`. */
 #define RD_TRY(expression)     \

@@ -7,6 +7,7 @@
 
 #include "core/number.h"
 #include "core/spelling.h"
+#include "rondo/version.h"
 
 enum {
     HELP_WIDTH = 92,       /* columns of the --help text */
@@ -14,11 +15,6 @@ enum {
     OPTIONS_MAX = 64,      /* of one table */
     MISSING_TEXT_MAX = 256 /* for the list of missing options */
 };
-
-const char *rd_version(void)
-{
-    return RONDO_VERSION;
-}
 
 /* ---- the --help text ---- */
 

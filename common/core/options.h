@@ -49,7 +49,4 @@ typedef enum rd_parse_result { RD_PARSE_RUN, RD_PARSE_EXIT, RD_PARSE_ERROR } rd_
 rd_parse_result rd_options_parse(const rd_command *command, int argc, char **argv, const char **operands,
                                  size_t max_operands, size_t *operand_count, rd_error *err);
 
-/* "1.0.0": the version of this build. */
-const char *rd_version(void);
-
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/options.h"
+#include "rondo/version.h"
 
 /* What a program would have on its stack. */
 typedef struct settings {

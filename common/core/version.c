@@ -1,0 +1,6 @@
+#include "rondo/version.h"
+
+const char *rd_version(void)
+{
+    return RONDO_VERSION;
+}
