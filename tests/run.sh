@@ -97,15 +97,37 @@ count() {
     printf '%-40s %3d passed, %d failed, %4d s\n' "$1: $2" "$ok" "$bad" "$5"
     grep '^ok .*# SKIP' "$3"
     [ ${#wrong[@]} -eq 0 ] || printf "$2: %s\n" "${wrong[@]}"
-    [ "$bad" -eq 0 ] || { grep -v '^ok ' "$3"; cat "$work/errors"; } | tail -n 60
+    [ "$bad" -eq 0 ] || { grep -v '^ok ' "$3"; cat "$work/$2.errors"; } | tail -n 60
 }
 
-# run_one KIND NAME COMMAND...: a command that is one test.
+# run_one KIND NAME COMMAND...: a command that is one test. Leaves what `count` wants in $work/NAME.*.
 run_one() {
     local begin=$SECONDS result=ok
-    "${@:3}" > "$work/errors" 2>&1 || result='not ok'
-    printf '1..1\n%s 1 - %s\n' "$result" "$2" > "$work/tap"
-    count "$1" "$2" "$work/tap" 0 $((SECONDS - begin))
+    "${@:3}" > "$work/$2.errors" 2>&1 || result='not ok'
+    printf '1..1\n%s 1 - %s\n' "$result" "$2" > "$work/$2.tap"
+    echo "$1 $2 $work/$2.tap 0 $((SECONDS - begin))" > "$work/$2.ran"
+}
+
+# run_unit TEST: the same for a program of Criterion's.
+run_unit() {
+    local begin=$SECONDS name
+    name=$(basename "$1")
+    rm -f "$work/$name.tap"
+    # In the background a shell has its programs ignore SIGINT, which some of these send themselves.
+    env --default-signal=INT,QUIT timeout 1800 "${wrapper[@]}" "$1" --tap="$work/$name.tap" --quiet > "$work/$name.errors" 2>&1
+    local code=$?
+    touch "$work/$name.tap"
+    echo "unit $name $work/$name.tap $code $((SECONDS - begin))" > "$work/$name.ran"
+}
+
+# counted NAME...: waits for the tests that run, and counts them.
+counted() {
+    local name
+    wait
+    for name in "$@"; do
+        # shellcheck disable=SC2046 # five words
+        count $(< "$work/$name.ran")
+    done
 }
 
 # programs PATTERN: the programs among the files of that name.
@@ -116,46 +138,54 @@ programs() {
     done
 }
 
+# Nothing that these do depends on time, so two run side by side.
 run_fuzzers() {
-    local fuzzer name
+    local fuzzer name pair=()
     for fuzzer in $(programs 'fuzz_*'); do
         name=$(basename "$fuzzer")
         mkdir -p "$work/$name"
         run_one fuzz "$name" "$fuzzer" -max_total_time="$fuzz_seconds" -timeout=10 -artifact_prefix="$work/$name-" \
-            "$work/$name" "$rondo_root/tests/fuzz/corpus/$name"
-        echo "  $(find "$work/$name" -type f | wc -l) inputs found"
+            "$work/$name" "$rondo_root/tests/fuzz/corpus/$name" &
+        pair+=("$name")
+        [ ${#pair[@]} -lt 2 ] || { counted "${pair[@]}"; pair=(); }
+    done
+    counted "${pair[@]}"
+    for name in "$work"/fuzz_*/; do
+        echo "  $(basename "$name"): $(find "$name" -type f | wc -l) inputs found"
     done
 }
 
+# Under valgrind two side by side, as these take minutes; elsewhere some look at the clock.
 run_units() {
-    local test name begin code
+    local test name pair=() width=1
+    [ $part = valgrind ] && width=2
     for test in $(programs 'test_*'); do
         name=$(basename "$test")
         [ $part = valgrind ] && grep -q "^$name\b" "$rondo_root/tests/valgrind-not.txt" && continue
-        rm -f "$work/tap"
-        begin=$SECONDS
-        timeout 1800 "${wrapper[@]}" "$test" --tap="$work/tap" --quiet > "$work/errors" 2>&1
-        code=$?
-        touch "$work/tap"
-        count unit "$name" "$work/tap" $code $((SECONDS - begin))
+        run_unit "$test" &
+        pair+=("$name")
+        [ ${#pair[@]} -lt $width ] || { counted "${pair[@]}"; pair=(); }
     done
+    counted "${pair[@]}"
 }
 
 run_corpora() {
-    local replay
+    local replay name
     for replay in $(programs 'fuzz_*'); do
-        run_one corpus "$(basename "$replay")" "$replay" "$rondo_root/tests/fuzz/corpus/$(basename "$replay")"/*
+        name=$(basename "$replay")
+        run_one corpus "$name" "$replay" "$rondo_root/tests/fuzz/corpus/$name"/*
+        counted "$name"
     done
 }
 
 run_system() {
-    local script run begin scripts=("$rondo_root"/tests/system/test_*.py)
+    local script name run begin scripts=("$rondo_root"/tests/system/test_*.py)
     [ $long -eq 1 ] && scripts+=("$rondo_root"/tests/system/long_*)
     for script in "${scripts[@]}"; do
         case $script in *.py) run=(/usr/bin/python3) ;; *) run=() ;; esac # Debian's, which has Debian's packages
-        begin=$SECONDS
-        "${run[@]}" "$script" "$bin" > "$work/tap" 2> "$work/errors"
-        count system "$(basename "$script")" "$work/tap" $? $((SECONDS - begin))
+        begin=$SECONDS name=$(basename "$script")
+        "${run[@]}" "$script" "$bin" > "$work/tap" 2> "$work/$name.errors"
+        count system "$name" "$work/tap" $? $((SECONDS - begin))
     done
 }
 
