@@ -18,6 +18,7 @@ struct rd_settling {
     char notes[600];     /* what the agreement left out */
     rd_error trouble;    /* why there is no schema; status RD_OK: nothing is wrong */
     bool trouble_is_new; /* it has not been told */
+    bool hopeless;       /* with those who are there now there is no schema: who comes or goes may change that */
 };
 
 rd_status rd_settling_open(const rd_config *config, const char *directory, unsigned threads, rd_settling **out,
@@ -66,6 +67,7 @@ static void note_trouble(rd_settling *s, const rd_error *err)
 {
     s->trouble_is_new = s->trouble_is_new || strcmp(s->trouble.message, err->message) != 0;
     s->trouble = *err;
+    s->hopeless = true;
 }
 
 /* ---- from the network ---- */
@@ -78,6 +80,7 @@ rd_status rd_settling_join(rd_settling *s, const char *client, rd_join_data *dat
         status = rd_agreement_bring(s->agreement, client, &data->schema, err);
     if (status == RD_OK && data->is_table)
         status = rd_agreement_join(s->agreement, client, &data->table, err);
+    s->hopeless = s->hopeless && status != RD_OK;
     pthread_mutex_unlock(&s->lock);
     return status;
 }
@@ -86,6 +89,7 @@ void rd_settling_leave(rd_settling *s, const char *client)
 {
     rd_error err;
     pthread_mutex_lock(&s->lock);
+    s->hopeless = false;
     if (!s->done && rd_agreement_leave(s->agreement, client, &err) != RD_OK)
         note_trouble(s, &err);
     pthread_mutex_unlock(&s->lock);
@@ -170,9 +174,11 @@ static void describe(const rd_schema *schema, const char *notes, char *text, siz
 static rd_settling_news look(rd_settling *s, bool enough, char *text, size_t size)
 {
     rd_error err;
-    if (!rd_agreement_has_begun(s->agreement) && enough &&
-        rd_agreement_begin(s->agreement, s->notes, sizeof s->notes, &err) != RD_OK)
-        note_trouble(s, &err);
+    if (!rd_agreement_has_begun(s->agreement) && enough && !s->hopeless) {
+        s->announced = 0;
+        if (rd_agreement_begin(s->agreement, s->notes, sizeof s->notes, &err) != RD_OK)
+            note_trouble(s, &err);
+    }
     if (rd_agreement_is_settled(s->agreement))
         return RD_SETTLING_DONE;
     if (s->trouble_is_new) {

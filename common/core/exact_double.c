@@ -135,15 +135,18 @@ rd_status rd_exact_double_read(const char *text, rd_exact_double *sum, rd_error 
     const char *power = p + 1 + (p[0] == 'p' && p[1] == '-');
     long exponent = *p == 'p' && *power >= '0' && *power <= '9' ? strtol(p + 1, &end, 10) : 0;
     if (count == 0 || *p != 'p' || *power < '0' || *power > '9' || *end != '\0' || exponent < -SMALLEST ||
-        exponent > 1088 || (exponent + SMALLEST) % 4 != 0 ||
-        count + (exponent + SMALLEST) / 4 > 16 * LIMBS - 1) /* the highest bit is the sign's */
+        exponent > 1088 ||
+        4 * count + exponent + SMALLEST > 64 * LIMBS - 4) /* the highest bit is the sign's */
         return rd_fail(err, RD_ERR_FORMAT,
                        "'%.40s' is no exact sum; hexadecimal digits and a power of two such as 1f8p-1074 "
                        "were expected",
                        text);
     for (int i = 0; i < count; i++) {
-        int place = (int)(exponent + SMALLEST) / 4 + count - 1 - i;
-        m.limb[place / 16] |= (uint64_t)hex_digit(digits[i]) << (4 * (place % 16));
+        const int place = (int)exponent + SMALLEST + 4 * (count - 1 - i), shift = place % 64;
+        const uint64_t digit = (uint64_t)hex_digit(digits[i]);
+        m.limb[place / 64] |= digit << shift;
+        if (shift > 60) /* it lies on a border */
+            m.limb[place / 64 + 1] |= digit >> (64 - shift);
     }
     if (negative) { /* -m = ~m + 1 */
         for (size_t i = 0; i < LIMBS; i++)

@@ -23,7 +23,8 @@ static void expect_sum(const double *x, int count, double want)
     rd_exact_double_merge(&halves[0], &halves[1]);
     cr_assert_eq(memcmp(&forwards, &backwards, sizeof forwards), 0, "the order shows");
     cr_assert_eq(memcmp(&forwards, &halves[0], sizeof forwards), 0, "the grouping shows");
-    cr_assert_eq(rd_exact_double_value(&forwards), want, "%a, not %a", rd_exact_double_value(&forwards), want);
+    cr_assert_eq(rd_exact_double_value(&forwards), want, "%a, not %a", rd_exact_double_value(&forwards),
+                 want);
     rd_exact_double_write(&forwards, text);
     cr_assert_eq(rd_exact_double_read(text, &read, &err), RD_OK, "%s: %s", text, err.message);
     cr_assert_eq(memcmp(&forwards, &read, sizeof forwards), 0, "%s", text);
@@ -61,10 +62,24 @@ Test(exact_double, times)
         }
 }
 
+/* The power of two is any, not only such as this program writes. */
+Test(exact_double, sums_of_others_are_read)
+{
+    char text[32];
+    rd_exact_double sum;
+    rd_error err;
+    for (int power = -1074; power <= 1000; power++) {
+        (void)snprintf(text, sizeof text, "%sabcp%d", power % 2 == 0 ? "-" : "", power);
+        cr_assert(rd_exact_double_read(text, &sum, &err) == RD_OK, "%s", err.message);
+        cr_assert(rd_exact_double_value(&sum) == ldexp(power % 2 == 0 ? -0xabc : 0xabc, power), "%s", text);
+    }
+    cr_assert(rd_exact_double_read("0p0", &sum, &err) == RD_OK && rd_exact_double_value(&sum) == 0);
+}
+
 Test(exact_double, what_is_no_sum_is_refused)
 {
-    static const char *const bad[] = {"",       "1",        "p0",     "-p0",     "1p",      "1p1",       "gp0",
-                                      "1p-1078", "1p2000",  "1p0x",   "1 p0",    "+1p2",    "1p-",       "--1p2"};
+    static const char *const bad[] = {"",        "1",      "p0",   "-p0",  "1p",   "1.0p0", "gp0",
+                                      "1p-1078", "1p2000", "1p0x", "1 p0", "+1p2", "1p-",   "--1p2"};
     rd_exact_double sum;
     rd_error err;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
