@@ -8,31 +8,35 @@
 #include <string.h>
 
 #include "data/classes.h"
+#include "data/feature.h"
 #include "data/parse.h"
 #include "data/table_reader.h"
 
 static double scaled(const rd_column *c, double x)
 {
-    if (c->scale == RD_SCALE_STANDARD)
-        return c->high == 0 ? 0 : (x - c->low) / c->high;
-    if (c->scale == RD_SCALE_MINMAX)
-        return c->high == c->low ? 0 : (x - c->low) / (c->high - c->low);
-    return x;
+    const double width = c->scale == RD_SCALE_STANDARD ? c->high : c->high - c->low;
+    return width == 0 ? 0 : (x - c->low) / width;
 }
 
-/* Scales in double, and stores what comes of it. */
+/* Scales in double, and stores what comes of it. A value that is stored as it stands must survive that; what a missing
+ * one is replaced with, and what is scaled, may be rounded. */
 static rd_status encode_number(const rd_table_reader *r, size_t i, float *to, rd_error *err)
 {
     double x;
     bool missing;
+    const rd_column *c = i == SIZE_MAX ? &r->schema->label : &r->schema->columns[i];
+    const size_t at = i == SIZE_MAX ? r->roles.label : r->place[i];
     rd_status status = rd_table_reader_number(r, i, &x, &missing, err);
     if (status != RD_OK)
         return status;
-    *to = (float)scaled(i == SIZE_MAX ? &r->schema->label : &r->schema->columns[i], x);
+    const bool stands = c->scale != RD_SCALE_STANDARD && c->scale != RD_SCALE_MINMAX;
+    const char *wrong = NULL;
+    *to = (float)(stands ? x : scaled(c, x));
     if (!isfinite(*to))
-        return rd_table_reader_fail(r, i == SIZE_MAX ? r->roles.label : r->place[i], "is too large for a 32-bit float",
-                                    err);
-    return RD_OK;
+        wrong = "is too large for single precision";
+    else if (stands && !rd_field_is_missing(rd_schema_missing_words(r->schema), r->field[at]))
+        wrong = rd_feature_narrow(x, to);
+    return wrong == NULL ? RD_OK : rd_table_reader_fail(r, at, wrong, err);
 }
 
 static rd_status encode_features(const rd_table_reader *r, float *x, rd_error *err)

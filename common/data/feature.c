@@ -18,6 +18,6 @@ const char *rd_feature_narrow(double value, float *out)
         break;
     }
     if (fabs(value) > 0x1p24 && (double)*out != value)
-        return "is beyond 2^24 and not exact in single precision; subtract an offset, or scale it";
+        return "is beyond 2^24 and not exact in single precision; scale it (data.schema), or subtract an offset";
     return NULL;
 }

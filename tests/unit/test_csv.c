@@ -201,7 +201,10 @@ Test(csv, a_bad_field_is_named)
     refused("1,nan,0\n", &plain, "column 2 holds nothing but missing values");
     refused("1,2,0\n-inf,2,0\n", &plain, "line 2: column 1 ('-inf') is not a number");
     refused("1,1e400,0\n", &plain, "column 2 ('1e400') is too large for a 64-bit number");
-    refused("1,1e39,0\n", &plain, "column 2 ('1e39') is too large for a 32-bit float");
+    refused("1,1e39,0\n", &plain, "column 2 ('1e39') is too large for single precision");
+    refused("1,1e-50,0\n", &plain, "column 2 ('1e-50') is too near to 0 for single precision");
+    refused("1,1700000001,0\n", &plain, "column 2 ('1700000001') is beyond 2^24 and not exact in single precision");
+    refused("1,1700000001\n", &real, "column 2 ('1700000001') is beyond 2^24");
     refused("1,2\n1,NaN\n", &real, "line 2: column 2 ('NaN') is the label, and missing");
     refused("1,2\n1,x\n", &real, "line 2: column 2 ('x') is not a number");
     /* Lines are counted through quoted line ends. */
