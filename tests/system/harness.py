@@ -238,6 +238,20 @@ def free_port():
         return s.getsockname()[1]
 
 
+def solve(a, b):
+    """Gauss-Jordan elimination with partial pivoting."""
+    n = len(b)
+    m = [row[:] + [v] for row, v in zip(a, b)]
+    for i in range(n):
+        pivot = max(range(i, n), key=lambda r: abs(m[r][i]))
+        m[i], m[pivot] = m[pivot], m[i]
+        m[i] = [v / m[i][i] for v in m[i]]
+        for r in range(n):
+            if r != i:
+                m[r] = [v - m[r][i] * w for v, w in zip(m[r], m[i])]
+    return [row[n] for row in m]
+
+
 def main():
     build = os.path.abspath(sys.argv[1])
     chosen = sys.argv[2:]

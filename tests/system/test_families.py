@@ -6,7 +6,7 @@ import math
 import os
 
 import harness
-from harness import read_safetensors, wait_exit
+from harness import read_safetensors, solve, wait_exit
 
 SCENARIOS = os.path.join(harness.ROOT, "simulations/scenarios")
 with open(os.path.join(harness.ROOT, "tests/reference/sklearn.json")) as file:
@@ -90,6 +90,60 @@ def test_kmeans_is_lloyds_algorithm(world):
         centroids = lloyd(rows, centroids)
         close(at(r), [v for c in centroids for v in c], 1e-6)
     assert abs(world.rounds("kmeans")[-1]["test"]["loss"] - SKLEARN["iris"]["inertia"]) < 1e-4
+
+
+def newton(rows, decay, slopes):
+    """Where the mean of a loss of the output s (w x + b), plus decay / 2 (w w + b b), is least. slopes(z): the loss's first
+    and second derivative at z = s (w x + b), s = +-1. Rows end with s."""
+    x = [r[:-1] + [1.0] for r in rows]
+    sign = [r[-1] for r in rows]
+    n, D = len(x), len(x[0])
+    w = [0.0] * D
+    for _ in range(40):
+        at = [slopes(s * sum(a * b for a, b in zip(w, r))) for r, s in zip(x, sign)]
+        slope = [sum(s * d * r[i] for r, s, (d, _) in zip(x, sign, at)) / n + decay * w[i] for i in range(D)]
+        bend = [[sum(c * r[i] * r[j] for r, (_, c) in zip(x, at)) / n + decay * (i == j) for j in range(D)] for i in range(D)]
+        step = solve(bend, slope)
+        w = [a - b for a, b in zip(w, step)]
+        if max(abs(v) for v in step) < 1e-13:
+            return w
+    raise AssertionError("Newton's method does not end")
+
+
+def logistic_slopes(z):
+    p = 1 / (1 + math.exp(z))
+    return -p, p * (1 - p)
+
+
+def squared_hinge_slopes(z):
+    return (2 * (z - 1), 2.0) if z < 1 else (0.0, 0.0)
+
+
+def test_more_clusters_than_anybody_has_rows(world):
+    path = world.write("table.csv", "a,b\n" + "".join(f"{i % 7},0\n" for i in range(12)))
+    done = world.run(world.program("rondo-sim"), "--config", world.write("run.json", {
+        "rounds": 2, "model": {"input": 1, "loss": "inertia", "layers": [{"type": "kmeans", "clusters": 5}]}, "data": {"train": {"path": path}}}), "--clients", 4)
+    assert done.returncode == 4 and "4 failed (3 samples are too few to begin 5 clusters with)" in done.stderr, done
+
+
+def test_linear_classifiers_end_at_the_optimum(world):
+    """A full-batch step a round on each of 5 clients is gradient descent on all the data."""
+    _, rows = fetch(world, "breast-cancer")
+    columns = list(zip(*rows))[:6]  # with few features Newton's method in Python takes no time
+    mean = [sum(c) / len(c) for c in columns]
+    deviation = [(sum((v - m) ** 2 for v in c) / len(c)) ** 0.5 for c, m in zip(columns, mean)]
+    table = [[(v - m) / d for v, m, d in zip(r, mean, deviation)] + [2 * r[30] - 1] for r in rows]
+    path = world.write("table.csv", ",".join([f"f{i}" for i in range(6)] + ["class"]) + "\n" + "".join(
+        ",".join(repr(v) for v in r[:6]) + f",{int(r[6] > 0)}\n" for r in table))
+    for name, loss, slopes, rate in (("logistic", "binary_cross_entropy", logistic_slopes, 0.5), ("svm", "squared_hinge", squared_hinge_slopes, 0.1)):
+        _, model = simulate(world, {
+            "rounds": 3000, "model": {"input": 6, "loss": loss, "layers": [{"type": "dense", "units": 1}]},
+            "training": {"batch_size": 0, "learning_rate": rate, "weight_decay": 0.05}, "data": {"train": {"path": path}}}, 5, name)
+        found = [*model["fc1.weight"], *model["fc1.bias"]]
+        best = newton(table, 0.05, slopes)
+        worst = max(abs(a - b) for a, b in zip(found, best))
+        print(f"# {name}: largest difference from the optimum {worst:.1e}")
+        assert worst < 4e-6, (name, list(zip(found, best)))
 
 
 def test_linear_classifiers_on_breast_cancer_are_as_often_right_as_scikit_learn(world):

@@ -7,7 +7,7 @@ import re
 import struct
 
 import harness
-from harness import read_safetensors, wait_exit
+from harness import read_safetensors, solve, wait_exit
 
 FASHION = "/usr/share/datasets/fashion-mnist"
 
@@ -24,20 +24,6 @@ def diabetes(world):
         deviation = (sum((v - mean) ** 2 for v in c) / len(c)) ** 0.5
         scaled.append([(v - mean) / deviation for v in c])
     return [list(r) for r in zip(*scaled)]
-
-
-def solve(a, b):
-    """Gauss-Jordan elimination with partial pivoting."""
-    n = len(b)
-    m = [row[:] + [v] for row, v in zip(a, b)]
-    for i in range(n):
-        pivot = max(range(i, n), key=lambda r: abs(m[r][i]))
-        m[i], m[pivot] = m[pivot], m[i]
-        m[i] = [v / m[i][i] for v in m[i]]
-        for r in range(n):
-            if r != i:
-                m[r] = [v - m[r][i] * w for v, w in zip(m[r], m[i])]
-    return [row[n] for row in m]
 
 
 def test_linear_regression_on_diabetes_is_least_squares(world):
