@@ -64,16 +64,20 @@ static rd_status check_shapes(const rd_st_tensor *x, const rd_st_tensor *y, cons
     if (x->rank < 1 || x->rank > 4)
         return rd_fail(err, RD_ERR_DATA, "%s: 'x' has %d dimensions; (rows, ...) with 1 to 4 was expected",
                        path, x->rank);
+    if (x->count == 0 || x->shape[0] > UINT32_MAX)
+        return rd_fail(err, RD_ERR_DATA,
+                       "%s: %" PRIu64 " rows of %" PRIu64 " features; 1 to 2^32 - 1 rows were expected", path,
+                       x->shape[0], x->shape[0] == 0 ? 0 : x->count / x->shape[0]);
+    if (y == NULL)
+        return RD_OK;
     if (y->rank < 1 || y->rank > 2)
         return rd_fail(err, RD_ERR_DATA, "%s: 'y' has %d dimensions; (rows)%s was expected", path, y->rank,
                        rd_dtype_is_float(y->dtype) ? " or (rows, targets)" : " or (rows, positions)");
     if (x->shape[0] != y->shape[0])
         return rd_fail(err, RD_ERR_DATA, "%s: 'x' has %" PRIu64 " rows, but 'y' has %" PRIu64, path,
                        x->shape[0], y->shape[0]);
-    if (x->count == 0 || y->count == 0 || x->shape[0] > UINT32_MAX)
-        return rd_fail(err, RD_ERR_DATA,
-                       "%s: %" PRIu64 " rows of %" PRIu64 " features; 1 to 2^32 - 1 rows were expected", path,
-                       x->shape[0], x->shape[0] == 0 ? 0 : x->count / x->shape[0]);
+    if (y->count == 0)
+        return rd_fail(err, RD_ERR_DATA, "%s: 'y' has rows of no number", path);
     return RD_OK;
 }
 
@@ -243,24 +247,27 @@ cleanup:
     return status;
 }
 
-static rd_status read_dataset(int fd, const rd_safetensors *s, const rd_model *m, const char *path,
-                              rd_dataset *d, rd_error *err)
+static rd_status read_dataset(int fd, const rd_safetensors *s, const rd_model *m, bool optional_label,
+                              const char *path, rd_dataset *d, rd_error *err)
 {
     rd_status status = RD_OK;
-    const rd_st_tensor *x, *y;
+    const rd_st_tensor *x, *y = NULL;
     RD_TRY(find_tensor(s, "x", path, &x, err));
-    RD_TRY(find_tensor(s, "y", path, &y, err));
+    if (!optional_label || rd_safetensors_find(s, "y") != NULL)
+        RD_TRY(find_tensor(s, "y", path, &y, err));
     RD_TRY(check_shapes(x, y, path, err));
     RD_TRY(read_features(fd, s, x, path, d, err));
     const char *schema = rd_safetensors_metadata(s, "schema");
     if (schema != NULL && (d->schema = strdup(schema)) == NULL)
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its schema", path));
-    RD_TRY(read_labels(fd, s, y, m, path, d, err));
+    if (y != NULL)
+        RD_TRY(read_labels(fd, s, y, m, path, d, err));
 cleanup:
     return status;
 }
 
-rd_status rd_dataset_file_load(const rd_source *source, const rd_model *m, rd_dataset *out, rd_error *err)
+rd_status rd_dataset_file_load(const rd_source *source, const rd_model *m, bool optional_label,
+                               rd_dataset *out, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_dataset d = {0};
@@ -270,7 +277,7 @@ rd_status rd_dataset_file_load(const rd_source *source, const rd_model *m, rd_da
     if (access(source->path, R_OK) != 0)
         return rd_fail(err, RD_ERR_DATA, "%s: %s", source->path, strerror(errno));
     RD_TRY(rd_safetensors_open(source->path, &s, &fd, err));
-    RD_TRY(read_dataset(fd, &s, m, source->path, &d, err));
+    RD_TRY(read_dataset(fd, &s, m, optional_label, source->path, &d, err));
     *out = d;
     memset(&d, 0, sizeof d);
 cleanup:

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "data/kind.h"
 #include "data/parse.h"
@@ -124,19 +125,20 @@ rd_status rd_idx_read(rd_input *images, rd_input *labels, rd_dataset *out, rd_er
     uint8_t *raw = NULL;
     memset(out, 0, sizeof *out);
     RD_TRY(read_header(images, "images", 2, MAX_DIMENSIONS, &x, err));
-    RD_TRY(read_header(labels, "labels", 1, 1, &y, err));
-    if (x.dim[0] != y.dim[0]) {
-        status = rd_fail(err, RD_ERR_DATA, "%s: %zu labels for the %zu images in %s", labels->name, y.dim[0],
-                         x.dim[0], images->name);
-        goto cleanup;
+    if (labels != NULL) {
+        RD_TRY(read_header(labels, "labels", 1, 1, &y, err));
+        if (x.dim[0] != y.dim[0])
+            RD_TRY(rd_fail(err, RD_ERR_DATA, "%s: %zu labels for the %zu images in %s", labels->name,
+                           y.dim[0], x.dim[0], images->name));
+        RD_TRY(read_elements(labels, &y, &raw, err));
     }
-    RD_TRY(read_elements(labels, &y, &raw, err));
     RD_TRY(read_elements(images, &x, &d.x_u8, err));
     d.rows = x.dim[0];
     d.features = x.total / x.dim[0];
     d.rank = x.rank - 1;
     memcpy(d.shape, x.dim + 1, (size_t)d.rank * sizeof d.shape[0]);
-    RD_TRY(widen_labels(raw, &d, err));
+    if (raw != NULL)
+        RD_TRY(widen_labels(raw, &d, err));
     *out = d;
     memset(&d, 0, sizeof d);
 cleanup:
@@ -164,22 +166,38 @@ rd_status rd_idx_labels_path(const char *images_path, char *out, size_t size, rd
     return RD_OK;
 }
 
-rd_status rd_idx_load(const rd_source *source, rd_dataset *out, rd_error *err)
+/* Opens the file of the labels; *there is false where none is named, none is found and none is needed. */
+static rd_status open_labels(const rd_source *source, bool optional, rd_input *labels, bool *there,
+                             rd_error *err)
+{
+    char derived[RD_SOURCE_PATH_MAX];
+    const char *path = source->labels_path;
+    rd_status status = RD_OK;
+    *there = true;
+    if (path[0] == '\0') {
+        status = rd_idx_labels_path(source->path, derived, sizeof derived, err);
+        path = derived;
+        *there = !optional || (status == RD_OK && access(path, F_OK) == 0);
+        if (!*there)
+            return RD_OK;
+    }
+    RD_TRY(status);
+    RD_TRY(rd_kind_check(path, RD_SOURCE_IDX, err));
+    RD_TRY(rd_input_open(labels, path, err));
+cleanup:
+    return status;
+}
+
+rd_status rd_idx_load(const rd_source *source, bool optional_label, rd_dataset *out, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_input images = {0}, labels = {0};
-    char derived[RD_SOURCE_PATH_MAX];
-    const char *labels_path = source->labels_path;
+    bool labelled;
     memset(out, 0, sizeof *out);
     RD_TRY(rd_kind_check(source->path, RD_SOURCE_IDX, err));
     RD_TRY(rd_input_open(&images, source->path, err));
-    if (labels_path[0] == '\0') {
-        RD_TRY(rd_idx_labels_path(source->path, derived, sizeof derived, err));
-        labels_path = derived;
-    }
-    RD_TRY(rd_kind_check(labels_path, RD_SOURCE_IDX, err));
-    RD_TRY(rd_input_open(&labels, labels_path, err));
-    RD_TRY(rd_idx_read(&images, &labels, out, err));
+    RD_TRY(open_labels(source, optional_label, &labels, &labelled, err));
+    RD_TRY(rd_idx_read(&images, labelled ? &labels : NULL, out, err));
 cleanup:
     rd_input_close(&images);
     rd_input_close(&labels);

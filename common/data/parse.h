@@ -15,6 +15,7 @@
 /* Class numbers are below this, so that a stray number in a label column does not size a model. */
 #define RD_MAX_CLASSES 16777216
 
+/* labels NULL: the images have none. */
 rd_status rd_idx_read(rd_input *images, rd_input *labels, rd_dataset *out, rd_error *err) RD_MUST_CHECK;
 
 /* m: the model that the samples are for, or NULL; only texts need it. */

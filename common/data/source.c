@@ -53,11 +53,6 @@ rd_status rd_source_from_path(const char *path, rd_source *out, rd_error *err)
         if (status != RD_OK)
             return status;
     }
-    if (out->format == RD_SOURCE_IDX) {
-        /* Where no name can be derived, the caller may still give one, and rd_idx_load asks for it. */
-        if (rd_idx_labels_path(path, out->labels_path, sizeof out->labels_path, NULL) != RD_OK)
-            out->labels_path[0] = '\0';
-    }
     return RD_OK;
 }
 
@@ -90,13 +85,13 @@ rd_status rd_source_load(const rd_source *source, const rd_model *m, const rd_sc
     memset(out, 0, sizeof *out);
     switch (source->format) {
     case RD_SOURCE_IDX:
-        return rd_idx_load(source, out, err);
+        return rd_idx_load(source, optional_label, out, err);
     case RD_SOURCE_CSV:
         return load_table(source, schema, optional_label, out, err);
     case RD_SOURCE_LEAF:
         return rd_leaf_load(source, m, out, err);
     case RD_SOURCE_SAFETENSORS:
-        return rd_dataset_file_load(source, m, out, err);
+        return rd_dataset_file_load(source, m, optional_label, out, err);
     case RD_SOURCE_TEXT:
         return load_text(source, m, out, err);
     case RD_SOURCE_SYNTHETIC:

@@ -54,25 +54,25 @@ typedef struct rd_source {
 
 /* Describes a file, setting all of *out, by its name: .csv/.tsv/.data, .json or a folder (leaf), .safetensors, .txt, a
  * name with "images" or "-idx" in it (idx); else by its first bytes (kind.h). Each may be followed by .gz, safetensors
- * excepted. For idx, labels_path is derived from the images' name ("train-images-idx3" -> "train-labels-idx1"; left empty
- * where that cannot be done). What a table's dialect is stays untold (table.h guesses). The file need not exist:
- * rd_source_load reports that. RD_ERR_DATA: a name that says nothing, of a file that no reader takes; path
- * empty or too long. */
+ * excepted. For idx, labels_path stays empty: rd_source_load derives it ("train-images-idx3" -> "train-labels-idx1"). What a
+ * table's dialect is stays untold (table.h guesses). The file need not exist: rd_source_load reports that. RD_ERR_DATA: a
+ * name that says nothing, of a file that no reader takes; path empty or too long. */
 rd_status rd_source_from_path(const char *path, rd_source *out, rd_error *err) RD_MUST_CHECK;
 
 /* Reads it all. m is the model that the samples are for; only a text needs it. A table is read through schema, which is
- * settled; optional_label: it may have no label (rows to predict on). err names the file, and for text the line:
+ * settled. optional_label: rows to predict on, of a table, an IDX or a safetensors file, may have no label. err names the file, and for text the line:
  * "wine.csv: line 17: column 4 ('abc') is not a number". A file that is missing or wrong is RD_ERR_DATA; *out is then
  * empty. */
 rd_status rd_source_load(const rd_source *source, const rd_model *m, const rd_schema *schema,
                          bool optional_label, rd_dataset *out, rd_error *err) RD_MUST_CHECK;
 
 /* The readers behind rd_source_load, one file each (idx.c, leaf.c, dataset_file.c); tables are table.h and encode.h. */
-rd_status rd_idx_load(const rd_source *source, rd_dataset *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_idx_load(const rd_source *source, bool optional_label, rd_dataset *out,
+                      rd_error *err) RD_MUST_CHECK;
 rd_status rd_leaf_load(const rd_source *source, const rd_model *m, rd_dataset *out,
                        rd_error *err) RD_MUST_CHECK;
-rd_status rd_dataset_file_load(const rd_source *source, const rd_model *m, rd_dataset *out,
-                               rd_error *err) RD_MUST_CHECK;
+rd_status rd_dataset_file_load(const rd_source *source, const rd_model *m, bool optional_label,
+                               rd_dataset *out, rd_error *err) RD_MUST_CHECK;
 
 /* Writes some rows as one safetensors file ("x", "y"; metadata "classes"), which rd_dataset_file_load reads
  * back bit for bit. */

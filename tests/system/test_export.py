@@ -4,6 +4,7 @@ has its own file."""
 import csv
 import io
 import json
+import struct
 
 import harness
 from harness import read_safetensors
@@ -157,12 +158,57 @@ def test_sample_of_a_language_model(world):
     assert max(len(s) for s in follow.values()) == 2
 
 
+def test_what_a_convolution_costs(world):
+    image = world.write("image.json", {"rounds": 1, "training": {"learning_rate": 1}, "model": {"input": [2, 6, 6], "loss": "softmax_cross_entropy", "layers": [
+        {"type": "conv2d", "channels": 4, "kernel": 3, "padding": 1}, {"type": "flatten"}, {"type": "dense", "units": 3}]}})
+    conv, _, dense_layer = (json.loads(line) for line in inspect(world, "model", image, "--jsonl").splitlines())
+    # 36 places, 4 channels, windows of 2 x 3 x 3.
+    assert (conv["parameters"], conv["flops"], conv["bytes"]) == (4 * 18 + 4, 2 * 36 * 4 * 18, 4 * 36 * 4), conv
+    assert (dense_layer["parameters"], dense_layer["flops"], dense_layer["bytes"]) == (3 * 144 + 3, 2 * 3 * 144, 4 * 3), dense_layer
+
+
+def test_predict_of_samples_in_safetensors(world):
+    """The same samples, from a table and from a file such as NumPy writes."""
+    data = table(world, [2 * a - b + 0.5 * c for a, b, c in ROWS])
+    simulate(world, {"rounds": 2, "model": {"preset": "linear-regression", "input": 3}, "training": {"learning_rate": 0.05},
+                     "data": {"train": {**data, "regression": True}}})
+    with open(world.path("x.safetensors"), "wb") as f:
+        f.write(harness.safetensors({"x": ([len(ROWS), 3], [v for row in ROWS for v in row])}))
+    assert inspect(world, "predict", world.path("state"), "--data", world.path("x.safetensors")) == \
+        inspect(world, "predict", world.path("state"), "--data", data["path"])
+
+
+def test_predict_of_images_without_labels(world):
+    """train-labels beside train-images is for training; the images to predict on have none."""
+    pixels = bytes((i * 37) % 256 for i in range(12 * 4))
+
+    def idx(name, dimensions, data):
+        with open(world.path(name), "wb") as f:
+            f.write(struct.pack(f">I{len(dimensions)}I", 0x800 + len(dimensions), *dimensions) + data)
+        return world.path(name)
+    train = idx("train-images-idx3-ubyte", (12, 2, 2), pixels)
+    idx("train-labels-idx1-ubyte", (12,), bytes(i % 3 for i in range(12)))
+    new = idx("new-images-idx3-ubyte", (12, 2, 2), pixels)
+    simulate(world, {"rounds": 2, "model": {"preset": "softmax-regression", "input": 4, "classes": 3}, "training": {"learning_rate": 0.5},
+                     "data": {"train": {"path": train}}})
+    assert inspect(world, "predict", world.path("state"), "--data", new) == inspect(world, "predict", world.path("state"), "--data", train)
+    refused = world.run(world.program("rondo-inspect"), "predict", world.path("state"), "--data", new, "--labels", world.path("absent"))
+    assert refused.returncode == 1 and "absent" in refused.stderr, refused
+    # Where labels are needed, they are asked for.
+    run = world.run(world.program("rondo-sim"), "--config", world.write("needs.json", {
+        "rounds": 1, "model": {"preset": "softmax-regression", "input": 4, "classes": 3}, "training": {"learning_rate": 0.5},
+        "data": {"train": {"path": new}}}), "--clients", 2)
+    assert run.returncode == 1 and "new-labels-idx1-ubyte" in run.stderr, run
+
+
 def test_model_of_a_state_counts_what_is_there(world):
     data = table(world, [int(a > 1) for a, _, _ in ROWS])
     model = {"input": 3, "loss": "softmax_cross_entropy", "layers": [{"type": "dense", "units": 5, "activation": "relu"}, {"type": "dense", "units": 2}]}
     simulate(world, {"rounds": 1, "model": model, "training": {"learning_rate": 0.2}, "data": {"train": data}})
     layers = [json.loads(line) for line in inspect(world, "model", world.path("state"), "--jsonl").splitlines()]
     assert [layer["parameters"] for layer in layers if layer.get("parameters")] == [3 * 5 + 5, 5 * 2 + 2], layers
+    assert [layer["flops"] for layer in layers if layer.get("flops")] == [2 * 3 * 5, 2 * 5 * 2], layers  # a multiplication and an addition each
+    assert [layer["bytes"] for layer in layers if layer.get("parameters")] == [4 * 5, 4 * 2], layers  # floats of a layer's output
     of_file = predictions(inspect(world, "model", world.path("state/models/000001.safetensors"), "--csv"))
     values = tensors(world.path("state/models/000001.safetensors"))
     assert {row["tensor"] for row in of_file} == set(values)
