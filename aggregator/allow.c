@@ -22,11 +22,10 @@ static rd_status read_name(const char *path, const rd_line *line, const char **o
         separator = separator != NULL ? separator : memchr(name, ';', line->length);
         separator = separator != NULL ? separator : memchr(name, '\t', line->length);
         if (separator != NULL)
-            return rd_fail(
-                err, RD_ERR_CONFIG,
-                "%s: line %zu: one name a line was expected; a name with a comma, semicolon or tab in it "
-                "stands in double quotes",
-                path, line->number);
+            return rd_fail(err, RD_ERR_CONFIG,
+                           "%s: line %zu: one name a line was expected; a name with a comma, semicolon or tab in it "
+                           "stands in double quotes",
+                           path, line->number);
         *end = '\0';
         *out = name;
         return RD_OK;
@@ -37,8 +36,7 @@ static rd_status read_name(const char *path, const rd_line *line, const char **o
         *to++ = *p;
     }
     if (p + 1 != end || to == name)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "%s: line %zu: a name in double quotes ends with its closing quote", path,
+        return rd_fail(err, RD_ERR_CONFIG, "%s: line %zu: a name in double quotes ends with its closing quote", path,
                        line->number);
     *to = '\0';
     *out = name;

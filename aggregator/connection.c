@@ -307,8 +307,7 @@ static step send_step(rd_connection *c)
         if (c->budget <= 0)
             return STEP_WRITABLE;
         size_t count;
-        rd_tls_result result =
-            rd_tls_write(&c->tls, c->out + c->out_begin, c->out_end - c->out_begin, &count);
+        rd_tls_result result = rd_tls_write(&c->tls, c->out + c->out_begin, c->out_end - c->out_begin, &count);
         if (result != RD_TLS_OK)
             return step_of(result);
         c->budget--;
@@ -559,8 +558,7 @@ static void on_timer(uv_timer_t *timer)
     if (c->phase == PHASE_HANDSHAKE)
         rd_connection_trouble(c, "no complete TLS handshake within %u s", c->worker->idle_seconds);
     else if (c->phase == PHASE_SEND)
-        rd_connection_trouble(c, "'%s' took nothing of its answer for %u s", c->tls.client,
-                              c->worker->idle_seconds);
+        rd_connection_trouble(c, "'%s' took nothing of its answer for %u s", c->tls.client, c->worker->idle_seconds);
     else if (c->phase == PHASE_RECEIVE && in_request(c))
         rd_connection_trouble(c, "'%s' sent nothing for %u s in the middle of a request", c->tls.client,
                               c->worker->idle_seconds);
@@ -632,8 +630,7 @@ void rd_worker_retire(rd_worker *w)
         next = l->next;
         if (c->phase == PHASE_PARKED)
             wake(c, true);
-        bool busy = c->phase == PHASE_SEND || c->phase == PHASE_LINGER ||
-                    (c->phase == PHASE_RECEIVE && in_request(c));
+        bool busy = c->phase == PHASE_SEND || c->phase == PHASE_LINGER || (c->phase == PHASE_RECEIVE && in_request(c));
         if (!busy)
             close_connection(c);
     }

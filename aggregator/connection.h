@@ -27,10 +27,10 @@ typedef struct rd_worker {
     rd_tls *tls;
     uv_loop_t loop;
     unsigned idle_seconds, keep_seconds;
-    bool stopping;       /* no further requests; close when the answer under way is out */
-    rd_link all, parked; /* rings of connections */
-    atomic_uint load;    /* connections handed to this worker and not yet closed */
-    atomic_uint *total;  /* the same of all workers */
+    bool stopping;                            /* no further requests; close when the answer under way is out */
+    rd_link all, parked;                      /* rings of connections */
+    atomic_uint load;                         /* connections handed to this worker and not yet closed */
+    atomic_uint *total;                       /* the same of all workers */
     atomic_uint_fast64_t bytes_in, bytes_out; /* of bodies */
     void (*on_empty)(struct rd_worker *w);    /* the last connection has gone while stopping */
 } rd_worker;

@@ -55,8 +55,8 @@ struct rd_connection {
 void rd_connection_trouble(rd_connection *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Puts an answer into the output; decides c->keep. On failure c->broken is set. */
-void rd_output_put(rd_connection *c, int status, const char *content_type, const char *headers,
-                   const void *body, size_t count);
+void rd_output_put(rd_connection *c, int status, const char *content_type, const char *headers, const void *body,
+                   size_t count);
 /* Fills the record up from the file, behind what is in it already (the head, the first time). False: the file
  * is shorter than it was said to be, so that the answer cannot be completed. */
 bool rd_output_refill(rd_connection *c);

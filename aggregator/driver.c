@@ -117,8 +117,8 @@ static void publish_model(rd_driver *d)
 
 static void write_name(const rd_driver *d, const published *model, char name[RD_MODEL_NAME_MAX])
 {
-    (void)snprintf(name, RD_MODEL_NAME_MAX, "%s-%" PRIu64 "-%016" PRIx64,
-                   rd_store_run_id(rd_run_store(d->run)), model->version, model->fingerprint);
+    (void)snprintf(name, RD_MODEL_NAME_MAX, "%s-%" PRIu64 "-%016" PRIx64, rd_store_run_id(rd_run_store(d->run)),
+                   model->version, model->fingerprint);
 }
 
 void rd_driver_model_name(rd_driver *d, uint64_t version, char name[RD_MODEL_NAME_MAX])
@@ -134,17 +134,15 @@ void rd_driver_model_name(rd_driver *d, uint64_t version, char name[RD_MODEL_NAM
     if (known)
         write_name(d, &model, name);
     else
-        (void)snprintf(name, RD_MODEL_NAME_MAX, "%s-%" PRIu64, rd_store_run_id(rd_run_store(d->run)),
-                       version);
+        (void)snprintf(name, RD_MODEL_NAME_MAX, "%s-%" PRIu64, rd_store_run_id(rd_run_store(d->run)), version);
 }
 
 rd_status rd_driver_check_model(rd_driver *d, size_t client, const char *model, rd_error *err)
 {
     char expected[RD_MODEL_NAME_MAX];
     if (model == NULL)
-        return rd_fail(
-            err, RD_ERR_FORMAT,
-            "the header Rondo-Model is missing: it repeats the ETag of the model that was trained from");
+        return rd_fail(err, RD_ERR_FORMAT,
+                       "the header Rondo-Model is missing: it repeats the ETag of the model that was trained from");
     pthread_mutex_lock(&d->lock);
     /* Rounds that wait for all are trained from the newest model, also by a client that has not asked again since the
      * aggregator was started. */
@@ -153,20 +151,17 @@ rd_status rd_driver_check_model(rd_driver *d, size_t client, const char *model, 
     pthread_mutex_unlock(&d->lock);
     write_name(d, &wanted, expected);
     size_t length = strlen(expected), quoted = model[0] == '"';
-    if (strncmp(model + quoted, expected, length) == 0 &&
-        strcmp(model + quoted + length, quoted ? "\"" : "") == 0)
+    if (strncmp(model + quoted, expected, length) == 0 && strcmp(model + quoted + length, quoted ? "\"" : "") == 0)
         return RD_OK;
-    return rd_fail(
-        err, RD_ERR_STATE,
-        "the update was trained from model %.120s, and is needed from %s: ask for the task and fetch the "
-        "model again",
-        model, expected);
+    return rd_fail(err, RD_ERR_STATE,
+                   "the update was trained from model %.120s, and is needed from %s: ask for the task and fetch the "
+                   "model again",
+                   model, expected);
 }
 
 /* ---- what workers tell ---- */
 
-rd_status rd_driver_client(rd_driver *d, const char *name, const rd_caller *caller, size_t *client,
-                           rd_error *err)
+rd_status rd_driver_client(rd_driver *d, const char *name, const rd_caller *caller, size_t *client, rd_error *err)
 {
     rd_status status = RD_OK;
     pthread_mutex_lock(&d->lock);
@@ -320,8 +315,7 @@ bool rd_driver_task(rd_driver *d, size_t client, rd_task *task)
     if (measure_task(d, client, task))
         return true;
     pthread_mutex_lock(&d->lock);
-    d->told[client] =
-        d->told[client] && rd_rounds_finished(d->rounds); /* who left and came back wants to know */
+    d->told[client] = d->told[client] && rd_rounds_finished(d->rounds); /* who left and came back wants to know */
     if (rd_rounds_finished(d->rounds)) {
         *task = (rd_task){.kind = RD_TASK_FINISHED,
                           .round = rd_rounds_current(d->rounds) - 1,
@@ -354,9 +348,8 @@ rd_verdict rd_driver_may_deliver(rd_driver *d, size_t client, uint64_t round)
     return verdict;
 }
 
-rd_status rd_driver_deliver(rd_driver *d, size_t client, uint64_t round, const rd_report *report,
-                            float largest, uint64_t bytes, rd_verdict *verdict, rd_intake *intake,
-                            rd_error *err)
+rd_status rd_driver_deliver(rd_driver *d, size_t client, uint64_t round, const rd_report *report, float largest,
+                            uint64_t bytes, rd_verdict *verdict, rd_intake *intake, rd_error *err)
 {
     rd_status status = RD_OK;
     pthread_mutex_lock(&d->lock);
@@ -455,8 +448,7 @@ static rd_status open_round(rd_driver *d, const rd_action *action, rd_error *err
     d->part_count = 0;
     for (size_t i = 0; i < action->cohort_size; i++)
         if (part_of(d, action->cohort[i]) == NULL)
-            return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients",
-                           action->cohort_size);
+            return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients", action->cohort_size);
     d->opened_at = uv_hrtime();
     d->callbacks.traffic(d->callbacks.user, &d->bytes_in_before, &d->bytes_out_before);
     return RD_OK;
@@ -735,8 +727,7 @@ static void name_awaited(rd_driver *d, char *text, size_t size)
         if (client == SIZE_MAX || rd_rounds_participation(d->rounds, client) != RD_PART_ASKED)
             continue;
         if (all++ < MOST_NAMED && at < size) {
-            int n = snprintf(text + at, size - at, "%s%s", named++ == 0 ? "; waiting for " : ", ",
-                             d->parts[i].client);
+            int n = snprintf(text + at, size - at, "%s%s", named++ == 0 ? "; waiting for " : ", ", d->parts[i].client);
             at += n > 0 ? (size_t)n : 0;
         }
     }
@@ -761,10 +752,9 @@ static void describe_waiting(rd_driver *d, uint64_t *what, char *line, size_t si
         char names[400];
         name_awaited(d, names, sizeof names);
         *what = UINT64_MAX - rd_rounds_current(d->rounds);
-        (void)snprintf(
-            line, size, "round %llu: %zu update%s missing after %.0f s%s (the deadline is in %.0f s)",
-            (unsigned long long)rd_rounds_current(d->rounds), missing, missing == 1 ? " is" : "s are", open,
-            names, fmax(cohort->deadline_seconds - open, 0.0));
+        (void)snprintf(line, size, "round %llu: %zu update%s missing after %.0f s%s (the deadline is in %.0f s)",
+                       (unsigned long long)rd_rounds_current(d->rounds), missing, missing == 1 ? " is" : "s are", open,
+                       names, fmax(cohort->deadline_seconds - open, 0.0));
     }
     pthread_mutex_unlock(&d->lock);
 }
@@ -875,9 +865,9 @@ rd_status rd_driver_create(rd_run *run, rd_settling *settling, rd_driver **out, 
                                   rd_run_is_over(run) ? rd_run_next_round(run) - 1 : config->rounds,
                                   rd_run_next_round(run), &d->rounds, err);
     /* An asynchronous round is not that of the task which was done for it. */
-    d->clients_keep = config->cohort.buffer_size == 0 &&
-                      rd_client_memory(rd_run_model(run), config->strategy.kind == RD_SCAFFOLD,
-                                       &config->personalisation) > 0;
+    d->clients_keep =
+        config->cohort.buffer_size == 0 &&
+        rd_client_memory(rd_run_model(run), config->strategy.kind == RD_SCAFFOLD, &config->personalisation) > 0;
     if (status == RD_OK && d->clients_keep)
         status = rd_counted_load(&d->counted, rd_run_store(run), err);
     if (status == RD_OK)

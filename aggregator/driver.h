@@ -25,7 +25,7 @@
 typedef struct rd_driver rd_driver;
 
 typedef struct rd_driver_callbacks {
-    void (*wake)(void *user); /* waiting clients should ask again */
+    void (*wake)(void *user);                                             /* waiting clients should ask again */
     void (*traffic)(void *user, uint64_t *bytes_in, uint64_t *bytes_out); /* of bodies, so far */
     void (*line)(void *user, const char *text);                           /* a line for the log */
     void (*reload)(void *user); /* SIGHUP: read again what can be; on the driver's thread */
@@ -68,9 +68,8 @@ rd_status rd_driver_check_model(rd_driver *d, size_t client, const char *model, 
 /* The upload is complete and valid; largest: magnitude of its values. On ACCEPT its weight is reserved, and the caller
  * must fold it in and then call rd_driver_folded, or rd_driver_unfit where it turned out to be of no use. RD_ERR_RANGE,
  * RD_ERR_DATA: it cannot be taken. */
-rd_status rd_driver_deliver(rd_driver *d, size_t client, uint64_t round, const rd_report *report,
-                            float largest, uint64_t bytes, rd_verdict *verdict, rd_intake *intake,
-                            rd_error *err) RD_MUST_CHECK;
+rd_status rd_driver_deliver(rd_driver *d, size_t client, uint64_t round, const rd_report *report, float largest,
+                            uint64_t bytes, rd_verdict *verdict, rd_intake *intake, rd_error *err) RD_MUST_CHECK;
 void rd_driver_folded(rd_driver *d, size_t client);
 void rd_driver_unfit(rd_driver *d, size_t client, const char *reason);
 /* The update was refused for what is in it. */

@@ -29,8 +29,8 @@ static bool may_keep(const rd_connection *c)
 }
 
 /* Puts the head of an answer into the output, with room for extra bytes behind it. */
-static bool put_head(rd_connection *c, int status, const char *content_type, const char *headers,
-                     uint64_t length, size_t extra)
+static bool put_head(rd_connection *c, int status, const char *content_type, const char *headers, uint64_t length,
+                     size_t extra)
 {
     char type[160] = "", size[64] = "";
     if (content_type != NULL)
@@ -59,8 +59,8 @@ static bool wants_body(const rd_connection *c, int status)
     return status != 204 && status != 304 && (method == NULL || strcmp(method, "HEAD") != 0);
 }
 
-void rd_output_put(rd_connection *c, int status, const char *content_type, const char *headers,
-                   const void *body, size_t count)
+void rd_output_put(rd_connection *c, int status, const char *content_type, const char *headers, const void *body,
+                   size_t count)
 {
     c->exchange.answered = true;
     size_t shown = wants_body(c, status) ? count : 0;
@@ -71,8 +71,8 @@ void rd_output_put(rd_connection *c, int status, const char *content_type, const
     (void)atomic_fetch_add(&c->worker->bytes_out, shown);
 }
 
-void rd_exchange_reply(rd_exchange *x, int status, const char *content_type, const char *headers,
-                       const void *body, size_t count)
+void rd_exchange_reply(rd_exchange *x, int status, const char *content_type, const char *headers, const void *body,
+                       size_t count)
 {
     if (!x->answered)
         rd_output_put(x->connection, status, content_type, headers, body, count);
@@ -106,8 +106,8 @@ bool rd_output_refill(rd_connection *c)
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
-            rd_connection_trouble(c, "the file of an answer to '%s' ended early or cannot be read: %s",
-                                  c->tls.client, n < 0 ? strerror(errno) : "no more bytes");
+            rd_connection_trouble(c, "the file of an answer to '%s' ended early or cannot be read: %s", c->tls.client,
+                                  n < 0 ? strerror(errno) : "no more bytes");
             return false;
         }
         room -= (size_t)n;

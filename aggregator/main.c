@@ -50,14 +50,13 @@ static const char footer[] =
 static rd_parse_result parse(int argc, char **argv, serve_options *o, rd_error *err)
 {
     const rd_option options[] = {
-        {RD_OPTION_TEXT, "config", "FILE", "the run: model, training, cohort (run.json)", &o->config, true, 0,
+        {RD_OPTION_TEXT, "config", "FILE", "the run: model, training, cohort (run.json)", &o->config, true, 0, 0},
+        {RD_OPTION_TEXT, "state", "DIR", "where rounds and models are kept; made where it is missing", &o->state, true,
+         0, 0},
+        {RD_OPTION_TEXT, "listen", "ADDR:PORT", "where clients connect; default 127.0.0.1:8443", &o->listen, false, 0,
          0},
-        {RD_OPTION_TEXT, "state", "DIR", "where rounds and models are kept; made where it is missing",
-         &o->state, true, 0, 0},
-        {RD_OPTION_TEXT, "listen", "ADDR:PORT", "where clients connect; default 127.0.0.1:8443", &o->listen,
-         false, 0, 0},
-        {RD_OPTION_TEXT, "ca", "FILE", "certificate of the authority that signed the clients' certificates",
-         &o->ca, true, 0, 0},
+        {RD_OPTION_TEXT, "ca", "FILE", "certificate of the authority that signed the clients' certificates", &o->ca,
+         true, 0, 0},
         {RD_OPTION_TEXT, "cert", "FILE", "certificate of this aggregator", &o->cert, true, 0, 0},
         {RD_OPTION_TEXT, "key", "FILE", "private key of this aggregator", &o->key, true, 0, 0},
         {RD_OPTION_TEXT, "key-passphrase-file", "FILE",
@@ -66,29 +65,27 @@ static rd_parse_result parse(int argc, char **argv, serve_options *o, rd_error *
          "names of the clients that may take part, one a line, read again at SIGHUP; default: every client "
          "of the CA",
          &o->allow, false, 0, 0},
-        {RD_OPTION_COUNT, "workers", "N", "threads that serve connections; default: one a core", &o->workers,
-         false, 1, 256},
-        {RD_OPTION_COUNT, "max-connections", "N", "connections at a time; default 10000", &o->max_connections,
-         false, 1, 1000000},
+        {RD_OPTION_COUNT, "workers", "N", "threads that serve connections; default: one a core", &o->workers, false, 1,
+         256},
+        {RD_OPTION_COUNT, "max-connections", "N", "connections at a time; default 10000", &o->max_connections, false, 1,
+         1000000},
         {RD_OPTION_COUNT, "idle-seconds", "N", "a sender that is silent for so long is dropped; default 30",
          &o->idle_seconds, false, 1, 86400},
         {RD_OPTION_COUNT, "linger-seconds", "N",
-         "how long to wait after the last round for clients that have not been told; default 10",
-         &o->linger_seconds, false, 0, 86400},
+         "how long to wait after the last round for clients that have not been told; default 10", &o->linger_seconds,
+         false, 0, 86400},
         {RD_OPTION_FLAG, "quiet", NULL, "print nothing but errors", &o->quiet, false, 0, 0},
         {RD_OPTION_END, NULL, NULL, NULL, NULL, false, 0, 0},
     };
-    const rd_command command = {
-        "rondo-aggregator", "serve --config FILE --state DIR --ca FILE --cert FILE --key FILE",
-        "Serves a run of federated learning: clients join over mutual TLS, train, and deliver "
-        "updates that are averaged round by round.",
-        options, footer};
+    const rd_command command = {"rondo-aggregator", "serve --config FILE --state DIR --ca FILE --cert FILE --key FILE",
+                                "Serves a run of federated learning: clients join over mutual TLS, train, and deliver "
+                                "updates that are averaged round by round.",
+                                options, footer};
     const char *operands[1];
     size_t operand_count = 0;
     rd_parse_result result = rd_options_parse(&command, argc, argv, operands, 1, &operand_count, err);
     if (result == RD_PARSE_RUN && (operand_count != 1 || strcmp(operands[0], "serve") != 0)) {
-        (void)rd_fail(err, RD_ERR_USAGE,
-                      "expected the command 'serve' or 'backup'; see rondo-aggregator --help");
+        (void)rd_fail(err, RD_ERR_USAGE, "expected the command 'serve' or 'backup'; see rondo-aggregator --help");
         return RD_PARSE_ERROR;
     }
     return result;
@@ -166,8 +163,8 @@ static rd_status announce(rd_driver *driver, const rd_config *config, const serv
     if (config->simulation.system.given || config->simulation.attack.kind != RD_ATTACK_NONE)
         rd_driver_log(driver, "run.json has a section \"simulation\": only rondo-sim heeds it");
     size_t needed = rd_selection_needed(&config->cohort);
-    rd_driver_log(driver, "listening on %s (port %u); rounds begin when %zu client%s joined%s", o->listen,
-                  port, needed, needed == 1 ? " has" : "s have",
+    rd_driver_log(driver, "listening on %s (port %u); rounds begin when %zu client%s joined%s", o->listen, port, needed,
+                  needed == 1 ? " has" : "s have",
                   needed > config->cohort.min_clients ? ", fewer could not deliver cohort.min_updates" : "");
     return status;
 }
@@ -177,8 +174,7 @@ static rd_status serve_run(const serve_options *o, const rd_config *config, rd_g
                            bool *interrupted, rd_error *err)
 {
     service s = {.driver = driver, .gate = gate};
-    rd_routes routes = {
-        .driver = driver, .state_directory = o->state, .staging = {RD_STAGING_MEMORY}, .gate = gate};
+    rd_routes routes = {.driver = driver, .state_directory = o->state, .staging = {RD_STAGING_MEMORY}, .gate = gate};
     rd_server_app app = rd_routes_app(&routes);
     rd_server_options options = {.listen = o->listen,
                                  .files = {o->ca, o->cert, o->key, o->passphrase},
@@ -245,8 +241,7 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "backup") == 0)
         return backup(argc - 1, argv + 1);
     if (argc > 1 && argv[1][0] != '-' && strcmp(argv[1], "serve") != 0) {
-        fprintf(stderr, "rondo-aggregator: there is no command '%s'; the commands are serve and backup\n",
-                argv[1]);
+        fprintf(stderr, "rondo-aggregator: there is no command '%s'; the commands are serve and backup\n", argv[1]);
         return 2;
     }
     rd_error err = {0};

@@ -39,8 +39,7 @@ static rd_status parse_range(const char *field, uint64_t size, bool *given, uint
     if (b >= size)
         b = size - 1;
     if (a > b)
-        return rd_fail(err, RD_ERR_RANGE, "Range '%s' does not meet the %" PRIu64 " bytes of the model",
-                       field, size);
+        return rd_fail(err, RD_ERR_RANGE, "Range '%s' does not meet the %" PRIu64 " bytes of the model", field, size);
     *given = true;
     *first = a;
     *last = b;
@@ -69,8 +68,8 @@ rd_status rd_model_reply(rd_exchange *x, const char *path, const char *tag, rd_e
     RD_TRY(parse_range(rd_exchange_header(x, "Range"), size, &partial, &first, &last, err));
     if (partial) {
         (void)snprintf(headers, sizeof headers,
-                       "ETag: %s\r\nContent-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\n", tag, first,
-                       last, size);
+                       "ETag: %s\r\nContent-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\n", tag, first, last,
+                       size);
         rd_exchange_reply_file(x, 206, TYPE, headers, fd, first, last - first + 1);
     } else {
         (void)snprintf(headers, sizeof headers, "ETag: %s\r\nAccept-Ranges: bytes\r\n", tag);

@@ -52,8 +52,7 @@ struct request {
 
 static void answer_json(rd_exchange *x, request *r, int status, const char *headers, char *json)
 {
-    static const char no_memory[] =
-        "{\"error\": \"memory\", \"message\": \"the aggregator is short of memory\"}";
+    static const char no_memory[] = "{\"error\": \"memory\", \"message\": \"the aggregator is short of memory\"}";
     r->answered = true;
     if (json == NULL)
         rd_exchange_reply(x, 503, JSON_TYPE, "Retry-After: 5\r\n", no_memory, sizeof no_memory - 1);
@@ -99,8 +98,7 @@ static void join_complete(rd_routes *routes, rd_exchange *x, request *r)
     const char *name = rd_exchange_client(x);
     rd_status status = rd_join_parse(r->body != NULL ? r->body : "", r->body_size, &join, &data, &err);
     if (status == RD_OK && join.protocol != RD_PROTOCOL_VERSION)
-        status = rd_fail(&err, RD_ERR_FORMAT,
-                         "protocol: this aggregator speaks version %d, the client version %llu",
+        status = rd_fail(&err, RD_ERR_FORMAT, "protocol: this aggregator speaks version %d, the client version %llu",
                          RD_PROTOCOL_VERSION, (unsigned long long)join.protocol);
     rd_caller caller = caller_of(x);
     if (status == RD_OK)
@@ -147,8 +145,7 @@ static rd_status query_count(const char *query, const char *name, uint64_t *out,
         size_t size = strcspn(part, "&");
         if (size > length && strncmp(part, name, length) == 0 && part[length] == '=' &&
             (!rd_number_count(part + length + 1, size - length - 1, out) || *out > INT64_MAX))
-            return rd_fail(err, RD_ERR_FORMAT, "%s: expected a whole number, found '%.40s'", name,
-                           part + length + 1);
+            return rd_fail(err, RD_ERR_FORMAT, "%s: expected a whole number, found '%.40s'", name, part + length + 1);
         part += size + (part[size] == '&');
     }
     return RD_OK;
@@ -281,8 +278,8 @@ static void answer_verdict(rd_routes *routes, rd_exchange *x, request *r, rd_ver
 
 static void log_refusal(rd_routes *routes, rd_exchange *x, const request *r, const rd_error *err)
 {
-    rd_driver_log(routes->driver, "update of %s for round %" PRIu64 " refused: %s", rd_exchange_client(x),
-                  r->number, err->message);
+    rd_driver_log(routes->driver, "update of %s for round %" PRIu64 " refused: %s", rd_exchange_client(x), r->number,
+                  err->message);
 }
 
 /* Tells the client and the round what was wrong with the update. A full disk is not the client's fault: it
@@ -306,8 +303,7 @@ static void update_begin(rd_routes *routes, rd_exchange *x, request *r)
         answer_verdict(routes, x, r, verdict);
         return;
     }
-    if (rd_driver_check_model(routes->driver, r->client, rd_exchange_header(x, "Rondo-Model"), &err) !=
-        RD_OK) {
+    if (rd_driver_check_model(routes->driver, r->client, rd_exchange_header(x, "Rondo-Model"), &err) != RD_OK) {
         refuse_update(routes, x, r, &err);
         return;
     }
@@ -435,10 +431,9 @@ static void on_request(rd_exchange *x, void *app)
         return;
     }
     const bool of_anybody = r->route->complete == join_complete || r->route->begin == run_begin;
-    if (!of_anybody &&
-        rd_driver_client(routes->driver, rd_exchange_client(x), &caller, &r->client, &err) != RD_OK) {
-        rd_driver_log(routes->driver, "%s from %s is out of the run: %s", rd_exchange_client(x),
-                      caller.address, err.message);
+    if (!of_anybody && rd_driver_client(routes->driver, rd_exchange_client(x), &caller, &r->client, &err) != RD_OK) {
+        rd_driver_log(routes->driver, "%s from %s is out of the run: %s", rd_exchange_client(x), caller.address,
+                      err.message);
         refuse(x, r, 409, "replaced", err.message);
         return;
     }

@@ -222,8 +222,7 @@ static int accept_waiting(rd_server *s, shortage *last)
             if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM)
                 return -1;
             char what[160];
-            (void)snprintf(what, sizeof what, "new connections have to wait: %s (see ulimit -n)",
-                           strerror(errno));
+            (void)snprintf(what, sizeof what, "new connections have to wait: %s (see ulimit -n)", strerror(errno));
             report_shortage(s, last, SHORTAGE_DESCRIPTORS, what);
             return ACCEPT_PAUSE_MS;
         }
@@ -256,8 +255,7 @@ static void *accept_all(void *user)
 /* ---- start and stop ---- */
 
 /* "127.0.0.1:8443", "[::]:8443" -> host and port. */
-static rd_status split_address(const char *listen_at, char *host, size_t size, const char **port,
-                               rd_error *err)
+static rd_status split_address(const char *listen_at, char *host, size_t size, const char **port, rd_error *err)
 {
     const char *colon = listen_at == NULL ? NULL : strrchr(listen_at, ':');
     size_t length = colon == NULL ? 0 : (size_t)(colon - listen_at);
@@ -287,8 +285,7 @@ static rd_status open_listener(rd_server *s, const char *listen_at, rd_error *er
     rd_status status = split_address(listen_at, host, sizeof host, &port, err);
     if (status != RD_OK)
         return status;
-    struct addrinfo *found = NULL,
-                    hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo *found = NULL, hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     int code = getaddrinfo(host, port, &hints, &found);
     if (code != 0)
         return rd_fail(err, RD_ERR_IO, "--listen %s: %s", listen_at, gai_strerror(code));
@@ -307,8 +304,7 @@ static rd_status open_listener(rd_server *s, const char *listen_at, rd_error *er
     int reason = errno;
     freeaddrinfo(found);
     if (!ok && reason == EADDRINUSE)
-        return rd_fail(err, RD_ERR_IO, "%s: address already in use; is another aggregator running?",
-                       listen_at);
+        return rd_fail(err, RD_ERR_IO, "%s: address already in use; is another aggregator running?", listen_at);
     if (!ok)
         return rd_fail(err, RD_ERR_IO, "%s: cannot listen: %s", listen_at, strerror(reason));
     s->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
@@ -322,8 +318,7 @@ static unsigned count_cores(void)
     return cores < 1 ? 1 : (unsigned)cores;
 }
 
-rd_status rd_server_start(const rd_server_options *o, const rd_server_app *app, rd_server **out,
-                          rd_error *err)
+rd_status rd_server_start(const rd_server_options *o, const rd_server_app *app, rd_server **out, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_server *s = calloc(1, sizeof *s);

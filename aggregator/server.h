@@ -50,9 +50,9 @@ typedef struct rd_server_options {
     rd_credential_files files;
     unsigned workers;         /* threads; 0 = number of cores */
     unsigned max_connections; /* beyond it new ones are closed at accept; 0 = 10,000 */
-    unsigned idle_seconds; /* a connection that sends nothing inside a request, or a handshake, for so long is
+    unsigned idle_seconds;    /* a connection that sends nothing inside a request, or a handshake, for so long is
                               closed; 0 = 30 */
-    unsigned keep_seconds; /* a connection without a request for so long is closed; 0 = 300 */
+    unsigned keep_seconds;    /* a connection without a request for so long is closed; 0 = 300 */
 } rd_server_options;
 
 /* Binds and starts the workers. RD_ERR_IO: "0.0.0.0:8443: address already in use"; RD_ERR_CONFIG for
@@ -72,10 +72,9 @@ const char *rd_exchange_client(const rd_exchange *x); /* common name of the veri
 const char *rd_exchange_method(const rd_exchange *x); /* "GET" */
 const char *rd_exchange_path(const rd_exchange *x);   /* "/v1/task", without the query */
 const char *rd_exchange_query(const rd_exchange *x);  /* "wait=30", or "" */
-const char *rd_exchange_header(const rd_exchange *x,
-                               const char *name);         /* NULL: not sent; names in any case */
-int64_t rd_exchange_content_length(const rd_exchange *x); /* -1: none given (chunked) or no body */
-const char *rd_exchange_peer(const rd_exchange *x);       /* "192.168.1.7:40112" */
+const char *rd_exchange_header(const rd_exchange *x, const char *name); /* NULL: not sent; names in any case */
+int64_t rd_exchange_content_length(const rd_exchange *x);               /* -1: none given (chunked) or no body */
+const char *rd_exchange_peer(const rd_exchange *x);                     /* "192.168.1.7:40112" */
 /* A number of the application's on the connection of this exchange; 0 at first. Where it is not 0 when the connection
  * closes, on_disconnect is told. */
 uint64_t *rd_exchange_tag(const rd_exchange *x);
@@ -84,8 +83,8 @@ void rd_exchange_set_user(rd_exchange *x, void *user);
 void *rd_exchange_user(const rd_exchange *x);
 
 /* Answers. headers: more lines, each "Name: value\r\n", or "". body is copied. */
-void rd_exchange_reply(rd_exchange *x, int status, const char *content_type, const char *headers,
-                       const void *body, size_t count);
+void rd_exchange_reply(rd_exchange *x, int status, const char *content_type, const char *headers, const void *body,
+                       size_t count);
 /* Answers with bytes [offset, offset + count) of an open file, read piece by piece; dup()s fd. */
 void rd_exchange_reply_file(rd_exchange *x, int status, const char *content_type, const char *headers, int fd,
                             uint64_t offset, uint64_t count);

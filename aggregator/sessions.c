@@ -77,8 +77,7 @@ rd_status rd_sessions_join(rd_sessions *s, size_t client, const rd_caller *calle
     if (c->number > 0 && !same && there) {
         *first = strcmp(c->refused, caller->session) != 0 || c->refused[0] == '\0';
         (void)snprintf(c->refused, sizeof c->refused, "%s", caller->session);
-        return rd_fail(err, RD_ERR_REFUSED, "another client with this certificate is in the run, from %s",
-                       c->address);
+        return rd_fail(err, RD_ERR_REFUSED, "another client with this certificate is in the run, from %s", c->address);
     }
     if (!same) {
         c->number++;
@@ -95,8 +94,7 @@ rd_status rd_sessions_request(rd_sessions *s, size_t client, const rd_caller *ca
     if (c == NULL || c->number == 0)
         return RD_OK;
     if (strcmp(c->name, caller->session) != 0)
-        return rd_fail(err, RD_ERR_REFUSED, "another client with this certificate has joined, from %s",
-                       c->address);
+        return rd_fail(err, RD_ERR_REFUSED, "another client with this certificate has joined, from %s", c->address);
     attach(s, client, caller);
     return RD_OK;
 }

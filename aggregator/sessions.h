@@ -36,8 +36,7 @@ void rd_sessions_free(rd_sessions *s);
 rd_status rd_sessions_join(rd_sessions *s, size_t client, const rd_caller *caller, bool *first,
                            rd_error *err) RD_MUST_CHECK;
 /* A request of the client. RD_ERR_REFUSED: of a session that was replaced. */
-rd_status rd_sessions_request(rd_sessions *s, size_t client, const rd_caller *caller,
-                              rd_error *err) RD_MUST_CHECK;
+rd_status rd_sessions_request(rd_sessions *s, size_t client, const rd_caller *caller, rd_error *err) RD_MUST_CHECK;
 /* The connection with this tag is closed. */
 void rd_sessions_closed(rd_sessions *s, uint64_t tag);
 

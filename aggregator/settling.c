@@ -106,8 +106,7 @@ rd_status rd_settling_measured(rd_settling *s, const char *client, uint64_t step
     if (status == RD_OK)
         status = rd_statistics_parse(json, size, rd_agreement_schema(s->agreement), (int)step, &measured, err);
     rd_error trouble;
-    if (status == RD_OK &&
-        rd_agreement_measured(s->agreement, client, (int)step, &measured, &trouble) != RD_OK)
+    if (status == RD_OK && rd_agreement_measured(s->agreement, client, (int)step, &measured, &trouble) != RD_OK)
         note_trouble(s, &trouble); /* nothing that this client could mend */
     pthread_mutex_unlock(&s->lock);
     rd_statistics_free(&measured);

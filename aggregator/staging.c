@@ -39,12 +39,10 @@ static rd_status open_nameless(const char *folder, int *fd, rd_error *err)
         if (*fd >= 0)
             unlink(path);
     }
-    return *fd < 0 ? rd_fail(err, RD_ERR_IO, "%s: no room for an upload: %s", folder, strerror(errno))
-                   : RD_OK;
+    return *fd < 0 ? rd_fail(err, RD_ERR_IO, "%s: no room for an upload: %s", folder, strerror(errno)) : RD_OK;
 }
 
-rd_status rd_staging_create(rd_staging_budget *budget, const char *folder, size_t size, rd_staging **out,
-                            rd_error *err)
+rd_status rd_staging_create(rd_staging_budget *budget, const char *folder, size_t size, rd_staging **out, rd_error *err)
 {
     rd_staging *s = calloc(1, sizeof *s);
     if (s == NULL)
@@ -73,8 +71,7 @@ rd_status rd_staging_write(rd_staging *s, size_t offset, const void *bytes, size
     return RD_OK;
 }
 
-rd_status rd_staging_read(rd_staging *s, size_t offset, void *buffer, size_t count, const void **bytes,
-                          rd_error *err)
+rd_status rd_staging_read(rd_staging *s, size_t offset, void *buffer, size_t count, const void **bytes, rd_error *err)
 {
     *bytes = s->memory != NULL ? s->memory + offset : buffer;
     return s->memory != NULL ? RD_OK : rd_fd_pread_all(s->fd, buffer, count, (off_t)offset, "upload", err);

@@ -24,8 +24,7 @@ typedef struct rd_staging rd_staging;
 /* Room for `size` bytes. folder: where a file is made. RD_ERR_IO: no room there. */
 rd_status rd_staging_create(rd_staging_budget *budget, const char *folder, size_t size, rd_staging **out,
                             rd_error *err) RD_MUST_CHECK;
-rd_status rd_staging_write(rd_staging *s, size_t offset, const void *bytes, size_t count,
-                           rd_error *err) RD_MUST_CHECK;
+rd_status rd_staging_write(rd_staging *s, size_t offset, const void *bytes, size_t count, rd_error *err) RD_MUST_CHECK;
 /* Gives count bytes from offset: *bytes points to them, in buffer (count bytes, the caller's) or wherever
  * they lie. */
 rd_status rd_staging_read(rd_staging *s, size_t offset, void *buffer, size_t count, const void **bytes,

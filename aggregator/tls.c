@@ -289,8 +289,7 @@ rd_status rd_tls_create(const rd_credential_files *files, rd_tls **out, rd_error
     mbedtls_ctr_drbg_init(&t->random);
     mbedtls_ssl_config_init(&t->config);
 
-    int code =
-        mbedtls_ctr_drbg_seed(&t->random, mbedtls_entropy_func, &t->entropy, purpose, sizeof purpose - 1);
+    int code = mbedtls_ctr_drbg_seed(&t->random, mbedtls_entropy_func, &t->entropy, purpose, sizeof purpose - 1);
     if (code != 0) {
         status = fail_mbedtls(err, RD_ERR_INTERNAL, "random numbers for TLS", code);
         goto cleanup;

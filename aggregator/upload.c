@@ -38,8 +38,8 @@ static rd_status parse_digest(rd_upload *u, const char *field, rd_error *err)
         mbedtls_base64_decode(u->digest_told, sizeof u->digest_told, &size, (const uint8_t *)value,
                               (size_t)(end - value)) != 0 ||
         size != sizeof u->digest_told)
-        return rd_fail(err, RD_ERR_FORMAT,
-                       "Content-Digest: expected sha-256=:BASE64 of 32 bytes:, found '%.80s'", field);
+        return rd_fail(err, RD_ERR_FORMAT, "Content-Digest: expected sha-256=:BASE64 of 32 bytes:, found '%.80s'",
+                       field);
     u->digest_given = true;
     rd_sha256_start(&u->digest);
     return RD_OK;
@@ -48,8 +48,7 @@ static rd_status parse_digest(rd_upload *u, const char *field, rd_error *err)
 static rd_status lay_down(void *user, size_t first, const float *values, size_t count, rd_error *err)
 {
     rd_upload *u = user;
-    u->largest =
-        fmaxf(u->largest, rd_exact_largest(values, count)); /* the stream has found all of them fit */
+    u->largest = fmaxf(u->largest, rd_exact_largest(values, count)); /* the stream has found all of them fit */
     return rd_staging_write(u->staging, first * sizeof *values, values, count * sizeof *values, err);
 }
 

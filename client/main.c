@@ -53,12 +53,11 @@ static const char footer[] =
 static rd_parse_result parse(int argc, char **argv, client_options *o, rd_error *err)
 {
     const rd_option options[] = {
-        {RD_OPTION_TEXT, "aggregator", "URL", "https://HOST:PORT of the aggregator", &o->aggregator, true, 0,
-         0},
-        {RD_OPTION_TEXT, "ca", "FILE",
-         "certificate of the authority that signed the aggregator's certificate", &o->ca, true, 0, 0},
-        {RD_OPTION_TEXT, "cert", "FILE", "certificate of this client; its common name is the client's name",
-         &o->cert, true, 0, 0},
+        {RD_OPTION_TEXT, "aggregator", "URL", "https://HOST:PORT of the aggregator", &o->aggregator, true, 0, 0},
+        {RD_OPTION_TEXT, "ca", "FILE", "certificate of the authority that signed the aggregator's certificate", &o->ca,
+         true, 0, 0},
+        {RD_OPTION_TEXT, "cert", "FILE", "certificate of this client; its common name is the client's name", &o->cert,
+         true, 0, 0},
         {RD_OPTION_TEXT, "key", "FILE", "private key of this client", &o->key, true, 0, 0},
         {RD_OPTION_TEXT, "key-passphrase-file", "FILE",
          "its first line is the pass phrase of --key; default: a plain key", &o->passphrase, false, 0, 0},
@@ -69,14 +68,15 @@ static rd_parse_result parse(int argc, char **argv, client_options *o, rd_error 
         RD_SOURCE_OPTIONS(&o->data, true,
                           "data to train on: .safetensors, .csv, LEAF .json or folder, IDX images, .txt"),
         {RD_OPTION_FLAG, "regression", NULL,
-         "csv: the label is a number to predict; refused where the run's model predicts classes",
-         &o->regression, false, 0, 0},
+         "csv: the label is a number to predict; refused where the run's model predicts classes", &o->regression, false,
+         0, 0},
         {RD_OPTION_FLAG, "standardise", NULL,
          "csv: features are scaled to mean 0 and deviation 1 over all clients; refused where the run does "
          "not",
          &o->standardise, false, 0, 0},
         {RD_OPTION_FLAG, "describe", NULL,
-         "print what of a table would be told, as a first data.schema for run.json, and end; needs only the options of the "
+         "print what of a table would be told, as a first data.schema for run.json, and end; needs only the options of "
+         "the "
          "data",
          &o->describe, false, 0, 0},
         {RD_OPTION_TEXT, "keep", "FILE",
@@ -85,16 +85,14 @@ static rd_parse_result parse(int argc, char **argv, client_options *o, rd_error 
          "default: in memory",
          &o->keep, false, 0, 0},
         {RD_OPTION_NUMBER, "retry-seconds", "S",
-         "give up when the aggregator has not answered for so long; default 300", &o->retry_seconds, false, 0,
-         1e7},
+         "give up when the aggregator has not answered for so long; default 300", &o->retry_seconds, false, 0, 1e7},
         {RD_OPTION_FLAG, "quiet", NULL, "print nothing but errors", &o->quiet, false, 0, 0},
         {RD_OPTION_END, NULL, NULL, NULL, NULL, false, 0, 0},
     };
-    const rd_command command = {
-        "rondo-client", "--aggregator URL --ca FILE --cert FILE --key FILE --data PATH",
-        "Takes part in a run of federated learning: trains the shared model on data that never "
-        "leave this machine and sends the aggregator what has changed in the parameters.",
-        options, footer};
+    const rd_command command = {"rondo-client", "--aggregator URL --ca FILE --cert FILE --key FILE --data PATH",
+                                "Takes part in a run of federated learning: trains the shared model on data that never "
+                                "leave this machine and sends the aggregator what has changed in the parameters.",
+                                options, footer};
     size_t operand_count = 0;
     return rd_options_parse(&command, argc, argv, NULL, 0, &operand_count, err);
 }
@@ -106,8 +104,7 @@ static rd_status describe_data(const client_options *o, rd_source *s, rd_error *
     if (status != RD_OK)
         return status;
     if ((o->regression || o->standardise) && s->format != RD_SOURCE_CSV)
-        return rd_fail(err, RD_ERR_USAGE,
-                       "--%s is for tables; --data %s is not read as one (--format csv would)",
+        return rd_fail(err, RD_ERR_USAGE, "--%s is for tables; --data %s is not read as one (--format csv would)",
                        o->regression ? "regression" : "standardise", o->data.data);
     s->regression = o->regression ? RD_YES : RD_UNSAID;
     s->standardise = o->standardise;
@@ -149,10 +146,11 @@ static int describe(int argc, char **argv)
         RD_SOURCE_OPTIONS(&o.data, true, "the table"),
         {RD_OPTION_END, NULL, NULL, NULL, NULL, false, 0, 0},
     };
-    const rd_command command = {"rondo-client --describe", "--describe --data FILE",
-                                "Prints the columns of a table, what they hold, and the classes of its label: all that a "
-                                "client would tell of it at join, and no row.",
-                                options, NULL};
+    const rd_command command = {
+        "rondo-client --describe", "--describe --data FILE",
+        "Prints the columns of a table, what they hold, and the classes of its label: all that a "
+        "client would tell of it at join, and no row.",
+        options, NULL};
     rd_parse_result parsed = rd_options_parse(&command, argc, argv, NULL, 0, &count, &err);
     if (parsed == RD_PARSE_EXIT)
         return EXIT_FINISHED;

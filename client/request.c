@@ -121,8 +121,7 @@ static rd_status on_lost(rd_requester *r, trouble *t, double *pause, rd_error *e
     if (now + *pause > t->lost_at + patience)
         return rd_fail(err, RD_ERR_NETWORK, "%.300s (tried for %.0f s)", strdupa(err->message), patience);
     if (time_to_say(t))
-        say(r, "%s; trying for %.0f s%s", err->message, t->lost_at + patience - now,
-            now > t->lost_at ? " more" : "");
+        say(r, "%s; trying for %.0f s%s", err->message, t->lost_at + patience - now, now > t->lost_at ? " more" : "");
     return RD_OK;
 }
 
@@ -153,8 +152,7 @@ static rd_status on_forgotten(rd_requester *r, trouble *t, rd_error *err)
 }
 
 /* Another client with this certificate is in the run. */
-static rd_status on_in_use(rd_requester *r, trouble *t, const rd_response *response, double *pause,
-                           rd_error *err)
+static rd_status on_in_use(rd_requester *r, trouble *t, const rd_response *response, double *pause, rd_error *err)
 {
     double now = rd_clock_seconds(), patience = fmin(IN_USE_SECONDS, r->options.retry_seconds);
     (void)rd_requester_refused(response, err);
@@ -208,8 +206,7 @@ rd_status rd_requester_ask(rd_requester *r, const rd_request *request, rd_respon
     }
 }
 
-rd_status rd_requester_last_word(rd_requester *r, const rd_request *request, rd_response *response,
-                                 rd_error *err)
+rd_status rd_requester_last_word(rd_requester *r, const rd_request *request, rd_response *response, rd_error *err)
 {
     rd_transport_options options = r->options.transport;
     options.signals = -1;

@@ -20,8 +20,7 @@ typedef struct rd_requester_options {
     void *user;
 } rd_requester_options;
 
-rd_status rd_requester_create(const rd_requester_options *options, rd_requester **out,
-                              rd_error *err) RD_MUST_CHECK;
+rd_status rd_requester_create(const rd_requester_options *options, rd_requester **out, rd_error *err) RD_MUST_CHECK;
 void rd_requester_free(rd_requester *r);
 
 /* Sends the request until there is an answer that is more than "later" (RD_OK, whatever its status). RD_ERR_NETWORK:

@@ -22,9 +22,8 @@ rd_status rd_samples_open(const rd_source *source, rd_samples *out, rd_error *er
     if (out->is_table)
         return rd_table_file_open(source, &nothing, false, &out->table, err);
     if (needs_model(source))
-        return access(source->path, R_OK) == 0
-                   ? RD_OK
-                   : rd_fail(err, RD_ERR_DATA, "%s: %s", source->path, strerror(errno));
+        return access(source->path, R_OK) == 0 ? RD_OK
+                                               : rd_fail(err, RD_ERR_DATA, "%s: %s", source->path, strerror(errno));
     status = rd_source_load(source, NULL, NULL, false, &out->data, err);
     out->is_ready = status == RD_OK;
     return status;

@@ -15,14 +15,13 @@
 #include "model/model.h"
 #include "model/twin.h"
 #include "request.h"
+#include "rondo/version.h"
 #include "samples.h"
 #include "train/keep.h"
 #include "train/local_round.h"
-#include "rondo/version.h"
 
 #define POLL_SECONDS 30
-#define LEAST_POLL \
-    0.2 /* seconds from one question for work to the next where the answer is "nothing" at once */
+#define LEAST_POLL 0.2 /* seconds from one question for work to the next where the answer is "nothing" at once */
 #define JSON_TYPE "application/json"
 #define NO_VERSION UINT64_MAX
 
@@ -35,16 +34,16 @@ typedef struct session {
     bool planned; /* samples and model are there, and fit */
     rd_model *model;
     rd_trainer *trainer;
-    float *global;       /* (n) parameters of model version `version` */
-    float *delta;        /* (rd_local_round_room) */
-    rd_model *twin;      /* scaffold: what travels is parameters and control variate; else NULL */
-    float *control;      /* (n that travel) scaffold's c of that version */
-    rd_keep *keep;       /* what the client keeps between rounds; NULL: nothing */
-    float *memory;       /* the same, of the round in progress */
-    uint64_t version;    /* NO_VERSION: none is held */
+    float *global;                /* (n) parameters of model version `version` */
+    float *delta;                 /* (rd_local_round_room) */
+    rd_model *twin;               /* scaffold: what travels is parameters and control variate; else NULL */
+    float *control;               /* (n that travel) scaffold's c of that version */
+    rd_keep *keep;                /* what the client keeps between rounds; NULL: nothing */
+    float *memory;                /* the same, of the round in progress */
+    uint64_t version;             /* NO_VERSION: none is held */
     char model_name[RD_ETAG_MAX]; /* of that version, as the aggregator names it: its update repeats it */
-    rd_packing *packing; /* of that version; NULL: it has not been pruned */
-    bool has_frozen;     /* the frozen part has come */
+    rd_packing *packing;          /* of that version; NULL: it has not been pruned */
+    bool has_frozen;              /* the frozen part has come */
 } session;
 
 static bool stopped(const session *s)
@@ -89,9 +88,9 @@ static rd_status hear_of_run(session *s, const rd_request *request, rd_error *er
         return RD_OK;
     }
     if (strcmp(welcome.run_id, s->welcome.run_id) != 0) {
-        status = rd_fail(err, RD_ERR_REFUSED,
-                         "the aggregator now serves another run (%s, was %s); start the client again",
-                         welcome.run_id, s->welcome.run_id);
+        status =
+            rd_fail(err, RD_ERR_REFUSED, "the aggregator now serves another run (%s, was %s); start the client again",
+                    welcome.run_id, s->welcome.run_id);
     } else if (!s->planned) { /* the model stays; what columns mean becomes known */
         rd_schema known = s->welcome.schema;
         s->welcome.schema = welcome.schema;
@@ -127,12 +126,10 @@ static rd_status join(session *s, rd_error *err)
     json = rd_join_write(&message, &data);
     if (json == NULL)
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory to join"));
-    RD_TRY(hear_of_run(s,
-                       &(rd_request){.method = "POST",
-                                     .path = "/v1/join",
-                                     .content_type = JSON_TYPE,
-                                     .body = {{json, strlen(json)}}},
-                       err));
+    RD_TRY(hear_of_run(
+        s,
+        &(rd_request){.method = "POST", .path = "/v1/join", .content_type = JSON_TYPE, .body = {{json, strlen(json)}}},
+        err));
     if (data.is_table && !s->joined) {
         say(s, "%s: told the aggregator of its %zu columns and %zu classes, of no row", s->samples.source->path,
             data.table.column_count, data.table.label.words.count);
@@ -194,9 +191,8 @@ static rd_status recall(session *s, const rd_task *task, bool *is_new, rd_error 
     rd_status status = rd_keep_read(s->keep, 0, task->round, counted, s->memory, &found, err);
     *is_new = found != RD_KEEP_FOUND;
     if (status == RD_OK && found == RD_KEEP_LOST)
-        say(s, "round %" PRIu64 ": what this client kept%s%s is not there any more, and is begun anew",
-            task->round, s->options->keep != NULL ? " in " : ", without --keep,",
-            s->options->keep != NULL ? s->options->keep : "");
+        say(s, "round %" PRIu64 ": what this client kept%s%s is not there any more, and is begun anew", task->round,
+            s->options->keep != NULL ? " in " : ", without --keep,", s->options->keep != NULL ? s->options->keep : "");
     return status;
 }
 
@@ -232,8 +228,8 @@ static void say_joined(const session *s, size_t parameters)
         (void)snprintf(out, sizeof out, " of %zu, %zu held out", rows, held);
     if (c->continual.task_count > 0)
         (void)snprintf(tasks, sizeof tasks, ", in a round those of its task (continual)");
-    say(s, "joined run %.12s as %s: %zu samples%s%s, %zu parameters", s->welcome.run_id, s->welcome.client,
-        rows - held, out, tasks, parameters);
+    say(s, "joined run %.12s as %s: %zu samples%s%s, %zu parameters", s->welcome.run_id, s->welcome.client, rows - held,
+        out, tasks, parameters);
 }
 
 /* What the command line says of the data, and the run otherwise. */
@@ -296,12 +292,10 @@ static rd_status measure(session *s, uint64_t step, rd_error *err)
         return RD_OK; /* it has gone on meanwhile */
     RD_TRY(rd_samples_measure(&s->samples, &s->welcome.schema, (int)step, &json, err));
     (void)snprintf(path, sizeof path, "/v1/measure/%" PRIu64, step);
-    RD_TRY(rd_requester_ask(s->requester,
-                            &(rd_request){.method = "POST",
-                                          .path = path,
-                                          .content_type = JSON_TYPE,
-                                          .body = {{json, strlen(json)}}},
-                            &response, err));
+    RD_TRY(rd_requester_ask(
+        s->requester,
+        &(rd_request){.method = "POST", .path = path, .content_type = JSON_TYPE, .body = {{json, strlen(json)}}},
+        &response, err));
     if (response.status == 204)
         say(s, "told the aggregator %s over all rows, column by column",
             step == 1 ? "sums and extremes" : "sums of squared differences from the mean");
@@ -358,16 +352,15 @@ static void start_download_again(void *user)
 }
 
 /* Asks for tensors of a model and leaves them in a vector. */
-static rd_status fetch_tensors(session *s, const char *path, const rd_model *model, rd_tensor_set set,
-                               float *into, rd_response *response, rd_error *err)
+static rd_status fetch_tensors(session *s, const char *path, const rd_model *model, rd_tensor_set set, float *into,
+                               rd_response *response, rd_error *err)
 {
     download d = {.into = into, .model = model, .set = set};
-    rd_request request = {
-        .method = "GET", .path = path, .take = take, .restart = start_download_again, .user = &d};
+    rd_request request = {.method = "GET", .path = path, .take = take, .restart = start_download_again, .user = &d};
     rd_status status = rd_requester_ask(s->requester, &request, response, err);
     if (status == RD_OK && response->status == 200)
-        status = d.stream != NULL ? rd_tensor_stream_finish(d.stream, err)
-                                  : rd_fail(err, RD_ERR_FORMAT, "it came empty");
+        status =
+            d.stream != NULL ? rd_tensor_stream_finish(d.stream, err) : rd_fail(err, RD_ERR_FORMAT, "it came empty");
     rd_tensor_stream_free(d.stream);
     if (status != RD_ERR_FORMAT && status != RD_ERR_RANGE)
         return status;
@@ -385,8 +378,7 @@ static rd_status fetch_frozen(session *s, rd_error *err)
         status = rd_requester_refused(&response, err);
     s->has_frozen = status == RD_OK;
     if (status == RD_OK)
-        say(s, "fetched the frozen part of the model: %zu parameters",
-            rd_model_set_size(s->model, RD_TENSORS_REST));
+        say(s, "fetched the frozen part of the model: %zu parameters", rd_model_set_size(s->model, RD_TENSORS_REST));
     return status;
 }
 
@@ -441,10 +433,9 @@ static rd_status fetch_model(session *s, uint64_t version, uint64_t kept, uint64
     (void)snprintf(path, sizeof path, "/v1/model/%" PRIu64, version);
     rd_status status = fetch_frozen(s, err);
     if (status == RD_OK)
-        status = kept > 0 ? fetch_packed(s, path, (size_t)kept, &response, err)
-                 : s->twin != NULL
-                     ? fetch_twin(s, path, &response, err)
-                     : fetch_tensors(s, path, s->model, RD_TENSORS_SHARED, s->global, &response, err);
+        status = kept > 0          ? fetch_packed(s, path, (size_t)kept, &response, err)
+                 : s->twin != NULL ? fetch_twin(s, path, &response, err)
+                                   : fetch_tensors(s, path, s->model, RD_TENSORS_SHARED, s->global, &response, err);
     if (status != RD_OK)
         return status;
     if (response.status == 404) {
@@ -542,8 +533,8 @@ static rd_status train_and_deliver(session *s, const rd_task *task, bool *taken,
     if (status != RD_OK)
         return status;
     double started = rd_clock_seconds();
-    status = rd_local_round_run(s->trainer, &work, &s->samples.data, rd_dataset_all_rows(&s->samples.data),
-                                s->global, s->delta, &report, err);
+    status = rd_local_round_run(s->trainer, &work, &s->samples.data, rd_dataset_all_rows(&s->samples.data), s->global,
+                                s->delta, &report, err);
     /* Training diverged, or no sample is for this round: it has to do without this client. */
     if (status == RD_ERR_RANGE || status == RD_ERR_DATA) {
         say(s, "round %" PRIu64 ": %s", task->round, err->message);
@@ -555,8 +546,7 @@ static rd_status train_and_deliver(session *s, const rd_task *task, bool *taken,
     char before[64] = "";
     if (report.before.samples > 0)
         (void)snprintf(before, sizeof before, "loss before %.4f, ", report.before.loss);
-    say(s,
-        "round %" PRIu64 ": fetched %" PRIu64 " bytes; trained on %" PRIu64 " samples in %.3f s: %sloss %.4f",
+    say(s, "round %" PRIu64 ": fetched %" PRIu64 " bytes; trained on %" PRIu64 " samples in %.3f s: %sloss %.4f",
         task->round, bytes, report.samples, report.seconds, before, report.running_loss);
     /* Only an update that counts moves what the client keeps. Whether this one did is told with the next task, so it is
      * kept before it is sent: whoever is killed in between has not lost it. */
@@ -584,8 +574,7 @@ static rd_status next_task(session *s, rd_task *task, bool *some, rd_error *err)
     if (status != RD_OK)
         return status;
     if (response.status == 204) {
-        rd_requester_sleep(s->requester,
-                           fmax(response.retry_after, asked_at + LEAST_POLL - rd_clock_seconds()));
+        rd_requester_sleep(s->requester, fmax(response.retry_after, asked_at + LEAST_POLL - rd_clock_seconds()));
         return RD_OK;
     }
     if (response.status != 200)
@@ -597,8 +586,7 @@ static rd_status next_task(session *s, rd_task *task, bool *some, rd_error *err)
 static rd_status live(session *s, rd_error *err)
 {
     rd_status status = RD_OK;
-    rd_backoff repeat = {
-        0}; /* for a round that comes back although it failed: it will hardly go better at once */
+    rd_backoff repeat = {0}; /* for a round that comes back although it failed: it will hardly go better at once */
     uint64_t failed_round = 0;
     while (status == RD_OK && !stopped(s)) {
         rd_task task;

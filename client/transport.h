@@ -20,8 +20,7 @@ typedef struct rd_transport_options {
     double most_seconds;    /* no request may take longer; 0: as long as something moves */
 } rd_transport_options;
 
-rd_status rd_transport_create(const rd_transport_options *options, rd_transport **out,
-                              rd_error *err) RD_MUST_CHECK;
+rd_status rd_transport_create(const rd_transport_options *options, rd_transport **out, rd_error *err) RD_MUST_CHECK;
 void rd_transport_free(rd_transport *t);
 
 /* A body in pieces that lie where they lie: the header of an update, and the delta itself. */
@@ -51,8 +50,8 @@ typedef struct rd_request {
 typedef struct rd_response {
     int status;
     char etag[RD_ETAG_MAX]; /* as it came; "": none, or longer */
-    unsigned retry_after; /* seconds; 0: not told */
-    const char *body;     /* (size), valid until the next request; at most 16 MB */
+    unsigned retry_after;   /* seconds; 0: not told */
+    const char *body;       /* (size), valid until the next request; at most 16 MB */
     size_t size;
     uint64_t received; /* bytes of body, taken ones included */
 } rd_response;

@@ -11,8 +11,7 @@
 #include "transport.h"
 
 #define MAX_COLLECTED (16u << 20) /* what the columns of a wide table mean is the longest answer */
-#define EXPECT_FROM \
-    (1u << 20) /* bodies from here on ask "Expect: 100-continue" first: a refusal then costs nothing */
+#define EXPECT_FROM (1u << 20) /* bodies from here on ask "Expect: 100-continue" first: a refusal then costs nothing */
 #define HEAP_KEPT (1 << 20)
 #define SILENCE_SECONDS 60 /* a connection on which nothing moves for so long is given up */
 
@@ -122,8 +121,7 @@ static const struct {
     {"unknown ca", "the aggregator does not trust the authority that signed --cert"},
     {"certificate expired", "the aggregator says that --cert has expired"},
     {"certificate revoked", "the aggregator says that --cert was revoked"},
-    {"bad certificate",
-     "the aggregator refused --cert: not signed by its authority, expired, or not made for clients"},
+    {"bad certificate", "the aggregator refused --cert: not signed by its authority, expired, or not made for clients"},
     {"unsupported certificate",
      "the aggregator refused --cert: its key is of a kind that it does not use, or it is not "
      "a client's certificate"},
@@ -138,12 +136,10 @@ static rd_status explain_tls(const rd_transport *t, rd_error *err)
             return rd_fail(err, RD_ERR_REFUSED, "%s: %s", t->options.url, alerts[i].meaning);
     /* Of all reasons mbedTLS has no other alert for this one, which may pass. */
     if (strstr(t->reason, "alert certificate unknown") != NULL)
-        return rd_fail(
-            err, RD_ERR_NETWORK,
-            "%s: the aggregator does not take --cert %s: by its clock it is not valid yet, most likely",
-            t->options.url, t->options.files.cert);
-    if (strstr(t->reason, "wrong version number") != NULL ||
-        strstr(t->reason, "packet length too long") != NULL)
+        return rd_fail(err, RD_ERR_NETWORK,
+                       "%s: the aggregator does not take --cert %s: by its clock it is not valid yet, most likely",
+                       t->options.url, t->options.files.cert);
+    if (strstr(t->reason, "wrong version number") != NULL || strstr(t->reason, "packet length too long") != NULL)
         return rd_fail(err, RD_ERR_REFUSED, "%s: this port does not speak TLS", t->options.url);
     return rd_fail(err, RD_ERR_NETWORK, "the connection to %s failed: %s", t->options.url, t->reason);
 }
@@ -154,13 +150,12 @@ static rd_status explain(const rd_transport *t, CURLcode code, rd_error *err)
     case CURLE_PEER_FAILED_VERIFICATION:
         /* libcurl has this code for the alert "certificate expired", too, which is about ours. */
         if (strcmp(t->reason, "SSL certificate verification failed") == 0)
-            return rd_fail(err, RD_ERR_REFUSED, "%s: the aggregator says that --cert %s has expired",
-                           t->options.url, t->options.files.cert);
+            return rd_fail(err, RD_ERR_REFUSED, "%s: the aggregator says that --cert %s has expired", t->options.url,
+                           t->options.files.cert);
         if (strstr(t->reason, "not yet valid") != NULL) /* a clock that is wrong may be put right */
-            return rd_fail(
-                err, RD_ERR_NETWORK,
-                "%s: the aggregator's certificate is not valid yet; is this machine's clock right?",
-                t->options.url);
+            return rd_fail(err, RD_ERR_NETWORK,
+                           "%s: the aggregator's certificate is not valid yet; is this machine's clock right?",
+                           t->options.url);
         return rd_fail(err, RD_ERR_REFUSED,
                        "%s: the aggregator's certificate was not accepted: it must be signed by --ca %s, be "
                        "valid now, and "
@@ -215,8 +210,7 @@ static rd_status prepare(rd_transport *t, const rd_request *r, struct curl_slist
     curl_easy_setopt(c, CURLOPT_POSTFIELDS, NULL);
     curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
     (void)snprintf(line, sizeof line, "Content-Type: %s", r->content_type != NULL ? r->content_type : "");
-    if (!add_header(headers, line) ||
-        !add_header(headers, size >= EXPECT_FROM ? "Expect: 100-continue" : "Expect:"))
+    if (!add_header(headers, line) || !add_header(headers, size >= EXPECT_FROM ? "Expect: 100-continue" : "Expect:"))
         return rd_fail(err, RD_ERR_MEMORY, "no memory for a request");
     (void)snprintf(line, sizeof line, "Rondo-Model: %s", r->model != NULL ? r->model : "");
     if (r->model != NULL && !add_header(headers, line))
@@ -224,8 +218,7 @@ static rd_status prepare(rd_transport *t, const rd_request *r, struct curl_slist
     return RD_OK;
 }
 
-rd_status rd_transport_request(rd_transport *t, const rd_request *request, rd_response *response,
-                               rd_error *err)
+rd_status rd_transport_request(rd_transport *t, const rd_request *request, rd_response *response, rd_error *err)
 {
     struct curl_slist *headers = NULL;
     long status = 0;
@@ -282,25 +275,21 @@ rd_status rd_transport_create(const rd_transport_options *options, rd_transport 
         curl_easy_setopt(c, CURLOPT_PROXY, options->proxy);
         curl_easy_setopt(c, CURLOPT_NOPROXY, "");
     }
-    curl_easy_setopt(c, CURLOPT_HEADEROPT,
-                     (long)CURLHEADER_SEPARATE); /* a proxy learns the host, and no more */
+    curl_easy_setopt(c, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* a proxy learns the host, and no more */
     curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(
-        c, CURLOPT_SSL_CIPHER_LIST,
-        "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256:"
-        "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384");
+    curl_easy_setopt(c, CURLOPT_SSL_CIPHER_LIST,
+                     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256:"
+                     "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384");
     curl_easy_setopt(c, CURLOPT_TLS13_CIPHERS,
                      "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384");
     curl_easy_setopt(c, CURLOPT_CAINFO, options->files.ca);
     curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
     curl_easy_setopt(c, CURLOPT_SSLCERT, options->files.cert);
     curl_easy_setopt(c, CURLOPT_SSLKEY, options->files.key);
-    curl_easy_setopt(c, CURLOPT_KEYPASSWD,
-                     options->passphrase); /* without one the library would ask on the terminal */
+    curl_easy_setopt(c, CURLOPT_KEYPASSWD, options->passphrase); /* without one the library would ask on the terminal */
     curl_easy_setopt(c, CURLOPT_TCP_NODELAY, 1L);
-    curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE,
-                     1L); /* the connection says that this client is there, while it trains */
+    curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L); /* the connection says that this client is there, while it trains */
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, 10L);
     curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)(1000.0 * options->most_seconds));

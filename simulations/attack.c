@@ -16,8 +16,7 @@ rd_status rd_attack_check(const rd_attack_config *a, const rd_model *m, rd_error
                        "loss %s has none",
                        rd_model_loss_name(m));
     if (a->kind == RD_ATTACK_BACKDOOR && a->target >= rd_model_class_count(m))
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "simulation.attack.target: expected a class from 0 to %zu, found %llu",
+        return rd_fail(err, RD_ERR_CONFIG, "simulation.attack.target: expected a class from 0 to %zu, found %llu",
                        rd_model_class_count(m) - 1, (unsigned long long)a->target);
     const rd_shape *s = rd_model_input(m);
     size_t room = s->rank == 3 ? (s->size[1] < s->size[2] ? s->size[1] : s->size[2]) : rd_model_input_size(m);
@@ -37,8 +36,7 @@ rd_status rd_attack_check_fraction(const rd_attack_config *a, size_t clients, rd
 {
     if (a->kind == RD_ATTACK_NONE || a->fraction == 0 || count_attackers(a, clients) > 0)
         return RD_OK;
-    return rd_fail(err, RD_ERR_CONFIG, "simulation.attack.fraction: %g of %zu clients is nobody", a->fraction,
-                   clients);
+    return rd_fail(err, RD_ERR_CONFIG, "simulation.attack.fraction: %g of %zu clients is nobody", a->fraction, clients);
 }
 
 /* ---- who ---- */
@@ -76,8 +74,8 @@ bool rd_attack_is_attacker(const rd_attack_config *a, uint64_t seed, size_t clie
 
 /* ---- what they send ---- */
 
-void rd_attack_change(const rd_attack_config *a, uint64_t seed, uint64_t round, uint64_t client_key,
-                      float *delta, size_t n)
+void rd_attack_change(const rd_attack_config *a, uint64_t seed, uint64_t round, uint64_t client_key, float *delta,
+                      size_t n)
 {
     rd_random r = rd_random_stream(seed, RD_PURPOSE_ATTACK, round, client_key);
     float factor = a->kind == RD_ATTACK_SIGN_FLIP  ? (float)-a->scale
@@ -114,8 +112,8 @@ double rd_attack_z(size_t cohort, size_t attackers)
     return n > m ? fmax(0, quantile((n - m - supporters) / (n - m))) : 0;
 }
 
-void rd_attack_craft(const rd_attack_config *a, const float *const *rows, size_t attackers, size_t cohort,
-                     size_t n, float *out)
+void rd_attack_craft(const rd_attack_config *a, const float *const *rows, size_t attackers, size_t cohort, size_t n,
+                     float *out)
 {
     double z = a->z > 0 ? a->z : rd_attack_z(cohort, attackers), m = (double)attackers;
     for (size_t i = 0; i < n; i++) {
@@ -165,8 +163,8 @@ void rd_attack_poison(void *user, float *x, int32_t *labels, size_t B)
     }
 }
 
-rd_status rd_attack_stamp(const rd_attack_config *a, const rd_model *m, const rd_dataset *test,
-                          rd_dataset *out, rd_error *err)
+rd_status rd_attack_stamp(const rd_attack_config *a, const rd_model *m, const rd_dataset *test, rd_dataset *out,
+                          rd_error *err)
 {
     size_t D = test->features, rows = 0;
     /* Its sizes, and nothing of what it owns. */

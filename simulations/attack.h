@@ -23,13 +23,13 @@ rd_status rd_attack_check_fraction(const rd_attack_config *a, size_t clients, rd
  * seed, puts first. Needs no memory. */
 bool rd_attack_is_attacker(const rd_attack_config *a, uint64_t seed, size_t client, size_t clients);
 /* sign_flip, gaussian, backdoor; the others leave the delta (n) alone. */
-void rd_attack_change(const rd_attack_config *a, uint64_t seed, uint64_t round, uint64_t client_key,
-                      float *delta, size_t n);
+void rd_attack_change(const rd_attack_config *a, uint64_t seed, uint64_t round, uint64_t client_key, float *delta,
+                      size_t n);
 /* little_is_enough and inner_product: out (n) from the attackers' honest deltas rows (attackers); cohort: clients of
  * the round. */
 bool rd_attack_colludes(const rd_attack_config *a);
-void rd_attack_craft(const rd_attack_config *a, const float *const *rows, size_t attackers, size_t cohort,
-                     size_t n, float *out);
+void rd_attack_craft(const rd_attack_config *a, const float *const *rows, size_t attackers, size_t cohort, size_t n,
+                     float *out);
 /* z_max of Baruch et al. 2019: the largest deviation that enough honest clients exceed. */
 double rd_attack_z(size_t cohort, size_t attackers);
 
@@ -44,7 +44,7 @@ typedef struct rd_poison {
 void rd_attack_poison(void *poison, float *x, int32_t *labels, size_t B);
 /* A copy of a test set in which every sample that is not of the target class carries the trigger, and all are labelled
  * as the target: its accuracy is the backdoor's success. */
-rd_status rd_attack_stamp(const rd_attack_config *a, const rd_model *m, const rd_dataset *test,
-                          rd_dataset *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_attack_stamp(const rd_attack_config *a, const rd_model *m, const rd_dataset *test, rd_dataset *out,
+                          rd_error *err) RD_MUST_CHECK;
 
 #endif

@@ -22,8 +22,7 @@ static void multiply(void *user, unsigned thread)
     const product *p = user;
     float *a = p->memory + (size_t)thread * 3 * SIDE * SIDE, *b = a + SIDE * SIDE, *c = b + SIDE * SIDE;
     for (int i = 0; i < REPEATS; i++)
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, SIDE, SIDE, SIDE, 1.0f, a, SIDE, b, SIDE, 0.0f,
-                    c, SIDE);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, SIDE, SIDE, SIDE, 1.0f, a, SIDE, b, SIDE, 0.0f, c, SIDE);
 }
 
 /* Floating-point operations a second, of all threads. */
@@ -63,14 +62,13 @@ rd_status rd_bench(rd_config *config, const rd_sim_options *options, rd_error *e
     double before = peak(&p, options->threads);
     RD_TRY(rd_simulate(config, &mine, &interrupted, err));
     double after = peak(&p, options->threads), most = before > after ? before : after;
-    double flops =
-        3 * profile.forward_flops / profile.wall; /* backward: two products for each of the forward pass */
+    double flops = 3 * profile.forward_flops / profile.wall; /* backward: two products for each of the forward pass */
     printf("%u thread%s, %llu rounds, %.2f s\n", options->threads, options->threads == 1 ? "" : "s",
            (unsigned long long)config->rounds, profile.wall);
     printf("%.0f samples/s, %.1f clients/s\n", (double)profile.samples / profile.wall,
            (double)profile.clients / profile.wall);
-    printf("%.1f GFLOP/s, %.1f %% of the %.1f GFLOP/s that sgemm reaches here\n", flops / 1e9,
-           100 * flops / most, most / 1e9);
+    printf("%.1f GFLOP/s, %.1f %% of the %.1f GFLOP/s that sgemm reaches here\n", flops / 1e9, 100 * flops / most,
+           most / 1e9);
     rd_sim_profile_print(&profile);
 cleanup:
     free(p.memory);

@@ -95,8 +95,7 @@ rd_status rd_sim_deal(const rd_config *config, size_t clients, rd_sim_data *out,
     if (size > 0)
         notes[0] = '\0';
     if (config->train.format == RD_SOURCE_NONE)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "data.train is missing: it says what the simulated clients train on");
+        return rd_fail(err, RD_ERR_CONFIG, "data.train is missing: it says what the simulated clients train on");
     RD_TRY(rd_model_create(config->model, &model, err));
     RD_TRY(rd_agreement_create(config, model, &a, err));
     RD_TRY(config->train.format == RD_SOURCE_CSV ? deal_table(config, a, clients, &d, notes, size, err)

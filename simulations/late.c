@@ -51,9 +51,8 @@ static rd_status parameters_of(queue *q, uint64_t round, const float **out, rd_e
     memcpy(v->values, rd_run_parameters(s->run), all * sizeof(float));
     *out = v->values;
     /* After a restart the newest model is not that of an earlier round. */
-    rd_status status = round == rd_rounds_current(s->rounds)
-                           ? RD_OK
-                           : rd_run_read_version(s->run, round - 1, v->values, err);
+    rd_status status =
+        round == rd_rounds_current(s->rounds) ? RD_OK : rd_run_read_version(s->run, round - 1, v->values, err);
     rd_ranks_share(v->values, all * sizeof(float), 0);
     return status;
 }
@@ -155,8 +154,7 @@ static rd_status train_ahead(queue *q, rd_error *err)
         j->update = malloc((s->room + s->memory + 1) * sizeof *j->update);
         if (j->update == NULL)
             RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the updates of %zu clients", count));
-        (void)snprintf(j->part.client, sizeof j->part.client, "%s",
-                       rd_rounds_client_name(s->rounds, j->client));
+        (void)snprintf(j->part.client, sizeof j->part.client, "%s", rd_rounds_client_name(s->rounds, j->client));
     }
     RD_TRY(sim_work(s, jobs, count, false, err));
 cleanup:

@@ -48,27 +48,24 @@ static const char footer[] =
 static rd_parse_result parse(int argc, char **argv, sim_options *o, rd_error *err)
 {
     const rd_option options[] = {
-        {RD_OPTION_TEXT, "config", "FILE", "the run: model, training, cohort, data (run.json)", &o->config,
-         true, 0, 0},
-        {RD_OPTION_COUNT, "clients", "N",
-         "clients that share data.train; default: one for each group in the data", &o->clients, false, 1,
-         10000000},
-        {RD_OPTION_COUNT, "threads", "T",
-         "threads that train; default: one a core; changes no bit of the result", &o->threads, false, 1, 256},
+        {RD_OPTION_TEXT, "config", "FILE", "the run: model, training, cohort, data (run.json)", &o->config, true, 0, 0},
+        {RD_OPTION_COUNT, "clients", "N", "clients that share data.train; default: one for each group in the data",
+         &o->clients, false, 1, 10000000},
+        {RD_OPTION_COUNT, "threads", "T", "threads that train; default: one a core; changes no bit of the result",
+         &o->threads, false, 1, 256},
         {RD_OPTION_TEXT, "out", "DIR",
-         "state directory as an aggregator keeps it (simulate), or where the files go (partition)", &o->out,
+         "state directory as an aggregator keeps it (simulate), or where the files go (partition)", &o->out, false, 0,
+         0},
+        {RD_OPTION_TEXT, "space", "FILE", "search: which keys of run.json to change, and how (space.json)", &o->space,
          false, 0, 0},
-        {RD_OPTION_TEXT, "space", "FILE", "search: which keys of run.json to change, and how (space.json)",
-         &o->space, false, 0, 0},
-        {RD_OPTION_TEXT, "method", "METHOD", "search: grid, random or bayesian, in place of space.json's",
-         &o->method, false, 0, 0},
+        {RD_OPTION_TEXT, "method", "METHOD", "search: grid, random or bayesian, in place of space.json's", &o->method,
+         false, 0, 0},
         {RD_OPTION_COUNT, "trials", "N", "search: how many, in place of space.json's; more continue a search",
          &o->trials, false, 1, 100000},
-        {RD_OPTION_COUNT, "parallel", "P", "search: trials at a time, each with --threads; default 1",
-         &o->parallel, false, 1, 256},
-        {RD_OPTION_COUNT, "seeds", "S",
-         "run with seed, seed + 1, ..., seed + S - 1, each in DIR/seed-N, and compare", &o->seeds, false, 1,
-         1000},
+        {RD_OPTION_COUNT, "parallel", "P", "search: trials at a time, each with --threads; default 1", &o->parallel,
+         false, 1, 256},
+        {RD_OPTION_COUNT, "seeds", "S", "run with seed, seed + 1, ..., seed + S - 1, each in DIR/seed-N, and compare",
+         &o->seeds, false, 1, 1000},
         {RD_OPTION_COUNT, "client-memory", "MB",
          "without --out: what clients keep between rounds may take so much memory, and goes to a file "
          "beyond; default 1024",
@@ -77,14 +74,14 @@ static rd_parse_result parse(int argc, char **argv, sim_options *o, rd_error *er
         {RD_OPTION_FLAG, "quiet", NULL, "print nothing but errors", &o->quiet, false, 0, 0},
         {RD_OPTION_END, NULL, NULL, NULL, NULL, false, 0, 0},
     };
-    const rd_command command = {
-        "rondo-sim", "[partition|search|bench] --config FILE --clients N [--threads T] [--out DIR]",
-        "Simulates federated learning with many clients on this host. With the word "
-        "'partition', writes each client's private data to a file of its own "
-        "instead; with the word 'search', looks for the best "
-        "values of keys in run.json; with the word 'bench', measures how fast this "
-        "machine is at it.",
-        options, footer};
+    const rd_command command = {"rondo-sim",
+                                "[partition|search|bench] --config FILE --clients N [--threads T] [--out DIR]",
+                                "Simulates federated learning with many clients on this host. With the word "
+                                "'partition', writes each client's private data to a file of its own "
+                                "instead; with the word 'search', looks for the best "
+                                "values of keys in run.json; with the word 'bench', measures how fast this "
+                                "machine is at it.",
+                                options, footer};
     const char *operands[1];
     size_t operand_count = 0;
     rd_parse_result result = rd_options_parse(&command, argc, argv, operands, 1, &operand_count, err);
@@ -98,8 +95,7 @@ static rd_parse_result parse(int argc, char **argv, sim_options *o, rd_error *er
                       operands[0]);
     else if (o->seeds > 0 && (operand_count > 0 || o->out == NULL))
         (void)rd_fail(err, RD_ERR_USAGE, "%s",
-                      operand_count > 0 ? "--seeds is for simulations"
-                                        : "--out DIR is missing: --seeds needs it");
+                      operand_count > 0 ? "--seeds is for simulations" : "--out DIR is missing: --seeds needs it");
     else if (o->search && (o->space == NULL || o->out == NULL))
         (void)rd_fail(err, RD_ERR_USAGE, "--%s is missing: search needs it",
                       o->space == NULL ? "space FILE" : "out DIR");
@@ -180,9 +176,8 @@ static rd_status run(const sim_options *o, bool *interrupted, rd_error *err)
     if (status != RD_OK)
         return status;
     if (config.partition.scheme != RD_PARTITION_GROUP && o->clients == 0)
-        status =
-            rd_fail(err, RD_ERR_USAGE,
-                    "--clients N is missing (only data.partition.scheme \"group\" knows it from the data)");
+        status = rd_fail(err, RD_ERR_USAGE,
+                         "--clients N is missing (only data.partition.scheme \"group\" knows it from the data)");
     else if (o->partition)
         status = write_partition(&config, o, err);
     else if (o->search)

@@ -17,11 +17,12 @@ int rd_schema_command(int argc, char **argv)
         RD_SOURCE_DETAILS(&o),
         {RD_OPTION_END, NULL, NULL, NULL, NULL, false, 0, 0},
     };
-    const rd_command command = {"rondo-sim schema", "FILE [options]",
-                                "Prints a first \"schema\" for the \"data\" of run.json: the columns of this table, what "
-                                "they hold, and the classes of its label. Edit it: what is left out is agreed by those who "
-                                "bring tables.",
-                                options, "Example:\n  rondo-sim schema patients.csv --label-column diagnosis\n"};
+    const rd_command command = {
+        "rondo-sim schema", "FILE [options]",
+        "Prints a first \"schema\" for the \"data\" of run.json: the columns of this table, what "
+        "they hold, and the classes of its label. Edit it: what is left out is agreed by those who "
+        "bring tables.",
+        options, "Example:\n  rondo-sim schema patients.csv --label-column diagnosis\n"};
     const char *operands[1];
     size_t count = 0;
     rd_parse_result parsed = rd_options_parse(&command, argc, argv, operands, 1, &count, &err);

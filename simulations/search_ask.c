@@ -48,8 +48,8 @@ static void observations(const search_trial *trials, size_t count, double *y, do
                                              : worst;
 }
 
-static void candidate(const search_space *s, const search_trial *trials, size_t count, size_t number,
-                      rd_random *random, double point[SEARCH_KEYS])
+static void candidate(const search_space *s, const search_trial *trials, size_t count, size_t number, rd_random *random,
+                      double point[SEARCH_KEYS])
 {
     size_t best = 0;
     for (size_t i = 1; i < count; i++)
@@ -71,8 +71,7 @@ static bool is_among(const double *x, size_t count, size_t d, const double *feat
     return false;
 }
 
-static bool was_tried(const search_space *s, const search_trial *trials, size_t count,
-                      const double point[SEARCH_KEYS])
+static bool was_tried(const search_space *s, const search_trial *trials, size_t count, const double point[SEARCH_KEYS])
 {
     double features[SEARCH_FEATURES], other[SEARCH_FEATURES];
     size_t d = search_space_features(s, point, features);
@@ -84,11 +83,10 @@ static bool was_tried(const search_space *s, const search_trial *trials, size_t 
     return false;
 }
 
-static rd_status improve(const search_space *s, const search_trial *trials, size_t count,
-                         double point[SEARCH_KEYS], rd_error *err)
+static rd_status improve(const search_space *s, const search_trial *trials, size_t count, double point[SEARCH_KEYS],
+                         rd_error *err)
 {
-    double *x = malloc(count * SEARCH_FEATURES * sizeof *x), *y = malloc(2 * count * sizeof *y), best,
-           most = -1;
+    double *x = malloc(count * SEARCH_FEATURES * sizeof *x), *y = malloc(2 * count * sizeof *y), best, most = -1;
     double features[SEARCH_FEATURES], mean, variance;
     rd_random random = rd_random_stream(s->seed, RD_PURPOSE_SEARCH, count, 1);
     search_gp g = {0};
@@ -123,8 +121,8 @@ cleanup:
     return status;
 }
 
-rd_status search_ask(const search_space *s, const search_trial *trials, size_t count,
-                     double point[SEARCH_KEYS], rd_error *err)
+rd_status search_ask(const search_space *s, const search_trial *trials, size_t count, double point[SEARCH_KEYS],
+                     rd_error *err)
 {
     rd_random random = rd_random_stream(s->seed, RD_PURPOSE_SEARCH, count, 2);
     memset(point, 0, SEARCH_KEYS * sizeof *point);

@@ -13,7 +13,7 @@ typedef struct search_trial {
 /* The point of trial number count, after trials[0..count). Trials that still run count as if they had come
  * out as the mean of those that have (a constant liar, Ginsbourger et al. 2010), so that the next one goes
  * elsewhere. */
-rd_status search_ask(const search_space *s, const search_trial *trials, size_t count,
-                     double point[SEARCH_KEYS], rd_error *err) RD_MUST_CHECK;
+rd_status search_ask(const search_space *s, const search_trial *trials, size_t count, double point[SEARCH_KEYS],
+                     rd_error *err) RD_MUST_CHECK;
 
 #endif

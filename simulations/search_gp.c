@@ -7,8 +7,8 @@
 
 /* LAPACK, which Debian's OpenBLAS holds; its C header would be one more package for two declarations. */
 extern void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, int *info);
-extern void dpotrs_(const char *uplo, const int *n, const int *nrhs, const double *a, const int *lda,
-                    double *b, const int *ldb, int *info);
+extern void dpotrs_(const char *uplo, const int *n, const int *nrhs, const double *a, const int *lda, double *b,
+                    const int *ldb, int *info);
 
 double search_gp_kernel(const double *a, const double *b, size_t d, double length)
 {
@@ -69,11 +69,9 @@ cleanup:
     return status;
 }
 
-rd_status search_gp_fit_best(const double *x, const double *y, size_t n, size_t d, search_gp *out,
-                             rd_error *err)
+rd_status search_gp_fit_best(const double *x, const double *y, size_t n, size_t d, search_gp *out, rd_error *err)
 {
-    static const double lengths[] = {0.1, 0.15, 0.25, 0.4, 0.6, 1.0, 1.6, 2.5},
-                        noises[] = {1e-6, 1e-4, 1e-2, 0.1};
+    static const double lengths[] = {0.1, 0.15, 0.25, 0.4, 0.6, 1.0, 1.6, 2.5}, noises[] = {1e-6, 1e-4, 1e-2, 0.1};
     rd_status status = RD_ERR_RANGE;
     memset(out, 0, sizeof *out);
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)

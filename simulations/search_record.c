@@ -115,26 +115,25 @@ static rd_status take_line(search_record *r, const cJSON *json, const char *whos
     return f.status;
 }
 
-static rd_status check_header(const cJSON *json, const char *path, const char *space, const char *run,
-                              size_t clients, rd_error *err)
+static rd_status check_header(const cJSON *json, const char *path, const char *space, const char *run, size_t clients,
+                              rd_error *err)
 {
     const char *old_space = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "space"));
     const char *old_run = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "run"));
     const cJSON *old_clients = cJSON_GetObjectItemCaseSensitive(json, "clients");
-    const char *what = old_space == NULL || strcmp(old_space, space) != 0 ? "space.json"
-                       : old_run == NULL || strcmp(old_run, run) != 0     ? "run.json"
-                       : !cJSON_IsNumber(old_clients) || old_clients->valuedouble != (double)clients
-                           ? "--clients"
-                           : NULL;
+    const char *what = old_space == NULL || strcmp(old_space, space) != 0                            ? "space.json"
+                       : old_run == NULL || strcmp(old_run, run) != 0                                ? "run.json"
+                       : !cJSON_IsNumber(old_clients) || old_clients->valuedouble != (double)clients ? "--clients"
+                                                                                                     : NULL;
     if (what == NULL)
         return RD_OK;
     return rd_fail(err, RD_ERR_STATE,
-                   "%s: the search that it lists had another %s; restore it to go on, or give another --out",
-                   path, what);
+                   "%s: the search that it lists had another %s; restore it to go on, or give another --out", path,
+                   what);
 }
 
-static rd_status read_lines(search_record *r, char *text, const char *path, const char *space,
-                            const char *run, size_t clients, rd_error *err)
+static rd_status read_lines(search_record *r, char *text, const char *path, const char *space, const char *run,
+                            size_t clients, rd_error *err)
 {
     rd_status status = RD_OK;
     size_t number = 0;
@@ -196,8 +195,7 @@ void search_record_close(search_record *r)
     memset(r, 0, sizeof *r);
 }
 
-rd_status search_record_begin(search_record *r, const search_space *s, const double point[SEARCH_KEYS],
-                              rd_error *err)
+rd_status search_record_begin(search_record *r, const search_space *s, const double point[SEARCH_KEYS], rd_error *err)
 {
     rd_status status = grow(r, err);
     if (status != RD_OK)

@@ -81,8 +81,8 @@ static rd_status read_key(rd_fields *keys, const cJSON *item, search_space *s)
     k->log = scale == 1;
     k->steps = (size_t)steps;
     k->values = values;
-    if (!range && !(cJSON_IsArray(values) && cJSON_GetArraySize(values) >= 1 &&
-                    cJSON_GetArraySize(values) <= SEARCH_VALUES))
+    if (!range &&
+        !(cJSON_IsArray(values) && cJSON_GetArraySize(values) >= 1 && cJSON_GetArraySize(values) <= SEARCH_VALUES))
         rd_fields_fail(&f, "values", "a list of 1 to 16 values");
     if (range)
         check_range(&f, k, s->method == SEARCH_GRID);
@@ -142,8 +142,7 @@ static rd_status override_method(cJSON *json, const char *method, rd_error *err)
     while (i < COUNT_OF(methods) && strcmp(method, methods[i]) != 0)
         i++;
     if (i == COUNT_OF(methods))
-        return rd_fail(err, RD_ERR_USAGE, "--method: expected grid, random or bayesian, found '%.40s'",
-                       method);
+        return rd_fail(err, RD_ERR_USAGE, "--method: expected grid, random or bayesian, found '%.40s'", method);
     cJSON_DeleteItemFromObjectCaseSensitive(json, "method");
     if (i == SEARCH_GRID)
         cJSON_DeleteItemFromObjectCaseSensitive(json, "trials");
@@ -182,8 +181,7 @@ static rd_status normalise(search_space *s, rd_error *err)
     return override_method(s->json, methods[s->method], err);
 }
 
-rd_status search_space_load(const char *path, const char *method, uint64_t trials, search_space *out,
-                            rd_error *err)
+rd_status search_space_load(const char *path, const char *method, uint64_t trials, search_space *out, rd_error *err)
 {
     char *text = NULL;
     rd_foreign_fault fault;
@@ -239,9 +237,7 @@ void search_space_grid_point(const search_space *s, uint64_t number, double poin
         const search_key *k = &s->keys[i];
         size_t n = choices(k), at = (size_t)(number % n);
         number /= n;
-        point[i] = k->values != NULL ? ((double)at + 0.5) / (double)n
-                   : n > 1           ? (double)at / ((double)n - 1)
-                                     : 0.5;
+        point[i] = k->values != NULL ? ((double)at + 0.5) / (double)n : n > 1 ? (double)at / ((double)n - 1) : 0.5;
     }
 }
 
@@ -283,8 +279,7 @@ static size_t rank_of(const cJSON *values, size_t at)
     return smaller;
 }
 
-size_t search_space_features(const search_space *s, const double point[SEARCH_KEYS],
-                             double features[SEARCH_FEATURES])
+size_t search_space_features(const search_space *s, const double point[SEARCH_KEYS], double features[SEARCH_FEATURES])
 {
     size_t count = 0;
     for (size_t i = 0; i < s->key_count; i++) {
@@ -295,8 +290,7 @@ size_t search_space_features(const search_space *s, const double point[SEARCH_KE
                 k->log ? log(value / k->from) / log(k->to / k->from) : (value - k->from) / (k->to - k->from);
             continue;
         }
-        size_t n = (size_t)cJSON_GetArraySize(k->values), at = index_of(k, point[i]),
-               rank = rank_of(k->values, at);
+        size_t n = (size_t)cJSON_GetArraySize(k->values), at = index_of(k, point[i]), rank = rank_of(k->values, at);
         if (rank != SIZE_MAX)
             features[count++] = n > 1 ? (double)rank / ((double)n - 1) : 0;
         for (size_t j = 0; j < n && rank == SIZE_MAX; j++)
@@ -323,8 +317,7 @@ static cJSON *find_place(cJSON *root, const char *path, char last[64], bool *in_
         while (*path == '[') {
             size_t digits = strspn(path + 1, "0123456789");
             uint64_t n = 0;
-            cJSON *list =
-                *in_list ? cJSON_GetArrayItem(at, *index) : cJSON_GetObjectItemCaseSensitive(at, last);
+            cJSON *list = *in_list ? cJSON_GetArrayItem(at, *index) : cJSON_GetObjectItemCaseSensitive(at, last);
             if (!rd_number_count(path + 1, digits, &n) || path[1 + digits] != ']' || !cJSON_IsArray(list) ||
                 n >= (uint64_t)cJSON_GetArraySize(list))
                 return NULL;

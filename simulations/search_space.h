@@ -59,11 +59,9 @@ void search_space_grid_point(const search_space *s, uint64_t number, double poin
 cJSON *search_space_value(const search_space *s, size_t k, double u);
 /* Numbers by which points are compared, the same for points with the same values: a range and a list of
  * numbers give one, a list of other values one for each of them. Returns how many. */
-size_t search_space_features(const search_space *s, const double point[SEARCH_KEYS],
-                             double features[SEARCH_FEATURES]);
+size_t search_space_features(const search_space *s, const double point[SEARCH_KEYS], double features[SEARCH_FEATURES]);
 
 /* Puts the value of key k at u into run.json. RD_ERR_CONFIG: there is no such place ("model.layers[3]"). */
-rd_status search_space_put(const search_space *s, size_t k, double u, cJSON *run,
-                           rd_error *err) RD_MUST_CHECK;
+rd_status search_space_put(const search_space *s, size_t k, double u, cJSON *run, rd_error *err) RD_MUST_CHECK;
 
 #endif

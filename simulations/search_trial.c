@@ -34,8 +34,8 @@ rd_status search_job_open(const rd_search_options *options, search_job *out, rd_
     RD_TRY(search_space_load(options->space, options->method, options->trials, &out->space, err));
     RD_TRY(rd_config_load(path, &check, err));
     if (check.train.format == RD_SOURCE_NONE)
-        RD_TRY(rd_fail(err, RD_ERR_CONFIG,
-                       "%s: data.train is missing: it says what the simulated clients train on", path));
+        RD_TRY(rd_fail(err, RD_ERR_CONFIG, "%s: data.train is missing: it says what the simulated clients train on",
+                       path));
     RD_TRY(rd_file_read(path, 1 << 20, &text, &size, err));
     (void)snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1,
                    slash != NULL ? path : ".");
@@ -62,8 +62,7 @@ void search_job_close(search_job *j)
 
 /* Writes the run.json of a trial and reads it as any other. It lies in another folder than the original, on
  * which its paths must not depend. */
-static rd_status write_config(const search_job *j, cJSON *run, const char *path, rd_config *out,
-                              rd_error *err)
+static rd_status write_config(const search_job *j, cJSON *run, const char *path, rd_config *out, rd_error *err)
 {
     char *text = NULL;
     rd_status status = RD_OK;
@@ -79,8 +78,8 @@ cleanup:
 }
 
 /* run.json with the values of keys [first, first + count) at the point. */
-static rd_status config_at(const search_job *j, const double *point, size_t first, size_t count,
-                           const char *path, rd_config *out, rd_error *err)
+static rd_status config_at(const search_job *j, const double *point, size_t first, size_t count, const char *path,
+                           rd_config *out, rd_error *err)
 {
     cJSON *run = cJSON_Duplicate(j->run, true);
     rd_status status = run != NULL ? RD_OK : rd_fail(err, RD_ERR_MEMORY, "no memory for a trial");
@@ -135,9 +134,9 @@ static rd_status check_objective(const search_job *j, const char *path, rd_error
         status = rd_fail(err, RD_ERR_CONFIG, "%s: objective: %s needs %s in run.json", j->options->space,
                          search_objective_names[o], needs[o]);
     else if (o == SEARCH_TEST_ACCURACY && !rd_model_classifies(model))
-        status = rd_fail(err, RD_ERR_CONFIG,
-                         "%s: objective: test_accuracy needs a loss over classes, but the model's is %s",
-                         j->options->space, rd_model_loss_name(model));
+        status =
+            rd_fail(err, RD_ERR_CONFIG, "%s: objective: test_accuracy needs a loss over classes, but the model's is %s",
+                    j->options->space, rd_model_loss_name(model));
 cleanup:
     rd_model_free(model);
     rd_config_free(&config);
@@ -177,19 +176,17 @@ static search_exit simulate(const search_job *j, size_t trial, const double poin
     search_trial_paths(j, trial, path, directory);
     rd_status status = config_at(j, point, 0, j->space.key_count, path, &config, &err);
     if (status == RD_OK)
-        status = rd_simulate(&config,
-                             &(rd_sim_options){.clients = j->options->clients,
-                                               .threads = j->options->threads,
-                                               .directory = directory,
-                                               .quiet = true},
-                             &interrupted, &err);
+        status = rd_simulate(
+            &config,
+            &(rd_sim_options){
+                .clients = j->options->clients, .threads = j->options->threads, .directory = directory, .quiet = true},
+            &interrupted, &err);
     rd_config_free(&config);
     if (status != RD_OK)
         fprintf(stderr, "rondo-sim: trial %zu: %s\n", trial + 1, err.message);
     return interrupted       ? SEARCH_EXIT_INTERRUPTED
            : status == RD_OK ? SEARCH_EXIT_DONE
-           : status == RD_ERR_CONFIG || status == RD_ERR_MEMORY || status == RD_ERR_RANGE ||
-                   status == RD_ERR_IDLE
+           : status == RD_ERR_CONFIG || status == RD_ERR_MEMORY || status == RD_ERR_RANGE || status == RD_ERR_IDLE
                ? SEARCH_EXIT_IMPOSSIBLE
                : SEARCH_EXIT_UNABLE;
 }

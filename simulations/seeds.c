@@ -13,8 +13,7 @@
 /* ---- results ---- */
 
 typedef enum figure { LAST_LOSS, LAST_ACCURACY, BEST_ACCURACY, LAST_HOLDOUT, LAST_RUNNING, FIGURES } figure;
-static const char *const titles[] = {"test loss", "test accuracy", "best accuracy", "hold-out loss",
-                                     "clients' loss"};
+static const char *const titles[] = {"test loss", "test accuracy", "best accuracy", "hold-out loss", "clients' loss"};
 
 typedef struct result {
     uint64_t rounds;
@@ -95,8 +94,7 @@ static rd_status set_seed(rd_config *config, uint64_t seed, rd_error *err)
                : rd_fail(err, RD_ERR_MEMORY, "no memory for a seed");
 }
 
-rd_status rd_seeds(rd_config *config, const rd_sim_options *options, uint64_t seeds, bool *interrupted,
-                   rd_error *err)
+rd_status rd_seeds(rd_config *config, const rd_sim_options *options, uint64_t seeds, bool *interrupted, rd_error *err)
 {
     uint64_t first = config->seed;
     rd_error first_idle;
@@ -104,8 +102,7 @@ rd_status rd_seeds(rd_config *config, const rd_sim_options *options, uint64_t se
     result *results = calloc(seeds, sizeof *results);
     double *values = malloc(seeds * sizeof *values);
     if (results == NULL || values == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the results of %llu seeds",
-                       (unsigned long long)seeds));
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the results of %llu seeds", (unsigned long long)seeds));
     RD_TRY(rd_make_directory(options->directory, err));
     for (uint64_t i = 0; i < seeds && !*interrupted; i++) {
         char directory[RD_SOURCE_PATH_MAX];
@@ -118,8 +115,7 @@ rd_status rd_seeds(rd_config *config, const rd_sim_options *options, uint64_t se
             printf("seed %llu\n", (unsigned long long)(first + i));
         status = rd_simulate(config, &mine, interrupted, err);
         if (status == RD_ERR_IDLE && idle == RD_OK) /* of the others the table can still tell */
-            idle = rd_fail(&first_idle, status, "seed %llu: %.400s", (unsigned long long)(first + i),
-                           err->message);
+            idle = rd_fail(&first_idle, status, "seed %llu: %.400s", (unsigned long long)(first + i), err->message);
         if (status != RD_OK && status != RD_ERR_IDLE)
             goto cleanup;
         status = RD_OK;

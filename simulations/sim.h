@@ -30,8 +30,7 @@ typedef struct job {
     bool answers;    /* false: it never will */
     bool attacks;
     const float *global; /* (all) parameters that it trains from */
-    float *
-        update; /* (room + memory) its own place for the update and what the client then keeps; NULL: a thread's */
+    float *update; /* (room + memory) its own place for the update and what the client then keeps; NULL: a thread's */
     bool trained;
     bool failed; /* for a reason of its own, told in part */
     rd_participation_record part;

@@ -51,8 +51,7 @@ static rd_status make_jobs(simulator *s, const rd_action *action, rd_error *err)
         j->part.round = action->round;
         j->attacks = rd_attack_is_attacker(&s->config->simulation.attack, s->config->seed, j->client,
                                            s->dealt.partition.clients);
-        (void)snprintf(j->part.client, sizeof j->part.client, "%s",
-                       rd_rounds_client_name(s->rounds, j->client));
+        (void)snprintf(j->part.client, sizeof j->part.client, "%s", rd_rounds_client_name(s->rounds, j->client));
         sim_time(s, j);
     }
     /* Without simulated time the cohort is served in the order of the core: of more than are wanted, its
@@ -97,8 +96,7 @@ cleanup:
     return status;
 }
 
-static void print_round(simulator *s, const rd_round_record *record, const rd_participation_record *parts,
-                        size_t count)
+static void print_round(simulator *s, const rd_round_record *record, const rd_participation_record *parts, size_t count)
 {
     char line[640];
     if (s->options->quiet)
@@ -125,8 +123,7 @@ static rd_status measure_backdoor(simulator *s, uint64_t round, double *out, rd_
     return status;
 }
 
-rd_status sim_close(simulator *s, const rd_action *action, const rd_participation_record *parts,
-                    rd_error *err)
+rd_status sim_close(simulator *s, const rd_action *action, const rd_participation_record *parts, rd_error *err)
 {
     rd_status status = RD_OK;
     double started = rd_progress_clock();
@@ -164,10 +161,9 @@ cleanup:
 static void come_and_go(simulator *s)
 {
     for (size_t i = 0; i < s->dealt.partition.clients; i++)
-        rd_rounds_set_available(
-            s->rounds, i,
-            s->system == NULL ||
-                rd_system_available(s->system, rd_rounds_client_key(s->rounds, i), s->clock));
+        rd_rounds_set_available(s->rounds, i,
+                                s->system == NULL ||
+                                    rd_system_available(s->system, rd_rounds_client_key(s->rounds, i), s->clock));
 }
 
 static rd_status close_round(simulator *s, const rd_action *action, rd_error *err)
@@ -196,8 +192,7 @@ static rd_status finish(simulator *s, rd_error *err)
     char reason[300];
     rd_run_reason(s->run, reason, sizeof reason);
     if (!s->options->quiet)
-        printf("finished after round %llu; model SHA-256 %s\n", (unsigned long long)last->round,
-               last->model_sha256);
+        printf("finished after round %llu; model SHA-256 %s\n", (unsigned long long)last->round, last->model_sha256);
     if (!s->options->quiet && reason[0] != '\0')
         printf("%s\n", reason);
     rd_status status = rd_run_store(s->run) == NULL ? RD_OK : rd_store_finish(rd_run_store(s->run), err);
@@ -220,12 +215,11 @@ static rd_status wait_for_clients(simulator *s, rd_error *err)
     }
     if (rd_rounds_available(s->rounds) >= needed)
         return RD_OK;
-    return rd_fail(
-        err, RD_ERR_CONFIG,
-        "simulation.system.availability: in %zu slots of %g s never %zu of the %zu clients were there at a "
-        "time, as cohort.%s demands",
-        slots, slot_seconds, needed, s->dealt.partition.clients,
-        needed > s->config->cohort.min_clients ? "min_updates" : "min_clients");
+    return rd_fail(err, RD_ERR_CONFIG,
+                   "simulation.system.availability: in %zu slots of %g s never %zu of the %zu clients were there at a "
+                   "time, as cohort.%s demands",
+                   slots, slot_seconds, needed, s->dealt.partition.clients,
+                   needed > s->config->cohort.min_clients ? "min_updates" : "min_clients");
 }
 
 static bool told_to_stop(simulator *s)
@@ -246,8 +240,7 @@ static rd_status loop(simulator *s, bool *interrupted, rd_error *err)
             *interrupted = true;
             return RD_OK;
         }
-        status =
-            action.kind == RD_ACTION_NONE ? wait_for_clients(s, err) : open_round(s, &action, &closing, err);
+        status = action.kind == RD_ACTION_NONE ? wait_for_clients(s, err) : open_round(s, &action, &closing, err);
         if (status == RD_OK && action.kind == RD_ACTION_OPEN)
             status = close_round(s, &closing, err);
     }
@@ -328,20 +321,17 @@ static rd_status check_cohort(const simulator *s, rd_error *err)
     char promise[160];
     rd_strategy_promise(&c->strategy, promise, sizeof promise);
     if (c->cohort.min_clients > clients)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "cohort.min_clients: %llu, but only %zu clients are simulated (--clients)",
+        return rd_fail(err, RD_ERR_CONFIG, "cohort.min_clients: %llu, but only %zu clients are simulated (--clients)",
                        (unsigned long long)c->cohort.min_clients, clients);
     if (c->cohort.buffer_size == 0 && updates < least)
-        return rd_fail(err, RD_ERR_CONFIG, "%s only among %zu updates and more, but a cohort has %zu",
-                       promise, least, updates);
+        return rd_fail(err, RD_ERR_CONFIG, "%s only among %zu updates and more, but a cohort has %zu", promise, least,
+                       updates);
     if (rd_selection_needed(&c->cohort) > clients)
-        return rd_fail(
-            err, RD_ERR_CONFIG,
-            "cohort.min_updates: %llu, but of %zu clients (--clients) a round asks for %zu update%s",
-            (unsigned long long)c->cohort.min_updates, clients, updates, updates == 1 ? "" : "s");
-    if (c->strategy.concurrency > s->dealt.partition.clients)
         return rd_fail(err, RD_ERR_CONFIG,
-                       "strategy.concurrency: %llu, but only %zu clients are simulated (--clients)",
+                       "cohort.min_updates: %llu, but of %zu clients (--clients) a round asks for %zu update%s",
+                       (unsigned long long)c->cohort.min_updates, clients, updates, updates == 1 ? "" : "s");
+    if (c->strategy.concurrency > s->dealt.partition.clients)
+        return rd_fail(err, RD_ERR_CONFIG, "strategy.concurrency: %llu, but only %zu clients are simulated (--clients)",
                        (unsigned long long)c->strategy.concurrency, clients);
     return RD_OK;
 }
@@ -352,12 +342,10 @@ static void share_run(simulator *s)
     rd_round_record last = *rd_run_last_record(s->run);
     float *memory = rd_aggregate_memory(rd_run_updates(s->run));
     rd_ranks_share(&last, sizeof last, 0);
-    rd_ranks_share(rd_run_own_parameters(s->run),
-                   rd_model_parameter_count(rd_run_model(s->run)) * sizeof(float), 0);
+    rd_ranks_share(rd_run_own_parameters(s->run), rd_model_parameter_count(rd_run_model(s->run)) * sizeof(float), 0);
     if (memory != NULL)
-        rd_ranks_share(
-            memory,
-            rd_model_parameter_count(rd_aggregate_memory_plan(rd_run_updates(s->run))) * sizeof *memory, 0);
+        rd_ranks_share(memory,
+                       rd_model_parameter_count(rd_aggregate_memory_plan(rd_run_updates(s->run))) * sizeof *memory, 0);
     if (rd_rank() != 0)
         rd_run_follow(s->run, &last);
 }
@@ -404,10 +392,8 @@ static rd_status prepare(simulator *s, rd_error *err)
     RD_TRY(make_workers(s, err));
     if (s->system != NULL && !late)
         come_and_go(s);
-    if (c->simulation.attack.kind == RD_ATTACK_BACKDOOR && rd_rank() == 0 &&
-        rd_run_test_set(s->run)->rows > 0)
-        RD_TRY(rd_attack_stamp(&c->simulation.attack, rd_run_model(s->run), rd_run_test_set(s->run),
-                               &s->stamped, err));
+    if (c->simulation.attack.kind == RD_ATTACK_BACKDOOR && rd_rank() == 0 && rd_run_test_set(s->run)->rows > 0)
+        RD_TRY(rd_attack_stamp(&c->simulation.attack, rd_run_model(s->run), rd_run_test_set(s->run), &s->stamped, err));
 cleanup:
     return status;
 }
@@ -453,8 +439,7 @@ void rd_sim_profile_print(const rd_sim_profile *p)
     printf("  local rounds      %6.2f %%  (%llu clients, %llu samples)\n", 100 * p->training / all,
            (unsigned long long)p->clients, (unsigned long long)p->samples);
     printf("  adding updates    %6.2f %%\n", 100 * p->folding / all);
-    printf("  averaging         %6.2f %%  (one thread; the others wait)\n",
-           100 * p->averaging * p->threads / all);
+    printf("  averaging         %6.2f %%  (one thread; the others wait)\n", 100 * p->averaging * p->threads / all);
     printf("  evaluation, disk  %6.2f %%\n", 100 * p->committing * p->threads / all);
     printf("  selection, idle   %6.2f %%\n", 100 * fmax(0, all - p->training - p->folding - serial) / all);
 }
@@ -471,8 +456,7 @@ static rd_status announce(simulator *s, rd_error *err)
     char usage[400];
     sim_usage_line(&s->usage, true, usage, sizeof usage);
     printf("run '%s': %zu clients, %u thread%s, %zu parameters\n", s->config->name, s->dealt.partition.clients,
-           s->options->threads, s->options->threads == 1 ? "" : "s",
-           rd_model_parameter_count(rd_run_model(s->run)));
+           s->options->threads, s->options->threads == 1 ? "" : "s", rd_model_parameter_count(rd_run_model(s->run)));
     printf("data.train: %s\n", usage);
     rd_config_say_unreached(s->config, usage, sizeof usage);
     if (usage[0] != '\0')
@@ -484,8 +468,7 @@ static rd_status announce(simulator *s, rd_error *err)
     return rd_run_tell_changes(s->run, print_line, NULL, err);
 }
 
-rd_status rd_simulate(const rd_config *config, const rd_sim_options *options, bool *interrupted,
-                      rd_error *err)
+rd_status rd_simulate(const rd_config *config, const rd_sim_options *options, bool *interrupted, rd_error *err)
 {
     rd_sim_options mine = *options;
     mine.quiet = mine.quiet || rd_rank() != 0;
@@ -499,9 +482,8 @@ rd_status rd_simulate(const rd_config *config, const rd_sim_options *options, bo
     if (status == RD_OK) {
         uint64_t done = rd_run_next_round(s.run) - 1;
         rd_progress_start(&s.progress, !mine.quiet, (double)done / (double)config->rounds);
-        status = config->cohort.buffer_size > 0 && !rd_rounds_finished(s.rounds)
-                     ? sim_late_loop(&s, interrupted, err)
-                     : loop(&s, interrupted, err);
+        status = config->cohort.buffer_size > 0 && !rd_rounds_finished(s.rounds) ? sim_late_loop(&s, interrupted, err)
+                                                                                 : loop(&s, interrupted, err);
         if (status == RD_OK && config->cohort.buffer_size > 0 && !*interrupted)
             status = loop(&s, interrupted, err); /* FINISH is all that is left */
     }

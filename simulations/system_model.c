@@ -39,8 +39,8 @@ static bool next_field(rd_line *rest, const char **field, size_t *length)
     return true;
 }
 
-static rd_status read_heading(const rd_system_model *m, rd_line line, int field_of[RD_DEVICE_FIELDS],
-                              size_t *columns, rd_error *err)
+static rd_status read_heading(const rd_system_model *m, rd_line line, int field_of[RD_DEVICE_FIELDS], size_t *columns,
+                              rd_error *err)
 {
     const char *path = m->config->trace;
     const size_t number = line.number;
@@ -83,20 +83,17 @@ static rd_status read_row(const char *path, rd_line line, const int *field_of, s
         double value, most = rd_device_most[field_of[i]];
         const char *name = rd_device_field_names[field_of[i]];
         if (!next_field(&line, &text, &length))
-            return rd_fail(err, RD_ERR_DATA,
-                           "%s: line %zu: %s: expected a number from 0 to %g, found nothing", path, number,
-                           name, most);
+            return rd_fail(err, RD_ERR_DATA, "%s: line %zu: %s: expected a number from 0 to %g, found nothing", path,
+                           number, name, most);
         rd_number_kind kind = rd_number_read(text, length, &value);
         if (kind != RD_NUMBER_OK || !(value >= 0 && value <= most))
-            return rd_fail(
-                err, RD_ERR_DATA, "%s: line %zu: %s: expected a number from 0 to %g, found '%.*s'%s%s", path,
-                number, name, most, length < 40 ? (int)length : 40, text,
-                kind > RD_NUMBER_NONE ? ", which " : "", kind > RD_NUMBER_NONE ? rd_number_fault(kind) : "");
+            return rd_fail(err, RD_ERR_DATA, "%s: line %zu: %s: expected a number from 0 to %g, found '%.*s'%s%s", path,
+                           number, name, most, length < 40 ? (int)length : 40, text,
+                           kind > RD_NUMBER_NONE ? ", which " : "", kind > RD_NUMBER_NONE ? rd_number_fault(kind) : "");
         row[field_of[i]] = value;
     }
     return next_field(&line, &text, &length)
-               ? rd_fail(err, RD_ERR_DATA, "%s: line %zu: more columns than the heading's %zu", path, number,
-                         columns)
+               ? rd_fail(err, RD_ERR_DATA, "%s: line %zu: more columns than the heading's %zu", path, number, columns)
                : RD_OK;
 }
 
@@ -167,8 +164,7 @@ static double device(const rd_system_model *m, uint64_t key, rd_device_field fie
     return draw(&m->config->device[field], &r);
 }
 
-rd_status rd_system_model_create(const rd_system_config *config, uint64_t seed, rd_system_model **out,
-                                 rd_error *err)
+rd_status rd_system_model_create(const rd_system_config *config, uint64_t seed, rd_system_model **out, rd_error *err)
 {
     rd_system_model *m = calloc(1, sizeof *m);
     if (m == NULL)
@@ -217,8 +213,8 @@ static double transfer(double bytes, double bytes_per_second)
     return bytes_per_second > 0 ? bytes / bytes_per_second : 0;
 }
 
-rd_timing rd_system_timing(const rd_system_model *m, uint64_t key, uint64_t round, size_t samples,
-                           uint32_t epochs, double bytes_down, double bytes_up)
+rd_timing rd_system_timing(const rd_system_model *m, uint64_t key, uint64_t round, size_t samples, uint32_t epochs,
+                           double bytes_down, double bytes_up)
 {
     const rd_system_config *c = m->config;
     rd_random r = rd_random_stream(m->seed, RD_PURPOSE_ANSWER, round, key);
@@ -228,8 +224,7 @@ rd_timing rd_system_timing(const rd_system_model *m, uint64_t key, uint64_t roun
         t.epochs = (uint32_t)least + rd_random_below(&r, epochs - (uint32_t)least + 1);
         t.answers = t.answers && !(c->drop_partial && t.epochs < epochs);
     }
-    t.seconds = 2 * device(m, key, RD_DEVICE_LATENCY) +
-                transfer(bytes_down, device(m, key, RD_DEVICE_DOWNLOAD)) +
+    t.seconds = 2 * device(m, key, RD_DEVICE_LATENCY) + transfer(bytes_down, device(m, key, RD_DEVICE_DOWNLOAD)) +
                 (double)samples * (double)t.epochs * device(m, key, RD_DEVICE_SECONDS_PER_SAMPLE) +
                 transfer(bytes_up, device(m, key, RD_DEVICE_UPLOAD));
     return t;

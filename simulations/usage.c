@@ -23,8 +23,7 @@ sim_usage sim_usage_of(const rd_config *c, const rd_dataset *data, const rd_part
                    .grouped = c->partition.scheme == RD_PARTITION_GROUP,
                    .drawn = c->partition.scheme == RD_PARTITION_SAMPLE};
     for (size_t i = 0; i < partition->clients; i++) {
-        size_t rows = rd_partition_count(partition, i),
-               held = rd_holdout_rows(c->client_evaluation.holdout, rows);
+        size_t rows = rd_partition_count(partition, i), held = rd_holdout_rows(c->client_evaluation.holdout, rows);
         u.dealt += rows;
         u.held += held;
         u.most = rows > u.most ? rows : u.most;
@@ -35,8 +34,7 @@ sim_usage sim_usage_of(const rd_config *c, const rd_dataset *data, const rd_part
     return u;
 }
 
-static void add(char *text, size_t size, size_t *at, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+static void add(char *text, size_t size, size_t *at, const char *format, ...) __attribute__((format(printf, 4, 5)));
 static void add(char *text, size_t size, size_t *at, const char *format, ...)
 {
     va_list arguments;
@@ -70,8 +68,7 @@ void sim_usage_line(const sim_usage *u, bool training, char *text, size_t size)
         add(text, size, &at, " (none of %zu client%s with too few)", u->clients_without_holdout,
             u->clients_without_holdout == 1 ? "" : "s");
     if (u->no_task > 0)
-        add(text, size, &at, "; %zu %s of classes in no task of continual.tasks", u->no_task,
-            is_or_are(u->no_task));
+        add(text, size, &at, "; %zu %s of classes in no task of continual.tasks", u->no_task, is_or_are(u->no_task));
     else if (!u->drawn)
         add(text, size, &at, "; %zu %s trained on", u->dealt - u->held, is_or_are(u->dealt - u->held));
 }
@@ -80,9 +77,8 @@ rd_status sim_usage_check(const rd_config *c, const sim_usage *u, rd_error *err)
 {
     if (c->client_evaluation.holdout == 0.0 || u->held > 0)
         return RD_OK;
-    return rd_fail(
-        err, RD_ERR_CONFIG,
-        "evaluation.holdout: %g holds nothing out: the largest of the %zu clients has %zu row%s, and each "
-        "keeps at least one to train on",
-        c->client_evaluation.holdout, u->clients, u->most, u->most == 1 ? "" : "s");
+    return rd_fail(err, RD_ERR_CONFIG,
+                   "evaluation.holdout: %g holds nothing out: the largest of the %zu clients has %zu row%s, and each "
+                   "keeps at least one to train on",
+                   c->client_evaluation.holdout, u->clients, u->most, u->most == 1 ? "" : "s");
 }

@@ -10,9 +10,8 @@
 #include "data/partition.h"
 
 typedef struct sim_usage {
-    size_t read; /* rows of data.train */
-    size_t
-        dealt; /* that belong to a client; "sample": how many all clients hold together, which may share them */
+    size_t read;    /* rows of data.train */
+    size_t dealt;   /* that belong to a client; "sample": how many all clients hold together, which may share them */
     size_t held;    /* of those, held out */
     size_t no_task; /* of those dealt, of a class that is in no task; "sample": not counted */
     size_t most;    /* of one client */

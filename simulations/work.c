@@ -46,11 +46,10 @@ static rd_status recall(const simulator *s, const job *j, float *memory, bool *i
     rd_status status = rd_keep_read(s->keep, j->client, j->round, RD_KEEP_NEWEST, memory, &found, err);
     *is_new = found != RD_KEEP_FOUND;
     if (status == RD_OK && found == RD_KEEP_LOST && s->config->cohort.buffer_size == 0)
-        return rd_fail(
-            err, RD_ERR_STATE,
-            "what client %zu kept is of a round after %llu: clients.keep is not of the same moment as the "
-            "rest of the state directory",
-            j->client + 1, (unsigned long long)j->round);
+        return rd_fail(err, RD_ERR_STATE,
+                       "what client %zu kept is of a round after %llu: clients.keep is not of the same moment as the "
+                       "rest of the state directory",
+                       j->client + 1, (unsigned long long)j->round);
     return status;
 }
 
@@ -60,8 +59,7 @@ static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error 
     const rd_config *c = s->config;
     uint64_t key = rd_rounds_client_key(s->rounds, j->client);
     double started = rd_progress_clock();
-    rd_poison poison = {&c->simulation.attack, rd_run_model(s->run),
-                        key ^ (j->round * UINT64_C(0x9e3779b97f4a7c15))};
+    rd_poison poison = {&c->simulation.attack, rd_run_model(s->run), key ^ (j->round * UINT64_C(0x9e3779b97f4a7c15))};
     rd_local_task task = {.training = &c->training,
                           .evaluation = &c->client_evaluation,
                           .seed = c->seed,
@@ -97,8 +95,7 @@ static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error 
 }
 
 /* As in a deployment, only an update that counts moves what its client keeps (memory). */
-static rd_status take_in(simulator *s, worker *w, job *j, const float *update, const float *memory,
-                         rd_error *err)
+static rd_status take_in(simulator *s, worker *w, job *j, const float *update, const float *memory, rd_error *err)
 {
     double started = rd_progress_clock();
     rd_intake intake;
@@ -216,8 +213,7 @@ static rd_status collude(simulator *s, job **jobs, size_t count, rd_error *err)
         jobs[i]->update = NULL;
         if (jobs[i]->attacks && !jobs[i]->failed && is_mine(s, jobs[i], i))
             status = own_trouble(jobs[i], take_in(s, &s->workers[0], jobs[i], crafted, memory, err), err);
-        else if (jobs[i]->attacks && !jobs[i]->failed &&
-                 s->keep != NULL) /* it trains here in the next round, too */
+        else if (jobs[i]->attacks && !jobs[i]->failed && s->keep != NULL) /* it trains here in the next round, too */
             status = rd_keep_write(s->keep, jobs[i]->client, jobs[i]->round, RD_KEEP_NEWEST, memory, err);
     }
 cleanup:

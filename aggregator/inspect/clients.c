@@ -270,14 +270,8 @@ rd_status inspect_clients(int argc, char **argv, rd_error *err)
     bool csv = false, jsonl = false;
     uint64_t round = 0;
     const rd_option options[] = {
-        {.kind = RD_OPTION_FLAG,
-         .name = "csv",
-         .help = "print CSV, with every field at full precision",
-         .value = &csv},
-        {.kind = RD_OPTION_FLAG,
-         .name = "jsonl",
-         .help = "print JSON Lines, one object a client",
-         .value = &jsonl},
+        {.kind = RD_OPTION_FLAG, .name = "csv", .help = "print CSV, with every field at full precision", .value = &csv},
+        {.kind = RD_OPTION_FLAG, .name = "jsonl", .help = "print JSON Lines, one object a client", .value = &jsonl},
         {.kind = RD_OPTION_COUNT,
          .name = "round",
          .placeholder = "N",
@@ -290,11 +284,10 @@ rd_status inspect_clients(int argc, char **argv, rd_error *err)
     const rd_command command = {
         .program = "rondo-inspect clients",
         .usage = "DIR [options]",
-        .summary =
-            "Shows the clients of the run in state directory DIR: their samples, and in how many rounds each "
-            "was selected, counted, late or failed; or, with --round, what each of one round's participants "
-            "delivered: own loss is the loss while it trained; train and hold-out are the model before the "
-            "round on its data.",
+        .summary = "Shows the clients of the run in state directory DIR: their samples, and in how many rounds each "
+                   "was selected, counted, late or failed; or, with --round, what each of one round's participants "
+                   "delivered: own loss is the loss while it trained; train and hold-out are the model before the "
+                   "round on its data.",
         .options = options,
         .footer = INSPECT_EXIT_CODES,
     };

@@ -227,8 +227,8 @@ static void fill_target(const comparison *c, const entry *e, table_row *row)
     if (c->target == 0)
         return;
     if (reached < e->seed_count) {
-        (void)snprintf(row->cell[TARGET_ROUNDS], TABLE_CELL, reached == 0 ? "never" : "%zu of %zu seeds",
-                       reached, e->seed_count);
+        (void)snprintf(row->cell[TARGET_ROUNDS], TABLE_CELL, reached == 0 ? "never" : "%zu of %zu seeds", reached,
+                       e->seed_count);
         return;
     }
     (void)snprintf(row->cell[TARGET_ROUNDS], TABLE_CELL, e->seed_count == 1 ? "%.0f" : "%.1f",
@@ -320,14 +320,12 @@ static void write_table(FILE *script, const comparison *c, const table *t, const
         const char *align = columns[k].left ? "left" : "right";
         (void)fputs("set label '", script);
         write_quoted(script, columns[k].heading);
-        (void)fprintf(script,
-                      "' at screen %.4f, screen %.4f %s noenhanced font ',10' textcolor rgb '#666666'\n", x,
+        (void)fprintf(script, "' at screen %.4f, screen %.4f %s noenhanced font ',10' textcolor rgb '#666666'\n", x,
                       top, align);
         for (size_t i = 0; i < c->count; i++) {
             (void)fprintf(script, "set label '");
             write_quoted(script, rows[i].cell[k]);
-            (void)fprintf(script,
-                          "' at screen %.4f, screen %.4f %s noenhanced font ',10' textcolor rgb '%s'\n", x,
+            (void)fprintf(script, "' at screen %.4f, screen %.4f %s noenhanced font ',10' textcolor rgb '%s'\n", x,
                           top - step * (double)(i + 1), align, k == NAME ? colours[i % COLOURS] : "#222222");
         }
         at += t->width[k] + 2;
@@ -340,8 +338,7 @@ static void write_script(FILE *script, const comparison *c, const table *t, cons
     double width = c->width > 0 ? (double)c->width : 1100;
     double line = 20, table_height = line * (double)(c->count + 2),
            height = c->height > 0 ? (double)c->height : 460 + table_height;
-    (void)fprintf(script,
-                  "set encoding utf8\nset terminal %s size %.0f,%.0f font '%s,12' background rgb 'white'\n",
+    (void)fprintf(script, "set encoding utf8\nset terminal %s size %.0f,%.0f font '%s,12' background rgb 'white'\n",
                   strcmp(ending, ".svg") == 0 ? "svg" : "pngcairo", width, height,
                   strcmp(ending, ".svg") == 0 ? "Arial" : "Sans");
     for (size_t i = 0; i < c->count; i++) {
@@ -357,8 +354,7 @@ static void write_script(FILE *script, const comparison *c, const table *t, cons
     write_quoted(script, c->drawn->axis);
     (void)fprintf(script, "' noenhanced\nset key noenhanced samplen 2 spacing 1.15 %s right\n",
                   c->drawn->percent ? "bottom" : "top");
-    (void)fprintf(script,
-                  "set lmargin at screen %.4f\nset rmargin at screen 0.975\nset tmargin at screen 0.96\n",
+    (void)fprintf(script, "set lmargin at screen %.4f\nset rmargin at screen 0.975\nset tmargin at screen 0.96\n",
                   80 / width);
     (void)fprintf(script, "set bmargin at screen %.4f\n", (table_height + 55) / height);
     write_table(script, c, t, rows, (table_height - line * 0.6) / height, line / height);
@@ -374,9 +370,8 @@ static void write_script(FILE *script, const comparison *c, const table *t, cons
                           "%s$d%zu using 1:3:4 with filledcurves fillcolor rgb '%s' fillstyle transparent "
                           "solid 0.18 noborder notitle",
                           i > 0 ? ", " : "", i, colours[i % COLOURS]);
-        (void)fprintf(
-            script, "%s$d%zu using 1:2 with lines linecolor rgb '%s' linewidth 2 dashtype %d title '",
-            i > 0 || c->entries[i].seed_count > 1 ? ", " : "", i, colours[i % COLOURS], i < COLOURS ? 1 : 2);
+        (void)fprintf(script, "%s$d%zu using 1:2 with lines linecolor rgb '%s' linewidth 2 dashtype %d title '",
+                      i > 0 || c->entries[i].seed_count > 1 ? ", " : "", i, colours[i % COLOURS], i < COLOURS ? 1 : 2);
         write_quoted(script, rows[i].cell[NAME]);
         (void)fputc('\'', script);
     }
@@ -444,8 +439,7 @@ static rd_status choose_drawn(comparison *c, const char *name, rd_error *err)
     }
     c->drawn = asked != NULL ? asked : c->drawn != NULL ? c->drawn : any;
     if (c->out != NULL && asked != NULL && runs_with(c, asked) == 0)
-        return rd_fail(err, RD_ERR_STATE, "--metric %s: none of the runs has measured its %s", name,
-                       asked->label);
+        return rd_fail(err, RD_ERR_STATE, "--metric %s: none of the runs has measured its %s", name, asked->label);
     if (c->out != NULL && c->drawn == NULL)
         return rd_fail(err, RD_ERR_STATE, "none of the runs has measured a loss to draw yet");
     return RD_OK;
@@ -466,8 +460,7 @@ static rd_status check(comparison *c, const char *name, const char *against, rd_
     c->by_clock = against != NULL && strcmp(against, "clock") == 0;
     for (size_t i = 0; i < c->count; i++)
         if (c->by_clock && isnan(mean_over(&c->entries[i], simulated)))
-            return rd_fail(err, RD_ERR_STATE,
-                           "--against clock: %s has no simulated time (run.json simulation.system)",
+            return rd_fail(err, RD_ERR_STATE, "--against clock: %s has no simulated time (run.json simulation.system)",
                            c->entries[i].name);
     c->accuracy = runs_with(c, metric_test_accuracy) == 0 && runs_with(c, metric_holdout_accuracy) > 0
                       ? metric_holdout_accuracy
@@ -491,10 +484,9 @@ rd_status inspect_compare(int argc, char **argv, rd_error *err)
         {.kind = RD_OPTION_TEXT,
          .name = "metric",
          .placeholder = "NAME",
-         .help =
-             "what to draw: accuracy or loss on the test set, holdout_accuracy or holdout_loss on the "
-             "participants' hold-out rows, train_loss on their training rows, clients_loss while they train; "
-             "default: the first of these that all runs have measured",
+         .help = "what to draw: accuracy or loss on the test set, holdout_accuracy or holdout_loss on the "
+                 "participants' hold-out rows, train_loss on their training rows, clients_loss while they train; "
+                 "default: the first of these that all runs have measured",
          .value = &name},
         {.kind = RD_OPTION_TEXT,
          .name = "against",
@@ -526,11 +518,10 @@ rd_status inspect_compare(int argc, char **argv, rd_error *err)
     const rd_command command = {
         .program = "rondo-inspect compare",
         .usage = "DIR DIR ... [--target A] [--out FILE]",
-        .summary =
-            "Compares runs: a state directory each, or a folder of seed-N ones (rondo-sim "
-            "--seeds), which stand for one run with a 95 % band. Figures are of the last "
-            "round that measured them. Where no run has a test set, best and target are of the accuracy "
-            "on hold-out rows.",
+        .summary = "Compares runs: a state directory each, or a folder of seed-N ones (rondo-sim "
+                   "--seeds), which stand for one run with a 95 % band. Figures are of the last "
+                   "round that measured them. Where no run has a test set, best and target are of the accuracy "
+                   "on hold-out rows.",
         .options = options,
         .footer = INSPECT_EXIT_CODES};
     switch (rd_options_parse(&command, argc, argv, operands, MOST_RUNS, &c.count, err)) {

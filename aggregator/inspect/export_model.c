@@ -56,8 +56,8 @@ static rd_status write_tensors(run_model *run, bool keep_lora, const char *path,
     RD_TRY(rd_fd_write_all(fd, header, header_size, path, err));
     for (size_t i = 0; i < count; i++)
         if (keep_lora || !rd_tensor_is_lora(&tensors[i]))
-            RD_TRY(rd_fd_write_all(fd, run->parameters + tensors[i].offset, tensors[i].count * sizeof(float),
-                                   path, err));
+            RD_TRY(
+                rd_fd_write_all(fd, run->parameters + tensors[i].offset, tensors[i].count * sizeof(float), path, err));
     printf("%s: %zu tensors of round %s\n", path, kept, round);
 cleanup:
     if (fd >= 0 && close(fd) != 0 && status == RD_OK)
@@ -98,7 +98,8 @@ rd_status inspect_export(int argc, char **argv, rd_error *err)
         .usage = "DIR --out FILE [options]",
         .summary = "Writes a run's model as one safetensors file: what was trained, what is frozen, and "
                    "low-rank changes (LoRA) "
-                   "taken into the weights. Names and layouts are PyTorch's; the layers, and what the columns of tables mean, are in the "
+                   "taken into the weights. Names and layouts are PyTorch's; the layers, and what the columns of "
+                   "tables mean, are in the "
                    "metadata.",
         .options = options,
         .footer = INSPECT_EXIT_CODES,

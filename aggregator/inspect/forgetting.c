@@ -30,8 +30,7 @@ static rd_status read_config(study *s, rd_error *err)
     RD_TRY(rd_store_run(store, &run, err));
     RD_TRY(rd_config_parse(run.config_json, strlen(run.config_json), s->directory, NULL, &s->config, err));
     if (s->config.continual.task_count == 0)
-        status =
-            rd_fail(err, RD_ERR_CONFIG, "%s: the run has no tasks (run.json \"continual\")", s->directory);
+        status = rd_fail(err, RD_ERR_CONFIG, "%s: the run has no tasks (run.json \"continual\")", s->directory);
     else if (run.rounds_done < s->config.continual.rounds_per_task)
         status = rd_fail(err, RD_ERR_STATE, "%s: the first task has not ended yet", s->directory);
 cleanup:
@@ -41,8 +40,7 @@ cleanup:
 }
 
 /* Accuracy of one model on the rows of each task. */
-static rd_status measure(const study *s, const run_model *run, double accuracy[RD_CONTINUAL_TASKS],
-                         rd_error *err)
+static rd_status measure(const study *s, const run_model *run, double accuracy[RD_CONTINUAL_TASKS], rd_error *err)
 {
     rd_workspace *w;
     size_t batch = rd_evaluation_batch(run->model), O = rd_model_output_size(run->model);
@@ -114,9 +112,9 @@ static rd_status investigate(study *s, const rd_source_options *from, rd_error *
         if (status != RD_OK && task > 0)
             break; /* the run has come so far */
         if (status != RD_OK)
-            return rd_fail_context(
-                err, status, "the model at the end of task 1 (keep_every: %llu in run.json keeps those)",
-                (unsigned long long)s->config.continual.rounds_per_task);
+            return rd_fail_context(err, status,
+                                   "the model at the end of task 1 (keep_every: %llu in run.json keeps those)",
+                                   (unsigned long long)s->config.continual.rounds_per_task);
         if (task == 0) {
             status = run_model_load_data(&run, from, false, &source, &s->data, err);
             if (status == RD_OK)

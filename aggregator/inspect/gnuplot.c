@@ -97,8 +97,7 @@ rd_status gnuplot_finish(gnuplot *g, rd_error *err)
     if (WIFSIGNALED(how))
         status = rd_fail(err, RD_ERR_IO, "gnuplot was ended by signal %d", WTERMSIG(how));
     else if (WEXITSTATUS(how) != 0)
-        status = rd_fail(err, RD_ERR_IO, "gnuplot failed (exit status %d); what it said is above",
-                         WEXITSTATUS(how));
+        status = rd_fail(err, RD_ERR_IO, "gnuplot failed (exit status %d); what it said is above", WEXITSTATUS(how));
     else if (rename(g->temporary, g->out) != 0)
         status = rd_fail(err, RD_ERR_IO, "%s: %s", g->out, strerror(errno));
 cleanup:

@@ -22,8 +22,7 @@ static const table_column columns[COLUMNS] = {
     [MEMORY] = {"bytes a sample", false},
 };
 
-static const char *const csv_columns[] = {"layer",   "type",  "shape", "parameters",
-                                          "trained", "flops", "bytes", NULL};
+static const char *const csv_columns[] = {"layer", "type", "shape", "parameters", "trained", "flops", "bytes", NULL};
 
 static void fill_row(const rd_layer_info *l, table_row *row)
 {
@@ -73,11 +72,10 @@ static void print_totals(const rd_model *m)
     table_count(memory, bytes);
     rd_shape_text(rd_model_input(m), in);
     (void)printf("\ninput %s, loss %s\n", in, rd_model_loss_name(m));
-    (void)printf("total: %s parameters, %s of them trained; %s bytes travel each way in a round\n", all,
-                 trained, travel);
-    (void)printf(
-        "a sample: %s FLOPs forward, about %s in training (three times that), %s bytes of activations\n",
-        flops, step, memory);
+    (void)printf("total: %s parameters, %s of them trained; %s bytes travel each way in a round\n", all, trained,
+                 travel);
+    (void)printf("a sample: %s FLOPs forward, about %s in training (three times that), %s bytes of activations\n",
+                 flops, step, memory);
 }
 
 static rd_status print_layers(export_kind kind, const rd_model *m, rd_error *err)

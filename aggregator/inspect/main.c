@@ -21,27 +21,26 @@ static const rd_option no_options[] = {{.kind = RD_OPTION_END}};
 static const rd_command program = {
     .program = "rondo-inspect",
     .usage = "COMMAND ...",
-    .summary =
-        "Shows what a run of federated learning has done, from its state directory. It only reads, and may "
-        "be used while the run goes on.\n\n"
-        "  rounds DIR    loss, accuracy, participants and cost, round by round\n"
-        "  clients DIR   what each client contributed, in all or in one round\n"
-        "  plot DIR      a picture of loss and accuracy by round\n"
-        "  compare DIR DIR ...   runs side by side: a table, and a picture of both\n"
-        "  model DIR     the layers of a run's model: shapes, parameters, FLOPs, memory\n"
-        "  model FILE    the tensors of a model file (any safetensors file)\n"
-        "  export DIR    a run's model as one file, frozen part and LoRA included\n"
-        "  predict DIR   what a run's model puts out for samples\n"
-        "  forgetting DIR   accuracy on every task after every task\n"
-        "  sample DIR    text from a run's language model\n"
-        "  vocabulary FILE   the symbols of a text, as model.input.vocabulary wants them\n\n"
-        "`rondo-inspect COMMAND --help` describes a command's options.",
+    .summary = "Shows what a run of federated learning has done, from its state directory. It only reads, and may "
+               "be used while the run goes on.\n\n"
+               "  rounds DIR    loss, accuracy, participants and cost, round by round\n"
+               "  clients DIR   what each client contributed, in all or in one round\n"
+               "  plot DIR      a picture of loss and accuracy by round\n"
+               "  compare DIR DIR ...   runs side by side: a table, and a picture of both\n"
+               "  model DIR     the layers of a run's model: shapes, parameters, FLOPs, memory\n"
+               "  model FILE    the tensors of a model file (any safetensors file)\n"
+               "  export DIR    a run's model as one file, frozen part and LoRA included\n"
+               "  predict DIR   what a run's model puts out for samples\n"
+               "  forgetting DIR   accuracy on every task after every task\n"
+               "  sample DIR    text from a run's language model\n"
+               "  vocabulary FILE   the symbols of a text, as model.input.vocabulary wants them\n\n"
+               "`rondo-inspect COMMAND --help` describes a command's options.",
     .options = no_options,
     .footer = INSPECT_EXIT_CODES,
 };
 
-rd_status inspect_parse(const rd_command *command, int argc, char **argv, const char *what,
-                        const char **operand, rd_error *err)
+rd_status inspect_parse(const rd_command *command, int argc, char **argv, const char *what, const char **operand,
+                        rd_error *err)
 {
     const char *operands[2];
     size_t count = 0;
@@ -57,8 +56,8 @@ rd_status inspect_parse(const rd_command *command, int argc, char **argv, const 
     if (count == 0)
         return rd_fail(err, RD_ERR_USAGE, "%s needs %s", command->program, what);
     if (count > 1)
-        return rd_fail(err, RD_ERR_USAGE, "%s takes one argument (%s); '%s' is one too many",
-                       command->program, what, operands[1]);
+        return rd_fail(err, RD_ERR_USAGE, "%s takes one argument (%s); '%s' is one too many", command->program, what,
+                       operands[1]);
     *operand = operands[0];
     return RD_OK;
 }

@@ -39,8 +39,8 @@ static void take_bytes(statistics *s, const uint8_t *bytes, size_t count, rd_dty
     s->sum += sum;
 }
 
-static rd_status scan(int fd, const rd_safetensors *file, const rd_st_tensor *t, const char *path,
-                      statistics *out, rd_error *err)
+static rd_status scan(int fd, const rd_safetensors *file, const rd_st_tensor *t, const char *path, statistics *out,
+                      rd_error *err)
 {
     static const statistics nothing = {.min = NAN, .max = NAN};
     uint8_t buffer[BUFFER];
@@ -116,8 +116,7 @@ static cJSON *tensor_json(export_kind kind, const rd_st_tensor *t, const statist
             cJSON_AddItemToArray(extents, cJSON_CreateNumber((double)t->shape[k]));
     } else {
         for (int k = 0; k < t->rank; k++)
-            at +=
-                (size_t)snprintf(shape + at, sizeof shape - at, "%s%" PRIu64, k > 0 ? "x" : "", t->shape[k]);
+            at += (size_t)snprintf(shape + at, sizeof shape - at, "%s%" PRIu64, k > 0 ? "x" : "", t->shape[k]);
         cJSON_AddStringToObject(object, "shape", shape);
     }
     cJSON_AddNumberToObject(object, "parameters", (double)t->count);
@@ -162,8 +161,7 @@ static void print_totals(const rd_safetensors *file)
     }
 }
 
-static rd_status print_tensors(export_kind kind, int fd, const rd_safetensors *file, const char *path,
-                               rd_error *err)
+static rd_status print_tensors(export_kind kind, int fd, const rd_safetensors *file, const char *path, rd_error *err)
 {
     rd_status status = RD_OK;
     table t = {.columns = columns, .count = COLUMNS};
@@ -227,8 +225,8 @@ rd_status inspect_model(int argc, char **argv, rd_error *err)
     rd_safetensors file = {0};
     int fd = -1;
     export_kind kind;
-    rd_status status = inspect_parse(
-        &command, argc, argv, "DIR, a state directory, or FILE, a safetensors file or run.json", &path, err);
+    rd_status status = inspect_parse(&command, argc, argv,
+                                     "DIR, a state directory, or FILE, a safetensors file or run.json", &path, err);
     if (status != RD_OK || path == NULL)
         return status;
     RD_TRY(export_choose(csv, jsonl, &kind, err));

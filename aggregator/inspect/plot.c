@@ -135,8 +135,7 @@ static const char *loss_label(const rd_run_record *run)
     if (loss != NULL)
         label = strcmp(loss, "mse") == 0 ? "Loss (mean squared error)" : "Loss (cross-entropy, nats)";
     else if (preset != NULL)
-        label = strcmp(preset, "linear-regression") == 0 ? "Loss (mean squared error)"
-                                                         : "Loss (cross-entropy, nats)";
+        label = strcmp(preset, "linear-regression") == 0 ? "Loss (mean squared error)" : "Loss (cross-entropy, nats)";
     cJSON_Delete(config);
     return label;
 }
@@ -168,8 +167,7 @@ static void write_title(FILE *script, const picture *p, const rd_run_record *run
     table_number(text, loss->points[2 * loss->count - 1]);
     (void)fprintf(script, ", %s loss %s", loss->figure, text);
     if (accuracy->count > 0)
-        (void)fprintf(script, ", %s accuracy %.2f %%", accuracy->figure,
-                      accuracy->points[2 * accuracy->count - 1]);
+        (void)fprintf(script, ", %s accuracy %.2f %%", accuracy->figure, accuracy->points[2 * accuracy->count - 1]);
     (void)fprintf(script, "' at screen 0.5, screen 0.885 center font ',12' textcolor rgb '#555555'\n");
 }
 
@@ -201,8 +199,7 @@ static double left_margin(const picture *p)
 }
 
 /* Axes of a panel between two horizontal positions of the picture (0 to 1). */
-static void write_axes(FILE *script, const picture *p, int panel, double left, double right,
-                       const char *label)
+static void write_axes(FILE *script, const picture *p, int panel, double left, double right, const char *label)
 {
     (void)fprintf(script,
                   "set lmargin at screen %.4f\nset rmargin at screen %.4f\n"
@@ -232,8 +229,7 @@ static void write_curves(FILE *script, const picture *p, int panel)
         if (s->count == 0)
             continue;
         /* Points as well, as long as there are few enough to tell them apart. */
-        (void)fprintf(script,
-                      "%s$data_%d_%d using 1:2 with %s linecolor rgb '%s' linewidth 2 %s title \"%s\"",
+        (void)fprintf(script, "%s$data_%d_%d using 1:2 with %s linecolor rgb '%s' linewidth 2 %s title \"%s\"",
                       first ? "" : ", ", panel, k, s->count <= 40 ? "linespoints" : "lines", s->colour,
                       s->count <= 40 ? "pointtype 7 pointsize 0.7" : "", s->title);
         first = false;
@@ -247,11 +243,10 @@ static void write_script(FILE *script, const picture *p, const rd_run_record *ru
     uint64_t width = p->width > 0 ? p->width : both ? 1200 : 800;
     uint64_t height = p->height > 0 ? p->height : 500;
     (void)fprintf(script, "set encoding utf8\n");
-    (void)fprintf(
-        script,
-        p->svg ? "set terminal svg size %llu,%llu font 'Arial,13' enhanced background rgb 'white'\n"
-               : "set terminal pngcairo size %llu,%llu font 'Sans,12' enhanced background rgb 'white'\n",
-        (unsigned long long)width, (unsigned long long)height);
+    (void)fprintf(script,
+                  p->svg ? "set terminal svg size %llu,%llu font 'Arial,13' enhanced background rgb 'white'\n"
+                         : "set terminal pngcairo size %llu,%llu font 'Sans,12' enhanced background rgb 'white'\n",
+                  (unsigned long long)width, (unsigned long long)height);
     write_data(script, p);
     (void)fputs("set border 3 linecolor rgb '#444444'\n"
                 "set tics nomirror textcolor rgb '#222222'\n"
@@ -313,11 +308,10 @@ static rd_status draw(rd_store *store, picture *p, const char *out, rd_error *er
         goto cleanup;
     }
     if (p->gap && p->panel[LOSS][GAP].count == 0) {
-        status =
-            rd_fail(err, RD_ERR_STATE,
-                    "run '%s' has no overfitting gap to draw: it takes evaluation.train_loss together with "
-                    "evaluation.holdout or data.test",
-                    run.name);
+        status = rd_fail(err, RD_ERR_STATE,
+                         "run '%s' has no overfitting gap to draw: it takes evaluation.train_loss together with "
+                         "evaluation.holdout or data.test",
+                         run.name);
         goto cleanup;
     }
     RD_TRY(gnuplot_start(out, &g, err));
@@ -354,9 +348,8 @@ rd_status inspect_plot(int argc, char **argv, rd_error *err)
          .required = true},
         {.kind = RD_OPTION_FLAG,
          .name = "gap",
-         .help =
-             "also draw the overfitting gap: loss on rows that nobody trains on minus loss on the training "
-             "rows",
+         .help = "also draw the overfitting gap: loss on rows that nobody trains on minus loss on the training "
+                 "rows",
          .value = &p.gap},
         {.kind = RD_OPTION_COUNT,
          .name = "width",
@@ -377,9 +370,8 @@ rd_status inspect_plot(int argc, char **argv, rd_error *err)
     const rd_command command = {
         .program = "rondo-inspect plot",
         .usage = "DIR --out FILE [options]",
-        .summary =
-            "Draws loss and accuracy of the global model by round, on the test set and on the participants' "
-            "data, as far as they were measured. Needs the program gnuplot.",
+        .summary = "Draws loss and accuracy of the global model by round, on the test set and on the participants' "
+                   "data, as far as they were measured. Needs the program gnuplot.",
         .options = options,
         .footer = "  rondo-inspect plot state --out loss.png\n\n" INSPECT_EXIT_CODES,
     };

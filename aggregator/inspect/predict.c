@@ -25,8 +25,7 @@ static void print_field(const char *text)
 static void print_heading(const run_model *run)
 {
     const rd_model *m = run->model;
-    printf("sample%s%s", rd_model_predictions(m) > 1 ? ",position" : "",
-           rd_model_classifies(m) ? ",class" : "");
+    printf("sample%s%s", rd_model_predictions(m) > 1 ? ",position" : "", rd_model_classifies(m) ? ",class" : "");
     for (size_t o = 0; o < rd_model_output_size(m); o++)
         printf(",output_%zu", o);
     printf("\n");
@@ -93,7 +92,8 @@ rd_status inspect_predict(int argc, char **argv, rd_error *err)
         .usage = "DIR --data FILE [options]",
         .summary = "Prints, as CSV, what a run's model puts out for each sample: the class by its name, if it has "
                    "classes, and the outputs "
-                   "themselves (logits, or numbers in the units of the label), with as many digits as it takes to read the same float back.",
+                   "themselves (logits, or numbers in the units of the label), with as many digits as it takes to read "
+                   "the same float back.",
         .options = options,
         .footer = INSPECT_EXIT_CODES,
     };

@@ -270,11 +270,10 @@ static void warn_of_missing_rounds(rd_store *store)
 {
     uint64_t missing = rd_store_missing_rounds(store);
     if (missing > 0)
-        (void)fprintf(
-            stderr,
-            "rondo-inspect: there are models of %llu more rounds than the database knows: power was "
-            "lost, or the directory was copied without rondo.db-wal\n",
-            (unsigned long long)missing);
+        (void)fprintf(stderr,
+                      "rondo-inspect: there are models of %llu more rounds than the database knows: power was "
+                      "lost, or the directory was copied without rondo.db-wal\n",
+                      (unsigned long long)missing);
 }
 
 static rd_status list_rounds(rd_store *store, listing *l, bool follow, rd_error *err)
@@ -321,13 +320,13 @@ static rd_status show_run(const char *directory, export_kind kind, bool follow, 
 }
 
 /* One table after the other; what programs read is of one run. */
-static rd_status show_seeds(const seed_runs *seeds, const char *directory, export_kind kind, bool follow,
-                            uint64_t from, rd_error *err)
+static rd_status show_seeds(const seed_runs *seeds, const char *directory, export_kind kind, bool follow, uint64_t from,
+                            rd_error *err)
 {
     rd_status status = RD_OK;
     if (kind != EXPORT_TABLE || follow)
-        return rd_fail(err, RD_ERR_USAGE, "%s holds %zu runs, a seed each: name one of them, such as %s",
-                       directory, seeds->count, seeds->paths[0]);
+        return rd_fail(err, RD_ERR_USAGE, "%s holds %zu runs, a seed each: name one of them, such as %s", directory,
+                       seeds->count, seeds->paths[0]);
     for (size_t i = 0; i < seeds->count && status == RD_OK; i++) {
         (void)printf("%s%s: ", i > 0 ? "\n" : "", seeds->paths[i]);
         status = show_run(seeds->paths[i], kind, false, from, err);
@@ -340,18 +339,14 @@ rd_status inspect_rounds(int argc, char **argv, rd_error *err)
     bool csv = false, jsonl = false, follow = false;
     uint64_t from = 0;
     const rd_option options[] = {
-        {.kind = RD_OPTION_FLAG,
-         .name = "csv",
-         .help = "print CSV, with every field at full precision",
-         .value = &csv},
+        {.kind = RD_OPTION_FLAG, .name = "csv", .help = "print CSV, with every field at full precision", .value = &csv},
         {.kind = RD_OPTION_FLAG,
          .name = "jsonl",
          .help = "print JSON Lines (one object a round, as GET /v1/rounds gives them)",
          .value = &jsonl},
         {.kind = RD_OPTION_FLAG,
          .name = "follow",
-         .help =
-             "print rounds as they come until the run is finished; where there is no run yet, wait for it",
+         .help = "print rounds as they come until the run is finished; where there is no run yet, wait for it",
          .value = &follow},
         {.kind = RD_OPTION_COUNT,
          .name = "from",
@@ -365,17 +360,16 @@ rd_status inspect_rounds(int argc, char **argv, rd_error *err)
     const rd_command command = {
         .program = "rondo-inspect rounds",
         .usage = "DIR [options]",
-        .summary =
-            "Shows the run in state directory DIR (or one after the other those in a folder of rondo-sim "
-            "--seeds) "
-            "round by round: loss and accuracy of the new global model "
-            "on the test set, and what evaluation.metrics asks for; loss of the model before the round on "
-            "the "
-            "participants' data (train, hold-out), how much larger it is on rows that nobody trains on than "
-            "on training rows (gap), and while they trained (clients' loss); how many clients were selected, "
-            "counted, "
-            "late and failed, what it cost, and the SHA-256 of the model's parameters. Columns in which "
-            "nothing stands in the whole run are left out of the table.",
+        .summary = "Shows the run in state directory DIR (or one after the other those in a folder of rondo-sim "
+                   "--seeds) "
+                   "round by round: loss and accuracy of the new global model "
+                   "on the test set, and what evaluation.metrics asks for; loss of the model before the round on "
+                   "the "
+                   "participants' data (train, hold-out), how much larger it is on rows that nobody trains on than "
+                   "on training rows (gap), and while they trained (clients' loss); how many clients were selected, "
+                   "counted, "
+                   "late and failed, what it cost, and the SHA-256 of the model's parameters. Columns in which "
+                   "nothing stands in the whole run are left out of the table.",
         .options = options,
         .footer = "  rondo-inspect rounds state --follow\n"
                   "  rondo-inspect rounds state --csv > rounds.csv\n\n" INSPECT_EXIT_CODES,

@@ -65,8 +65,7 @@ rd_status run_model_load(const char *directory, uint64_t round, run_model *out, 
         RD_TRY(rd_store_newest_model(store, &out->round, err));
     out->parameters = malloc(rd_model_parameter_count(out->model) * sizeof *out->parameters);
     if (out->parameters == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters",
-                       rd_model_parameter_count(out->model)));
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", rd_model_parameter_count(out->model)));
     rd_store_model_path(store, out->round, path, sizeof path);
     RD_TRY(rd_model_file_read(out->model, RD_TENSORS_SHARED, path, out->parameters, err));
     if (rd_model_set_size(out->model, RD_TENSORS_REST) > 0) {
@@ -93,6 +92,5 @@ bool inspect_names_a_plan(const char *path)
 {
     struct stat info;
     size_t length = strlen(path);
-    return (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) ||
-           (length > 5 && strcmp(path + length - 5, ".json") == 0);
+    return (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) || (length > 5 && strcmp(path + length - 5, ".json") == 0);
 }

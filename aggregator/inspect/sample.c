@@ -35,10 +35,8 @@ static rd_status check(const run_model *run, rd_error *err)
     if (v == NULL)
         return rd_fail(err, RD_ERR_CONFIG,
                        "the model is no language model: its input lists no symbols (model.input.vocabulary)");
-    if (rd_model_loss(run->model) != RD_LOSS_SOFTMAX_CROSS_ENTROPY ||
-        rd_model_output_size(run->model) != v->count)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "the model is no language model: it has %zu outputs for %zu symbols",
+    if (rd_model_loss(run->model) != RD_LOSS_SOFTMAX_CROSS_ENTROPY || rd_model_output_size(run->model) != v->count)
+        return rd_fail(err, RD_ERR_CONFIG, "the model is no language model: it has %zu outputs for %zu symbols",
                        rd_model_output_size(run->model), v->count);
     return RD_OK;
 }
@@ -51,8 +49,7 @@ static rd_status take_prompt(sampler *s, const char *prompt, rd_error *err)
         bytes = rd_utf8_decode(prompt + i, size - i, &code);
         int32_t token = bytes > 0 ? rd_vocabulary_find(s->vocabulary, code) : -1;
         if (token < 0)
-            return rd_fail(err, RD_ERR_USAGE, "--prompt: the symbol at byte %zu is not one of the model's",
-                           i);
+            return rd_fail(err, RD_ERR_USAGE, "--prompt: the symbol at byte %zu is not one of the model's", i);
         s->text[s->count++] = token;
     }
     return RD_OK;
@@ -103,8 +100,8 @@ static void print_symbol(const sampler *s, int32_t token)
     fputs(text, stdout);
 }
 
-static rd_status sample(const run_model *run, const char *prompt, uint64_t symbols, uint64_t top,
-                        double temperature, uint64_t seed, rd_error *err)
+static rd_status sample(const run_model *run, const char *prompt, uint64_t symbols, uint64_t top, double temperature,
+                        uint64_t seed, rd_error *err)
 {
     sampler s = {.run = run, .vocabulary = rd_model_vocabulary(run->model), .temperature = temperature};
     rd_status status = RD_OK;

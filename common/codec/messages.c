@@ -19,8 +19,7 @@ static rd_status open_body(const char *json, size_t size, cJSON **root, rd_field
     rd_foreign_fault fault;
     *root = rd_foreign_json(json, size, &fault);
     if (*root == NULL)
-        return rd_fail(err, RD_ERR_FORMAT, "the body is not a JSON object: at byte %zu it is %s", fault.at,
-                       fault.what);
+        return rd_fail(err, RD_ERR_FORMAT, "the body is not a JSON object: at byte %zu it is %s", fault.at, fault.what);
     if (!cJSON_IsObject(*root)) {
         cJSON_Delete(*root);
         *root = NULL;
@@ -153,9 +152,9 @@ rd_status rd_welcome_parse(const char *json, size_t size, rd_welcome *out, rd_er
     const cJSON *config = rd_fields_item(&f, "config", true);
     if (rd_fields_required(&f) == RD_OK) {
         char *text = rd_json_print(config);
-        f.status = text == NULL ? rd_fail(err, RD_ERR_MEMORY, "no memory for the run's configuration")
-                                : rd_config_parse(text, strlen(text), "the aggregator's configuration", NULL,
-                                                  &out->config, err);
+        f.status = text == NULL
+                       ? rd_fail(err, RD_ERR_MEMORY, "no memory for the run's configuration")
+                       : rd_config_parse(text, strlen(text), "the aggregator's configuration", NULL, &out->config, err);
         free(text);
         cJSON_Delete(root);
         if (f.status != RD_OK)
@@ -166,8 +165,8 @@ rd_status rd_welcome_parse(const char *json, size_t size, rd_welcome *out, rd_er
     return close_body(root, &f);
 }
 
-static const char *const task_words[] = {[RD_TASK_TRAIN] = "train", [RD_TASK_FINISHED] = "finished",
-                                         [RD_TASK_MEASURE] = "measure"};
+static const char *const task_words[] = {
+    [RD_TASK_TRAIN] = "train", [RD_TASK_FINISHED] = "finished", [RD_TASK_MEASURE] = "measure"};
 
 char *rd_task_write(const rd_task *t)
 {
@@ -252,8 +251,7 @@ void rd_refusal_parse(const char *json, size_t size, rd_refusal *out)
     bool whole = cJSON_IsString(kind) && strlen(kind->valuestring) < sizeof out->kind;
     (void)snprintf(out->kind, sizeof out->kind, "%s", whole ? kind->valuestring : "");
     (void)snprintf(out->message, sizeof out->message, "%s",
-                   cJSON_IsString(message) ? message->valuestring
-                                           : "the aggregator gave no reason that can be read");
+                   cJSON_IsString(message) ? message->valuestring : "the aggregator gave no reason that can be read");
     rd_foreign_plain(out->message); /* cut within a character, perhaps */
     cJSON_Delete(root);
 }

@@ -63,11 +63,10 @@ typedef enum rd_task_kind { RD_TASK_TRAIN, RD_TASK_FINISHED, RD_TASK_MEASURE } r
 typedef struct rd_task {
     rd_task_kind kind;
     uint64_t round;
-    uint64_t model; /* version */
-    uint64_t kept;  /* train: parameters that are left of a pruned model; 0: all */
-    uint64_t
-        counted; /* train: the last round in which an update of this client counted, 0: in none; RD_UNTOLD */
-    uint64_t step;  /* measure: 1 or 2 */
+    uint64_t model;   /* version */
+    uint64_t kept;    /* train: parameters that are left of a pruned model; 0: all */
+    uint64_t counted; /* train: the last round in which an update of this client counted, 0: in none; RD_UNTOLD */
+    uint64_t step;    /* measure: 1 or 2 */
 } rd_task;
 char *rd_task_write(const rd_task *t);
 rd_status rd_task_parse(const char *json, size_t size, rd_task *out, rd_error *err) RD_MUST_CHECK;
@@ -75,8 +74,7 @@ rd_status rd_task_parse(const char *json, size_t size, rd_task *out, rd_error *e
 /* POST /v1/update/{round}, response 200: {"round": 3, "counted": true}; counted is false for a second
  * delivery. */
 char *rd_receipt_write(uint64_t round, int counted);
-rd_status rd_receipt_parse(const char *json, size_t size, uint64_t *round, int *counted,
-                           rd_error *err) RD_MUST_CHECK;
+rd_status rd_receipt_parse(const char *json, size_t size, uint64_t *round, int *counted, rd_error *err) RD_MUST_CHECK;
 
 /* Every 4xx and 5xx: {"error": "range", "message": "tensor 'fc1.bias': element 17 is NaN"} */
 char *rd_refusal_write(const char *kind, const char *message);

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-rd_status rd_model_header(const rd_model *m, rd_tensor_set set, const rd_st_pair *metadata,
-                          size_t metadata_count, char **bytes, size_t *size, rd_error *err)
+rd_status rd_model_header(const rd_model *m, rd_tensor_set set, const rd_st_pair *metadata, size_t metadata_count,
+                          char **bytes, size_t *size, rd_error *err)
 {
     size_t count;
     const rd_tensor *tensors = rd_model_tensors(m, set, &count);
@@ -31,8 +31,7 @@ static const char *write_shape(const rd_st_tensor *s, char *text, size_t size)
 {
     size_t at = (size_t)snprintf(text, size, "[");
     for (int k = 0; k < s->rank && at < size; k++)
-        at += (size_t)snprintf(text + at, size - at, "%s%llu", k > 0 ? ", " : "",
-                               (unsigned long long)s->shape[k]);
+        at += (size_t)snprintf(text + at, size - at, "%s%llu", k > 0 ? ", " : "", (unsigned long long)s->shape[k]);
     if (at < size)
         (void)snprintf(text + at, size - at, "]");
     return text;
@@ -57,8 +56,8 @@ static rd_status match_tensor(const rd_tensor *t, const rd_st_tensor *s, const c
 }
 
 /* A tensor of the file that is not one of the model's. */
-static rd_status find_stranger(const rd_model *m, rd_tensor_set set, const rd_safetensors *file,
-                               const char *whose, rd_error *err)
+static rd_status find_stranger(const rd_model *m, rd_tensor_set set, const rd_safetensors *file, const char *whose,
+                               rd_error *err)
 {
     size_t count;
     const rd_tensor *tensors = rd_model_tensors(m, set, &count);
@@ -73,8 +72,8 @@ static rd_status find_stranger(const rd_model *m, rd_tensor_set set, const rd_sa
     return RD_OK;
 }
 
-rd_status rd_model_header_match(const rd_model *m, rd_tensor_set set, const rd_safetensors *file,
-                                const char *whose, size_t *origin, rd_error *err)
+rd_status rd_model_header_match(const rd_model *m, rd_tensor_set set, const rd_safetensors *file, const char *whose,
+                                size_t *origin, rd_error *err)
 {
     size_t count;
     const rd_tensor *tensors = rd_model_tensors(m, set, &count);

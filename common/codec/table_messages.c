@@ -14,8 +14,8 @@
 #define MOST UINT64_C(9007199254740992) /* 2^53 */
 #define NAME_MAX_HERE 1024
 
-static const char *const types[] = {[RD_COLUMN_OPEN] = "missing", [RD_COLUMN_NUMBER] = "number",
-                                    [RD_COLUMN_CATEGORY] = "category"};
+static const char *const types[] = {
+    [RD_COLUMN_OPEN] = "missing", [RD_COLUMN_NUMBER] = "number", [RD_COLUMN_CATEGORY] = "category"};
 
 /* ---- descriptions ---- */
 

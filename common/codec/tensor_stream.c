@@ -13,8 +13,7 @@
 #include "format/foreign.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error \
-    "tensors are little-endian on the wire and are handed out as they come; this host would need to swap bytes"
+#error "tensors are little-endian on the wire and are handed out as they come; this host would need to swap bytes"
 #endif
 
 #define METADATA_ROOM 65536u /* bytes of header that strangers may use beyond what the tensors need */
@@ -74,8 +73,7 @@ static rd_status length_complete(rd_tensor_stream *s, rd_error *err)
         s->header_size = s->header_size << 8 | s->length_bytes[i];
     if (s->header_size < 2 || s->header_size > max_header(s->model, s->set))
         return rd_fail(err, RD_ERR_FORMAT,
-                       "not a safetensors body: a header of %" PRIu64 " bytes, at most %" PRIu64
-                       " are expected",
+                       "not a safetensors body: a header of %" PRIu64 " bytes, at most %" PRIu64 " are expected",
                        s->header_size, max_header(s->model, s->set));
     s->header = malloc((size_t)s->header_size);
     if (s->header == NULL)
@@ -124,8 +122,7 @@ static rd_status hand_out(rd_tensor_stream *s, const float *values, size_t count
             return rd_fail(err, RD_ERR_RANGE, "tensor '%s': element %zu is %s", t->name, within + unfit,
                            rd_exact_unfit_word((double)values[unfit]));
         if (n > 0) {
-            rd_status status =
-                s->sink.on_values(s->sink.user, s->destination[s->tensor] + within, values, n, err);
+            rd_status status = s->sink.on_values(s->sink.user, s->destination[s->tensor] + within, values, n, err);
             if (status != RD_OK)
                 return status;
         }

@@ -26,8 +26,7 @@ rd_status rd_tensor_stream_create(const rd_model *m, rd_tensor_set set, const rd
                                   rd_tensor_stream **out, rd_error *err) RD_MUST_CHECK;
 /* The next bytes. RD_ERR_FORMAT: not safetensors, wrong names, shapes or dtype, too long; RD_ERR_RANGE: NaN,
  * Inf or 2^23 and more; or what the sink returned. After a failure the stream is only good for freeing. */
-rd_status rd_tensor_stream_feed(rd_tensor_stream *s, const void *bytes, size_t count,
-                                rd_error *err) RD_MUST_CHECK;
+rd_status rd_tensor_stream_feed(rd_tensor_stream *s, const void *bytes, size_t count, rd_error *err) RD_MUST_CHECK;
 /* The body has ended: was all of it there? */
 rd_status rd_tensor_stream_finish(const rd_tensor_stream *s, rd_error *err) RD_MUST_CHECK;
 void rd_tensor_stream_free(rd_tensor_stream *s);

@@ -63,8 +63,8 @@ static void add_real(pairs *p, char *key, double value)
     add_text(p, key, text);
 }
 
-rd_status rd_update_header(const rd_model *m, uint64_t round, const rd_report *report, char **bytes,
-                           size_t *size, rd_error *err)
+rd_status rd_update_header(const rd_model *m, uint64_t round, const rd_report *report, char **bytes, size_t *size,
+                           rd_error *err)
 {
     pairs p = {.count = 0};
     add_whole(&p, "round", round);
@@ -90,8 +90,7 @@ rd_status rd_update_header(const rd_model *m, uint64_t round, const rd_report *r
     add_real(&p, "delta_norm", report->delta_norm);
     add_real(&p, "seconds", report->seconds);
     if (p.count > PAIRS)
-        return rd_fail(err, RD_ERR_INTERNAL, "an update's header has room for %d values, not %zu", PAIRS,
-                       p.count);
+        return rd_fail(err, RD_ERR_INTERNAL, "an update's header has room for %d values, not %zu", PAIRS, p.count);
     return rd_model_header(m, RD_TENSORS_SHARED, p.pair, p.count, bytes, size, err);
 }
 
@@ -117,8 +116,7 @@ static rd_status read_samples(const rd_safetensors *file, const char *key, uint6
     return status;
 }
 
-static rd_status read_real(const rd_safetensors *file, const char *key, double max, double *out,
-                           rd_error *err)
+static rd_status read_real(const rd_safetensors *file, const char *key, double max, double *out, rd_error *err)
 {
     const char *text = rd_safetensors_metadata(file, key);
     double x;
@@ -126,14 +124,13 @@ static rd_status read_real(const rd_safetensors *file, const char *key, double m
         return RD_OK;
     rd_number_kind kind = rd_number_read(text, strlen(text), &x); /* what is too near to 0 is 0 */
     if (kind == RD_NUMBER_NONE || !(x >= 0.0 && x <= max))
-        return rd_fail(err, RD_ERR_RANGE, "metadata '%s': expected a number from 0 to %.7g, found '%.40s'",
-                       key, max, text);
+        return rd_fail(err, RD_ERR_RANGE, "metadata '%s': expected a number from 0 to %.7g, found '%.40s'", key, max,
+                       text);
     *out = x;
     return RD_OK;
 }
 
-static rd_status read_metrics(const rd_safetensors *file, const char *const keys[3], rd_metrics *m,
-                              rd_error *err)
+static rd_status read_metrics(const rd_safetensors *file, const char *const keys[3], rd_metrics *m, rd_error *err)
 {
     rd_status status = RD_OK;
     m->loss = m->accuracy = NAN;
@@ -161,14 +158,12 @@ static rd_status read_report(void *user, const rd_safetensors *file, rd_error *e
     if (round == UINT64_MAX) {
         status = rd_fail(err, RD_ERR_FORMAT, "metadata 'round' is missing");
     } else if (round != d->round) {
-        status = rd_fail(err, RD_ERR_STATE, "metadata 'round' is %" PRIu64 ", but this is round %" PRIu64,
-                         round, d->round);
+        status =
+            rd_fail(err, RD_ERR_STATE, "metadata 'round' is %" PRIu64 ", but this is round %" PRIu64, round, d->round);
     } else if (r->samples == 0 || r->samples >= RD_EXACT_MAX_TERM_WEIGHT) {
-        status = rd_fail(err, RD_ERR_RANGE, "metadata 'samples': expected 1 to %u, found '%s'",
-                         RD_EXACT_MAX_TERM_WEIGHT - 1,
-                         rd_safetensors_metadata(file, "samples") != NULL
-                             ? rd_safetensors_metadata(file, "samples")
-                             : "nothing");
+        status = rd_fail(
+            err, RD_ERR_RANGE, "metadata 'samples': expected 1 to %u, found '%s'", RD_EXACT_MAX_TERM_WEIGHT - 1,
+            rd_safetensors_metadata(file, "samples") != NULL ? rd_safetensors_metadata(file, "samples") : "nothing");
     }
     RD_TRY(status);
     RD_TRY(read_real(file, "loss", MAX_REAL, &r->running_loss, err));

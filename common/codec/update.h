@@ -21,12 +21,11 @@
 
 /* The header (8 + N bytes) that goes in front of the delta's parameter_count * 4 bytes. Caller frees *bytes.
  */
-rd_status rd_update_header(const rd_model *m, uint64_t round, const rd_report *report, char **bytes,
-                           size_t *size, rd_error *err) RD_MUST_CHECK;
+rd_status rd_update_header(const rd_model *m, uint64_t round, const rd_report *report, char **bytes, size_t *size,
+                           rd_error *err) RD_MUST_CHECK;
 
 /* Receives count values that belong at parameters [first, first + count). Failing stops the decoder. */
-typedef rd_status (*rd_update_sink)(void *user, size_t first, const float *values, size_t count,
-                                    rd_error *err);
+typedef rd_status (*rd_update_sink)(void *user, size_t first, const float *values, size_t count, rd_error *err);
 
 typedef struct rd_update_decoder rd_update_decoder;
 rd_status rd_update_decoder_create(const rd_model *m, uint64_t round, rd_update_sink sink, void *user,
@@ -36,8 +35,7 @@ uint64_t rd_update_max_size(const rd_model *m);
 /* Takes the next bytes of the body. RD_ERR_FORMAT: not safetensors, wrong names, shapes or dtype, too long;
  * RD_ERR_RANGE: NaN, Inf or too large for the exact sum, samples out of range; RD_ERR_STATE: metadata "round"
  * is not this round. */
-rd_status rd_update_decoder_feed(rd_update_decoder *d, const void *bytes, size_t count,
-                                 rd_error *err) RD_MUST_CHECK;
+rd_status rd_update_decoder_feed(rd_update_decoder *d, const void *bytes, size_t count, rd_error *err) RD_MUST_CHECK;
 /* The body has ended: checks that all of it was there and gives the report. */
 rd_status rd_update_decoder_finish(rd_update_decoder *d, rd_report *report, rd_error *err) RD_MUST_CHECK;
 void rd_update_decoder_free(rd_update_decoder *d);

@@ -56,8 +56,7 @@ static void read_skips(rd_fields *f, rd_training *t)
     cJSON_ArrayForEach(item, list) good =
         good && cJSON_IsString(item) && strlen(item->valuestring) < RD_TENSOR_NAME_MAX;
     if (!good) {
-        rd_fields_fail(f, "weight_decay_skips",
-                       "a list of at most 8 names of tensors, which may hold * and ?");
+        rd_fields_fail(f, "weight_decay_skips", "a list of at most 8 names of tensors, which may hold * and ?");
         return;
     }
     cJSON_ArrayForEach(item, list)(void)
@@ -78,8 +77,7 @@ static void read_optimizer(rd_fields *f, rd_training *t)
     bool adam = kind == RD_OPTIMIZER_ADAM || kind == RD_OPTIMIZER_ADAMW, sgd = kind == RD_OPTIMIZER_SGD;
     double momentum = 0.0, beta1 = 0.9, beta2 = 0.999, alpha = 0.99,
            epsilon = kind == RD_OPTIMIZER_ADAGRAD ? 1e-10 : 1e-8;
-    rd_fields_only(f, "momentum", sgd || kind == RD_OPTIMIZER_RMSPROP,
-                   "with \"optimizer\": \"sgd\" or \"rmsprop\"");
+    rd_fields_only(f, "momentum", sgd || kind == RD_OPTIMIZER_RMSPROP, "with \"optimizer\": \"sgd\" or \"rmsprop\"");
     rd_fields_only(f, "nesterov", sgd, "with \"optimizer\": \"sgd\"");
     rd_fields_only(f, "beta1", adam, "with \"optimizer\": \"adam\" or \"adamw\"");
     rd_fields_only(f, "beta2", adam, "with \"optimizer\": \"adam\" or \"adamw\"");
@@ -165,8 +163,7 @@ static void read_scores(rd_fields *f, rd_config *c)
     cJSON_ArrayForEach(item, list)
     {
         size_t score = 0;
-        while (score < RD_SCORES &&
-               !(cJSON_IsString(item) && strcmp(item->valuestring, rd_score_names[score]) == 0))
+        while (score < RD_SCORES && !(cJSON_IsString(item) && strcmp(item->valuestring, rd_score_names[score]) == 0))
             score++;
         if (score == RD_SCORES)
             rd_fields_fail_at(f, "metrics", i, "top2 to top10, f1, auc, rmse, r2 or perplexity");
@@ -194,9 +191,8 @@ static rd_status read_early_stopping(rd_fields *top, rd_config *c)
     rd_fields_number(&f, "min_delta", 0.0, 1e9, false, &c->early_stopping.min_delta);
     c->early_stopping.metric = (rd_stopping_metric)metric;
     if (metric == RD_STOP_HOLDOUT_LOSS && c->client_evaluation.holdout == 0.0)
-        rd_fields_fail(
-            &f, "metric",
-            "another metric, or evaluation.holdout above 0, without which there is no hold-out loss");
+        rd_fields_fail(&f, "metric",
+                       "another metric, or evaluation.holdout above 0, without which there is no hold-out loss");
     return rd_fields_finish(&f);
 }
 
@@ -220,8 +216,7 @@ static void read_tasks(rd_fields *f, const cJSON *list, rd_continual *c)
                 *classes |= UINT64_C(1) << (int)value;
         }
         if (!good) {
-            rd_fields_fail(f, "tasks",
-                           "a list of at most 16 lists of classes from 0 to 63, each class in one of them");
+            rd_fields_fail(f, "tasks", "a list of at most 16 lists of classes from 0 to 63, each class in one of them");
             return;
         }
         c->task_count++;
@@ -298,8 +293,8 @@ static rd_status read_evaluation(rd_fields *top, rd_config *c)
 static cJSON *setting_of(const cJSON *run)
 {
     const cJSON *simulation = cJSON_GetObjectItemCaseSensitive(run, "simulation"),
-                *partition = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(run, "data"),
-                                                              "partition");
+                *partition =
+                    cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(run, "data"), "partition");
     cJSON *setting = cJSON_CreateObject();
     bool whole = setting != NULL;
     if (whole && simulation != NULL)
@@ -385,8 +380,8 @@ rd_status rd_config_settle(const cJSON *run, const char *whose, cJSON **out, rd_
     rd_config config = {0};
     cJSON *settled = cJSON_CreateObject();
     rd_fields f = {.object = run, .settled = settled, .whose = whose, .path = "", .err = err};
-    rd_status status = settled != NULL ? read_top(&f, &config)
-                                       : rd_fail(err, RD_ERR_MEMORY, "%s: no memory to compare it", whose);
+    rd_status status =
+        settled != NULL ? read_top(&f, &config) : rd_fail(err, RD_ERR_MEMORY, "%s: no memory to compare it", whose);
     rd_config_free(&config);
     if (status == RD_OK)
         *out = settled;
@@ -395,15 +390,14 @@ rd_status rd_config_settle(const cJSON *run, const char *whose, cJSON **out, rd_
     return status;
 }
 
-rd_status rd_config_parse(const char *json, size_t size, const char *whose, const char *folder,
-                          rd_config *out, rd_error *err)
+rd_status rd_config_parse(const char *json, size_t size, const char *whose, const char *folder, rd_config *out,
+                          rd_error *err)
 {
     rd_foreign_fault fault;
     memset(out, 0, sizeof *out);
     cJSON *root = rd_foreign_json(json, size, &fault);
     if (root == NULL)
-        return rd_fail(err, RD_ERR_CONFIG, "%s: line %zu, column %zu: %s", whose, fault.line, fault.column,
-                       fault.what);
+        return rd_fail(err, RD_ERR_CONFIG, "%s: line %zu, column %zu: %s", whose, fault.line, fault.column, fault.what);
     rd_status status = RD_OK;
     out->setting = setting_of(root); /* with its paths as they are written: a folder may be moved */
     if (!cJSON_IsObject(root))
@@ -465,15 +459,13 @@ static rd_status check_training(const rd_config *c, const rd_model *m, rd_error 
     if (!rd_model_counts(m) && c->training.learning_rate == 0.0f)
         return rd_fail(err, RD_ERR_CONFIG, "training.learning_rate is missing");
     if (c->training.batch_size == 1 && rd_model_least_rows(m) > 1)
-        return rd_fail(
-            err, RD_ERR_CONFIG,
-            "training.batch_size: one row says nothing of how features vary, which the model's batch norm "
-            "is to learn; expected 2 or more, or 0, found 1");
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "training.batch_size: one row says nothing of how features vary, which the model's batch norm "
+                       "is to learn; expected 2 or more, or 0, found 1");
     if (e->patience > 0 && e->metric == RD_STOP_TEST_ACCURACY && !rd_model_classifies(m))
-        return rd_fail(
-            err, RD_ERR_CONFIG,
-            "early_stopping.metric: test_accuracy needs a loss over classes, but the model's is %s",
-            rd_model_loss_name(m));
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "early_stopping.metric: test_accuracy needs a loss over classes, but the model's is %s",
+                       rd_model_loss_name(m));
     return check_decay_skips(&c->training, m, err);
 }
 
@@ -492,14 +484,11 @@ static rd_status check_model(rd_config *c, const char *path, rd_error *err)
     if (status == RD_OK)
         status = rd_config_check_effect(c, m, err);
     if (status == RD_OK && c->pruning.sparsity > 0.0 && rd_model_counts(m))
-        status =
-            rd_fail(err, RD_ERR_CONFIG, "pruning: the model learns by counting, and has no weights to prune");
-    if (status == RD_OK && c->continual.task_count > 0 &&
-        !(rd_model_classifies(m) && rd_model_predictions(m) == 1))
-        status =
-            rd_fail(err, RD_ERR_CONFIG,
-                    "continual.tasks: tasks are classes, but the model's loss %s has none for each sample",
-                    rd_model_loss_name(m));
+        status = rd_fail(err, RD_ERR_CONFIG, "pruning: the model learns by counting, and has no weights to prune");
+    if (status == RD_OK && c->continual.task_count > 0 && !(rd_model_classifies(m) && rd_model_predictions(m) == 1))
+        status = rd_fail(err, RD_ERR_CONFIG,
+                         "continual.tasks: tasks are classes, but the model's loss %s has none for each sample",
+                         rd_model_loss_name(m));
     for (unsigned i = 0; i < RD_SCORES && status == RD_OK; i++)
         if ((c->scores >> i & 1u) != 0)
             status = rd_score_check((rd_score)i, m, err);
@@ -519,8 +508,7 @@ rd_status rd_config_load(const char *path, rd_config *out, rd_error *err)
     if (status != RD_OK)
         return status;
     const char *slash = strrchr(path, '/');
-    (void)snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) : 1,
-                   slash != NULL ? path : ".");
+    (void)snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) : 1, slash != NULL ? path : ".");
     status = rd_config_parse(json, size, path, folder, out, err);
     if (status == RD_OK)
         status = check_model(out, path, err);

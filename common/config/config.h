@@ -24,15 +24,11 @@
 /* run.json "initial": parameters to start from */
 typedef struct rd_initial_config {
     char path[RD_SOURCE_PATH_MAX]; /* a safetensors file; empty: a random start */
-    cJSON *map;   /* names in the file -> names in the model, or null; NULL: they are the same */
-    bool partial; /* the model may have tensors that the file lacks */
+    cJSON *map;                    /* names in the file -> names in the model, or null; NULL: they are the same */
+    bool partial;                  /* the model may have tensors that the file lacks */
 } rd_initial_config;
 
-typedef enum rd_stopping_metric {
-    RD_STOP_HOLDOUT_LOSS,
-    RD_STOP_TEST_LOSS,
-    RD_STOP_TEST_ACCURACY
-} rd_stopping_metric;
+typedef enum rd_stopping_metric { RD_STOP_HOLDOUT_LOSS, RD_STOP_TEST_LOSS, RD_STOP_TEST_ACCURACY } rd_stopping_metric;
 
 /* run.json "early_stopping": the run ends when the metric has not become better by more than min_delta in so
  * many rounds that measured it. */
@@ -46,25 +42,24 @@ typedef struct rd_config {
     char name[RD_RUN_NAME_MAX]; /* "name"; default "run" */
     uint64_t seed;              /* "seed"; default 1 */
     uint64_t rounds;            /* "rounds", 1 to 10^9; required */
-    rd_training
-        training; /* "training"; learning_rate required where there are gradients; epochs 1, batch_size 32 */
-    rd_cohort_config cohort;                /* "cohort" */
+    rd_training training;    /* "training"; learning_rate required where there are gradients; epochs 1, batch_size 32 */
+    rd_cohort_config cohort; /* "cohort" */
     rd_client_evaluation client_evaluation; /* "evaluation.train_loss", "evaluation.holdout" */
-    uint64_t evaluation_every; /* "evaluation.every": rounds between evaluations on data.test (1); the last
+    uint64_t evaluation_every;              /* "evaluation.every": rounds between evaluations on data.test (1); the last
                                   round always is evaluated */
-    unsigned scores;           /* "evaluation.metrics": bit 1 << rd_score */
-    rd_early_stopping early_stopping; /* "early_stopping"; patience 0: never */
-    rd_continual continual;           /* "continual" */
-    rd_pruning pruning;               /* "pruning" */
-    double target_accuracy; /* "evaluation.target_accuracy": the run ends when the test set reaches it; 0 =
+    unsigned scores;                        /* "evaluation.metrics": bit 1 << rd_score */
+    rd_early_stopping early_stopping;       /* "early_stopping"; patience 0: never */
+    rd_continual continual;                 /* "continual" */
+    rd_pruning pruning;                     /* "pruning" */
+    double target_accuracy;        /* "evaluation.target_accuracy": the run ends when the test set reaches it; 0 =
                                never */
-    uint64_t keep_every; /* "keep_every": model files of rounds that are multiples of it stay on disk (0: only
+    uint64_t keep_every;           /* "keep_every": model files of rounds that are multiples of it stay on disk (0: only
                             the latest ones) */
     rd_source train, test;         /* "data.train", "data.test"; format RD_SOURCE_NONE when absent */
     rd_partition_config partition; /* "data.partition"; default iid */
-    rd_schema schema; /* "data.schema", and what the sources say where it is silent; the type of the label is the
+    rd_schema schema;     /* "data.schema", and what the sources say where it is silent; the type of the label is the
                          model's after rd_config_load; owned by the config */
-    rd_source root;                /* "data.root": fltrust's samples at the server */
+    rd_source root;       /* "data.root": fltrust's samples at the server */
     bool has_data;        /* "data" names files: this is the server's run.json, not what clients are told */
     rd_strategy strategy; /* "strategy"; fedavg */
     rd_simulation_config simulation;    /* "simulation"; for rondo-sim alone */
@@ -82,8 +77,8 @@ rd_status rd_config_load(const char *path, rd_config *out, rd_error *err) RD_MUS
 
 /* The same from text, except that the "model" object is left to rd_model_create; whose ("run.json") starts
  * messages, folder resolves relative paths (NULL: leave them). */
-rd_status rd_config_parse(const char *json, size_t size, const char *whose, const char *folder,
-                          rd_config *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_config_parse(const char *json, size_t size, const char *whose, const char *folder, rd_config *out,
+                          rd_error *err) RD_MUST_CHECK;
 
 /* What every key of run.json comes to, its default where it is not written: two files that settle to the same
  * tree are the same run. A section that is {} is as good as absent. "model" stands as it is written

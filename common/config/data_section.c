@@ -52,8 +52,7 @@ static void read_text_keys(rd_fields *f, rd_source *s)
 {
     static const char *const keys[] = {"group", "part", "test_share", "stride"};
     static const char *const groups[] = {"none", "speaker"};
-    static const char *const parts[] = {
-        [RD_TEXT_ALL] = "all", [RD_TEXT_TRAIN] = "train", [RD_TEXT_TEST] = "test"};
+    static const char *const parts[] = {[RD_TEXT_ALL] = "all", [RD_TEXT_TRAIN] = "train", [RD_TEXT_TEST] = "test"};
     int group = 0, part = RD_TEXT_ALL;
     uint64_t stride = 0;
     bool allowed = s->format == RD_SOURCE_TEXT || s->format == RD_SOURCE_NONE;

@@ -253,8 +253,8 @@ static void refuse_unknown(rd_fields *f, const char *key)
             nearest = f->asked[i];
         }
     }
-    f->status = rd_fail(f->err, RD_ERR_CONFIG, "%s: %s%s%.60s: unknown key%s%s%s", f->whose, f->path, dot,
-                        key, nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
+    f->status = rd_fail(f->err, RD_ERR_CONFIG, "%s: %s%s%.60s: unknown key%s%s%s", f->whose, f->path, dot, key,
+                        nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
                         nearest != NULL ? "\"?" : "");
 }
 

@@ -8,9 +8,8 @@
 enum { DEEPEST = 3 };
 
 static const char *const places[][DEEPEST] = {
-    {"data", "train", "path"},  {"data", "train", "labels"},       {"data", "test", "path"},
-    {"data", "test", "labels"}, {"data", "root", "path"},          {"data", "root", "labels"},
-    {"initial", "path"},        {"simulation", "system", "trace"},
+    {"data", "train", "path"}, {"data", "train", "labels"}, {"data", "test", "path"}, {"data", "test", "labels"},
+    {"data", "root", "path"},  {"data", "root", "labels"},  {"initial", "path"},      {"simulation", "system", "trace"},
 };
 
 static rd_status resolve(cJSON *object, const char *key, const char *folder, rd_error *err)

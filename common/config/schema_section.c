@@ -16,13 +16,11 @@ static const char *const types[] = {[RD_COLUMN_OPEN] = "open",
                                     [RD_COLUMN_NUMBER] = "number",
                                     [RD_COLUMN_CATEGORY] = "category",
                                     [RD_COLUMN_IGNORED] = "ignored"};
-static const char *const scales[] = {[RD_SCALE_OPEN] = "open",
-                                     [RD_SCALE_NONE] = "none",
-                                     [RD_SCALE_STANDARD] = "standard",
-                                     [RD_SCALE_MINMAX] = "minmax"};
-static const char *const rules[] = {[RD_MISSING_OPEN] = "open",         [RD_MISSING_REFUSE] = "refuse",
-                                    [RD_MISSING_CONSTANT] = "constant", [RD_MISSING_MEAN] = "mean",
-                                    [RD_MISSING_CATEGORY] = "category", [RD_MISSING_LEAVE_OUT] = "leave_out"};
+static const char *const scales[] = {
+    [RD_SCALE_OPEN] = "open", [RD_SCALE_NONE] = "none", [RD_SCALE_STANDARD] = "standard", [RD_SCALE_MINMAX] = "minmax"};
+static const char *const rules[] = {
+    [RD_MISSING_OPEN] = "open", [RD_MISSING_REFUSE] = "refuse",     [RD_MISSING_CONSTANT] = "constant",
+    [RD_MISSING_MEAN] = "mean", [RD_MISSING_CATEGORY] = "category", [RD_MISSING_LEAVE_OUT] = "leave_out"};
 static const char *const encodings[] = {[RD_ENCODING_ONE_HOT] = "one_hot", [RD_ENCODING_TOKEN] = "token"};
 
 /* ---- reading ---- */
@@ -77,8 +75,9 @@ static void read_scale(rd_fields *f, const char *path, rd_column *c)
     if (c->scale != RD_SCALE_OPEN)
         return;
     if (!cJSON_IsObject(item)) {
-        rd_fields_fail(f, "scale",
-                       "none, standard, minmax, { \"mean\": ..., \"deviation\": ... } or { \"min\": ..., \"max\": ... }");
+        rd_fields_fail(
+            f, "scale",
+            "none, standard, minmax, { \"mean\": ..., \"deviation\": ... } or { \"min\": ..., \"max\": ... }");
         return;
     }
     char inner_path[NAME_MAX_HERE];
@@ -169,8 +168,7 @@ static rd_status read_column(const cJSON *item, size_t i, rd_fields *parent, rd_
     rd_fields_only(&f, "encoding", category, "with \"type\": \"category\"");
     rd_fields_only(&f, "unseen", category, "with \"type\": \"category\"");
     rd_fields_only(&f, "scale", c->type == RD_COLUMN_NUMBER, "with \"type\": \"number\"");
-    rd_fields_only(&f, "missing", category || c->type == RD_COLUMN_NUMBER,
-                   "with \"type\": \"number\" or \"category\"");
+    rd_fields_only(&f, "missing", category || c->type == RD_COLUMN_NUMBER, "with \"type\": \"number\" or \"category\"");
     read_words(&f, "words", false, &c->words);
     c->words_known = rd_fields_has(&f, "words");
     if (c->words_known && c->words.count == 0)
@@ -376,8 +374,9 @@ static bool add_label(cJSON *to, const rd_schema *s)
     if (c->name == NULL && c->type == RD_COLUMN_OPEN && c->missing == RD_MISSING_OPEN)
         return true;
     cJSON *json = cJSON_AddObjectToObject(to, "label");
-    bool whole = json != NULL && (c->name == NULL || add_text(json, "name", c->name)) &&
-                 (c->type == RD_COLUMN_OPEN || add_text(json, "type", c->type == RD_COLUMN_NUMBER ? "target" : "class"));
+    bool whole =
+        json != NULL && (c->name == NULL || add_text(json, "name", c->name)) &&
+        (c->type == RD_COLUMN_OPEN || add_text(json, "type", c->type == RD_COLUMN_NUMBER ? "target" : "class"));
     if (c->type == RD_COLUMN_CATEGORY && s->numbered)
         whole = whole && add_text(json, "classes", "numbers");
     else if (c->type == RD_COLUMN_CATEGORY && c->words_known)

@@ -134,8 +134,8 @@ static rd_status read_system(rd_fields *simulation, rd_system_config *c)
 
 static rd_status read_attack(rd_fields *simulation, rd_attack_config *a)
 {
-    static const char *const kinds[] = {
-        "none", "sign_flip", "gaussian", "label_flip", "little_is_enough", "inner_product", "backdoor"};
+    static const char *const kinds[] = {"none",          "sign_flip", "gaussian", "label_flip", "little_is_enough",
+                                        "inner_product", "backdoor"};
     rd_fields f = rd_fields_section(simulation, "attack", "simulation.attack");
     int kind = RD_ATTACK_NONE;
     *a = (rd_attack_config){.scale = 1, .deviation = 1, .epsilon = 0.5, .size = 3, .value = 1, .share = 0.5};

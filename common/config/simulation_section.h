@@ -44,8 +44,7 @@ typedef struct rd_system_config {
     rd_distribution device[RD_DEVICE_FIELDS];
     double slot_seconds; /* availability is drawn anew for each slot of simulated time */
     char trace[1024];    /* CSV with a heading of the names above: a device a row; empty: none */
-    double
-        partial_work; /* share of the cohort that runs fewer epochs than it should (Li et al. 2020, section 5.2) */
+    double partial_work; /* share of the cohort that runs fewer epochs than it should (Li et al. 2020, section 5.2) */
     uint64_t least_epochs;
     bool drop_partial; /* it is dropped instead, as FedAvg does there */
 } rd_system_config;

@@ -11,10 +11,9 @@
 typedef unsigned strategy_set; /* bit 1 << rd_strategy_kind */
 #define ONLY(kind) (1u << (kind))
 #define ADAPTIVE (ONLY(RD_FEDADAGRAD) | ONLY(RD_FEDADAM) | ONLY(RD_FEDYOGI))
-#define WEIGHTED                                                                          \
-    (ONLY(RD_FEDAVG) | ONLY(RD_FEDSGD) | ONLY(RD_FEDPROX) | ONLY(RD_FEDAVGM) | ADAPTIVE | \
-     ONLY(RD_SCAFFOLD) | ONLY(RD_FEDNOVA) | ONLY(RD_FEDBUFF) | ONLY(RD_NORM_CLIPPING) |   \
-     ONLY(RD_GEOMETRIC_MEDIAN))
+#define WEIGHTED                                                                                              \
+    (ONLY(RD_FEDAVG) | ONLY(RD_FEDSGD) | ONLY(RD_FEDPROX) | ONLY(RD_FEDAVGM) | ADAPTIVE | ONLY(RD_SCAFFOLD) | \
+     ONLY(RD_FEDNOVA) | ONLY(RD_FEDBUFF) | ONLY(RD_NORM_CLIPPING) | ONLY(RD_GEOMETRIC_MEDIAN))
 
 typedef struct key_line {
     const char *key;
@@ -47,8 +46,7 @@ static void describe(strategy_set known_by, char *text, size_t size)
     size_t at = (size_t)snprintf(text, size, "with \"name\":"), named = 0;
     for (unsigned k = 0; k < RD_STRATEGIES && at < size; k++)
         if ((known_by >> k & 1u) != 0)
-            at += (size_t)snprintf(text + at, size - at, "%s \"%s\"", named++ > 0 ? " or" : "",
-                                   rd_strategy_names[k]);
+            at += (size_t)snprintf(text + at, size - at, "%s \"%s\"", named++ > 0 ? " or" : "", rd_strategy_names[k]);
 }
 
 static void check_keys(rd_fields *f, rd_strategy_kind kind)
@@ -139,18 +137,15 @@ static rd_status check_optimizer(const rd_config *c, rd_error *err)
     if (c->strategy.kind != RD_SCAFFOLD && c->strategy.kind != RD_FEDNOVA && c->strategy.kind != RD_FEDSGD)
         return RD_OK;
     if (t->optimizer != RD_OPTIMIZER_SGD)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "training.optimizer: strategy %s is for clients that train with sgd", name);
+        return rd_fail(err, RD_ERR_CONFIG, "training.optimizer: strategy %s is for clients that train with sgd", name);
     if (c->strategy.kind != RD_FEDNOVA && t->momentum != 0.0f)
-        return rd_fail(err, RD_ERR_CONFIG, "training.momentum: strategy %s is for sgd without momentum",
-                       name);
+        return rd_fail(err, RD_ERR_CONFIG, "training.momentum: strategy %s is for sgd without momentum", name);
     if (t->momentum != 0.0f && c->strategy.proximal > 0)
         return rd_fail(err, RD_ERR_CONFIG, "strategy.proximal: not together with training.momentum");
     if (c->strategy.kind == RD_FEDSGD && (t->epochs != 1 || t->batch_size != 0))
-        return rd_fail(
-            err, RD_ERR_CONFIG,
-            "strategy fedsgd is one step on all of a client's samples: training.epochs must be 1 and "
-            "training.batch_size 0");
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "strategy fedsgd is one step on all of a client's samples: training.epochs must be 1 and "
+                       "training.batch_size 0");
     return RD_OK;
 }
 
@@ -163,8 +158,8 @@ static rd_status check_tolerance(const rd_config *c, rd_error *err)
     if (h->select != RD_SELECT_COUNT || h->count >= least)
         return RD_OK;
     rd_strategy_promise(&c->strategy, promise, sizeof promise);
-    return rd_fail(err, RD_ERR_CONFIG, "cohort.count: %s only among %zu updates and more, not among %llu",
-                   promise, least, (unsigned long long)h->count);
+    return rd_fail(err, RD_ERR_CONFIG, "cohort.count: %s only among %zu updates and more, not among %llu", promise,
+                   least, (unsigned long long)h->count);
 }
 
 /* A step of plain SGD along mu (w - w0) leaves 1 - lr mu of the distance: from lr mu = 2 on, that is more than there
@@ -175,11 +170,10 @@ static rd_status check_pull(const rd_config *c, const char *key, double mu, rd_e
     bool plain = t->optimizer == RD_OPTIMIZER_SGD && t->momentum == 0.0f;
     if (!plain || (double)t->learning_rate * mu < 2)
         return RD_OK;
-    return rd_fail(
-        err, RD_ERR_CONFIG,
-        "%s: with training.learning_rate %g it must be below %g, found %g: each step would end further from "
-        "what it pulls to than it began",
-        key, (double)t->learning_rate, 2 / (double)t->learning_rate, mu);
+    return rd_fail(err, RD_ERR_CONFIG,
+                   "%s: with training.learning_rate %g it must be below %g, found %g: each step would end further from "
+                   "what it pulls to than it began",
+                   key, (double)t->learning_rate, 2 / (double)t->learning_rate, mu);
 }
 
 rd_status rd_config_check_strategy(const rd_config *c, const rd_model *m, rd_error *err)
@@ -189,29 +183,23 @@ rd_status rd_config_check_strategy(const rd_config *c, const rd_model *m, rd_err
     bool plain = s->kind == RD_FEDAVG || s->kind == RD_FEDPROX || s->kind == RD_FEDSGD;
     bool local = rd_model_set_size(m, RD_TENSORS_LEARNED) > rd_model_set_size(m, RD_TENSORS_SHARED);
     if (rd_model_counts(m) && s->kind != RD_FEDAVG)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "strategy.name: the model learns by counting, which only fedavg sums");
+        return rd_fail(err, RD_ERR_CONFIG, "strategy.name: the model learns by counting, which only fedavg sums");
     if (c->pruning.sparsity > 0 && (!plain || local || c->personalisation.method == RD_PERSONAL_DITTO))
-        return rd_fail(
-            err, RD_ERR_CONFIG,
-            "pruning: only with strategy fedavg, fedprox or fedsgd, and without models of the clients' own");
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "pruning: only with strategy fedavg, fedprox or fedsgd, and without models of the clients' own");
     if (s->kind == RD_QFEDAVG && !c->client_evaluation.train_loss)
         return rd_fail(err, RD_ERR_CONFIG,
                        "strategy q-fedavg needs evaluation.train_loss true: it weighs by that loss");
     if (s->kind == RD_FLTRUST && c->root.format == RD_SOURCE_NONE && c->has_data)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "data.root is missing: strategy fltrust trains on it at the server");
+        return rd_fail(err, RD_ERR_CONFIG, "data.root is missing: strategy fltrust trains on it at the server");
     if (s->kind != RD_FLTRUST && c->root.format != RD_SOURCE_NONE)
-        return rd_fail(err, RD_ERR_CONFIG, "data.root has a meaning only with strategy fltrust, not %s",
-                       name);
+        return rd_fail(err, RD_ERR_CONFIG, "data.root has a meaning only with strategy fltrust, not %s", name);
     if (s->kind == RD_FLTRUST && local)
-        return rd_fail(
-            err, RD_ERR_CONFIG,
-            "model.fine_tuning.local: not with strategy fltrust, whose server has no tensors of its own");
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "model.fine_tuning.local: not with strategy fltrust, whose server has no tensors of its own");
     if (c->personalisation.method == RD_PERSONAL_FINE_TUNE && c->client_evaluation.holdout == 0)
-        return rd_fail(
-            err, RD_ERR_CONFIG,
-            "personalisation: evaluation.holdout must be above 0: the fine-tuned model is judged on it");
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "personalisation: evaluation.holdout must be above 0: the fine-tuned model is judged on it");
     rd_status status = RD_OK;
     RD_TRY(check_optimizer(c, err));
     RD_TRY(check_pull(c, "strategy.proximal", s->proximal, err));

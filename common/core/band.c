@@ -7,8 +7,7 @@
 static double half_share(double t, double degrees)
 {
     enum { STEPS = 2000 };
-    double log_constant = lgamma((degrees + 1) / 2) - lgamma(degrees / 2) - log(degrees * acos(-1.0)) / 2,
-           sum = 0;
+    double log_constant = lgamma((degrees + 1) / 2) - lgamma(degrees / 2) - log(degrees * acos(-1.0)) / 2, sum = 0;
     for (int i = 0; i <= STEPS; i++) {
         double x = t * i / STEPS, weight = i == 0 || i == STEPS ? 1 : i % 2 == 1 ? 4 : 2;
         sum += weight * exp(log_constant - (degrees + 1) / 2 * log1p(x * x / degrees));

@@ -12,8 +12,7 @@
 /* Writes the message into err and returns status, so that a failure is one line:
  *     return rd_fail(err, RD_ERR_DATA, "%s: line %zu: expected %d columns, found %d", path, line, want, got);
  */
-rd_status rd_fail(rd_error *err, rd_status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+rd_status rd_fail(rd_error *err, rd_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "context: " in front of the message that is there, and returns status, which may be another than the one that
  * the failure came with. */

@@ -135,8 +135,7 @@ rd_status rd_exact_double_read(const char *text, rd_exact_double *sum, rd_error 
     const char *power = p + 1 + (p[0] == 'p' && p[1] == '-');
     long exponent = *p == 'p' && *power >= '0' && *power <= '9' ? strtol(p + 1, &end, 10) : 0;
     if (count == 0 || *p != 'p' || *power < '0' || *power > '9' || *end != '\0' || exponent < -SMALLEST ||
-        exponent > 1088 ||
-        4 * count + exponent + SMALLEST > 64 * LIMBS - 4) /* the highest bit is the sign's */
+        exponent > 1088 || 4 * count + exponent + SMALLEST > 64 * LIMBS - 4) /* the highest bit is the sign's */
         return rd_fail(err, RD_ERR_FORMAT,
                        "'%.40s' is no exact sum; hexadecimal digits and a power of two such as 1f8p-1074 "
                        "were expected",

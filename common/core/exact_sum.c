@@ -30,8 +30,7 @@ rd_status rd_exact_vector_create(size_t count, rd_exact_vector *out, rd_error *e
     }
     if (v.high == NULL || v.low == NULL) {
         rd_exact_vector_free(&v);
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for the exact sums of %zu parameters (16 bytes each)",
-                       count);
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the exact sums of %zu parameters (16 bytes each)", count);
     }
     rd_exact_vector_clear(&v);
     *out = v;
@@ -105,8 +104,7 @@ const char *rd_exact_unfit_word(double x)
  *
  * The sum changes sign instead of the term, by inverting its bits before and after: ~(~s + t) = s - t. */
 static inline __attribute__((always_inline)) void add_terms(int64_t *restrict high, uint64_t *restrict low,
-                                                            const float *restrict x, size_t count,
-                                                            uint32_t weight)
+                                                            const float *restrict x, size_t count, uint32_t weight)
 {
     for (size_t i = 0; i < count; i++) {
         union {
@@ -138,14 +136,15 @@ static void add_portable(int64_t *high, uint64_t *low, const float *x, size_t co
 }
 
 #ifdef __x86_64__
-__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw"))) static void
-add_avx512(int64_t *high, uint64_t *low, const float *x, size_t count, uint32_t weight)
+__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw"))) static void add_avx512(int64_t *high, uint64_t *low,
+                                                                                     const float *x, size_t count,
+                                                                                     uint32_t weight)
 {
     add_terms(high, low, x, count, weight);
 }
 
-__attribute__((target("avx2"))) static void add_avx2(int64_t *high, uint64_t *low, const float *x,
-                                                     size_t count, uint32_t weight)
+__attribute__((target("avx2"))) static void add_avx2(int64_t *high, uint64_t *low, const float *x, size_t count,
+                                                     uint32_t weight)
 {
     add_terms(high, low, x, count, weight);
 }
@@ -155,8 +154,8 @@ size_t rd_exact_loops(rd_exact_loop loops[RD_EXACT_LOOPS_MAX])
 {
     size_t n = 0;
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"))
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw"))
         loops[n++] = (rd_exact_loop){"AVX-512", add_avx512};
     if (__builtin_cpu_supports("avx2"))
         loops[n++] = (rd_exact_loop){"AVX2", add_avx2};
@@ -207,8 +206,7 @@ static inline double nearest_double(int64_t high, uint64_t low)
     return (double)(int64_t)((bits ^ sign) - sign) * scale.value;
 }
 
-void rd_exact_vector_mean(const rd_exact_vector *v, size_t first, size_t count, uint64_t total_weight,
-                          double *mean)
+void rd_exact_vector_mean(const rd_exact_vector *v, size_t first, size_t count, uint64_t total_weight, double *mean)
 {
     double weight = (double)total_weight; /* exact: at most 2^40 */
     for (size_t i = 0; i < count; i++)
@@ -220,8 +218,7 @@ void rd_exact_vector_mean(const rd_exact_vector *v, size_t first, size_t count, 
 rd_status rd_exact_scalar_add(rd_exact_scalar *s, double value, uint64_t weight, rd_error *err)
 {
     if (!(fabs(value) < RD_EXACT_MAX_SCALAR))
-        return rd_fail(err, RD_ERR_RANGE,
-                       "%g is too large for an exact sum, or no number; below 2^40 expected", value);
+        return rd_fail(err, RD_ERR_RANGE, "%g is too large for an exact sum, or no number; below 2^40 expected", value);
     if (weight > RD_EXACT_MAX_WEIGHT || s->weight > RD_EXACT_MAX_WEIGHT - weight)
         return rd_fail(err, RD_ERR_RANGE, "a total weight of %llu + %llu is beyond the 2^40 of an exact sum",
                        (unsigned long long)s->weight, (unsigned long long)weight);

@@ -62,8 +62,7 @@ void rd_exact_vector_merge(rd_exact_vector *into, const rd_exact_vector *from);
 
 /* mean[i] = (sum of element first + i) / total_weight, the sum rounded to double once and divided once.
  * 1 <= total_weight <= RD_EXACT_MAX_WEIGHT. */
-void rd_exact_vector_mean(const rd_exact_vector *v, size_t first, size_t count, uint64_t total_weight,
-                          double *mean);
+void rd_exact_vector_mean(const rd_exact_vector *v, size_t first, size_t count, uint64_t total_weight, double *mean);
 
 /* The loops that rd_exact_vector_add can choose from on this processor, fastest first; it takes loops[0].
  * They give the same bits: tests and benchmarks run each. Returns how many there are. */

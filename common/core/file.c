@@ -32,8 +32,7 @@ rd_status rd_file_read(const char *path, size_t max_size, char **bytes, size_t *
     }
     buffer = malloc((size_t)info.st_size + 1);
     if (buffer == NULL) {
-        status =
-            rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its %lld bytes", path, (long long)info.st_size);
+        status = rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its %lld bytes", path, (long long)info.st_size);
         goto cleanup;
     }
     RD_TRY(rd_fd_pread_all(fd, buffer, (size_t)info.st_size, 0, path, err));
@@ -80,8 +79,7 @@ rd_status rd_fd_write_all(int fd, const void *bytes, size_t count, const char *p
     return RD_OK;
 }
 
-rd_status rd_fd_pwrite_all(int fd, const void *bytes, size_t count, off_t offset, const char *path,
-                           rd_error *err)
+rd_status rd_fd_pwrite_all(int fd, const void *bytes, size_t count, off_t offset, const char *path, rd_error *err)
 {
     const char *p = bytes;
     while (count > 0) {

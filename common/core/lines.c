@@ -26,11 +26,11 @@ static rd_status check_characters(const char *text, size_t size, const char *who
         uint32_t code = 0;
         length = rd_utf8_decode(text + i, size - i, &code);
         if (length == 0)
-            return rd_fail(err, RD_ERR_DATA, "%s: line %zu, column %zu: not UTF-8; save it as UTF-8", whose,
-                           line, column);
+            return rd_fail(err, RD_ERR_DATA, "%s: line %zu, column %zu: not UTF-8; save it as UTF-8", whose, line,
+                           column);
         if (code == 0)
-            return rd_fail(err, RD_ERR_DATA, "%s: line %zu, column %zu: a zero byte, so this is no text",
-                           whose, line, column);
+            return rd_fail(err, RD_ERR_DATA, "%s: line %zu, column %zu: a zero byte, so this is no text", whose, line,
+                           column);
         if (code == '\n' || (code == '\r' && (i + 1 == size || text[i + 1] != '\n'))) {
             line++;
             column = 0;
@@ -39,8 +39,7 @@ static rd_status check_characters(const char *text, size_t size, const char *who
     return RD_OK;
 }
 
-rd_status rd_lines_open(rd_lines *l, const char *text, size_t size, unsigned options, const char *whose,
-                        rd_error *err)
+rd_status rd_lines_open(rd_lines *l, const char *text, size_t size, unsigned options, const char *whose, rd_error *err)
 {
     const char *wide = wide_encoding(text, size);
     if (wide != NULL)

@@ -12,9 +12,8 @@
 #include "core/error.h"
 
 enum {
-    RD_LINES_TRIM = 1, /* blanks around each line are left off */
-    RD_LINES_COMMENTS =
-        2, /* a '#' at the beginning of a line or behind a blank, and all behind it, is left off */
+    RD_LINES_TRIM = 1,     /* blanks around each line are left off */
+    RD_LINES_COMMENTS = 2, /* a '#' at the beginning of a line or behind a blank, and all behind it, is left off */
 };
 
 typedef struct rd_lines {

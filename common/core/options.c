@@ -159,29 +159,27 @@ static bool has_bounds(const rd_option *o)
 static rd_status set_count(const rd_option *o, const char *text, rd_error *err)
 {
     uint64_t n;
-    if (rd_number_count(text, strlen(text), &n) &&
-        (!has_bounds(o) || ((double)n >= o->min && (double)n <= o->max))) {
+    if (rd_number_count(text, strlen(text), &n) && (!has_bounds(o) || ((double)n >= o->min && (double)n <= o->max))) {
         *(uint64_t *)o->value = n;
         return RD_OK;
     }
     if (!has_bounds(o))
         return rd_fail(err, RD_ERR_USAGE, "--%s: expected a whole number, found '%s'", o->name, text);
-    return rd_fail(err, RD_ERR_USAGE, "--%s: expected a whole number from %.0f to %.0f, found '%s'", o->name,
-                   o->min, o->max, text);
+    return rd_fail(err, RD_ERR_USAGE, "--%s: expected a whole number from %.0f to %.0f, found '%s'", o->name, o->min,
+                   o->max, text);
 }
 
 static rd_status set_number(const rd_option *o, const char *text, rd_error *err)
 {
     double x;
-    if (rd_number_read(text, strlen(text), &x) == RD_NUMBER_OK &&
-        (!has_bounds(o) || (x >= o->min && x <= o->max))) {
+    if (rd_number_read(text, strlen(text), &x) == RD_NUMBER_OK && (!has_bounds(o) || (x >= o->min && x <= o->max))) {
         *(double *)o->value = x;
         return RD_OK;
     }
     if (!has_bounds(o))
         return rd_fail(err, RD_ERR_USAGE, "--%s: expected a number, found '%s'", o->name, text);
-    return rd_fail(err, RD_ERR_USAGE, "--%s: expected a number from %g to %g, found '%s'", o->name, o->min,
-                   o->max, text);
+    return rd_fail(err, RD_ERR_USAGE, "--%s: expected a number from %g to %g, found '%s'", o->name, o->min, o->max,
+                   text);
 }
 
 static rd_status set_value(const rd_option *o, const char *text, rd_error *err)
@@ -230,12 +228,11 @@ static rd_status take_option(const rd_command *c, int argc, char **argv, int *at
     if (attached != NULL)
         return set_value(o, attached, err);
     if (*at + 1 == argc)
-        return rd_fail(err, RD_ERR_USAGE, "--%s: expected %s after it, found the end of the command line",
-                       o->name, o->placeholder);
+        return rd_fail(err, RD_ERR_USAGE, "--%s: expected %s after it, found the end of the command line", o->name,
+                       o->placeholder);
     const char *next = argv[*at + 1];
     if (strncmp(next, "--", 2) == 0) /* far more often a forgotten value than a value of such a form */
-        return rd_fail(err, RD_ERR_USAGE,
-                       "--%s: expected %s after it, found '%s' (if that is meant: --%s=%s)", o->name,
+        return rd_fail(err, RD_ERR_USAGE, "--%s: expected %s after it, found '%s' (if that is meant: --%s=%s)", o->name,
                        o->placeholder, next, o->name, next);
     (*at)++;
     return set_value(o, next, err);
@@ -249,15 +246,13 @@ static rd_status check_required(const rd_command *c, const bool *seen, rd_error 
     for (const rd_option *o = c->options; o->kind != RD_OPTION_END; o++) {
         if (!o->required || seen[o - c->options] || used >= sizeof missing)
             continue;
-        used += (size_t)snprintf(missing + used, sizeof missing - used, "%s--%s%s%s", count > 0 ? ", " : "",
-                                 o->name, o->placeholder != NULL ? " " : "",
-                                 o->placeholder != NULL ? o->placeholder : "");
+        used += (size_t)snprintf(missing + used, sizeof missing - used, "%s--%s%s%s", count > 0 ? ", " : "", o->name,
+                                 o->placeholder != NULL ? " " : "", o->placeholder != NULL ? o->placeholder : "");
         count++;
     }
     if (count == 0)
         return RD_OK;
-    return rd_fail(err, RD_ERR_USAGE, "%s %s missing; see %s --help", missing, count == 1 ? "is" : "are",
-                   c->program);
+    return rd_fail(err, RD_ERR_USAGE, "%s %s missing; see %s --help", missing, count == 1 ? "is" : "are", c->program);
 }
 
 /* --help and --version have been printed: did they arrive? */
@@ -284,8 +279,7 @@ rd_parse_result rd_options_parse(const rd_command *command, int argc, char **arg
         const char *word = argv[i];
         if (options_end || word[0] != '-' || word[1] == '\0') {
             if (*operand_count == max_operands)
-                RD_TRY(rd_fail(err, RD_ERR_USAGE, "'%s' is one word too many; see %s --help", word,
-                               command->program));
+                RD_TRY(rd_fail(err, RD_ERR_USAGE, "'%s' is one word too many; see %s --help", word, command->program));
             operands[(*operand_count)++] = word;
         } else if (strcmp(word, "--") == 0) {
             options_end = true;

@@ -3,8 +3,7 @@
 #ifndef RONDO_CORE_WIDE_H
 #define RONDO_CORE_WIDE_H
 
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__clang__)
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__) && !defined(__clang__)
 #define RD_WIDE __attribute__((target_clones("avx2", "default")))
 #else
 #define RD_WIDE

@@ -44,26 +44,22 @@ static rd_status load_certificates(const char *path, const char *option, mbedtls
     RD_TRY(read_pem(path, option, &pem, &size, err));
     int code = mbedtls_x509_crt_parse(chain, (const unsigned char *)pem, size);
     if (code > 0)
-        status =
-            rd_fail(err, RD_ERR_CONFIG, "%s %s: %d of its certificates cannot be read", option, path, code);
+        status = rd_fail(err, RD_ERR_CONFIG, "%s %s: %d of its certificates cannot be read", option, path, code);
     else if (is_unknown_kind(code))
-        status = rd_fail(
-            err, RD_ERR_CONFIG,
-            "%s %s: its key or its signature is of a kind that the aggregator's TLS library cannot use; "
-            "expected " RD_KEY_KINDS,
-            option, path);
+        status = rd_fail(err, RD_ERR_CONFIG,
+                         "%s %s: its key or its signature is of a kind that the aggregator's TLS library cannot use; "
+                         "expected " RD_KEY_KINDS,
+                         option, path);
     else if (code < 0)
-        status =
-            rd_fail(err, RD_ERR_CONFIG, "%s %s: expected certificates in PEM, found none (mbedTLS -0x%04x)",
-                    option, path, (unsigned)-code);
+        status = rd_fail(err, RD_ERR_CONFIG, "%s %s: expected certificates in PEM, found none (mbedTLS -0x%04x)",
+                         option, path, (unsigned)-code);
     else if (mbedtls_x509_time_is_past(&chain->valid_to))
         status = rd_fail(err, RD_ERR_CONFIG, "%s %s: the certificate expired on " DATE, option, path,
                          DATE_OF(chain->valid_to));
     else if (mbedtls_x509_time_is_future(&chain->valid_from)) {
         *early = true;
-        status = rd_fail(err, RD_ERR_CONFIG,
-                         "%s %s: the certificate is not valid before " DATE "; is the clock right?", option,
-                         path, DATE_OF(chain->valid_from));
+        status = rd_fail(err, RD_ERR_CONFIG, "%s %s: the certificate is not valid before " DATE "; is the clock right?",
+                         option, path, DATE_OF(chain->valid_from));
     }
 cleanup:
     free(pem);
@@ -94,25 +90,20 @@ bool rd_key_is_usable(const mbedtls_pk_context *key, char *kind, size_t size)
     return group == MBEDTLS_ECP_DP_SECP256R1 || group == MBEDTLS_ECP_DP_SECP384R1;
 }
 
-static rd_status check_certificate(rd_credentials *c, const char *path, rd_credential_side side,
-                                   rd_error *err)
+static rd_status check_certificate(rd_credentials *c, const char *path, rd_credential_side side, rd_error *err)
 {
     char kind[64], what[256];
     uint32_t flags = 0;
     const char *use = side == RD_SIDE_CLIENT ? MBEDTLS_OID_CLIENT_AUTH : MBEDTLS_OID_SERVER_AUTH;
     if (!rd_key_is_usable(&c->certificate.pk, kind, sizeof kind))
-        return rd_fail(
-            err, RD_ERR_CONFIG,
-            "--cert %s: its key is %s, which the aggregator's TLS does not use; expected " RD_KEY_KINDS, path,
-            kind);
-    if (mbedtls_x509_crt_check_extended_key_usage(&c->certificate, use,
-                                                  MBEDTLS_OID_SIZE(MBEDTLS_OID_CLIENT_AUTH)) != 0)
         return rd_fail(err, RD_ERR_CONFIG,
-                       "--cert %s: it is not %s certificate (its extended key usage is another)", path,
-                       side == RD_SIDE_CLIENT ? "a client's" : "an aggregator's");
+                       "--cert %s: its key is %s, which the aggregator's TLS does not use; expected " RD_KEY_KINDS,
+                       path, kind);
+    if (mbedtls_x509_crt_check_extended_key_usage(&c->certificate, use, MBEDTLS_OID_SIZE(MBEDTLS_OID_CLIENT_AUTH)) != 0)
+        return rd_fail(err, RD_ERR_CONFIG, "--cert %s: it is not %s certificate (its extended key usage is another)",
+                       path, side == RD_SIDE_CLIENT ? "a client's" : "an aggregator's");
     if (mbedtls_x509_crt_check_key_usage(&c->certificate, MBEDTLS_X509_KU_DIGITAL_SIGNATURE) != 0)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "--cert %s: it may not be used to sign (key usage), which TLS needs", path);
+        return rd_fail(err, RD_ERR_CONFIG, "--cert %s: it may not be used to sign (key usage), which TLS needs", path);
     (void)mbedtls_x509_crt_verify(&c->certificate, &c->ca, NULL, NULL, &flags, NULL, NULL);
     c->own_authority = (flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED) == 0;
     flags &= MBEDTLS_X509_BADCERT_BAD_MD | MBEDTLS_X509_BADCERT_BAD_PK | MBEDTLS_X509_BADCERT_BAD_KEY;
@@ -133,12 +124,11 @@ static rd_status read_passphrase(const char *path, char passphrase[RD_PASSPHRASE
     size_t size = 0;
     rd_status status = RD_OK;
     if (rd_file_read(path, RD_PASSPHRASE_MAX, &text, &size, err) != RD_OK)
-        return rd_fail(err, RD_ERR_CONFIG, "--key-passphrase-file %s",
-                       err != NULL ? strdupa(err->message) : "");
+        return rd_fail(err, RD_ERR_CONFIG, "--key-passphrase-file %s", err != NULL ? strdupa(err->message) : "");
     size_t length = strcspn(text, "\r\n");
     if (length == 0 || length >= RD_PASSPHRASE_MAX)
-        status = rd_fail(err, RD_ERR_CONFIG,
-                         "--key-passphrase-file %s: expected the pass phrase in its first line", path);
+        status =
+            rd_fail(err, RD_ERR_CONFIG, "--key-passphrase-file %s: expected the pass phrase in its first line", path);
     else
         (void)snprintf(passphrase, RD_PASSPHRASE_MAX, "%.*s", (int)length, text);
     explicit_bzero(text, size);
@@ -156,28 +146,23 @@ static rd_status load_key(rd_credentials *c, const rd_credential_files *f, rd_er
     RD_TRY(read_pem(f->key, "--key", &pem, &size, err));
     int code = rd_private_key_parse(&c->key, pem, size, c->passphrase);
     if (code == MBEDTLS_ERR_PK_PASSWORD_REQUIRED)
-        status =
-            rd_fail(err, RD_ERR_CONFIG,
-                    "--key %s: it is protected by a pass phrase; name a file that holds it with "
-                    "--key-passphrase-file, or write a plain key with: openssl pkey -in KEY -out PLAIN-KEY",
-                    f->key);
+        status = rd_fail(err, RD_ERR_CONFIG,
+                         "--key %s: it is protected by a pass phrase; name a file that holds it with "
+                         "--key-passphrase-file, or write a plain key with: openssl pkey -in KEY -out PLAIN-KEY",
+                         f->key);
     else if (code == MBEDTLS_ERR_PK_PASSWORD_MISMATCH)
-        status = rd_fail(err, RD_ERR_CONFIG,
-                         "--key %s: the pass phrase in --key-passphrase-file %s does not open it", f->key,
-                         f->passphrase);
+        status = rd_fail(err, RD_ERR_CONFIG, "--key %s: the pass phrase in --key-passphrase-file %s does not open it",
+                         f->key, f->passphrase);
     else if (code != 0 && strstr(pem, "ENCRYPTED") != NULL)
-        status = rd_fail(
-            err, RD_ERR_CONFIG,
-            "--key %s: it is protected by a pass phrase in a way that cannot be read (mbedTLS -0x%04x); "
-            "write it anew with: openssl pkey -in KEY -aes256 -out NEW-KEY",
-            f->key, (unsigned)-code);
-    else if (code != 0)
         status = rd_fail(err, RD_ERR_CONFIG,
-                         "--key %s: expected a private key in PEM, found none (mbedTLS -0x%04x)", f->key,
-                         (unsigned)-code);
+                         "--key %s: it is protected by a pass phrase in a way that cannot be read (mbedTLS -0x%04x); "
+                         "write it anew with: openssl pkey -in KEY -aes256 -out NEW-KEY",
+                         f->key, (unsigned)-code);
+    else if (code != 0)
+        status = rd_fail(err, RD_ERR_CONFIG, "--key %s: expected a private key in PEM, found none (mbedTLS -0x%04x)",
+                         f->key, (unsigned)-code);
     else if (rd_private_key_check(&c->certificate, &c->key) != 0)
-        status = rd_fail(err, RD_ERR_CONFIG, "--key %s is not the key of the certificate --cert %s", f->key,
-                         f->cert);
+        status = rd_fail(err, RD_ERR_CONFIG, "--key %s is not the key of the certificate --cert %s", f->key, f->cert);
 cleanup:
     if (pem != NULL)
         explicit_bzero(pem, size);
@@ -187,8 +172,8 @@ cleanup:
 
 /* ---- all of it ---- */
 
-rd_status rd_credentials_load(const rd_credential_files *f, rd_credential_side side, rd_credentials *c,
-                              bool *early, rd_error *err)
+rd_status rd_credentials_load(const rd_credential_files *f, rd_credential_side side, rd_credentials *c, bool *early,
+                              rd_error *err)
 {
     rd_status status = RD_OK;
     *early = false;

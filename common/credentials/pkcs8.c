@@ -131,8 +131,7 @@ static bool read_recipe(der all, recipe *r)
               IS(&oid, MBEDTLS_OID_PKCS5_PBES2) && take(&algorithm, SEQUENCE, &parameters) &&
               take(&parameters, SEQUENCE, &kdf) && take(&parameters, SEQUENCE, &scheme) &&
               take(&kdf, MBEDTLS_ASN1_OID, &kdf_oid) && IS(&kdf_oid, MBEDTLS_OID_PKCS5_PBKDF2) &&
-              take(&kdf, SEQUENCE, &kdf_parameters) &&
-              take(&kdf_parameters, MBEDTLS_ASN1_OCTET_STRING, &r->salt) &&
+              take(&kdf, SEQUENCE, &kdf_parameters) && take(&kdf_parameters, MBEDTLS_ASN1_OCTET_STRING, &r->salt) &&
               mbedtls_asn1_get_int(&kdf_parameters.at, kdf_parameters.end, &r->iterations) == 0;
     if (!ok)
         return false;
@@ -157,16 +156,16 @@ static int decrypt(const recipe *r, const char *passphrase, unsigned char *plain
     mbedtls_cipher_init(&cipher);
     int code = info == NULL ? UNREADABLE : mbedtls_md_setup(&md, mbedtls_md_info_from_type(r->hash), 1);
     if (code == 0)
-        code = mbedtls_pkcs5_pbkdf2_hmac(&md, (const unsigned char *)passphrase, strlen(passphrase),
-                                         r->salt.at, (size_t)(r->salt.end - r->salt.at),
-                                         (unsigned)r->iterations, info->key_bitlen / 8, derived);
+        code = mbedtls_pkcs5_pbkdf2_hmac(&md, (const unsigned char *)passphrase, strlen(passphrase), r->salt.at,
+                                         (size_t)(r->salt.end - r->salt.at), (unsigned)r->iterations,
+                                         info->key_bitlen / 8, derived);
     if (code == 0)
         code = mbedtls_cipher_setup(&cipher, info);
     if (code == 0)
         code = mbedtls_cipher_setkey(&cipher, derived, (int)info->key_bitlen, MBEDTLS_DECRYPT);
     if (code == 0)
-        code = mbedtls_cipher_crypt(&cipher, r->iv.at, 16, r->data.at, (size_t)(r->data.end - r->data.at),
-                                    plain, count);
+        code =
+            mbedtls_cipher_crypt(&cipher, r->iv.at, 16, r->data.at, (size_t)(r->data.end - r->data.at), plain, count);
     explicit_bzero(derived, sizeof derived);
     mbedtls_cipher_free(&cipher);
     mbedtls_md_free(&md);
@@ -179,14 +178,14 @@ static int parse_pbes2(mbedtls_pk_context *key, const char *text, const char *pa
     recipe r;
     mbedtls_pem_context pem;
     mbedtls_pem_init(&pem);
-    int code = mbedtls_pem_read_buffer(&pem, "-----BEGIN ENCRYPTED PRIVATE KEY-----",
-                                       "-----END ENCRYPTED PRIVATE KEY-----", (const unsigned char *)text,
-                                       NULL, 0, &used);
+    int code =
+        mbedtls_pem_read_buffer(&pem, "-----BEGIN ENCRYPTED PRIVATE KEY-----", "-----END ENCRYPTED PRIVATE KEY-----",
+                                (const unsigned char *)text, NULL, 0, &used);
     unsigned char *plain = code == 0 ? malloc(pem.buflen + 32) : NULL;
     if (code == 0 && (plain == NULL || !read_recipe((der){pem.buf, pem.buf + pem.buflen}, &r)))
         code = UNREADABLE;
-    if (code == 0 && (decrypt(&r, passphrase, plain, &count) != 0 ||
-                      mbedtls_pk_parse_key(key, plain, count, NULL, 0) != 0))
+    if (code == 0 &&
+        (decrypt(&r, passphrase, plain, &count) != 0 || mbedtls_pk_parse_key(key, plain, count, NULL, 0) != 0))
         code = MBEDTLS_ERR_PK_PASSWORD_MISMATCH;
     if (plain != NULL)
         explicit_bzero(plain, pem.buflen + 32);
@@ -200,8 +199,7 @@ int rd_private_key_parse(mbedtls_pk_context *key, const char *pem, size_t size, 
     size_t length = strlen(passphrase);
     int code = mbedtls_pk_parse_key(key, (const unsigned char *)pem, size,
                                     length > 0 ? (const unsigned char *)passphrase : NULL, length);
-    return code == MBEDTLS_ERR_PKCS5_FEATURE_UNAVAILABLE && length > 0 ? parse_pbes2(key, pem, passphrase)
-                                                                       : code;
+    return code == MBEDTLS_ERR_PKCS5_FEATURE_UNAVAILABLE && length > 0 ? parse_pbes2(key, pem, passphrase) : code;
 }
 
 int rd_private_key_check(const mbedtls_x509_crt *certificate, const mbedtls_pk_context *key)

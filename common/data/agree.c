@@ -74,8 +74,8 @@ static rd_status choose_columns(agreement *a)
     for (size_t i = 0; i < first->description->column_count; i++) {
         const char *name = first->description->columns[i].name;
         if (!a->has_test && lacking(a, name, i, &whose) > 0) {
-            note(a, "column %zu%s%.40s of %.60s is left out, because %.60s lacks it. ", i + 1,
-                 name != NULL ? ", " : "", name != NULL ? name : "", first->whose, whose);
+            note(a, "column %zu%s%.40s of %.60s is left out, because %.60s lacks it. ", i + 1, name != NULL ? ", " : "",
+                 name != NULL ? name : "", first->whose, whose);
             continue;
         }
         RD_TRY(rd_schema_add_column(a->schema, name, &column, a->err));
@@ -152,10 +152,11 @@ static rd_status check_label_names(const agreement *a)
         if (first == NULL)
             first = &a->tables[i];
         else if (strcmp(first->description->label.name, name) != 0)
-            return rd_fail(a->err, RD_ERR_DATA,
-                           "the label of %.60s is '%.40s', that of %.60s is '%.40s'; data.schema.label.name in run.json "
-                           "can say which column it is",
-                           first->whose, first->description->label.name, a->tables[i].whose, name);
+            return rd_fail(
+                a->err, RD_ERR_DATA,
+                "the label of %.60s is '%.40s', that of %.60s is '%.40s'; data.schema.label.name in run.json "
+                "can say which column it is",
+                first->whose, first->description->label.name, a->tables[i].whose, name);
     }
     return RD_OK;
 }

@@ -9,8 +9,8 @@ rd_rows rd_dataset_all_rows(const rd_dataset *d)
     return (rd_rows){.index = NULL, .count = d->rows};
 }
 
-void rd_dataset_gather(const rd_dataset *d, rd_rows view, const uint32_t *pick, size_t B, float *x,
-                       int32_t *y_class, float *y_real)
+void rd_dataset_gather(const rd_dataset *d, rd_rows view, const uint32_t *pick, size_t B, float *x, int32_t *y_class,
+                       float *y_real)
 {
     const size_t D = d->features, T = d->target_count;
     for (size_t b = 0; b < B; b++) {
@@ -24,8 +24,7 @@ void rd_dataset_gather(const rd_dataset *d, rd_rows view, const uint32_t *pick, 
             memcpy(x + b * D, d->x_f32 + row * D, D * sizeof *x);
         }
         if (y_class != NULL && d->labels != NULL)
-            memcpy(y_class + b * d->label_count, d->labels + row * d->label_count,
-                   d->label_count * sizeof *y_class);
+            memcpy(y_class + b * d->label_count, d->labels + row * d->label_count, d->label_count * sizeof *y_class);
         if (y_real != NULL && d->targets != NULL)
             memcpy(y_real + b * T, d->targets + row * T, T * sizeof *y_real);
     }
@@ -37,8 +36,7 @@ size_t rd_dataset_count_labels(const rd_dataset *d, rd_rows view, const uint32_t
     if (d->labels == NULL || d->label_count == 1)
         return B;
     for (size_t b = 0; b < B; b++) {
-        const int32_t *labels =
-            d->labels + (view.index != NULL ? view.index[pick[b]] : pick[b]) * d->label_count;
+        const int32_t *labels = d->labels + (view.index != NULL ? view.index[pick[b]] : pick[b]) * d->label_count;
         for (size_t i = 0; i < d->label_count; i++)
             count += labels[i] >= 0;
     }

@@ -36,9 +36,9 @@ typedef struct rd_dataset {
     char **group_names; /* (group_count) */
     size_t group_count;
 
-    size_t left_out;  /* rows of the file that are not among the N, because values are missing */
-    char *note;       /* for people: what was read and what was guessed; NULL: nothing to say */
-    char *schema;     /* JSON: the features were made through this settled schema; NULL: unknown, or not of a table */
+    size_t left_out; /* rows of the file that are not among the N, because values are missing */
+    char *note;      /* for people: what was read and what was guessed; NULL: nothing to say */
+    char *schema;    /* JSON: the features were made through this settled schema; NULL: unknown, or not of a table */
 } rd_dataset;
 
 /* Some rows of a dataset, in the order in which their owner keeps them. index NULL stands for rows
@@ -52,8 +52,8 @@ rd_rows rd_dataset_all_rows(const rd_dataset *d);
 
 /* Copies the features of rows pick[0..B) of view into x (B,D) as float32, and their labels (B, label_count)
  * or targets (B,T) into whichever of y_class / y_real is not NULL and is there. pick[i] < view.count. */
-void rd_dataset_gather(const rd_dataset *d, rd_rows view, const uint32_t *pick, size_t B, float *x,
-                       int32_t *y_class, float *y_real);
+void rd_dataset_gather(const rd_dataset *d, rd_rows view, const uint32_t *pick, size_t B, float *x, int32_t *y_class,
+                       float *y_real);
 
 /* How many labels of rows pick[0..B) of view say what is to be predicted; B where a row has one, or targets.
  */

@@ -37,14 +37,13 @@ static void list_tensors(const rd_safetensors *s, char *text, size_t size)
     const size_t shown = s->tensor_count > 4 ? 3 : s->tensor_count;
     size_t used = (size_t)snprintf(text, size, "%s", s->tensor_count == 0 ? "no tensor" : "");
     for (size_t i = 0; i < shown; i++)
-        used +=
-            (size_t)snprintf(text + used, size - used, "%s'%.40s'", i > 0 ? ", " : "", s->tensors[i].name);
+        used += (size_t)snprintf(text + used, size - used, "%s'%.40s'", i > 0 ? ", " : "", s->tensors[i].name);
     if (shown < s->tensor_count)
         (void)snprintf(text + used, size - used, " and %zu more", s->tensor_count - shown);
 }
 
-static rd_status find_tensor(const rd_safetensors *s, const char *name, const char *path,
-                             const rd_st_tensor **out, rd_error *err)
+static rd_status find_tensor(const rd_safetensors *s, const char *name, const char *path, const rd_st_tensor **out,
+                             rd_error *err)
 {
     char found[200];
     *out = rd_safetensors_find(s, name);
@@ -54,16 +53,15 @@ static rd_status find_tensor(const rd_safetensors *s, const char *name, const ch
     if (*out != NULL)
         return RD_OK;
     list_tensors(s, found, sizeof found);
-    return rd_fail(err, RD_ERR_DATA,
-                   "%s: has no tensor '%s', but %s; a data file holds 'x' (rows, ...) and 'y' (rows)", path,
-                   name, found);
+    return rd_fail(err, RD_ERR_DATA, "%s: has no tensor '%s', but %s; a data file holds 'x' (rows, ...) and 'y' (rows)",
+                   path, name, found);
 }
 
 static rd_status check_shapes(const rd_st_tensor *x, const rd_st_tensor *y, const char *path, rd_error *err)
 {
     if (x->rank < 1 || x->rank > 4)
-        return rd_fail(err, RD_ERR_DATA, "%s: 'x' has %d dimensions; (rows, ...) with 1 to 4 was expected",
-                       path, x->rank);
+        return rd_fail(err, RD_ERR_DATA, "%s: 'x' has %d dimensions; (rows, ...) with 1 to 4 was expected", path,
+                       x->rank);
     if (x->count == 0 || x->shape[0] > UINT32_MAX)
         return rd_fail(err, RD_ERR_DATA,
                        "%s: %" PRIu64 " rows of %" PRIu64 " features; 1 to 2^32 - 1 rows were expected", path,
@@ -74,15 +72,15 @@ static rd_status check_shapes(const rd_st_tensor *x, const rd_st_tensor *y, cons
         return rd_fail(err, RD_ERR_DATA, "%s: 'y' has %d dimensions; (rows)%s was expected", path, y->rank,
                        rd_dtype_is_float(y->dtype) ? " or (rows, targets)" : " or (rows, positions)");
     if (x->shape[0] != y->shape[0])
-        return rd_fail(err, RD_ERR_DATA, "%s: 'x' has %" PRIu64 " rows, but 'y' has %" PRIu64, path,
-                       x->shape[0], y->shape[0]);
+        return rd_fail(err, RD_ERR_DATA, "%s: 'x' has %" PRIu64 " rows, but 'y' has %" PRIu64, path, x->shape[0],
+                       y->shape[0]);
     if (y->count == 0)
         return rd_fail(err, RD_ERR_DATA, "%s: 'y' has rows of no number", path);
     return RD_OK;
 }
 
-static rd_status read_tensor(int fd, const rd_safetensors *s, const rd_st_tensor *t, const char *path,
-                             void **out, rd_error *err)
+static rd_status read_tensor(int fd, const rd_safetensors *s, const rd_st_tensor *t, const char *path, void **out,
+                             rd_error *err)
 {
     const size_t bytes = (size_t)(t->end - t->begin);
     *out = malloc(bytes);
@@ -113,16 +111,16 @@ static const char *narrow(rd_dtype d, const void *element, float *out)
 }
 
 /* Reads a tensor of any type as floats. */
-static rd_status read_floats(int fd, const rd_safetensors *s, const rd_st_tensor *t, const char *path,
-                             float **out, rd_error *err)
+static rd_status read_floats(int fd, const rd_safetensors *s, const rd_st_tensor *t, const char *path, float **out,
+                             rd_error *err)
 {
     void *raw = NULL;
     const size_t size = rd_dtype_size(t->dtype);
     rd_status status = read_tensor(fd, s, t, path, &raw, err);
     float *values = t->dtype == RD_DTYPE_F32 ? raw : malloc((size_t)t->count * sizeof *values);
     if (status == RD_OK && values == NULL)
-        status = rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the %" PRIu64 " numbers of '%s'", path,
-                         t->count, t->name);
+        status =
+            rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the %" PRIu64 " numbers of '%s'", path, t->count, t->name);
     for (size_t i = 0; i < t->count && status == RD_OK; i++) {
         char place[64];
         /* F32 is taken as it is, but for what is not finite. */
@@ -144,8 +142,8 @@ static rd_status read_floats(int fd, const rd_safetensors *s, const rd_st_tensor
 }
 
 /* Reads a tensor of any type as classes; which there are is checked later. */
-static rd_status read_classes(int fd, const rd_safetensors *s, const rd_st_tensor *t, const char *path,
-                              int32_t **out, rd_error *err)
+static rd_status read_classes(int fd, const rd_safetensors *s, const rd_st_tensor *t, const char *path, int32_t **out,
+                              rd_error *err)
 {
     void *raw = NULL;
     const size_t size = rd_dtype_size(t->dtype);
@@ -167,9 +165,8 @@ static rd_status read_classes(int fd, const rd_safetensors *s, const rd_st_tenso
             continue;
         }
         write_place(t, i, place);
-        status = rd_fail(err, RD_ERR_DATA,
-                         "%s: '%s': %s: %.17g is no class; a whole number from 0 to %d was expected", path,
-                         t->name, place, value, RD_MAX_CLASSES - 1);
+        status = rd_fail(err, RD_ERR_DATA, "%s: '%s': %s: %.17g is no class; a whole number from 0 to %d was expected",
+                         path, t->name, place, value, RD_MAX_CLASSES - 1);
     }
     free(raw);
     if (status == RD_OK)
@@ -186,15 +183,14 @@ static rd_status settle_classes(rd_dataset *d, const char *declared, const char 
         uint64_t n;
         if (!rd_number_count(declared, strlen(declared), &n) || n < 1 || n > RD_MAX_CLASSES)
             return rd_fail(err, RD_ERR_DATA,
-                           "%s: metadata 'classes' is '%.40s'; a whole number from 1 to %d was expected",
-                           path, declared, RD_MAX_CLASSES);
+                           "%s: metadata 'classes' is '%.40s'; a whole number from 1 to %d was expected", path,
+                           declared, RD_MAX_CLASSES);
         classes = (size_t)n;
     }
     for (size_t i = 0; i < d->rows * d->label_count; i++) {
-        if (d->labels[i] < (d->label_count > 1 ? -1 : 0) ||
-            (d->labels[i] >= 0 && (size_t)d->labels[i] >= classes))
-            return rd_fail(err, RD_ERR_DATA, "%s: 'y': row %zu is class %" PRId32 "; 0 to %zu was expected",
-                           path, i / d->label_count, d->labels[i], classes - 1);
+        if (d->labels[i] < (d->label_count > 1 ? -1 : 0) || (d->labels[i] >= 0 && (size_t)d->labels[i] >= classes))
+            return rd_fail(err, RD_ERR_DATA, "%s: 'y': row %zu is class %" PRId32 "; 0 to %zu was expected", path,
+                           i / d->label_count, d->labels[i], classes - 1);
         if (d->labels[i] >= 0 && (size_t)d->labels[i] > largest)
             largest = (size_t)d->labels[i];
     }
@@ -202,14 +198,13 @@ static rd_status settle_classes(rd_dataset *d, const char *declared, const char 
     return RD_OK;
 }
 
-static rd_status read_features(int fd, const rd_safetensors *s, const rd_st_tensor *x, const char *path,
-                               rd_dataset *d, rd_error *err)
+static rd_status read_features(int fd, const rd_safetensors *s, const rd_st_tensor *x, const char *path, rd_dataset *d,
+                               rd_error *err)
 {
     const char *tokens = rd_safetensors_metadata(s, "tokens");
     d->tokens = tokens != NULL && strcmp(tokens, "true") == 0;
     if (tokens != NULL && !d->tokens && strcmp(tokens, "false") != 0)
-        return rd_fail(err, RD_ERR_DATA, "%s: metadata 'tokens' is '%.40s'; true or false was expected", path,
-                       tokens);
+        return rd_fail(err, RD_ERR_DATA, "%s: metadata 'tokens' is '%.40s'; true or false was expected", path, tokens);
     d->rows = (size_t)x->shape[0];
     d->features = (size_t)(x->count / x->shape[0]);
     d->rank = x->rank > 1 ? x->rank - 1 : 1;
@@ -247,8 +242,8 @@ cleanup:
     return status;
 }
 
-static rd_status read_dataset(int fd, const rd_safetensors *s, const rd_model *m, bool optional_label,
-                              const char *path, rd_dataset *d, rd_error *err)
+static rd_status read_dataset(int fd, const rd_safetensors *s, const rd_model *m, bool optional_label, const char *path,
+                              rd_dataset *d, rd_error *err)
 {
     rd_status status = RD_OK;
     const rd_st_tensor *x, *y = NULL;
@@ -266,8 +261,8 @@ cleanup:
     return status;
 }
 
-rd_status rd_dataset_file_load(const rd_source *source, const rd_model *m, bool optional_label,
-                               rd_dataset *out, rd_error *err)
+rd_status rd_dataset_file_load(const rd_source *source, const rd_model *m, bool optional_label, rd_dataset *out,
+                               rd_error *err)
 {
     rd_status status = RD_OK;
     rd_dataset d = {0};
@@ -327,8 +322,7 @@ rd_status rd_dataset_file_save(const rd_dataset *d, rd_rows rows, const char *pa
     char classes[24], *header = NULL, *file = NULL;
     size_t header_size = 0, data_size;
     const size_t x_width = d->features * (d->x_u8 != NULL ? 1 : sizeof(float));
-    const size_t y_width =
-        d->labels != NULL ? d->label_count * sizeof(int32_t) : d->target_count * sizeof(float);
+    const size_t y_width = d->labels != NULL ? d->label_count * sizeof(int32_t) : d->target_count * sizeof(float);
     if (rows.count == 0)
         return rd_fail(err, RD_ERR_DATA, "%s: no rows to write", path);
     describe(d, rows, tensors);
@@ -345,14 +339,12 @@ rd_status rd_dataset_file_save(const rd_dataset *d, rd_rows rows, const char *pa
     data_size = rows.count * (x_width + y_width);
     file = malloc(header_size + data_size);
     if (file == NULL) {
-        status =
-            rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its %zu bytes", path, header_size + data_size);
+        status = rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its %zu bytes", path, header_size + data_size);
         goto cleanup;
     }
     memcpy(file, header, header_size);
     char *at = file + header_size;
-    at = d->labels != NULL ? copy_rows(at, d->labels, y_width, rows)
-                           : copy_rows(at, d->targets, y_width, rows);
+    at = d->labels != NULL ? copy_rows(at, d->labels, y_width, rows) : copy_rows(at, d->targets, y_width, rows);
     (void)(d->x_u8 != NULL ? copy_rows(at, d->x_u8, x_width, rows) : copy_rows(at, d->x_f32, x_width, rows));
     RD_TRY(rd_file_write(path, file, header_size + data_size, err));
 cleanup:

@@ -153,10 +153,10 @@ static rd_status finish_column(column_look *l, const rd_table *t, rd_error *err)
     rd_table_column_name(t, l->column, name, sizeof name);
     rd_column_type told = l->given != NULL ? l->given->type : RD_COLUMN_OPEN;
     /* Where both stand in it, it is a column of numbers with something wrong in it, and reading it says what. */
-    l->into->type = told != RD_COLUMN_OPEN      ? told
-                    : l->number_line != 0       ? RD_COLUMN_NUMBER
-                    : l->word_line != 0         ? RD_COLUMN_CATEGORY
-                                                : RD_COLUMN_OPEN;
+    l->into->type = told != RD_COLUMN_OPEN ? told
+                    : l->number_line != 0  ? RD_COLUMN_NUMBER
+                    : l->word_line != 0    ? RD_COLUMN_CATEGORY
+                                           : RD_COLUMN_OPEN;
     if (l->into->type == RD_COLUMN_CATEGORY && l->most_words == 0)
         return rd_fail(err, RD_ERR_DATA,
                        "%s: %s holds more than %d different words; data.schema in run.json can say what it is: a "
@@ -214,12 +214,11 @@ rd_status rd_table_describe(const rd_table *t, const rd_table_roles *roles, cons
             continue;
         rd_column_description *c = &d.columns[d.column_count++];
         RD_TRY(rd_schema_set_text(&c->name, t->heading != NULL ? t->heading[j] : NULL, err));
-        look[looks++] = (column_look){.column = j,
-                                      .given = given,
-                                      .into = c,
-                                      .most_words = given != NULL && given->type == RD_COLUMN_CATEGORY
-                                                        ? RD_WORDS_MOST
-                                                        : RD_WORDS_UNASKED};
+        look[looks++] = (column_look){
+            .column = j,
+            .given = given,
+            .into = c,
+            .most_words = given != NULL && given->type == RD_COLUMN_CATEGORY ? RD_WORDS_MOST : RD_WORDS_UNASKED};
     }
     if (roles->label != SIZE_MAX) {
         d.label.type = schema->label.type;

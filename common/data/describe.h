@@ -37,7 +37,7 @@ typedef struct rd_column_description {
 
 typedef struct rd_description {
     uint64_t rows;
-    bool numbered; /* its columns go by their place (table.h) */
+    bool numbered;                  /* its columns go by their place (table.h) */
     rd_column_description *columns; /* (column_count) owned; those that may be features */
     size_t column_count;
     rd_column_description label; /* type RD_COLUMN_OPEN where the table has no label */

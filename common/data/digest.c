@@ -13,8 +13,7 @@ static void add(rd_sha256 *d, const void *bytes, size_t count)
 
 void rd_dataset_sha256(const rd_dataset *data, char hex[RD_SHA256_HEX])
 {
-    const uint64_t sizes[] = {data->rows, data->features, data->label_count, data->target_count,
-                              data->x_u8 != NULL};
+    const uint64_t sizes[] = {data->rows, data->features, data->label_count, data->target_count, data->x_u8 != NULL};
     rd_sha256 digest;
     rd_sha256_start(&digest);
     add(&digest, sizes, sizeof sizes);

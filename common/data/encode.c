@@ -158,7 +158,8 @@ static int put(char *text, size_t size, int at, const char *format, ...)
 }
 
 /* Columns that the run does not use. */
-static int put_unused(const rd_table *t, const rd_table_roles *roles, const rd_schema *s, char *text, size_t size, int at)
+static int put_unused(const rd_table *t, const rd_table_roles *roles, const rd_schema *s, char *text, size_t size,
+                      int at)
 {
     enum { MOST_NAMED = 4 };
     size_t unused = 0;
@@ -181,8 +182,8 @@ void rd_table_summary(const rd_table *t, const rd_table_roles *roles, const rd_s
     char name[80];
     int at = put(text, size, 0, "%s: %zu rows%s, %zu features, ", t->path, d->rows,
                  t->heading == NULL ? " without a heading"
-                 : t->numbered    ? " under a heading that numbers its columns, which go by their place"
-                                  : " under a heading",
+                 : t->numbered      ? " under a heading that numbers its columns, which go by their place"
+                                    : " under a heading",
                  d->features);
     at = put(text, size, at, t->separator == '\t' ? "separated by tabs" : "separated by '%c'", t->separator);
     if (t->decimal != '.')

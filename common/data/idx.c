@@ -29,8 +29,7 @@ static rd_status read_exactly(rd_input *in, void *into, size_t count, const char
     size_t got = 0;
     rd_status status = rd_input_read(in, into, count, &got, err);
     if (status == RD_OK && got != count)
-        status = rd_fail(err, RD_ERR_DATA, "%s: ends after %zu of the %zu bytes of its %s", in->name, got,
-                         count, what);
+        status = rd_fail(err, RD_ERR_DATA, "%s: ends after %zu of the %zu bytes of its %s", in->name, got, count, what);
     return status;
 }
 
@@ -44,34 +43,32 @@ static rd_status read_dimensions(rd_input *in, idx_header *h, rd_error *err)
         const uint8_t *p = raw + 4 * i;
         h->dim[i] = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
         if (h->dim[i] == 0)
-            return rd_fail(err, RD_ERR_DATA, "%s: dimension %d of %d is 0, so there are no samples", in->name,
-                           i + 1, h->rank);
+            return rd_fail(err, RD_ERR_DATA, "%s: dimension %d of %d is 0, so there are no samples", in->name, i + 1,
+                           h->rank);
         if (__builtin_mul_overflow(h->total, h->dim[i], &h->total))
             return rd_fail(err, RD_ERR_DATA, "%s: its dimensions multiply to more than 2^64", in->name);
     }
     if (h->total > in->most)
         return rd_fail(err, RD_ERR_DATA,
-                       "%s: its header announces %zu bytes of data, but the file has no more than %llu",
-                       in->name, h->total, (unsigned long long)in->most);
+                       "%s: its header announces %zu bytes of data, but the file has no more than %llu", in->name,
+                       h->total, (unsigned long long)in->most);
 cleanup:
     return status;
 }
 
-static rd_status read_header(rd_input *in, const char *what, int least, int most, idx_header *h,
-                             rd_error *err)
+static rd_status read_header(rd_input *in, const char *what, int least, int most, idx_header *h, rd_error *err)
 {
     rd_status status = RD_OK;
     uint8_t magic[4];
     RD_TRY(read_exactly(in, magic, sizeof magic, "magic number", err));
     if (magic[0] != 0 || magic[1] != 0 || magic[2] != TYPE_UNSIGNED_BYTE)
-        return rd_fail(
-            err, RD_ERR_DATA,
-            "%s: begins with %02x %02x %02x %02x; an IDX file of unsigned bytes begins with 00 00 08",
-            in->name, magic[0], magic[1], magic[2], magic[3]);
+        return rd_fail(err, RD_ERR_DATA,
+                       "%s: begins with %02x %02x %02x %02x; an IDX file of unsigned bytes begins with 00 00 08",
+                       in->name, magic[0], magic[1], magic[2], magic[3]);
     h->rank = magic[3];
     if (h->rank < least || h->rank > most)
-        return rd_fail(err, RD_ERR_DATA, "%s: has %d dimensions; %s have %d%s", in->name, h->rank, what,
-                       least, most > least ? " to 4" : "");
+        return rd_fail(err, RD_ERR_DATA, "%s: has %d dimensions; %s have %d%s", in->name, h->rank, what, least,
+                       most > least ? " to 4" : "");
     RD_TRY(read_dimensions(in, h, err));
 cleanup:
     return status;
@@ -88,9 +85,8 @@ static rd_status read_elements(rd_input *in, const idx_header *h, uint8_t **out,
     RD_TRY(read_exactly(in, bytes, h->total, "data", err));
     RD_TRY(rd_input_read(in, &beyond, 1, &got, err));
     if (got != 0) {
-        status =
-            rd_fail(err, RD_ERR_DATA, "%s: goes on after the %zu bytes of data that its header announces",
-                    in->name, h->total);
+        status = rd_fail(err, RD_ERR_DATA, "%s: goes on after the %zu bytes of data that its header announces",
+                         in->name, h->total);
         goto cleanup;
     }
     *out = bytes;
@@ -128,8 +124,8 @@ rd_status rd_idx_read(rd_input *images, rd_input *labels, rd_dataset *out, rd_er
     if (labels != NULL) {
         RD_TRY(read_header(labels, "labels", 1, 1, &y, err));
         if (x.dim[0] != y.dim[0])
-            RD_TRY(rd_fail(err, RD_ERR_DATA, "%s: %zu labels for the %zu images in %s", labels->name,
-                           y.dim[0], x.dim[0], images->name));
+            RD_TRY(rd_fail(err, RD_ERR_DATA, "%s: %zu labels for the %zu images in %s", labels->name, y.dim[0],
+                           x.dim[0], images->name));
         RD_TRY(read_elements(labels, &y, &raw, err));
     }
     RD_TRY(read_elements(images, &x, &d.x_u8, err));
@@ -154,10 +150,9 @@ rd_status rd_idx_labels_path(const char *images_path, char *out, size_t size, rd
     for (const char *p = base; (p = strstr(p, "images")) != NULL; p++)
         found = p;
     if (found == NULL)
-        return rd_fail(
-            err, RD_ERR_DATA,
-            "%s: there is no 'images' in its name to make the name of the labels' file from; name that file",
-            images_path);
+        return rd_fail(err, RD_ERR_DATA,
+                       "%s: there is no 'images' in its name to make the name of the labels' file from; name that file",
+                       images_path);
     if (snprintf(out, size, "%.*slabels%s", (int)(found - images_path), images_path, found + 6) >= (int)size)
         return rd_fail(err, RD_ERR_DATA, "%s: path longer than %zu characters", images_path, size - 1);
     char *digit = strstr(out + (found - images_path), "idx");
@@ -167,8 +162,7 @@ rd_status rd_idx_labels_path(const char *images_path, char *out, size_t size, rd
 }
 
 /* Opens the file of the labels; *there is false where none is named, none is found and none is needed. */
-static rd_status open_labels(const rd_source *source, bool optional, rd_input *labels, bool *there,
-                             rd_error *err)
+static rd_status open_labels(const rd_source *source, bool optional, rd_input *labels, bool *there, rd_error *err)
 {
     char derived[RD_SOURCE_PATH_MAX];
     const char *path = source->labels_path;

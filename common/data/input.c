@@ -55,8 +55,8 @@ static rd_status read_file(rd_input *in, uint8_t *into, size_t count, size_t *go
             if (code == Z_ERRNO)
                 return rd_fail(err, RD_ERR_IO, "%s: cannot read: %s", in->name, strerror(errno));
             if (code == Z_BUF_ERROR)
-                return rd_fail(err, RD_ERR_DATA, "%s: the gzip stream is cut off after %zu bytes of content",
-                               in->name, *got);
+                return rd_fail(err, RD_ERR_DATA, "%s: the gzip stream is cut off after %zu bytes of content", in->name,
+                               *got);
             if (code != Z_OK && code != Z_STREAM_END)
                 return rd_fail(err, RD_ERR_DATA, "%s: damaged gzip file: %s", in->name, what);
             break;

@@ -10,8 +10,7 @@ static bool sniff_file(const char *path, rd_sniff_kind *kind)
     char first[RD_SNIFF_BYTES];
     rd_input in = {0};
     size_t got = 0;
-    bool read = rd_input_open(&in, path, NULL) == RD_OK &&
-                rd_input_read(&in, first, sizeof first, &got, NULL) == RD_OK;
+    bool read = rd_input_open(&in, path, NULL) == RD_OK && rd_input_read(&in, first, sizeof first, &got, NULL) == RD_OK;
     rd_input_close(&in);
     *kind = rd_sniff(first, got);
     return read;
@@ -71,6 +70,5 @@ rd_status rd_kind_check(const char *path, rd_source_format format, rd_error *err
         return RD_OK;
     if (rd_sniff_is_foreign(kind))
         return rd_fail(err, RD_ERR_DATA, "%s: %s", path, rd_sniff_describe(kind));
-    return rd_fail(err, RD_ERR_DATA, "%s: %s, but %s was expected", path, rd_sniff_describe(kind),
-                   wanted[format]);
+    return rd_fail(err, RD_ERR_DATA, "%s: %s, but %s was expected", path, rd_sniff_describe(kind), wanted[format]);
 }

@@ -47,17 +47,15 @@ typedef struct leaf_user {
     size_t samples;
 } leaf_user;
 
-static rd_status add_numbers(leaf_reader *r, const leaf_user *u, size_t sample, const cJSON *row,
-                             rd_error *err)
+static rd_status add_numbers(leaf_reader *r, const leaf_user *u, size_t sample, const cJSON *row, rd_error *err)
 {
     const char *user = u->name->valuestring;
     float *x = r->d.x_f32 + (r->d.rows + sample) * r->d.features;
     size_t i = 0;
     const cJSON *item;
     if (!cJSON_IsArray(row))
-        return rd_fail(err, RD_ERR_DATA,
-                       "%s: user '%.60s': x[%zu] is not an array of numbers, as the first one is", r->whose,
-                       user, sample);
+        return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s': x[%zu] is not an array of numbers, as the first one is",
+                       r->whose, user, sample);
     cJSON_ArrayForEach(item, row)
     {
         if (i == r->d.features)
@@ -65,14 +63,12 @@ static rd_status add_numbers(leaf_reader *r, const leaf_user *u, size_t sample, 
         const char *fault =
             cJSON_IsNumber(item) ? rd_feature_narrow(item->valuedouble, &x[i]) : "is not a finite number";
         if (fault != NULL)
-            return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s': x[%zu][%zu] %s", r->whose, user, sample, i,
-                           fault);
+            return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s': x[%zu][%zu] %s", r->whose, user, sample, i, fault);
         i++;
     }
     if (i != r->d.features || item != NULL)
-        return rd_fail(err, RD_ERR_DATA,
-                       "%s: user '%.60s': x[%zu] has %d features, but the first sample has %zu", r->whose,
-                       user, sample, cJSON_GetArraySize(row), r->d.features);
+        return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s': x[%zu] has %d features, but the first sample has %zu",
+                       r->whose, user, sample, cJSON_GetArraySize(row), r->d.features);
     return RD_OK;
 }
 
@@ -85,30 +81,29 @@ static rd_status find_symbols(const leaf_reader *r, const leaf_user *u, const ch
     const char *user = u->name->valuestring;
     size_t n = 0, bytes;
     if (!cJSON_IsString(item))
-        return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s': %s[%zu] is not a string, as the first of x is",
-                       r->whose, user, name, sample);
+        return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s': %s[%zu] is not a string, as the first of x is", r->whose,
+                       user, name, sample);
     const size_t size = strlen(item->valuestring);
     for (size_t i = 0; i < size; i += bytes, n++) {
         uint32_t code = 0;
         bytes = rd_utf8_decode(item->valuestring + i, size - i, &code);
         int32_t token = bytes > 0 ? rd_vocabulary_find(r->vocabulary, code) : -1;
         if (bytes == 0 || token < 0)
-            return rd_fail(
-                err, RD_ERR_DATA,
-                "%s: user '%.60s': %s[%zu]: symbol %zu (U+%04X) is not in model.input.vocabulary, which "
-                "has %zu symbols",
-                r->whose, user, name, sample, n + 1, (unsigned)code, r->vocabulary->count);
+            return rd_fail(err, RD_ERR_DATA,
+                           "%s: user '%.60s': %s[%zu]: symbol %zu (U+%04X) is not in model.input.vocabulary, which "
+                           "has %zu symbols",
+                           r->whose, user, name, sample, n + 1, (unsigned)code, r->vocabulary->count);
         if (n < expected)
             out[n] = token;
     }
     if (n == expected)
         return RD_OK;
-    return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s': %s[%zu] has %zu symbols; %zu %s expected", r->whose,
-                   user, name, sample, n, expected, expected == 1 ? "was" : "as the model takes were");
+    return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s': %s[%zu] has %zu symbols; %zu %s expected", r->whose, user, name,
+                   sample, n, expected, expected == 1 ? "was" : "as the model takes were");
 }
 
-static rd_status add_symbols(leaf_reader *r, const leaf_user *u, size_t sample, const cJSON *x,
-                             const cJSON *y, rd_error *err)
+static rd_status add_symbols(leaf_reader *r, const leaf_user *u, size_t sample, const cJSON *x, const cJSON *y,
+                             rd_error *err)
 {
     rd_status status = RD_OK;
     const size_t T = r->d.features, row = r->d.rows + sample;
@@ -123,8 +118,7 @@ static rd_status add_symbols(leaf_reader *r, const leaf_user *u, size_t sample, 
         else
             r->d.x_f32[row * T + i] = (float)token[i];
     }
-    memcpy(r->d.labels + row * r->d.label_count, token + T + 1 - r->d.label_count,
-           r->d.label_count * sizeof *token);
+    memcpy(r->d.labels + row * r->d.label_count, token + T + 1 - r->d.label_count, r->d.label_count * sizeof *token);
 cleanup:
     free(token);
     return status;
@@ -134,11 +128,10 @@ static rd_status begin_texts(leaf_reader *r, rd_error *err)
 {
     r->vocabulary = r->model != NULL ? rd_model_vocabulary(r->model) : NULL;
     if (r->vocabulary == NULL)
-        return rd_fail(
-            err, RD_ERR_CONFIG,
-            "%s: x holds strings, for which a model is needed whose input lists symbols: \"input\": "
-            "{\"tokens\": T, \"vocabulary\": \"abc...\"}",
-            r->whose);
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "%s: x holds strings, for which a model is needed whose input lists symbols: \"input\": "
+                       "{\"tokens\": T, \"vocabulary\": \"abc...\"}",
+                       r->whose);
     r->d.features = rd_model_input_size(r->model);
     r->d.label_count = rd_model_predictions(r->model);
     r->d.classes = r->vocabulary->count;
@@ -153,8 +146,8 @@ static rd_status add_label(leaf_reader *r, const leaf_user *u, size_t sample, co
     double value = cJSON_IsNumber(y) ? y->valuedouble : -1;
     if (!(value >= 0 && value < RD_MAX_CLASSES && value == floor(value)))
         return rd_fail(err, RD_ERR_DATA,
-                       "%s: user '%.60s': y[%zu] is not a class: a whole number from 0 to %d was expected",
-                       r->whose, u->name->valuestring, sample, RD_MAX_CLASSES - 1);
+                       "%s: user '%.60s': y[%zu] is not a class: a whole number from 0 to %d was expected", r->whose,
+                       u->name->valuestring, sample, RD_MAX_CLASSES - 1);
     r->d.labels[r->d.rows + sample] = (int32_t)value;
     if ((size_t)value + 1 > r->d.classes)
         r->d.classes = (size_t)value + 1;
@@ -189,15 +182,14 @@ static rd_status check_user(const leaf_reader *r, leaf_user *u, const cJSON *dat
     u->x = cJSON_GetObjectItemCaseSensitive(data, "x");
     u->y = cJSON_GetObjectItemCaseSensitive(data, "y");
     if (!cJSON_IsArray(u->x) || !cJSON_IsArray(u->y))
-        return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s': expected {\"x\": [...], \"y\": [...]}", r->whose,
-                       user);
+        return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s': expected {\"x\": [...], \"y\": [...]}", r->whose, user);
     int samples = cJSON_GetArraySize(u->x), labels = cJSON_GetArraySize(u->y);
     if (samples != labels)
-        return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s': %d samples in x, but %d labels in y", r->whose,
-                       user, samples, labels);
+        return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s': %d samples in x, but %d labels in y", r->whose, user,
+                       samples, labels);
     if (u->announced >= 0 && u->announced != samples)
-        return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s': %d samples, but num_samples says %.0f", r->whose,
-                       user, samples, u->announced);
+        return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s': %d samples, but num_samples says %.0f", r->whose, user,
+                       samples, u->announced);
     u->samples = (size_t)samples;
     return RD_OK;
 }
@@ -209,8 +201,7 @@ static rd_status reserve_rows(leaf_reader *r, size_t more, rd_error *err)
     if (rows > UINT32_MAX || __builtin_mul_overflow(rows, r->d.features, &values) ||
         __builtin_mul_overflow(values, narrow ? 1 : sizeof(float), &bytes) ||
         __builtin_mul_overflow(rows, r->d.label_count * sizeof(int32_t), &label_bytes))
-        return rd_fail(err, RD_ERR_DATA, "%s: %zu rows of %zu features are too many", r->whose, rows,
-                       r->d.features);
+        return rd_fail(err, RD_ERR_DATA, "%s: %zu rows of %zu features are too many", r->whose, rows, r->d.features);
     void *x = realloc(narrow ? (void *)r->d.x_u8 : (void *)r->d.x_f32, bytes);
     if (x != NULL && narrow)
         r->d.x_u8 = x;
@@ -221,8 +212,7 @@ static rd_status reserve_rows(leaf_reader *r, size_t more, rd_error *err)
     int32_t *group = realloc(r->d.group, rows * sizeof *group);
     r->d.group = group != NULL ? group : r->d.group;
     if (x == NULL || labels == NULL || group == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for %zu rows of %zu features", r->whose, rows,
-                       r->d.features);
+        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for %zu rows of %zu features", r->whose, rows, r->d.features);
     return RD_OK;
 }
 
@@ -234,15 +224,14 @@ static rd_status settle_features(leaf_reader *r, const leaf_user *u, rd_error *e
     if (cJSON_IsString(first))
         return begin_texts(r, err);
     if (cJSON_IsArray(first) && (cJSON_IsString(first->child) || cJSON_IsArray(first->child)))
-        return rd_fail(
-            err, RD_ERR_DATA,
-            "%s: user '%.60s': x[0] is a list of %s (as in Sent140 or Reddit); what number a word has is "
-            "not for this reader to guess: prepare x as lists of numbers",
-            r->whose, u->name->valuestring, cJSON_IsString(first->child) ? "strings" : "lists");
+        return rd_fail(err, RD_ERR_DATA,
+                       "%s: user '%.60s': x[0] is a list of %s (as in Sent140 or Reddit); what number a word has is "
+                       "not for this reader to guess: prepare x as lists of numbers",
+                       r->whose, u->name->valuestring, cJSON_IsString(first->child) ? "strings" : "lists");
     r->d.features = cJSON_IsArray(first) ? (size_t)cJSON_GetArraySize(first) : 0;
     if (r->d.features == 0)
-        return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s': x[0] is neither an array of numbers nor a string",
-                       r->whose, u->name->valuestring);
+        return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s': x[0] is neither an array of numbers nor a string", r->whose,
+                       u->name->valuestring);
     return RD_OK;
 }
 
@@ -251,8 +240,7 @@ static rd_status reserve_file(leaf_reader *r, const leaf_user *users, size_t cou
 {
     size_t samples = 0;
     for (size_t i = 0; i < count; i++) {
-        rd_status status =
-            r->d.features == 0 && users[i].samples > 0 ? settle_features(r, &users[i], err) : RD_OK;
+        rd_status status = r->d.features == 0 && users[i].samples > 0 ? settle_features(r, &users[i], err) : RD_OK;
         if (status != RD_OK)
             return status;
         samples += users[i].samples;
@@ -261,17 +249,15 @@ static rd_status reserve_file(leaf_reader *r, const leaf_user *users, size_t cou
 }
 
 /* Fills users (count) from "users" and "num_samples", and in_file with their positions. */
-static rd_status list_users(const leaf_reader *r, const cJSON *root, leaf_user *users, rd_names *in_file,
-                            rd_error *err)
+static rd_status list_users(const leaf_reader *r, const cJSON *root, leaf_user *users, rd_names *in_file, rd_error *err)
 {
     rd_status status = RD_OK;
     const cJSON *names = cJSON_GetObjectItemCaseSensitive(root, "users"), *name;
     const cJSON *numbers = cJSON_GetObjectItemCaseSensitive(root, "num_samples");
     int expected = cJSON_GetArraySize(names), found = cJSON_GetArraySize(numbers);
     if (numbers != NULL && (!cJSON_IsArray(numbers) || found != expected))
-        return rd_fail(err, RD_ERR_DATA,
-                       "%s: num_samples: expected an array of %d numbers, one a user; found %d", r->whose,
-                       expected, found);
+        return rd_fail(err, RD_ERR_DATA, "%s: num_samples: expected an array of %d numbers, one a user; found %d",
+                       r->whose, expected, found);
     const cJSON *number = numbers != NULL ? numbers->child : NULL;
     cJSON_ArrayForEach(name, names)
     {
@@ -280,12 +266,10 @@ static rd_status list_users(const leaf_reader *r, const cJSON *root, leaf_user *
         if (!cJSON_IsString(name))
             return rd_fail(err, RD_ERR_DATA, "%s: users[%zu] is not a text", r->whose, next);
         if (number != NULL && !(cJSON_IsNumber(number) && number->valuedouble >= 0))
-            return rd_fail(err, RD_ERR_DATA, "%s: num_samples[%zu] is not a number from 0 up", r->whose,
-                           next);
+            return rd_fail(err, RD_ERR_DATA, "%s: num_samples[%zu] is not a number from 0 up", r->whose, next);
         RD_TRY(rd_names_add(in_file, name->valuestring, &at, err));
         if (in_file->count == next)
-            return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s' is listed twice in users", r->whose,
-                           name->valuestring);
+            return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s' is listed twice in users", r->whose, name->valuestring);
         users[next] = (leaf_user){.name = name, .announced = number != NULL ? number->valuedouble : -1};
         number = number != NULL ? number->next : NULL;
     }
@@ -312,8 +296,7 @@ static rd_status add_tree(leaf_reader *r, const cJSON *root, rd_error *err)
         int32_t at = 0;
         bool listed = rd_names_find(&in_file, data->string, &at);
         if (!listed) {
-            status = rd_fail(err, RD_ERR_DATA, "%s: user_data: '%.60s' is not among the users", r->whose,
-                             data->string);
+            status = rd_fail(err, RD_ERR_DATA, "%s: user_data: '%.60s' is not among the users", r->whose, data->string);
             goto cleanup;
         }
         RD_TRY(check_user(r, &users[at], data, err));
@@ -339,8 +322,7 @@ static rd_status add_text(leaf_reader *r, const char *text, size_t size, const c
     r->whose = whose;
     cJSON *root = rd_foreign_json(text, size, &fault);
     if (root == NULL)
-        return rd_fail(err, RD_ERR_DATA, "%s: line %zu, column %zu: %s", whose, fault.line, fault.column,
-                       fault.what);
+        return rd_fail(err, RD_ERR_DATA, "%s: line %zu, column %zu: %s", whose, fault.line, fault.column, fault.what);
     rd_status status = add_tree(r, root, err);
     cJSON_Delete(root);
     if (status != RD_OK)

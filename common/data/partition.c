@@ -64,11 +64,10 @@ static rd_status deal_shards(const rd_dataset *d, uint32_t per_client, rd_random
     uint32_t *shard = NULL, *order = NULL;
     size_t at = 0;
     if (S > N)
-        return rd_fail(
-            err, RD_ERR_DATA,
-            "data.partition.shards_per_client: %zu clients with %u shards each need %llu rows; the data "
-            "have %llu",
-            p->clients, per_client, (unsigned long long)S, (unsigned long long)N);
+        return rd_fail(err, RD_ERR_DATA,
+                       "data.partition.shards_per_client: %zu clients with %u shards each need %llu rows; the data "
+                       "have %llu",
+                       p->clients, per_client, (unsigned long long)S, (unsigned long long)N);
     shard = malloc(S * sizeof *shard);
     order = malloc(N * sizeof *order);
     if (shard == NULL || order == NULL) {
@@ -210,18 +209,16 @@ static void top_up(dirichlet *s, uint32_t least)
     }
 }
 
-static rd_status deal_dirichlet(const rd_dataset *d, double alpha, uint32_t least, rd_random *random,
-                                rd_partition *p, rd_error *err)
+static rd_status deal_dirichlet(const rd_dataset *d, double alpha, uint32_t least, rd_random *random, rd_partition *p,
+                                rd_error *err)
 {
     rd_status status = RD_OK;
-    dirichlet s = {
-        .alpha = alpha, .rows = d->rows, .clients = p->clients, .labels = d->labels, .random = random};
+    dirichlet s = {.alpha = alpha, .rows = d->rows, .clients = p->clients, .labels = d->labels, .random = random};
     if ((uint64_t)p->clients * least > d->rows)
-        return rd_fail(
-            err, RD_ERR_DATA,
-            "data.partition.min_rows: %zu clients with at least %u row%s each need %llu rows; the data have "
-            "%zu",
-            p->clients, least, least == 1 ? "" : "s", (unsigned long long)p->clients * least, d->rows);
+        return rd_fail(err, RD_ERR_DATA,
+                       "data.partition.min_rows: %zu clients with at least %u row%s each need %llu rows; the data have "
+                       "%zu",
+                       p->clients, least, least == 1 ? "" : "s", (unsigned long long)p->clients * least, d->rows);
     s.order = malloc(s.rows * sizeof *s.order);
     s.owner = malloc(s.rows * sizeof *s.owner);
     s.size = malloc(s.clients * sizeof *s.size);
@@ -265,39 +262,34 @@ static rd_status check(const rd_partition_config *config, const rd_dataset *d, s
 {
     const bool by_label = config->scheme == RD_PARTITION_SHARDS || config->scheme == RD_PARTITION_DIRICHLET;
     if (by_label && d->labels == NULL)
-        return rd_fail(
-            err, RD_ERR_DATA,
-            "data.partition.scheme: shards and dirichlet go by class, but these data have numbers as "
-            "labels");
+        return rd_fail(err, RD_ERR_DATA,
+                       "data.partition.scheme: shards and dirichlet go by class, but these data have numbers as "
+                       "labels");
     if (config->scheme == RD_PARTITION_GROUP && d->group == NULL)
         return rd_fail(
             err, RD_ERR_DATA,
             "data.partition.scheme: group needs data that say whose rows are whose (data.train.group_column, "
             "or LEAF users)");
     if (config->scheme == RD_PARTITION_GROUP && clients > d->group_count)
-        return rd_fail(err, RD_ERR_DATA,
-                       "--clients: %zu, but data.train has %zu group%s, and a client is one", clients,
+        return rd_fail(err, RD_ERR_DATA, "--clients: %zu, but data.train has %zu group%s, and a client is one", clients,
                        d->group_count, d->group_count == 1 ? "" : "s");
     if (clients == 0)
         return rd_fail(err, RD_ERR_DATA, "--clients: at least one is needed");
     if (config->scheme == RD_PARTITION_SAMPLE && (config->samples == 0 || config->samples > d->rows))
-        return rd_fail(err, RD_ERR_DATA,
-                       "data.partition.samples: expected 1 to %zu, the rows of data.train, found %u", d->rows,
-                       config->samples);
+        return rd_fail(err, RD_ERR_DATA, "data.partition.samples: expected 1 to %zu, the rows of data.train, found %u",
+                       d->rows, config->samples);
     if (clients > d->rows && config->scheme != RD_PARTITION_SAMPLE)
-        return rd_fail(err, RD_ERR_DATA,
-                       "--clients: %zu, but data.train has %zu rows, and each client needs one", clients,
-                       d->rows);
+        return rd_fail(err, RD_ERR_DATA, "--clients: %zu, but data.train has %zu rows, and each client needs one",
+                       clients, d->rows);
     if (config->scheme == RD_PARTITION_SHARDS && config->shards_per_client == 0)
         return rd_fail(err, RD_ERR_CONFIG, "data.partition.shards_per_client: expected at least 1, found 0");
     if (config->scheme == RD_PARTITION_DIRICHLET && !(config->alpha > 0))
-        return rd_fail(err, RD_ERR_CONFIG, "data.partition.alpha: expected a number above 0, found %g",
-                       config->alpha);
+        return rd_fail(err, RD_ERR_CONFIG, "data.partition.alpha: expected a number above 0, found %g", config->alpha);
     return RD_OK;
 }
 
-rd_status rd_partition_create(const rd_partition_config *config, const rd_dataset *d, size_t clients,
-                              uint64_t seed, rd_partition *out, rd_error *err)
+rd_status rd_partition_create(const rd_partition_config *config, const rd_dataset *d, size_t clients, uint64_t seed,
+                              rd_partition *out, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_random random = rd_random_stream(seed, RD_PURPOSE_PARTITION, 0, 0);
@@ -307,8 +299,7 @@ rd_status rd_partition_create(const rd_partition_config *config, const rd_datase
         p.clients = d->group_count;
     RD_TRY(check(config, d, p.clients, err));
     if (config->scheme == RD_PARTITION_SAMPLE) {
-        *out =
-            (rd_partition){.clients = clients, .samples = config->samples, .all_rows = d->rows, .seed = seed};
+        *out = (rd_partition){.clients = clients, .samples = config->samples, .all_rows = d->rows, .seed = seed};
         return RD_OK;
     }
     p.rows = malloc(d->rows * sizeof *p.rows);
@@ -325,8 +316,7 @@ rd_status rd_partition_create(const rd_partition_config *config, const rd_datase
         RD_TRY(deal_shards(d, config->shards_per_client, &random, &p, err));
         break;
     case RD_PARTITION_DIRICHLET:
-        RD_TRY(
-            deal_dirichlet(d, config->alpha, config->min_rows > 0 ? config->min_rows : 1, &random, &p, err));
+        RD_TRY(deal_dirichlet(d, config->alpha, config->min_rows > 0 ? config->min_rows : 1, &random, &p, err));
         break;
     case RD_PARTITION_GROUP:
         RD_TRY(deal_groups(d, &p, err));

@@ -50,8 +50,8 @@ typedef struct rd_partition {
 
 /* clients > 0; for RD_PARTITION_GROUP, clients 0 means "as many as there are groups". Fails with
  * RD_ERR_DATA where there are fewer rows (or shards, or groups) than clients. */
-rd_status rd_partition_create(const rd_partition_config *config, const rd_dataset *d, size_t clients,
-                              uint64_t seed, rd_partition *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_partition_create(const rd_partition_config *config, const rd_dataset *d, size_t clients, uint64_t seed,
+                              rd_partition *out, rd_error *err) RD_MUST_CHECK;
 size_t rd_partition_count(const rd_partition *p, size_t client); /* its rows */
 size_t rd_partition_most_rows(const rd_partition *p);
 /* buffer (rd_partition_most_rows) is for rows that are drawn now. */

@@ -68,8 +68,8 @@ cleanup:
     return status;
 }
 
-static rd_status load_table(const rd_source *source, const rd_schema *schema, bool optional_label,
-                            rd_dataset *out, rd_error *err)
+static rd_status load_table(const rd_source *source, const rd_schema *schema, bool optional_label, rd_dataset *out,
+                            rd_error *err)
 {
     rd_table_file file = {0};
     rd_status status = rd_table_file_open(source, schema, optional_label, &file, err);
@@ -79,8 +79,8 @@ static rd_status load_table(const rd_source *source, const rd_schema *schema, bo
     return status;
 }
 
-rd_status rd_source_load(const rd_source *source, const rd_model *m, const rd_schema *schema,
-                         bool optional_label, rd_dataset *out, rd_error *err)
+rd_status rd_source_load(const rd_source *source, const rd_model *m, const rd_schema *schema, bool optional_label,
+                         rd_dataset *out, rd_error *err)
 {
     memset(out, 0, sizeof *out);
     switch (source->format) {

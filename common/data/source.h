@@ -37,16 +37,14 @@ typedef enum rd_told { RD_UNSAID = 0, RD_YES, RD_NO } rd_told;
 
 typedef struct rd_source {
     rd_source_format format;
-    char path[RD_SOURCE_PATH_MAX];        /* idx: the images; leaf: a file or a folder of *.json */
-    char labels_path[RD_SOURCE_PATH_MAX]; /* idx: the labels; empty = derived from path */
-    char label_column
-        [RD_SOURCE_COLUMN_MAX]; /* csv: a heading, or a position: "0" first, "-1" last; empty: untold */
-    char group_column
-        [RD_SOURCE_COLUMN_MAX]; /* csv: the column that says whose row it is; empty: untold. It is no
+    char path[RD_SOURCE_PATH_MAX];           /* idx: the images; leaf: a file or a folder of *.json */
+    char labels_path[RD_SOURCE_PATH_MAX];    /* idx: the labels; empty = derived from path */
+    char label_column[RD_SOURCE_COLUMN_MAX]; /* csv: a heading, or a position: "0" first, "-1" last; empty: untold */
+    char group_column[RD_SOURCE_COLUMN_MAX]; /* csv: the column that says whose row it is; empty: untold. It is no
                                                 feature. */
-    rd_told heading;            /* csv: the first line holds names */
-    char separator, decimal;    /* csv; '\0': untold */
-    bool standardise;           /* csv: asks for "scale": "standard" in the run's schema */
+    rd_told heading;                         /* csv: the first line holds names */
+    char separator, decimal;                 /* csv; '\0': untold */
+    bool standardise;                        /* csv: asks for "scale": "standard" in the run's schema */
     rd_text_options text;
     rd_synthetic synthetic;
     rd_told regression; /* csv: the label is a target; the model knows, too */
@@ -63,20 +61,17 @@ rd_status rd_source_from_path(const char *path, rd_source *out, rd_error *err) R
  * settled. optional_label: rows to predict on, of a table, an IDX or a safetensors file, may have no label. err names the file, and for text the line:
  * "wine.csv: line 17: column 4 ('abc') is not a number". A file that is missing or wrong is RD_ERR_DATA; *out is then
  * empty. */
-rd_status rd_source_load(const rd_source *source, const rd_model *m, const rd_schema *schema,
-                         bool optional_label, rd_dataset *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_source_load(const rd_source *source, const rd_model *m, const rd_schema *schema, bool optional_label,
+                         rd_dataset *out, rd_error *err) RD_MUST_CHECK;
 
 /* The readers behind rd_source_load, one file each (idx.c, leaf.c, dataset_file.c); tables are table.h and encode.h. */
-rd_status rd_idx_load(const rd_source *source, bool optional_label, rd_dataset *out,
-                      rd_error *err) RD_MUST_CHECK;
-rd_status rd_leaf_load(const rd_source *source, const rd_model *m, rd_dataset *out,
-                       rd_error *err) RD_MUST_CHECK;
-rd_status rd_dataset_file_load(const rd_source *source, const rd_model *m, bool optional_label,
-                               rd_dataset *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_idx_load(const rd_source *source, bool optional_label, rd_dataset *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_leaf_load(const rd_source *source, const rd_model *m, rd_dataset *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_dataset_file_load(const rd_source *source, const rd_model *m, bool optional_label, rd_dataset *out,
+                               rd_error *err) RD_MUST_CHECK;
 
 /* Writes some rows as one safetensors file ("x", "y"; metadata "classes"), which rd_dataset_file_load reads
  * back bit for bit. */
-rd_status rd_dataset_file_save(const rd_dataset *d, rd_rows rows, const char *path,
-                               rd_error *err) RD_MUST_CHECK;
+rd_status rd_dataset_file_save(const rd_dataset *d, rd_rows rows, const char *path, rd_error *err) RD_MUST_CHECK;
 
 #endif

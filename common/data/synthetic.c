@@ -94,9 +94,9 @@ static rd_status name_groups(const rd_synthetic *s, rd_dataset *d, rd_error *err
                            (unsigned long long)s->clients);
         d->group_count++;
     }
-    return d->group_names != NULL ? RD_OK
-                                  : rd_fail(err, RD_ERR_MEMORY, "no memory for the names of %llu owners",
-                                            (unsigned long long)s->clients);
+    return d->group_names != NULL
+               ? RD_OK
+               : rd_fail(err, RD_ERR_MEMORY, "no memory for the names of %llu owners", (unsigned long long)s->clients);
 }
 
 rd_status rd_synthetic_make(const rd_synthetic *s, rd_dataset *out, rd_error *err)

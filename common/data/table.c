@@ -66,9 +66,8 @@ static rd_status cut_quoted(cutter *c, rd_error *err)
     const size_t opened = c->line;
     for (c->at++;; c->at++) {
         if (c->at == c->end)
-            return rd_fail(err, RD_ERR_DATA,
-                           "%s: line %zu: column %zu: the quote that opens here is never closed", c->path,
-                           opened, c->count + 1);
+            return rd_fail(err, RD_ERR_DATA, "%s: line %zu: column %zu: the quote that opens here is never closed",
+                           c->path, opened, c->count + 1);
         if (*c->at == '"' && (c->at + 1 == c->end || c->at[1] != '"'))
             break;
         if (*c->at == '\n' || (*c->at == '\r' && (c->at + 1 == c->end || c->at[1] != '\n')))
@@ -80,9 +79,8 @@ static rd_status cut_quoted(cutter *c, rd_error *err)
     c->at++;
     pass_blanks(c);
     if (c->at < c->end && *c->at != c->separator && !ends_line(*c->at))
-        return rd_fail(err, RD_ERR_DATA,
-                       "%s: line %zu: column %zu: '%c' after the closing quote; a '%c' was expected", c->path,
-                       c->line, c->count + 1, *c->at, c->separator);
+        return rd_fail(err, RD_ERR_DATA, "%s: line %zu: column %zu: '%c' after the closing quote; a '%c' was expected",
+                       c->path, c->line, c->count + 1, *c->at, c->separator);
     return RD_OK;
 }
 
@@ -228,12 +226,10 @@ static rd_status guess_heading(const rd_table *t, const char **field, bool *head
     bool different_words = t->rows > 1;
     for (size_t j = 0; j < t->columns; j++) {
         int32_t number = 0;
-        bool word =
-            !rd_field_is_missing(NULL, first[j]) && rd_table_number(t, first[j], &ignored) == RD_NUMBER_NONE;
+        bool word = !rd_field_is_missing(NULL, first[j]) && rd_table_number(t, first[j], &ignored) == RD_NUMBER_NONE;
         RD_TRY(rd_names_add(&seen, first[j], &number, err));
         *heading = *heading || (word && (below[j] & ~BELOW_FIRST_AGAIN) == BELOW_NUMBER);
-        different_words =
-            different_words && word && (size_t)number == j && (below[j] & BELOW_FIRST_AGAIN) == 0;
+        different_words = different_words && word && (size_t)number == j && (below[j] & BELOW_FIRST_AGAIN) == 0;
     }
     *heading = *heading || different_words;
 cleanup:
@@ -265,8 +261,8 @@ static rd_status cut_records(rd_table *t, cutter *c, rd_error *err)
         if (t->rows == 0)
             t->columns = c->count;
         if (c->count != t->columns)
-            return rd_fail(err, RD_ERR_DATA, "%s: line %zu: %zu column%s, but line %u has %zu", t->path,
-                           c->begun, c->count, c->count == 1 ? "" : "s", t->line[0], t->columns);
+            return rd_fail(err, RD_ERR_DATA, "%s: line %zu: %zu column%s, but line %u has %zu", t->path, c->begun,
+                           c->count, c->count == 1 ? "" : "s", t->line[0], t->columns);
         if (t->rows == capacity) {
             capacity = capacity == 0 ? 64 : 2 * capacity;
             uint32_t *line = capacity < UINT32_MAX ? realloc(t->line, capacity * sizeof *line) : NULL;
@@ -450,8 +446,7 @@ rd_status rd_table_find(const rd_table *t, const char *wanted, const char *role,
         }
     if (!rd_number_whole(wanted, strlen(wanted), &position)) {
         if (t->heading != NULL)
-            return rd_fail(err, RD_ERR_DATA, "%s: no column is named '%.60s' (the %s column)", t->path, wanted,
-                           role);
+            return rd_fail(err, RD_ERR_DATA, "%s: no column is named '%.60s' (the %s column)", t->path, wanted, role);
         return rd_fail(err, RD_ERR_DATA,
                        "%s: read without a heading, so '%.60s' cannot be found (the %s column); give its "
                        "position, 0 for the first, -1 for the last",
@@ -459,8 +454,8 @@ rd_status rd_table_find(const rd_table *t, const char *wanted, const char *role,
     }
     const int64_t columns = (int64_t)t->columns;
     if (position >= columns || position < -columns)
-        return rd_fail(err, RD_ERR_DATA, "%s: the %s column is %s, but there are %zu columns", t->path, role,
-                       wanted, t->columns);
+        return rd_fail(err, RD_ERR_DATA, "%s: the %s column is %s, but there are %zu columns", t->path, role, wanted,
+                       t->columns);
     *out = (size_t)(position < 0 ? position + columns : position);
     return RD_OK;
 }

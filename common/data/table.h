@@ -42,8 +42,7 @@ typedef struct rd_table {
 rd_status rd_table_load(const rd_source *source, rd_table *out, rd_error *err) RD_MUST_CHECK;
 /* The same from memory. text (malloc'ed, size bytes and one more that may be written to) is taken over, whatever
  * comes of it. */
-rd_status rd_table_parse(char *text, size_t size, const rd_source *source, rd_table *out,
-                         rd_error *err) RD_MUST_CHECK;
+rd_status rd_table_parse(char *text, size_t size, const rd_source *source, rd_table *out, rd_error *err) RD_MUST_CHECK;
 void rd_table_free(rd_table *t);
 
 /* Points field[0 .. columns) to the fields of the record at `at` and returns where the next one begins. The first

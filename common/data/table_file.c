@@ -6,8 +6,8 @@
 
 #include "data/encode.h"
 
-rd_status rd_table_file_open(const rd_source *source, const rd_schema *schema, bool optional_label,
-                             rd_table_file *out, rd_error *err)
+rd_status rd_table_file_open(const rd_source *source, const rd_schema *schema, bool optional_label, rd_table_file *out,
+                             rd_error *err)
 {
     *out = (rd_table_file){.source = source, .optional_label = optional_label};
     rd_status status = rd_table_load(source, &out->table, err);

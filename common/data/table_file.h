@@ -17,8 +17,8 @@ typedef struct rd_table_file {
 } rd_table_file;
 
 /* schema: as far as it is known. source must outlive the file. */
-rd_status rd_table_file_open(const rd_source *source, const rd_schema *schema, bool optional_label,
-                             rd_table_file *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_table_file_open(const rd_source *source, const rd_schema *schema, bool optional_label, rd_table_file *out,
+                             rd_error *err) RD_MUST_CHECK;
 /* Settles again which column is the label, as `given` may name it. */
 rd_status rd_table_file_describe(rd_table_file *f, const rd_schema *given, rd_error *err) RD_MUST_CHECK;
 /* Through an agreed schema: labels and groups; with features through a settled one, and then out->note

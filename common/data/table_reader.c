@@ -15,8 +15,8 @@ static rd_status match_by_name(rd_table_reader *r, rd_error *err)
             if (j != r->roles.label && j != r->roles.group && strcmp(t->heading[j], c->name) == 0)
                 r->place[i] = j;
         if (r->place[i] == SIZE_MAX && c->type != RD_COLUMN_IGNORED)
-            return rd_fail(err, RD_ERR_DATA, "%s: line 1: has no column '%.60s', which the run's schema has",
-                           t->path, c->name);
+            return rd_fail(err, RD_ERR_DATA, "%s: line 1: has no column '%.60s', which the run's schema has", t->path,
+                           c->name);
     }
     return RD_OK;
 }
@@ -26,9 +26,8 @@ static rd_status match_by_place(rd_table_reader *r, rd_error *err)
     const rd_table *t = r->table;
     size_t j = 0, others = (size_t)(r->roles.label != SIZE_MAX) + (r->roles.group != SIZE_MAX);
     if (t->columns - others != r->schema->column_count)
-        return rd_fail(err, RD_ERR_DATA,
-                       "%s: line %u: %zu columns beside the label, but the run's schema has %zu", t->path, t->line[0],
-                       t->columns - others, r->schema->column_count);
+        return rd_fail(err, RD_ERR_DATA, "%s: line %u: %zu columns beside the label, but the run's schema has %zu",
+                       t->path, t->line[0], t->columns - others, r->schema->column_count);
     for (size_t i = 0; i < r->schema->column_count; i++, j++) {
         while (j == r->roles.label || j == r->roles.group)
             j++;
@@ -37,8 +36,8 @@ static rd_status match_by_place(rd_table_reader *r, rd_error *err)
     return RD_OK;
 }
 
-rd_status rd_table_reader_open(const rd_table *t, const rd_table_roles *roles, const rd_schema *s,
-                               rd_table_reader *out, rd_error *err)
+rd_status rd_table_reader_open(const rd_table *t, const rd_table_roles *roles, const rd_schema *s, rd_table_reader *out,
+                               rd_error *err)
 {
     rd_status status = RD_OK;
     rd_table_reader r = {.table = t, .schema = s, .roles = *roles, .at = t->records};
@@ -178,7 +177,7 @@ rd_status rd_table_reader_word(const rd_table_reader *r, size_t i, int32_t *out,
     if (rd_names_find(&c->words, field, out) ||
         (i == SIZE_MAX && rd_class_whole(field, canonical) && rd_names_find(&c->words, canonical, out)))
         return RD_OK;
-    return rd_table_reader_fail(r, column_of(r, i),
-                                i == SIZE_MAX ? "is no class of this run" : "is not among the words of the run's schema",
-                                err);
+    return rd_table_reader_fail(
+        r, column_of(r, i), i == SIZE_MAX ? "is no class of this run" : "is not among the words of the run's schema",
+        err);
 }

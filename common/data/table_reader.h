@@ -24,8 +24,8 @@ typedef struct rd_table_reader {
 } rd_table_reader;
 
 /* RD_ERR_DATA: the table lacks a column. */
-rd_status rd_table_reader_open(const rd_table *t, const rd_table_roles *roles, const rd_schema *s,
-                               rd_table_reader *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_table_reader_open(const rd_table *t, const rd_table_roles *roles, const rd_schema *s, rd_table_reader *out,
+                               rd_error *err) RD_MUST_CHECK;
 /* Goes on to the next row that counts; *more is false when there is none. */
 rd_status rd_table_reader_next(rd_table_reader *r, bool *more, rd_error *err) RD_MUST_CHECK;
 void rd_table_reader_close(rd_table_reader *r);

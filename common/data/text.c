@@ -78,15 +78,14 @@ static rd_status add_line(reader *r, size_t number, const rd_line *line, rd_erro
         int32_t token = code < 128 ? r->ascii[code] : rd_vocabulary_find(r->vocabulary, code);
         if (token < 0) {
             (void)rd_utf8_encode(code, symbol);
-            return rd_fail(
-                err, RD_ERR_DATA,
-                code == '\n'
-                    ? "%s: line %zu, column %zu: the line break is not in model.input.vocabulary, which has "
-                      "%zu "
-                      "symbols%.0s"
-                    : "%s: line %zu, column %zu: the symbol is not in model.input.vocabulary, which has %zu "
-                      "symbols: '%s'",
-                r->whose, line->number, column, r->vocabulary->count, symbol);
+            return rd_fail(err, RD_ERR_DATA,
+                           code == '\n'
+                               ? "%s: line %zu, column %zu: the line break is not in model.input.vocabulary, which has "
+                                 "%zu "
+                                 "symbols%.0s"
+                               : "%s: line %zu, column %zu: the symbol is not in model.input.vocabulary, which has %zu "
+                                 "symbols: '%s'",
+                           r->whose, line->number, column, r->vocabulary->count, symbol);
         }
         rd_status status = add_token(r, &r->owners[number], (uint32_t)token, err);
         if (status != RD_OK)
@@ -116,9 +115,8 @@ static rd_status read_lines(reader *r, const char *text, size_t size, rd_error *
             status = add_owner(r, visible, length - 1, &speaker, err);
             fresh = false;
         } else if (speaker == SIZE_MAX) {
-            status =
-                rd_fail(err, RD_ERR_DATA, "%s: line %zu: a line \"NAME:\" was expected, to say who speaks",
-                        r->whose, line.number);
+            status = rd_fail(err, RD_ERR_DATA, "%s: line %zu: a line \"NAME:\" was expected, to say who speaks",
+                             r->whose, line.number);
         } else {
             fresh = false;
             status = add_line(r, speaker, &line, err);
@@ -166,8 +164,7 @@ static rd_status allocate(reader *r, rd_error *err)
     d->labels = malloc(d->rows * d->label_count * sizeof *d->labels);
     d->group = malloc(d->rows * sizeof *d->group);
     d->group_names = calloc(r->names.count, sizeof *d->group_names);
-    if ((d->x_u8 == NULL && d->x_f32 == NULL) || d->labels == NULL || d->group == NULL ||
-        d->group_names == NULL)
+    if ((d->x_u8 == NULL && d->x_f32 == NULL) || d->labels == NULL || d->group == NULL || d->group_names == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for %zu windows of %zu symbols", r->whose, d->rows,
                        d->features);
     return RD_OK;
@@ -235,8 +232,7 @@ static rd_status prepare(reader *r, const rd_model *m, rd_error *err)
     return RD_OK;
 }
 
-rd_status rd_text_read(rd_input *in, const rd_text_options *options, const rd_model *m, rd_dataset *out,
-                       rd_error *err)
+rd_status rd_text_read(rd_input *in, const rd_text_options *options, const rd_model *m, rd_dataset *out, rd_error *err)
 {
     rd_status status = RD_OK;
     char *text = NULL;

@@ -10,8 +10,7 @@ int main(void)
     double mean[2];
     rd_weighted_mean *sum = NULL;
     rd_error err;
-    if (rd_weighted_mean_create(2, &sum, &err) != RD_OK ||
-        rd_weighted_mean_add(sum, alice, 1, &err) != RD_OK ||
+    if (rd_weighted_mean_create(2, &sum, &err) != RD_OK || rd_weighted_mean_add(sum, alice, 1, &err) != RD_OK ||
         rd_weighted_mean_add(sum, bob, 2, &err) != RD_OK || rd_weighted_mean_read(sum, mean, &err) != RD_OK) {
         fprintf(stderr, "mean: %s\n", err.message);
         rd_weighted_mean_free(sum);

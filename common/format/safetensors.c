@@ -42,8 +42,8 @@ static rd_status parse_shape(const cJSON *shape, const char *whose, rd_st_tensor
     int rank = cJSON_IsArray(shape) ? cJSON_GetArraySize(shape) : -1;
     if (rank < 0 || rank > RD_SAFETENSORS_MAX_RANK)
         return rd_fail(err, RD_ERR_FORMAT,
-                       "%s: tensor '" NAME "': shape: expected an array of at most %d whole numbers", whose,
-                       t->name, RD_SAFETENSORS_MAX_RANK);
+                       "%s: tensor '" NAME "': shape: expected an array of at most %d whole numbers", whose, t->name,
+                       RD_SAFETENSORS_MAX_RANK);
     t->rank = rank;
     t->count = 1;
     const cJSON *item;
@@ -52,8 +52,8 @@ static rd_status parse_shape(const cJSON *shape, const char *whose, rd_st_tensor
     {
         uint64_t n;
         if (!whole(item, &n) || (n != 0 && t->count > (UINT64_C(1) << 53) / n))
-            return rd_fail(err, RD_ERR_FORMAT,
-                           "%s: tensor '" NAME "': shape: not whole numbers, or too large", whose, t->name);
+            return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '" NAME "': shape: not whole numbers, or too large", whose,
+                           t->name);
         t->shape[k++] = n;
         t->count *= n;
     }
@@ -63,9 +63,8 @@ static rd_status parse_shape(const cJSON *shape, const char *whose, rd_st_tensor
 static rd_status parse_dtype(const cJSON *item, const char *whose, rd_st_tensor *t, rd_error *err)
 {
     if (!cJSON_IsString(item) || item->valuestring[0] == '\0' || strlen(item->valuestring) >= sizeof t->other)
-        return rd_fail(err, RD_ERR_FORMAT,
-                       "%s: tensor '" NAME "': dtype: expected a name such as F32, found %.20s", whose,
-                       t->name, cJSON_IsString(item) ? item->valuestring : "none");
+        return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '" NAME "': dtype: expected a name such as F32, found %.20s",
+                       whose, t->name, cJSON_IsString(item) ? item->valuestring : "none");
     t->dtype = rd_dtype_find(item->valuestring);
     (void)snprintf(t->other, sizeof t->other, "%s", t->dtype == RD_DTYPE_OTHER ? item->valuestring : "");
     return RD_OK;
@@ -87,10 +86,9 @@ static rd_status parse_tensor(const cJSON *entry, const char *whose, rd_st_tenso
         return status;
     if (!cJSON_IsArray(offsets) || cJSON_GetArraySize(offsets) != 2 ||
         !whole(cJSON_GetArrayItem(offsets, 0), &t->begin) || !whole(cJSON_GetArrayItem(offsets, 1), &t->end))
-        return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '" NAME "': data_offsets: expected [begin, end]",
-                       whose, t->name);
-    if (t->end < t->begin ||
-        (t->dtype != RD_DTYPE_OTHER && t->end - t->begin != t->count * rd_dtype_size(t->dtype)))
+        return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '" NAME "': data_offsets: expected [begin, end]", whose,
+                       t->name);
+    if (t->end < t->begin || (t->dtype != RD_DTYPE_OTHER && t->end - t->begin != t->count * rd_dtype_size(t->dtype)))
         return rd_fail(err, RD_ERR_FORMAT,
                        "%s: tensor '" NAME "': data_offsets [%" PRIu64 ", %" PRIu64 "] do not hold %" PRIu64
                        " elements of %s",
@@ -114,8 +112,7 @@ static rd_status parse_metadata(const cJSON *entry, const char *whose, rd_safete
     cJSON_ArrayForEach(item, entry)
     {
         if (!cJSON_IsString(item))
-            return rd_fail(err, RD_ERR_FORMAT, "%s: __metadata__: '%.60s' is not a string", whose,
-                           item->string);
+            return rd_fail(err, RD_ERR_FORMAT, "%s: __metadata__: '%.60s' is not a string", whose, item->string);
         rd_st_pair *pair = &out->metadata[out->metadata_count++];
         pair->key = strdup(item->string);
         pair->value = strdup(item->valuestring);
@@ -143,9 +140,8 @@ static rd_status check_layout(rd_safetensors *s, const char *whose, rd_error *er
         const rd_st_tensor *t = &s->tensors[i];
         if (t->begin != at)
             return rd_fail(err, RD_ERR_FORMAT,
-                           "%s: tensor '" NAME "' begins at byte %" PRIu64
-                           ", the one before ends at %" PRIu64,
-                           whose, t->name, t->begin, at);
+                           "%s: tensor '" NAME "' begins at byte %" PRIu64 ", the one before ends at %" PRIu64, whose,
+                           t->name, t->begin, at);
         at = t->end;
     }
     s->data_size = at;
@@ -163,9 +159,8 @@ static rd_status parse_entries(const cJSON *root, const char *whose, rd_safetens
     {
         if (strcmp(entry->string, "__metadata__") != 0) {
             if (!cJSON_IsObject(entry))
-                return rd_fail(err, RD_ERR_FORMAT,
-                               "%s: '%.60s': expected an object with dtype, shape, data_offsets", whose,
-                               entry->string);
+                return rd_fail(err, RD_ERR_FORMAT, "%s: '%.60s': expected an object with dtype, shape, data_offsets",
+                               whose, entry->string);
             status = parse_tensor(entry, whose, &out->tensors[out->tensor_count++], err);
         } else {
             status = parse_metadata(entry, whose, out, err);
@@ -176,8 +171,7 @@ static rd_status parse_entries(const cJSON *root, const char *whose, rd_safetens
     return RD_OK;
 }
 
-rd_status rd_safetensors_parse(const char *json, size_t size, const char *whose, rd_safetensors *out,
-                               rd_error *err)
+rd_status rd_safetensors_parse(const char *json, size_t size, const char *whose, rd_safetensors *out, rd_error *err)
 {
     rd_status status = RD_OK;
     cJSON *root = NULL;
@@ -190,15 +184,13 @@ rd_status rd_safetensors_parse(const char *json, size_t size, const char *whose,
     }
     root = rd_foreign_json(json, size, &fault);
     if (root == NULL) {
-        status = rd_fail(err, RD_ERR_FORMAT, "%s: the header is %s (at its byte %zu)", whose, fault.what,
-                         fault.at);
+        status = rd_fail(err, RD_ERR_FORMAT, "%s: the header is %s (at its byte %zu)", whose, fault.what, fault.at);
         goto cleanup;
     }
     while (json[end - 1] == ' ')
         end--;
     if (json[end - 1] != '}') {
-        status =
-            rd_fail(err, RD_ERR_FORMAT, "%s: the header is padded with something else than spaces", whose);
+        status = rd_fail(err, RD_ERR_FORMAT, "%s: the header is padded with something else than spaces", whose);
         goto cleanup;
     }
     RD_TRY(parse_entries(root, whose, out, err));
@@ -223,11 +215,9 @@ static rd_status check_kind(int fd, off_t size, const char *path, rd_error *err)
         return status;
     rd_sniff_kind kind = rd_sniff(first, count);
     if (kind != RD_SNIFF_SAFETENSORS && kind != RD_SNIFF_UNKNOWN)
-        return rd_fail(err, RD_ERR_FORMAT, "%s: %s; a safetensors file was expected", path,
-                       rd_sniff_describe(kind));
+        return rd_fail(err, RD_ERR_FORMAT, "%s: %s; a safetensors file was expected", path, rd_sniff_describe(kind));
     if (size < 8)
-        return rd_fail(err, RD_ERR_FORMAT, "%s: %lld bytes are too few for a safetensors file", path,
-                       (long long)size);
+        return rd_fail(err, RD_ERR_FORMAT, "%s: %lld bytes are too few for a safetensors file", path, (long long)size);
     return RD_OK;
 }
 
@@ -249,26 +239,23 @@ rd_status rd_safetensors_open(const char *path, rd_safetensors *out, int *fd, rd
     for (int i = 7; i >= 0; i--)
         length = length << 8 | length_bytes[i];
     if (length > RD_SAFETENSORS_MAX_HEADER || length > (uint64_t)info.st_size - 8) {
-        status =
-            rd_fail(err, RD_ERR_FORMAT,
-                    "%s: not a safetensors file (a header of %" PRIu64 " bytes does not fit)", path, length);
+        status = rd_fail(err, RD_ERR_FORMAT, "%s: not a safetensors file (a header of %" PRIu64 " bytes does not fit)",
+                         path, length);
         goto cleanup;
     }
     json = malloc((size_t)length + 1);
     if (json == NULL) {
-        status =
-            rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its header of %" PRIu64 " bytes", path, length);
+        status = rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its header of %" PRIu64 " bytes", path, length);
         goto cleanup;
     }
     RD_TRY(rd_fd_pread_all(*fd, json, (size_t)length, 8, path, err));
     json[length] = '\0';
     RD_TRY(rd_safetensors_parse(json, (size_t)length, path, out, err));
     if (out->data_start + out->data_size != (uint64_t)info.st_size)
-        status =
-            rd_fail(err, RD_ERR_FORMAT, "%s: has %lld bytes, its header describes %" PRIu64 ": %s", path,
-                    (long long)info.st_size, out->data_start + out->data_size,
-                    out->data_start + out->data_size > (uint64_t)info.st_size ? "it was cut short"
-                                                                              : "something follows its end");
+        status = rd_fail(err, RD_ERR_FORMAT, "%s: has %lld bytes, its header describes %" PRIu64 ": %s", path,
+                         (long long)info.st_size, out->data_start + out->data_size,
+                         out->data_start + out->data_size > (uint64_t)info.st_size ? "it was cut short"
+                                                                                   : "something follows its end");
 cleanup:
     free(json);
     if (status != RD_OK) {
@@ -295,8 +282,7 @@ static bool add_tensor(cJSON *root, const rd_st_tensor *t, uint64_t *at)
     cJSON_AddItemToArray(offsets, cJSON_CreateNumber((double)*at));
     *at += count * rd_dtype_size(t->dtype);
     cJSON_AddItemToArray(offsets, cJSON_CreateNumber((double)*at));
-    return cJSON_AddItemToObject(entry, "shape", shape) &&
-           cJSON_AddItemToObject(entry, "data_offsets", offsets);
+    return cJSON_AddItemToObject(entry, "shape", shape) && cJSON_AddItemToObject(entry, "data_offsets", offsets);
 }
 
 rd_status rd_safetensors_header(const rd_st_tensor *tensors, size_t tensor_count, const rd_st_pair *metadata,

@@ -59,8 +59,7 @@ rd_status rd_safetensors_open(const char *path, rd_safetensors *out, int *fd, rd
  * (begin and end are ignored and computed here; of RD_DTYPE_OTHER there can be none). The header is padded with spaces to a multiple of 8, so that
  * the data are aligned. *bytes is the caller's to free. */
 rd_status rd_safetensors_header(const rd_st_tensor *tensors, size_t tensor_count, const rd_st_pair *metadata,
-                                size_t metadata_count, char **bytes, size_t *size,
-                                rd_error *err) RD_MUST_CHECK;
+                                size_t metadata_count, char **bytes, size_t *size, rd_error *err) RD_MUST_CHECK;
 
 const rd_st_tensor *rd_safetensors_find(const rd_safetensors *s, const char *name); /* NULL: none */
 const char *rd_safetensors_metadata(const rd_safetensors *s, const char *key);      /* NULL: none */

@@ -58,9 +58,8 @@ static rd_sniff_kind kind_of_archive(const uint8_t *bytes, size_t count)
         return RD_SNIFF_PYTORCH;
     if (length == 8 && memcmp(name, "mimetype", 8) == 0)
         return RD_SNIFF_OPENDOCUMENT;
-    if (memmem(name, length, "[Content_Types].xml", 19) != NULL ||
-        memmem(name, length, "_rels/", 6) != NULL || memmem(name, length, "docProps/", 9) != NULL ||
-        (length > 3 && memcmp(name, "xl/", 3) == 0))
+    if (memmem(name, length, "[Content_Types].xml", 19) != NULL || memmem(name, length, "_rels/", 6) != NULL ||
+        memmem(name, length, "docProps/", 9) != NULL || (length > 3 && memcmp(name, "xl/", 3) == 0))
         return RD_SNIFF_EXCEL;
     return RD_SNIFF_ZIP;
 }
@@ -77,8 +76,8 @@ static bool is_safetensors(const uint8_t *bytes, size_t count)
 /* Two zero bytes, a type, a number of dimensions. */
 static bool is_idx(const uint8_t *bytes, size_t count)
 {
-    return count >= 4 && bytes[0] == 0 && bytes[1] == 0 && bytes[2] >= 0x08 && bytes[2] <= 0x0e &&
-           bytes[2] != 0x0a && bytes[3] >= 1 && bytes[3] <= 8;
+    return count >= 4 && bytes[0] == 0 && bytes[1] == 0 && bytes[2] >= 0x08 && bytes[2] <= 0x0e && bytes[2] != 0x0a &&
+           bytes[3] >= 1 && bytes[3] <= 8;
 }
 
 /* Protocols 2 to 5 begin with their number; then comes a frame, a global, or the start of an object. */
@@ -128,8 +127,7 @@ static rd_sniff_kind kind_of_text(const char *text, size_t count)
         return RD_SNIFF_SHARDS;
     if (*text == '{' || *text == '[')
         return RD_SNIFF_JSON;
-    if (begins_with(text, count, "<!doctype") || begins_with(text, count, "<html") ||
-        begins_with(text, count, "<?xml"))
+    if (begins_with(text, count, "<!doctype") || begins_with(text, count, "<html") || begins_with(text, count, "<?xml"))
         return RD_SNIFF_HTML;
     return begins_with(text, count, "@relation") ? RD_SNIFF_ARFF : RD_SNIFF_TEXT;
 }

@@ -31,11 +31,10 @@ static rd_status read_metadata(rd_predictor *p, const char *path, rd_error *err)
     int fd = -1;
     cJSON *section = NULL;
     RD_TRY(rd_safetensors_open(path, &file, &fd, err));
-    const char *model = rd_safetensors_metadata(&file, "model"),
-               *schema = rd_safetensors_metadata(&file, "schema");
+    const char *model = rd_safetensors_metadata(&file, "model"), *schema = rd_safetensors_metadata(&file, "schema");
     if (model == NULL || (section = cJSON_Parse(model)) == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_FORMAT,
-                       "%s: has no layers in its metadata; expected a file of rondo-inspect export", path));
+        RD_TRY(rd_fail(err, RD_ERR_FORMAT, "%s: has no layers in its metadata; expected a file of rondo-inspect export",
+                       path));
     if ((status = rd_model_create(section, &p->model, err)) != RD_OK)
         RD_TRY(rd_fail_context(err, RD_ERR_FORMAT, "%s", path));
     if (schema != NULL)
@@ -98,16 +97,14 @@ static rd_status take_features(const rd_predictor *p, const rd_dataset *d, float
         return status;
     *x = malloc(d->rows * d->features * sizeof **x);
     if (*x == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "table: no memory for %zu rows of %zu features", d->rows,
-                       d->features);
+        return rd_fail(err, RD_ERR_MEMORY, "table: no memory for %zu rows of %zu features", d->rows, d->features);
     for (size_t i = 0; i < d->rows; i++)
-        rd_dataset_gather(d, rd_dataset_all_rows(d), &(uint32_t){(uint32_t)i}, 1, *x + i * d->features, NULL,
-                          NULL);
+        rd_dataset_gather(d, rd_dataset_all_rows(d), &(uint32_t){(uint32_t)i}, 1, *x + i * d->features, NULL, NULL);
     return RD_OK;
 }
 
-rd_status rd_predictor_read_table(const rd_predictor *p, const char *text, size_t size, float **x,
-                                  size_t *rows, rd_error *err)
+rd_status rd_predictor_read_table(const rd_predictor *p, const char *text, size_t size, float **x, size_t *rows,
+                                  rd_error *err)
 {
     rd_status status = RD_OK;
     rd_source source = {.format = RD_SOURCE_CSV, .path = "table", .heading = RD_YES};
@@ -115,8 +112,7 @@ rd_status rd_predictor_read_table(const rd_predictor *p, const char *text, size_
     rd_table_roles roles;
     rd_dataset data = {0};
     if (p->schema.column_count == 0)
-        return rd_fail(err, RD_ERR_STATE,
-                       "the model was not trained on tables, so there are no columns to read");
+        return rd_fail(err, RD_ERR_STATE, "the model was not trained on tables, so there are no columns to read");
     char *copy = malloc(size + 1);
     if (copy == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "table: no memory for %zu bytes", size);
@@ -158,8 +154,7 @@ rd_status rd_predictor_run(rd_predictor *p, const float *x, size_t rows, float *
         memcpy(rd_workspace_x(p->workspace), x + done * D, B * D * sizeof *x);
         const float *outputs = rd_model_forward(p->model, p->parameters, p->workspace, B, NULL);
         for (size_t i = 0; i < B * Y; i++)
-            y[done * Y + i] =
-                unscale ? (float)rd_column_unscale(&p->schema.label, (double)outputs[i]) : outputs[i];
+            y[done * Y + i] = unscale ? (float)rd_column_unscale(&p->schema.label, (double)outputs[i]) : outputs[i];
     }
     return RD_OK;
 }

@@ -37,8 +37,8 @@ void rd_weighted_mean_free(rd_weighted_mean *m)
 static rd_status check_weight(const rd_weighted_mean *m, uint64_t more, rd_error *err)
 {
     if (more > RD_EXACT_MAX_WEIGHT - m->weight)
-        return rd_fail(err, RD_ERR_RANGE, "weights of %" PRIu64 " and %" PRIu64 " pass %" PRIu64, m->weight,
-                       more, RD_EXACT_MAX_WEIGHT);
+        return rd_fail(err, RD_ERR_RANGE, "weights of %" PRIu64 " and %" PRIu64 " pass %" PRIu64, m->weight, more,
+                       RD_EXACT_MAX_WEIGHT);
     return RD_OK;
 }
 
@@ -61,8 +61,8 @@ rd_status rd_weighted_mean_add(rd_weighted_mean *m, const float *x, uint32_t wei
 rd_status rd_weighted_mean_merge(rd_weighted_mean *into, const rd_weighted_mean *from, rd_error *err)
 {
     if (into->sum.count != from->sum.count)
-        return rd_fail(err, RD_ERR_RANGE, "expected a mean of %zu elements to merge, found one of %zu",
-                       into->sum.count, from->sum.count);
+        return rd_fail(err, RD_ERR_RANGE, "expected a mean of %zu elements to merge, found one of %zu", into->sum.count,
+                       from->sum.count);
     rd_status status = check_weight(into, from->weight, err);
     if (status != RD_OK)
         return status;

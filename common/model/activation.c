@@ -104,5 +104,4 @@ const rd_activation rd_activations[] = {
     {"silu", true, true, silu_forward, silu_backward},
 };
 
-const char *const rd_activation_names[] = {"none",    "relu", "leaky_relu", "tanh",
-                                           "sigmoid", "gelu", "silu",       NULL};
+const char *const rd_activation_names[] = {"none", "relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", NULL};

@@ -53,13 +53,12 @@ static rd_status read_keys(attention *f, const rd_layer *l, const cJSON *json, c
     f->E = l->in.size[1];
     f->d = f->E / f->heads;
     if (f->E % f->heads != 0 || (f->rotary && f->d % 2 != 0))
-        return rd_fail(err, RD_ERR_CONFIG, "%s.heads: vectors of %zu numbers cannot be cut into %zu heads%s",
-                       path, f->E, f->heads, f->rotary ? " of an even size, which rotary needs" : "");
+        return rd_fail(err, RD_ERR_CONFIG, "%s.heads: vectors of %zu numbers cannot be cut into %zu heads%s", path,
+                       f->E, f->heads, f->rotary ? " of an even size, which rotary needs" : "");
     return RD_OK;
 }
 
-static rd_status attention_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path,
-                                rd_error *err)
+static rd_status attention_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
 {
     bool bias = true;
     attention *f = rd_layer_own(l, sizeof *f + l->inputs * sizeof *f->turns, path, err);
@@ -67,11 +66,9 @@ static rd_status attention_plan(rd_plan *plan, rd_layer *l, const cJSON *json, c
         return RD_ERR_MEMORY;
     rd_status status = read_keys(f, l, json, path, &bias, err);
     if (status == RD_OK)
-        status = rd_linear_plan(plan, l, &f->in, "in_proj_weight", bias ? "in_proj_bias" : NULL, f->E,
-                                3 * f->E, err);
+        status = rd_linear_plan(plan, l, &f->in, "in_proj_weight", bias ? "in_proj_bias" : NULL, f->E, 3 * f->E, err);
     if (status == RD_OK)
-        status = rd_linear_plan(plan, l, &f->out, "out_proj.weight", bias ? "out_proj.bias" : NULL, f->E,
-                                f->E, err);
+        status = rd_linear_plan(plan, l, &f->out, "out_proj.weight", bias ? "out_proj.bias" : NULL, f->E, f->E, err);
     if (status == RD_OK && f->rotary)
         fill_turns(f);
     size_t square = f->T * f->T;
@@ -148,25 +145,22 @@ static void attention_forward(const rd_layer *l, const rd_pass *pass)
             turn(f, qkv, 1.0f);
         for (size_t h = 0; h < f->heads; h++) {
             float *q = qkv + h * f->d, *p = k.shares + (b * f->heads + h) * f->T * f->T;
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, T, T, d, (float)(1 / sqrt((double)d)), q,
-                        3 * E, q + E, 3 * E, 0.0f, p, T);
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, T, T, d, (float)(1 / sqrt((double)d)), q, 3 * E, q + E,
+                        3 * E, 0.0f, p, T);
             softmax_rows(f, p);
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, T, d, T, 1.0f, p, T, q + 2 * E, 3 * E,
-                        0.0f, k.heads + b * f->T * f->E + h * f->d, E);
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, T, d, T, 1.0f, p, T, q + 2 * E, 3 * E, 0.0f,
+                        k.heads + b * f->T * f->E + h * f->d, E);
         }
     }
     rd_linear_forward(l, &f->out, pass, rows, k.heads, pass->y, pass->scratch);
 }
 
 /* One head of one sample: from the gradient of what it put out to those of its queries, keys and values. */
-static void head_backward(const attention *f, const float *q, const float *p, const float *dheads, float *dq,
-                          float *ds)
+static void head_backward(const attention *f, const float *q, const float *p, const float *dheads, float *dq, float *ds)
 {
     int T = (int)f->T, d = (int)f->d, E = (int)f->E;
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, T, d, T, 1.0f, p, T, dheads, E, 0.0f, dq + 2 * E,
-                3 * E);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, T, T, d, 1.0f, dheads, E, q + 2 * E, 3 * E, 0.0f, ds,
-                T);
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, T, d, T, 1.0f, p, T, dheads, E, 0.0f, dq + 2 * E, 3 * E);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, T, T, d, 1.0f, dheads, E, q + 2 * E, 3 * E, 0.0f, ds, T);
     for (size_t t = 0; t < f->T; t++) { /* softmax: ds = p (dp - sum(p dp)) */
         float sum = 0.0f;
         for (size_t i = 0; i < f->T; i++)
@@ -175,10 +169,8 @@ static void head_backward(const attention *f, const float *q, const float *p, co
             ds[t * f->T + i] = p[t * f->T + i] * (ds[t * f->T + i] - sum);
     }
     float scale = (float)(1 / sqrt((double)d));
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, T, d, T, scale, ds, T, q + E, 3 * E, 0.0f, dq,
-                3 * E);
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, T, d, T, scale, ds, T, q, 3 * E, 0.0f, dq + E,
-                3 * E);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, T, d, T, scale, ds, T, q + E, 3 * E, 0.0f, dq, 3 * E);
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, T, d, T, scale, ds, T, q, 3 * E, 0.0f, dq + E, 3 * E);
 }
 
 static void attention_backward(const rd_layer *l, const rd_pass *pass)
@@ -192,9 +184,8 @@ static void attention_backward(const rd_layer *l, const rd_pass *pass)
     for (size_t b = 0; b < pass->B; b++) {
         float *d = dqkv + b * f->T * 3 * f->E;
         for (size_t h = 0; h < f->heads; h++)
-            head_backward(f, k.qkv + b * f->T * 3 * f->E + h * f->d,
-                          k.shares + (b * f->heads + h) * f->T * f->T, dheads + b * f->T * f->E + h * f->d,
-                          d + h * f->d, ds);
+            head_backward(f, k.qkv + b * f->T * 3 * f->E + h * f->d, k.shares + (b * f->heads + h) * f->T * f->T,
+                          dheads + b * f->T * f->E + h * f->d, d + h * f->d, ds);
         if (f->rotary)
             turn(f, d, -1.0f);
     }

@@ -25,8 +25,7 @@ typedef struct batch_norm {
 
 static const char *const keys[] = {"epsilon", NULL};
 
-static rd_status batch_norm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path,
-                                 rd_error *err)
+static rd_status batch_norm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
 {
     double epsilon;
     rd_status status = rd_json_key_number(json, path, "epsilon", 1e-12, 1, 1e-5, &epsilon, err);
@@ -96,8 +95,7 @@ static void batch_norm_forward(const rd_layer *l, const rd_pass *pass)
     const batch_norm *f = l->own;
     const float *weight = rd_layer_read(l, pass, WEIGHT), *bias = rd_layer_read(l, pass, BIAS);
     for (size_t c = 0; c < f->C; c++) {
-        double mean = (double)rd_layer_read(l, pass, MEAN)[c],
-               variance = (double)rd_layer_read(l, pass, VARIANCE)[c];
+        double mean = (double)rd_layer_read(l, pass, MEAN)[c], variance = (double)rd_layer_read(l, pass, VARIANCE)[c];
         if (follows_batch(l, pass)) {
             double n = (double)(pass->B * f->pixels);
             moments(f, l, pass->x, pass->B, c, &mean, &variance);
@@ -138,8 +136,7 @@ static void batch_norm_backward(const rd_layer *l, const rd_pass *pass)
         if (follows)
             moments(f, l, pass->x, pass->B, c, &mean, &variance);
         double n = (double)(pass->B * f->pixels);
-        float factor =
-            (float)((double)rd_layer_read(l, pass, WEIGHT)[c] / sqrt(variance + (double)f->epsilon));
+        float factor = (float)((double)rd_layer_read(l, pass, WEIGHT)[c] / sqrt(variance + (double)f->epsilon));
         float centre = follows ? (float)(sum / n) : 0.0f, slope = follows ? (float)(product / n) : 0.0f;
         for (size_t b = 0; b < pass->B && pass->dx != NULL; b++)
             for (size_t i = 0; i < f->pixels; i++) {

@@ -27,8 +27,7 @@ static rd_status plan_sum(rd_plan *plan, const cJSON *layers, const cJSON *short
     if (status != RD_OK)
         return status;
     cJSON *json = cJSON_CreateObject();
-    if (json == NULL ||
-        (activation != NULL && cJSON_AddStringToObject(json, "activation", activation) == NULL))
+    if (json == NULL || (activation != NULL && cJSON_AddStringToObject(json, "activation", activation) == NULL))
         status = rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", path);
     else
         status = rd_plan_one(plan, &rd_layer_add, json, path, scope, end, side, out, err);
@@ -38,20 +37,20 @@ static rd_status plan_sum(rd_plan *plan, const cJSON *layers, const cJSON *short
 
 static const char *const residual_keys[] = {"layers", "shortcut", NULL};
 
-static rd_status residual_compose(rd_plan *plan, const cJSON *json, const char *path, const char *name,
-                                  size_t from, size_t *out, rd_error *err)
+static rd_status residual_compose(rd_plan *plan, const cJSON *json, const char *path, const char *name, size_t from,
+                                  size_t *out, rd_error *err)
 {
     const char *activation;
     rd_status status = rd_json_key_text(json, path, "activation", &activation, err);
-    return status != RD_OK ? status
-                           : plan_sum(plan, cJSON_GetObjectItemCaseSensitive(json, "layers"),
-                                      cJSON_GetObjectItemCaseSensitive(json, "shortcut"), activation, path,
-                                      name, from, out, err);
+    return status != RD_OK
+               ? status
+               : plan_sum(plan, cJSON_GetObjectItemCaseSensitive(json, "layers"),
+                          cJSON_GetObjectItemCaseSensitive(json, "shortcut"), activation, path, name, from, out, err);
 }
 
 /* Plans the JSON text as the layers of a sum. */
-static rd_status plan_text_sum(rd_plan *plan, const char *text, const char *path, const char *scope,
-                               size_t from, size_t *out, rd_error *err)
+static rd_status plan_text_sum(rd_plan *plan, const char *text, const char *path, const char *scope, size_t from,
+                               size_t *out, rd_error *err)
 {
     cJSON *layers = cJSON_Parse(text);
     rd_status status = layers != NULL ? plan_sum(plan, layers, NULL, NULL, path, scope, from, out, err)
@@ -100,8 +99,8 @@ static rd_status read_transformer(transformer *f, const cJSON *json, const char 
     return status;
 }
 
-static rd_status transformer_compose(rd_plan *plan, const cJSON *json, const char *path, const char *name,
-                                     size_t from, size_t *out, rd_error *err)
+static rd_status transformer_compose(rd_plan *plan, const cJSON *json, const char *path, const char *name, size_t from,
+                                     size_t *out, rd_error *err)
 {
     transformer f = {0};
     char text[640], drop[64] = "";
@@ -113,8 +112,8 @@ static rd_status transformer_compose(rd_plan *plan, const cJSON *json, const cha
     if (in.rank != 2) {
         char shape[RD_SHAPE_TEXT_MAX];
         rd_shape_text(&in, shape);
-        return rd_fail(err, RD_ERR_CONFIG, "%s: layer '%s' takes a sequence (T, E), but what comes in is %s",
-                       path, name, shape);
+        return rd_fail(err, RD_ERR_CONFIG, "%s: layer '%s' takes a sequence (T, E), but what comes in is %s", path,
+                       name, shape);
     }
     if (f.dropout > 0)
         (void)snprintf(drop, sizeof drop, ", {\"type\": \"dropout\", \"rate\": %.17g}", f.dropout);
@@ -133,34 +132,31 @@ static rd_status transformer_compose(rd_plan *plan, const cJSON *json, const cha
                        "\"top_k\": %zu, \"units\": %zu, \"balance\": %.17g}%s]",
                        norms[f.norm], f.experts, f.top_k, f.units, f.balance, drop);
     else
-        (void)snprintf(
-            text, sizeof text,
-            "[{\"type\": \"%s\", \"name\": \"norm2\"}, {\"type\": \"dense\", \"name\": \"fc1\", \"units\": "
-            "%zu, "
-            "\"activation\": \"gelu\"}, {\"type\": \"dense\", \"name\": \"fc2\", \"units\": %zu}%s]",
-            norms[f.norm], f.units, in.size[1], drop);
+        (void)snprintf(text, sizeof text,
+                       "[{\"type\": \"%s\", \"name\": \"norm2\"}, {\"type\": \"dense\", \"name\": \"fc1\", \"units\": "
+                       "%zu, "
+                       "\"activation\": \"gelu\"}, {\"type\": \"dense\", \"name\": \"fc2\", \"units\": %zu}%s]",
+                       norms[f.norm], f.units, in.size[1], drop);
     return plan_text_sum(plan, text, path, name, middle, out, err);
 }
 
 static const char *const adapter_keys[] = {"units", NULL};
 
-static rd_status adapter_compose(rd_plan *plan, const cJSON *json, const char *path, const char *name,
-                                 size_t from, size_t *out, rd_error *err)
+static rd_status adapter_compose(rd_plan *plan, const cJSON *json, const char *path, const char *name, size_t from,
+                                 size_t *out, rd_error *err)
 {
     char text[320];
     size_t units = 0, which = 0;
     rd_shape in = rd_plan_shape(plan, from);
     rd_status status = rd_json_key_whole(json, path, "units", 1, RD_LAYER_MAX_WIDTH, &units, err);
     if (status == RD_OK)
-        status = rd_json_key_choice(json, path, "activation", rd_activation_names, RD_ACTIVATION_GELU, &which,
-                                    err);
+        status = rd_json_key_choice(json, path, "activation", rd_activation_names, RD_ACTIVATION_GELU, &which, err);
     if (status != RD_OK)
         return status;
-    (void)snprintf(
-        text, sizeof text,
-        "[{\"type\": \"dense\", \"name\": \"adapter_down\", \"units\": %zu, \"activation\": \"%s\"}, "
-        "{\"type\": \"dense\", \"name\": \"adapter_up\", \"units\": %zu, \"start\": \"zero\"}]",
-        units, rd_activation_names[which], in.size[in.rank - 1]);
+    (void)snprintf(text, sizeof text,
+                   "[{\"type\": \"dense\", \"name\": \"adapter_down\", \"units\": %zu, \"activation\": \"%s\"}, "
+                   "{\"type\": \"dense\", \"name\": \"adapter_up\", \"units\": %zu, \"start\": \"zero\"}]",
+                   units, rd_activation_names[which], in.size[in.rank - 1]);
     return plan_text_sum(plan, text, path, name, from, out, err);
 }
 

@@ -57,9 +57,8 @@ static rd_status check_shape(conv *f, const rd_layer *l, const char *path, rd_er
                        "%zu) with padding (%zu, %zu)",
                        path, l->name, f->kernel[0], f->kernel[1], f->H, f->W, f->padding[0], f->padding[1]);
     if (f->C % f->groups != 0 || f->O % f->groups != 0)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "%s.groups: %zu channels in and %zu out cannot both be cut into %zu groups", path,
-                       f->C, f->O, f->groups);
+        return rd_fail(err, RD_ERR_CONFIG, "%s.groups: %zu channels in and %zu out cannot both be cut into %zu groups",
+                       path, f->C, f->O, f->groups);
     f->OH = (f->H + 2 * f->padding[0] - f->kernel[0]) / f->stride[0] + 1;
     f->OW = (f->W + 2 * f->padding[1] - f->kernel[1]) / f->stride[1] + 1;
     f->c = f->C / f->groups;
@@ -91,8 +90,7 @@ static rd_status conv_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const 
     l->out = (rd_shape){.rank = 3, .size = {f->O, f->OH, f->OW}};
     l->flops = 2 * (uint64_t)weight_count(f) * f->OH * f->OW;
     l->scratch = 2 * unrolled_size(f) + 2 * weight_count(f);
-    status =
-        rd_plan_tensor(plan, l, "weight", 4, (const size_t[]){f->O, f->c, f->kernel[0], f->kernel[1]}, err);
+    status = rd_plan_tensor(plan, l, "weight", 4, (const size_t[]){f->O, f->c, f->kernel[0], f->kernel[1]}, err);
     if (status == RD_OK && f->bias)
         status = rd_plan_tensor(plan, l, "bias", 1, (const size_t[]){f->O}, err);
     return status;
@@ -208,8 +206,7 @@ static void conv_forward(const rd_layer *l, const rd_pass *pass)
             unroll(f, pass->x + b * l->inputs + g * f->c * f->H * f->W, u);
             for (size_t ky = 0; ky < f->kernel[0]; ky++)
                 cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)f->o, N, K, 1.0f,
-                            by_line + (ky * f->O + g * f->o) * (size_t)K, K, u + offset_of(f, ky), row, 1.0f,
-                            y, N);
+                            by_line + (ky * f->O + g * f->o) * (size_t)K, K, u + offset_of(f, ky), row, 1.0f, y, N);
         }
 }
 
@@ -227,11 +224,11 @@ static void backward_one(const conv *f, const float *x, const float *dy, const f
     for (size_t ky = 0; ky < f->kernel[0]; ky++) {
         size_t line = ky * f->O * (size_t)K;
         if (dW != NULL)
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)f->o, K, N, 1.0f, dy, N,
-                        u + offset_of(f, ky), row, 1.0f, dW + line, K);
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)f->o, K, N, 1.0f, dy, N, u + offset_of(f, ky),
+                        row, 1.0f, dW + line, K);
         if (dx != NULL)
-            cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, K, N, (int)f->o, 1.0f, W + line, K, dy, N,
-                        1.0f, du + offset_of(f, ky), row);
+            cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, K, N, (int)f->o, 1.0f, W + line, K, dy, N, 1.0f,
+                        du + offset_of(f, ky), row);
     }
     if (dx != NULL)
         fold(f, du, dx);
@@ -250,9 +247,8 @@ static void conv_backward(const rd_layer *l, const rd_pass *pass)
     for (size_t b = 0; b < pass->B; b++)
         for (size_t g = 0; g < f->groups; g++) {
             size_t image = b * l->inputs + g * f->c * f->H * f->W, out = b * l->outputs + g * f->o * pixels;
-            backward_one(f, pass->x + image, pass->dy + out, W + g * f->o * K,
-                         into != NULL ? dW + g * f->o * K : NULL, pass->dx != NULL ? pass->dx + image : NULL,
-                         pass->scratch);
+            backward_one(f, pass->x + image, pass->dy + out, W + g * f->o * K, into != NULL ? dW + g * f->o * K : NULL,
+                         pass->dx != NULL ? pass->dx + image : NULL, pass->scratch);
         }
     for (size_t b = 0; b < pass->B && into_b != NULL; b++)
         for (size_t o = 0; o < f->O; o++) {

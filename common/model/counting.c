@@ -37,8 +37,8 @@ size_t rd_model_sum_count(const rd_model *m)
     return counting_of(m)->sum_count(&m->layers[0]);
 }
 
-void rd_model_count(const rd_model *m, const float *parameters, const float *x, const int32_t *labels,
-                    size_t B, rd_sum *sums)
+void rd_model_count(const rd_model *m, const float *parameters, const float *x, const int32_t *labels, size_t B,
+                    rd_sum *sums)
 {
     counting_of(m)->count(&m->layers[0], parameters, x, labels, B, sums);
 }
@@ -82,8 +82,8 @@ rd_status rd_model_conclude(const rd_model *m, const double *total, float *param
         return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu sums", count);
     for (size_t i = 0; i < count; i++) {
         const double *part = total + t->offset + 3 * i;
-        sums[i] = ((rd_sum)llrint(part[0]) << 44) + ((rd_sum)llrint(part[1]) << 24) +
-                  (rd_sum)llrint(part[2] * 16777216.0);
+        sums[i] =
+            ((rd_sum)llrint(part[0]) << 44) + ((rd_sum)llrint(part[1]) << 24) + (rd_sum)llrint(part[2] * 16777216.0);
     }
     for (size_t i = 0; i < t->count; i++)
         parameters[t->offset + i] = (float)total[t->offset + i];

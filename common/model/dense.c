@@ -32,8 +32,7 @@ static rd_status dense_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const
     rd_linear *f = &own->map;
     own->starts_at_zero = start == 1;
     l->out.size[l->out.rank - 1] = units;
-    status =
-        rd_linear_plan(plan, l, f, "weight", bias ? "bias" : NULL, l->in.size[l->in.rank - 1], units, err);
+    status = rd_linear_plan(plan, l, f, "weight", bias ? "bias" : NULL, l->in.size[l->in.rank - 1], units, err);
     size_t rows = l->inputs / f->I;
     l->flops = rows * rd_linear_flops(f);
     l->scratch_per_sample = rd_linear_scratch(f, rows);
@@ -55,8 +54,7 @@ static size_t rows_of(const rd_layer *l, const rd_pass *pass)
 
 static void dense_forward(const rd_layer *l, const rd_pass *pass)
 {
-    rd_linear_forward(l, &((const dense *)l->own)->map, pass, rows_of(l, pass), pass->x, pass->y,
-                      pass->scratch);
+    rd_linear_forward(l, &((const dense *)l->own)->map, pass, rows_of(l, pass), pass->x, pass->y, pass->scratch);
 }
 
 static void dense_backward(const rd_layer *l, const rd_pass *pass)

@@ -19,8 +19,7 @@ extern const rd_layer_type rd_layer_embedding;
 
 /* ---- embedding: T tokens -> (T,E) ---- */
 
-static rd_status embedding_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path,
-                                rd_error *err)
+static rd_status embedding_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
 {
     size_t units = 0;
     rd_status status = rd_json_key_whole(json, path, "units", 1, 65536, &units, err);
@@ -144,8 +143,7 @@ static rd_status tied_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const 
     size_t width = l->in.size[l->in.rank - 1];
     if (l->in.rank == 3 || l->in.vocabulary > 0 || width != table->shape[1]) {
         char takes[RD_SHAPE_TEXT_MAX];
-        (void)snprintf(takes, sizeof takes, "vectors of the %zu numbers that its embedding has",
-                       table->shape[1]);
+        (void)snprintf(takes, sizeof takes, "vectors of the %zu numbers that its embedding has", table->shape[1]);
         return rd_plan_misfit(l, path, takes, err);
     }
     l->out.size[l->out.rank - 1] = table->shape[0];
@@ -157,8 +155,8 @@ static void tied_forward(const rd_layer *l, const rd_pass *pass)
 {
     int V = (int)l->tensors[WEIGHT]->shape[0], E = (int)l->tensors[WEIGHT]->shape[1];
     int rows = (int)(pass->B * l->inputs / (size_t)E);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, V, E, 1.0f, pass->x, E,
-                rd_layer_read(l, pass, WEIGHT), E, 0.0f, pass->y, V);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, V, E, 1.0f, pass->x, E, rd_layer_read(l, pass, WEIGHT),
+                E, 0.0f, pass->y, V);
 }
 
 static void tied_backward(const rd_layer *l, const rd_pass *pass)

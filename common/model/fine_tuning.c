@@ -8,8 +8,7 @@
 #include "model/json_key.h"
 #include "model/plan.h"
 
-static rd_status read_patterns(const cJSON *object, const char *path, const char *key, const cJSON **out,
-                               rd_error *err)
+static rd_status read_patterns(const cJSON *object, const char *path, const char *key, const cJSON **out, rd_error *err)
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(object, key), *item;
     *out = NULL;
@@ -18,8 +17,8 @@ static rd_status read_patterns(const cJSON *object, const char *path, const char
     bool good = cJSON_IsArray(list) && cJSON_GetArraySize(list) > 0;
     cJSON_ArrayForEach(item, list) good = good && cJSON_IsString(item);
     if (!good)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "%s.%s: expected a list of names of tensors, which may hold * and ?", path, key);
+        return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected a list of names of tensors, which may hold * and ?", path,
+                       key);
     *out = list;
     return RD_OK;
 }
@@ -34,18 +33,16 @@ static rd_status read_lora(const cJSON *object, rd_fine_tuning *out, rd_error *e
     if (status == RD_OK)
         status = rd_json_key_whole(object, path, "rank", 1, 65536, &out->lora_rank, err);
     if (status == RD_OK)
-        status = rd_json_key_number(object, path, "alpha", 1e-6, 1e6, (double)out->lora_rank,
-                                    &out->lora_alpha, err);
+        status = rd_json_key_number(object, path, "alpha", 1e-6, 1e6, (double)out->lora_rank, &out->lora_alpha, err);
     if (status == RD_OK)
         status = read_patterns(object, path, "targets", &out->lora_targets, err);
     if (status == RD_OK && out->lora_targets == NULL)
-        status = rd_fail(err, RD_ERR_CONFIG,
-                         "%s.targets is missing: which weights are changed, such as [\"*.weight\"]", path);
+        status = rd_fail(err, RD_ERR_CONFIG, "%s.targets is missing: which weights are changed, such as [\"*.weight\"]",
+                         path);
     return status;
 }
 
-rd_status rd_fine_tuning_read(const cJSON *section, const char *model_path, rd_fine_tuning *out,
-                              rd_error *err)
+rd_status rd_fine_tuning_read(const cJSON *section, const char *model_path, rd_fine_tuning *out, rd_error *err)
 {
     static const char *const keys[] = {"freeze", "train", "local", "lora", NULL};
     const cJSON *object = cJSON_GetObjectItemCaseSensitive(section, "fine_tuning");

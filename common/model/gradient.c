@@ -9,8 +9,7 @@ void rd_layer_scale(float *into, size_t n, float scale)
         into[i] = scale == 0.0f ? 0.0f : scale * into[i];
 }
 
-void rd_layer_add_rows(float *restrict into, size_t n, const float *restrict dy, size_t rows, float scale,
-                       float rate)
+void rd_layer_add_rows(float *restrict into, size_t n, const float *restrict dy, size_t rows, float scale, float rate)
 {
     rd_layer_scale(into, n, scale);
     for (size_t r = 0; r < rows; r++)

@@ -44,8 +44,8 @@ static void gru_forward(const rd_layer *l, const rd_pass *pass)
 }
 
 /* One step of one sample: dh (H) in, the gradients of both kinds of gates (3H) and of the step before out. */
-static void step_back(const float *gate, const float *hidden, const float *before, float *dh, float *dg,
-                      float *du, size_t H)
+static void step_back(const float *gate, const float *hidden, const float *before, float *dh, float *dg, float *du,
+                      size_t H)
 {
     for (size_t k = 0; k < H; k++) {
         float r = gate[k], z = gate[H + k], n = gate[2 * H + k], d = dh[k];
@@ -74,8 +74,8 @@ static void gru_backward(const rd_layer *l, const rd_pass *pass)
             size_t row = b * T + t;
             for (size_t i = 0; i < H; i++)
                 dh[b * H + i] += pass->dy[row * H + i];
-            step_back(g + row * N, hidden + row * N, t > 0 ? pass->y + (row - 1) * H : NULL, dh + b * H,
-                      dg + row * N, du + row * N, H);
+            step_back(g + row * N, hidden + row * N, t > 0 ? pass->y + (row - 1) * H : NULL, dh + b * H, dg + row * N,
+                      du + row * N, H);
         }
     }
     rd_recurrent_finish(l, pass, dg, du, GATES);

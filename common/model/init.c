@@ -29,8 +29,7 @@ void rd_init_he_normal(const rd_tensor *t, size_t fan_in, uint64_t seed, float *
     rd_init_normal(t, sqrt(2.0 / (double)fan_in), seed, parameters);
 }
 
-void rd_init_glorot_uniform(const rd_tensor *t, size_t fan_in, size_t fan_out, uint64_t seed,
-                            float *parameters)
+void rd_init_glorot_uniform(const rd_tensor *t, size_t fan_in, size_t fan_out, uint64_t seed, float *parameters)
 {
     rd_init_uniform(t, sqrt(6.0 / ((double)fan_in + (double)fan_out)), seed, parameters);
 }

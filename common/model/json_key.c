@@ -18,10 +18,7 @@ static void describe(const cJSON *item, char *text, size_t size)
     else if (cJSON_IsBool(item))
         (void)snprintf(text, size, cJSON_IsTrue(item) ? "true" : "false");
     else
-        (void)snprintf(text, size,
-                       cJSON_IsObject(item)  ? "an object"
-                       : cJSON_IsArray(item) ? "a list"
-                                             : "null");
+        (void)snprintf(text, size, cJSON_IsObject(item) ? "an object" : cJSON_IsArray(item) ? "a list" : "null");
 }
 
 /* "a, b or c": the names of two lists, of which the second may be NULL. */
@@ -58,15 +55,14 @@ static int contains(const char *const *names, const char *name)
     return 0;
 }
 
-rd_status rd_json_key_known(const cJSON *object, const char *path, const char *const *common,
-                            const char *const *own, rd_error *err)
+rd_status rd_json_key_known(const cJSON *object, const char *path, const char *const *common, const char *const *own,
+                            rd_error *err)
 {
     for (const cJSON *item = object->child; item != NULL; item = item->next) {
         if (!contains(common, item->string) && !contains(own, item->string)) {
             char expected[512];
             list_names(common, own, expected, sizeof expected);
-            return rd_fail(err, RD_ERR_CONFIG, "%s.%.60s: unknown key; expected %s", path, item->string,
-                           expected);
+            return rd_fail(err, RD_ERR_CONFIG, "%s.%.60s: unknown key; expected %s", path, item->string, expected);
         }
         if (cJSON_GetObjectItemCaseSensitive(object, item->string) != item)
             return rd_fail(err, RD_ERR_CONFIG, "%s.%.60s: this key stands here twice", path, item->string);
@@ -74,8 +70,8 @@ rd_status rd_json_key_known(const cJSON *object, const char *path, const char *c
     return RD_OK;
 }
 
-rd_status rd_json_key_whole(const cJSON *object, const char *path, const char *key, size_t min, size_t max,
-                            size_t *out, rd_error *err)
+rd_status rd_json_key_whole(const cJSON *object, const char *path, const char *key, size_t min, size_t max, size_t *out,
+                            rd_error *err)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
     double value = cJSON_IsNumber(item) ? item->valuedouble : NAN;
@@ -85,8 +81,8 @@ rd_status rd_json_key_whole(const cJSON *object, const char *path, const char *k
     }
     char found[96];
     describe(item, found, sizeof found);
-    return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected a whole number from %zu to %zu, found %s", path, key,
-                   min, max, found);
+    return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected a whole number from %zu to %zu, found %s", path, key, min, max,
+                   found);
 }
 
 rd_status rd_json_key_number(const cJSON *object, const char *path, const char *key, double min, double max,
@@ -100,8 +96,8 @@ rd_status rd_json_key_number(const cJSON *object, const char *path, const char *
         return RD_OK;
     char found[96];
     describe(item, found, sizeof found);
-    return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected a number from %g to %g%s, found %s", path, key, min,
-                   max, kept ? "" : " that single precision holds (1e-45 and more)", found);
+    return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected a number from %g to %g%s, found %s", path, key, min, max,
+                   kept ? "" : " that single precision holds (1e-45 and more)", found);
 }
 
 rd_status rd_json_key_bool(const cJSON *object, const char *path, const char *key, bool fallback, bool *out,
@@ -125,8 +121,8 @@ rd_status rd_json_key_sizes(const cJSON *object, const char *path, const char *k
             const cJSON *one = cJSON_GetArrayItem(item, (int)i);
             double value = cJSON_IsNumber(one) ? one->valuedouble : NAN;
             if (!(value >= (double)min && value <= (double)max) || floor(value) != value)
-                return rd_fail(err, RD_ERR_CONFIG, "%s.%s[%zu]: expected a whole number from %zu to %zu",
-                               path, key, i, min, max);
+                return rd_fail(err, RD_ERR_CONFIG, "%s.%s[%zu]: expected a whole number from %zu to %zu", path, key, i,
+                               min, max);
             out[i] = (size_t)value;
         }
         return RD_OK;
@@ -140,8 +136,7 @@ rd_status rd_json_key_sizes(const cJSON *object, const char *path, const char *k
     return status;
 }
 
-rd_status rd_json_key_text(const cJSON *object, const char *path, const char *key, const char **out,
-                           rd_error *err)
+rd_status rd_json_key_text(const cJSON *object, const char *path, const char *key, const char **out, rd_error *err)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
     *out = NULL;

@@ -18,12 +18,12 @@ rd_status rd_json_key_object(const cJSON *item, const char *path, rd_error *err)
 
 /* Fails where the object has a key twice, or one that is neither in common nor in own (both end with NULL;
  * own may be NULL). */
-rd_status rd_json_key_known(const cJSON *object, const char *path, const char *const *common,
-                            const char *const *own, rd_error *err) RD_MUST_CHECK;
+rd_status rd_json_key_known(const cJSON *object, const char *path, const char *const *common, const char *const *own,
+                            rd_error *err) RD_MUST_CHECK;
 
 /* A whole number, min <= *out <= max; the key must be there. */
-rd_status rd_json_key_whole(const cJSON *object, const char *path, const char *key, size_t min, size_t max,
-                            size_t *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_json_key_whole(const cJSON *object, const char *path, const char *key, size_t min, size_t max, size_t *out,
+                            rd_error *err) RD_MUST_CHECK;
 
 /* A number, min <= *out <= max; a missing key means fallback. */
 rd_status rd_json_key_number(const cJSON *object, const char *path, const char *key, double min, double max,

@@ -25,8 +25,7 @@ static rd_status plan(rd_plan *p, rd_layer *l, const cJSON *json, const char *pa
     l->out = (rd_shape){.rank = 1, .size = {K}};
     l->flops = 3 * (uint64_t)K * l->inputs;
     status = rd_plan_statistic(p, l, "centroids", 2, (const size_t[]){K, l->inputs}, err);
-    return status == RD_OK ? rd_plan_statistic(p, l, "sums", 2, (const size_t[]){K * (1 + l->inputs), 3}, err)
-                           : status;
+    return status == RD_OK ? rd_plan_statistic(p, l, "sums", 2, (const size_t[]){K * (1 + l->inputs), 3}, err) : status;
 }
 
 static void init(const rd_layer *l, uint64_t seed, float *parameters)
@@ -103,15 +102,11 @@ static void conclude(const rd_layer *l, const rd_sum *sums, float *parameters)
     float *centroids = parameters + l->tensors[CENTROIDS]->offset;
     for (size_t k = 0; k < l->outputs; k++)
         for (size_t i = 0; i < l->inputs && sums[k] > 0; i++)
-            centroids[k * l->inputs + i] =
-                (float)((double)sums[l->outputs + k * l->inputs + i] / (double)sums[k]);
+            centroids[k * l->inputs + i] = (float)((double)sums[l->outputs + k * l->inputs + i] / (double)sums[k]);
 }
 
-static const rd_counting_type counting = {.sum_count = sum_count,
-                                          .count = count,
-                                          .count_start = count_start,
-                                          .start_rows = start_rows,
-                                          .conclude = conclude};
+static const rd_counting_type counting = {
+    .sum_count = sum_count, .count = count, .count_start = count_start, .start_rows = start_rows, .conclude = conclude};
 
 const rd_layer_type rd_layer_kmeans = {.name = "kmeans",
                                        .prefix = "kmeans",

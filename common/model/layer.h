@@ -45,7 +45,7 @@ typedef struct rd_layer {
 
     size_t least_rows; /* of a batch, for its statistics to learn of it; 0: any */
 
-    void *own;     /* (own_size) what plan worked out for the passes; no pointers in it */
+    void *own; /* (own_size) what plan worked out for the passes; no pointers in it */
     size_t own_size;
     bool draws;    /* random numbers in training */
     bool follows;  /* another layer has already scaled this one's first tensor in `into` (tied weights) */
@@ -98,8 +98,8 @@ struct rd_layer_type {
 
     /* Kinds made of other kinds have this instead of all of the above: plans them from layer `from` on, and
      * says in *out which one ends it. */
-    rd_status (*compose)(rd_plan *plan, const cJSON *json, const char *path, const char *name, size_t from,
-                         size_t *out, rd_error *err);
+    rd_status (*compose)(rd_plan *plan, const cJSON *json, const char *path, const char *name, size_t from, size_t *out,
+                         rd_error *err);
 };
 
 /* Every kind there is; ends with NULL. */
@@ -116,19 +116,19 @@ rd_status rd_plan_statistic(rd_plan *plan, rd_layer *l, const char *suffix, int 
                             rd_error *err) RD_MUST_CHECK;
 /* Gives the layer another one's tensor as its next; the other one then `follows`. RD_ERR_CONFIG: there is no
  * layer of this name and type before it. */
-rd_status rd_plan_tie(rd_plan *plan, rd_layer *l, const char *name, const rd_layer_type *type,
-                      const char *path, const rd_tensor **tensor, rd_error *err) RD_MUST_CHECK;
+rd_status rd_plan_tie(rd_plan *plan, rd_layer *l, const char *name, const rd_layer_type *type, const char *path,
+                      const rd_tensor **tensor, rd_error *err) RD_MUST_CHECK;
 /* Memory for l->own, all zero; NULL with RD_ERR_MEMORY in err. */
 void *rd_layer_own(rd_layer *l, size_t size, const char *path, rd_error *err);
 /* "model.layers[2]: layer 'conv1' takes an image (C, H, W), but what comes in is (784)". */
 rd_status rd_plan_misfit(const rd_layer *l, const char *path, const char *takes, rd_error *err) RD_MUST_CHECK;
 /* Plans a list of layers from layer `from` on, their names starting with scope and a dot. */
-rd_status rd_plan_list(rd_plan *plan, const cJSON *list, const char *path, const char *scope, size_t from,
-                       size_t *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_plan_list(rd_plan *plan, const cJSON *list, const char *path, const char *scope, size_t from, size_t *out,
+                       rd_error *err) RD_MUST_CHECK;
 /* Plans one layer; json gives its keys, and its type where type is NULL. also: a second input, or
  * RD_LAYER_INPUT. */
-rd_status rd_plan_one(rd_plan *plan, const rd_layer_type *type, const cJSON *json, const char *path,
-                      const char *scope, size_t from, size_t also, size_t *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_plan_one(rd_plan *plan, const rd_layer_type *type, const cJSON *json, const char *path, const char *scope,
+                      size_t from, size_t also, size_t *out, rd_error *err) RD_MUST_CHECK;
 /* What comes out of a layer, or of the input. */
 rd_shape rd_plan_shape(const rd_plan *plan, size_t layer);
 
@@ -156,8 +156,7 @@ void rd_layer_add_rows(float *into, size_t n, const float *dy, size_t rows, floa
 /* Normal with mean 0 and variance 2 / fan_in (He et al. 2015, equation 10). */
 void rd_init_he_normal(const rd_tensor *t, size_t fan_in, uint64_t seed, float *parameters);
 /* Uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010, equation 16). */
-void rd_init_glorot_uniform(const rd_tensor *t, size_t fan_in, size_t fan_out, uint64_t seed,
-                            float *parameters);
+void rd_init_glorot_uniform(const rd_tensor *t, size_t fan_in, size_t fan_out, uint64_t seed, float *parameters);
 void rd_init_normal(const rd_tensor *t, double deviation, uint64_t seed, float *parameters);
 void rd_init_uniform(const rd_tensor *t, double bound, uint64_t seed, float *parameters);
 void rd_init_constant(const rd_tensor *t, float value, float *parameters);

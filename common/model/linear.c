@@ -21,8 +21,8 @@ static size_t a_of(const rd_linear *f)
     return f->weight + 1 + f->has_bias;
 }
 
-rd_status rd_linear_plan(rd_plan *plan, rd_layer *l, rd_linear *f, const char *weight, const char *bias,
-                         size_t I, size_t O, rd_error *err)
+rd_status rd_linear_plan(rd_plan *plan, rd_layer *l, rd_linear *f, const char *weight, const char *bias, size_t I,
+                         size_t O, rd_error *err)
 {
     char name[RD_TENSOR_NAME_MAX], prefix[RD_TENSOR_NAME_MAX] = "", suffix[RD_TENSOR_NAME_MAX];
     *f = (rd_linear){.I = I, .O = O, .weight = l->tensor_count, .has_bias = bias != NULL};
@@ -67,8 +67,8 @@ size_t rd_linear_scratch(const rd_linear *f, size_t rows)
     return 2 * rows * f->rank;
 }
 
-void rd_linear_forward(const rd_layer *l, const rd_linear *f, const rd_pass *pass, size_t rows,
-                       const float *x, float *y, float *scratch)
+void rd_linear_forward(const rd_layer *l, const rd_linear *f, const rd_pass *pass, size_t rows, const float *x,
+                       float *y, float *scratch)
 {
     const float *W = rd_layer_read(l, pass, f->weight);
     int n = (int)rows, I = (int)f->I, O = (int)f->O, R = (int)f->rank;
@@ -77,8 +77,7 @@ void rd_linear_forward(const rd_layer *l, const rd_linear *f, const rd_pass *pas
         for (size_t i = 0; i < rows; i++)
             memcpy(y + i * f->O, b, f->O * sizeof *b);
     }
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, O, I, 1.0f, x, I, W, I, f->has_bias ? 1.0f : 0.0f,
-                y, O);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, n, O, I, 1.0f, x, I, W, I, f->has_bias ? 1.0f : 0.0f, y, O);
     if (f->rank == 0)
         return;
     const float *A = rd_layer_read(l, pass, a_of(f)), *B = rd_layer_read(l, pass, a_of(f) + 1);
@@ -87,8 +86,8 @@ void rd_linear_forward(const rd_layer *l, const rd_linear *f, const rd_pass *pas
 }
 
 /* With u = x A^T and v = dy B, both (rows, rank):  dB = s dy^T u,  dA = s v^T x,  dx += s v A. */
-static void lora_backward(const rd_layer *l, const rd_linear *f, const rd_pass *pass, size_t rows,
-                          const float *x, const float *dy, float *dx, float *scratch)
+static void lora_backward(const rd_layer *l, const rd_linear *f, const rd_pass *pass, size_t rows, const float *x,
+                          const float *dy, float *dx, float *scratch)
 {
     const float *A = rd_layer_read(l, pass, a_of(f)), *B = rd_layer_read(l, pass, a_of(f) + 1);
     float *into_A = rd_layer_into(l, pass, a_of(f)), *into_B = rd_layer_into(l, pass, a_of(f) + 1);
@@ -104,8 +103,8 @@ static void lora_backward(const rd_layer *l, const rd_linear *f, const rd_pass *
 
 /* dx (rows,I) = dy W;  W = scale W + rate dy^T x;  b = scale b + rate (sum over rows of dy).
  * dx comes first: it needs W as it was. */
-void rd_linear_backward(const rd_layer *l, const rd_linear *f, const rd_pass *pass, size_t rows,
-                        const float *x, const float *dy, float *dx, float *scratch)
+void rd_linear_backward(const rd_layer *l, const rd_linear *f, const rd_pass *pass, size_t rows, const float *x,
+                        const float *dy, float *dx, float *scratch)
 {
     const float *W = rd_layer_read(l, pass, f->weight);
     float *into_W = rd_layer_into(l, pass, f->weight);
@@ -114,8 +113,7 @@ void rd_linear_backward(const rd_layer *l, const rd_linear *f, const rd_pass *pa
     if (dx != NULL)
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, I, O, 1.0f, dy, O, W, I, 0.0f, dx, I);
     if (into_W != NULL)
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, O, I, n, pass->rate, dy, O, x, I, pass->scale,
-                    into_W, I);
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, O, I, n, pass->rate, dy, O, x, I, pass->scale, into_W, I);
     if (into_b != NULL)
         rd_layer_add_rows(into_b, f->O, dy, rows, pass->scale, pass->rate);
     if (f->rank > 0)

@@ -17,20 +17,19 @@ typedef struct rd_linear {
 
 /* Declares the tensors; weight and bias are their suffixes ("weight", "bias"), bias NULL for none. LoRA's are
  * "lora_A.weight" and "lora_B.weight", behind the weight's own suffix where that is not "weight". */
-rd_status rd_linear_plan(rd_plan *plan, rd_layer *l, rd_linear *linear, const char *weight, const char *bias,
-                         size_t I, size_t O, rd_error *err) RD_MUST_CHECK;
+rd_status rd_linear_plan(rd_plan *plan, rd_layer *l, rd_linear *linear, const char *weight, const char *bias, size_t I,
+                         size_t O, rd_error *err) RD_MUST_CHECK;
 /* rectified: what follows loses half of the signal. */
-void rd_linear_init(const rd_layer *l, const rd_linear *linear, bool rectified, uint64_t seed,
-                    float *parameters);
+void rd_linear_init(const rd_layer *l, const rd_linear *linear, bool rectified, uint64_t seed, float *parameters);
 uint64_t rd_linear_flops(const rd_linear *linear); /* of one row */
 
 /* Scratch for so many rows, in floats. */
 size_t rd_linear_scratch(const rd_linear *linear, size_t rows);
 /* x (rows,I) -> y (rows,O) */
-void rd_linear_forward(const rd_layer *l, const rd_linear *linear, const rd_pass *pass, size_t rows,
-                       const float *x, float *y, float *scratch);
+void rd_linear_forward(const rd_layer *l, const rd_linear *linear, const rd_pass *pass, size_t rows, const float *x,
+                       float *y, float *scratch);
 /* dy (rows,O), x (rows,I) -> dx (rows,I) unless NULL, and the gradients into pass->into. */
-void rd_linear_backward(const rd_layer *l, const rd_linear *linear, const rd_pass *pass, size_t rows,
-                        const float *x, const float *dy, float *dx, float *scratch);
+void rd_linear_backward(const rd_layer *l, const rd_linear *linear, const rd_pass *pass, size_t rows, const float *x,
+                        const float *dy, float *dx, float *scratch);
 
 #endif

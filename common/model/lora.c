@@ -44,8 +44,8 @@ void rd_model_merge_lora(const rd_model *m, float *parameters)
         b = find(m, name);
         const rd_tensor *w = changed_by(m, a->name);
         int O = (int)w->shape[0], I = (int)w->shape[1], R = (int)a->shape[0];
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, O, I, R, m->lora_scaling,
-                    parameters + b->offset, R, parameters + a->offset, I, 1.0f, parameters + w->offset, I);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, O, I, R, m->lora_scaling, parameters + b->offset, R,
+                    parameters + a->offset, I, 1.0f, parameters + w->offset, I);
         memset(parameters + b->offset, 0, b->count * sizeof *parameters);
     }
 }

@@ -51,8 +51,7 @@ static double exponentials(const float *z, float top, float *e, size_t C)
  * A row's loss is log(sum_c exp(y_c)) - sum_c target_c y_c, in nats, with the target 1 - s on the label and s
  * / C spread over all classes. The row maximum is subtracted first, so no finite input overflows. */
 static rd_batch_result softmax_cross_entropy(const rd_loss *loss, const float *y, const int32_t *labels,
-                                             const float *targets, float *dy, size_t rows, size_t C,
-                                             double norm)
+                                             const float *targets, float *dy, size_t rows, size_t C, double norm)
 {
     (void)targets;
     rd_batch_result result = {0};
@@ -86,8 +85,7 @@ static rd_batch_result softmax_cross_entropy(const rd_loss *loss, const float *y
 
 /* log(1 + exp(y)) - label * y, with y (rows,1) the logit of class 1. */
 static rd_batch_result binary_cross_entropy(const rd_loss *loss, const float *y, const int32_t *labels,
-                                            const float *targets, float *dy, size_t rows, size_t O,
-                                            double norm)
+                                            const float *targets, float *dy, size_t rows, size_t O, double norm)
 {
     (void)loss, (void)targets, (void)O;
     rd_batch_result result = {0};
@@ -106,8 +104,8 @@ static rd_batch_result binary_cross_entropy(const rd_loss *loss, const float *y,
 
 /* With margin m = 1 - s y, s = +1 for the label's class and -1 for every other: max(0, m) or its square,
  * summed over the outputs. One output stands for class 1 alone. */
-static rd_batch_result hinge_of(const float *y, const int32_t *labels, float *dy, size_t rows, size_t C,
-                                double norm, bool squared)
+static rd_batch_result hinge_of(const float *y, const int32_t *labels, float *dy, size_t rows, size_t C, double norm,
+                                bool squared)
 {
     rd_batch_result result = {0};
     for (size_t b = 0; b < rows; b++) {
@@ -135,8 +133,8 @@ static rd_batch_result hinge(const rd_loss *loss, const float *y, const int32_t 
     return hinge_of(y, labels, dy, rows, C, norm, false);
 }
 
-static rd_batch_result squared_hinge(const rd_loss *loss, const float *y, const int32_t *labels,
-                                     const float *targets, float *dy, size_t rows, size_t C, double norm)
+static rd_batch_result squared_hinge(const rd_loss *loss, const float *y, const int32_t *labels, const float *targets,
+                                     float *dy, size_t rows, size_t C, double norm)
 {
     (void)loss, (void)targets;
     return hinge_of(y, labels, dy, rows, C, norm, true);
@@ -162,8 +160,7 @@ static rd_batch_result mean_squared_error(const rd_loss *loss, const float *y, c
 
 /* Mean absolute error; the gradient at 0 is 0. */
 static rd_batch_result mean_absolute_error(const rd_loss *loss, const float *y, const int32_t *labels,
-                                           const float *targets, float *dy, size_t rows, size_t T,
-                                           double norm)
+                                           const float *targets, float *dy, size_t rows, size_t T, double norm)
 {
     (void)loss, (void)labels;
     rd_batch_result result = {.predictions = rows};
@@ -197,8 +194,8 @@ static rd_batch_result huber(const rd_loss *loss, const float *y, const int32_t 
 }
 
 /* k-means: the smallest of K squared distances. Centroids are not found by gradients, so there is none. */
-static rd_batch_result inertia(const rd_loss *loss, const float *y, const int32_t *labels,
-                               const float *targets, float *dy, size_t rows, size_t K, double norm)
+static rd_batch_result inertia(const rd_loss *loss, const float *y, const int32_t *labels, const float *targets,
+                               float *dy, size_t rows, size_t K, double norm)
 {
     (void)loss, (void)labels, (void)targets, (void)norm;
     rd_batch_result result = {.predictions = rows};
@@ -220,12 +217,5 @@ const rd_loss_type rd_loss_types[] = {
     [RD_LOSS_INERTIA] = {"inertia", false, inertia},
 };
 
-const char *const rd_loss_names[] = {"softmax_cross_entropy",
-                                     "binary_cross_entropy",
-                                     "hinge",
-                                     "squared_hinge",
-                                     "mse",
-                                     "mae",
-                                     "huber",
-                                     "inertia",
-                                     NULL};
+const char *const rd_loss_names[] = {
+    "softmax_cross_entropy", "binary_cross_entropy", "hinge", "squared_hinge", "mse", "mae", "huber", "inertia", NULL};

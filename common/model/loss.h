@@ -18,8 +18,8 @@ typedef struct rd_loss_type {
     bool classifies; /* labels, not targets */
     /* Loss of rows of outputs y (rows,O) against labels (rows), of which -1 is not looked at, or targets
      * (rows,O). Writes the gradient of norm * (sum of losses) to dy (rows,O) unless dy is NULL. */
-    rd_batch_result (*function)(const rd_loss *loss, const float *y, const int32_t *labels,
-                                const float *targets, float *dy, size_t rows, size_t O, double norm);
+    rd_batch_result (*function)(const rd_loss *loss, const float *y, const int32_t *labels, const float *targets,
+                                float *dy, size_t rows, size_t O, double norm);
 } rd_loss_type;
 
 extern const rd_loss_type rd_loss_types[]; /* in the order of rd_loss_kind */

@@ -77,7 +77,7 @@ typedef struct routes {
     uint32_t *expert, *place; /* (R,K) of each choice: its expert, its row among the sorted ones */
     float *weight;            /* (R,K) and its share */
     float *p;                 /* (R,N) softmax of all logits */
-    float *z, *h, *out; /* (R K, F), (R K, F), (R K, E) sorted */
+    float *z, *h, *out;       /* (R K, F), (R K, F), (R K, E) sorted */
 } routes;
 
 /* Whole numbers in the room of floats, which would be exact only to 2^24. */
@@ -136,8 +136,8 @@ static void route(const rd_layer *l, const rd_pass *pass, const routes *r, float
 {
     const mixture *f = l->own;
     int R = (int)r->R, N = (int)f->N, E = (int)f->E;
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, R, N, E, 1.0f, pass->x, E,
-                rd_layer_read(l, pass, GATE), E, 0.0f, logits, N);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, R, N, E, 1.0f, pass->x, E, rd_layer_read(l, pass, GATE), E,
+                0.0f, logits, N);
     memset(count, 0, 2 * f->N * sizeof *count);
     for (size_t i = 0; i < r->R; i++) {
         softmax(r->p + i * f->N, logits + i * f->N, f->N);
@@ -171,8 +171,8 @@ static void map(const float *x, const float *W, const float *b, float *y, size_t
 {
     for (size_t i = 0; i < n; i++)
         memcpy(y + i * O, b, O * sizeof *b);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n, (int)O, (int)I, 1.0f, x, (int)I, W, (int)I,
-                1.0f, y, (int)O);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)n, (int)O, (int)I, 1.0f, x, (int)I, W, (int)I, 1.0f, y,
+                (int)O);
 }
 
 static void mixture_forward(const rd_layer *l, const rd_pass *pass)
@@ -185,11 +185,11 @@ static void mixture_forward(const rd_layer *l, const rd_pass *pass)
     gather(f, &r, pass->x, sorted);
     for (size_t e = 0, first = 0; e < f->N; e++) {
         size_t n = count[e];
-        map(sorted + first * f->E, rd_layer_read(l, pass, W1) + e * f->F * f->E,
-            rd_layer_read(l, pass, B1) + e * f->F, r.z + first * f->F, n, f->E, f->F);
+        map(sorted + first * f->E, rd_layer_read(l, pass, W1) + e * f->F * f->E, rd_layer_read(l, pass, B1) + e * f->F,
+            r.z + first * f->F, n, f->E, f->F);
         rd_activations[RD_ACTIVATION_GELU].forward(r.z + first * f->F, r.h + first * f->F, n * f->F);
-        map(r.h + first * f->F, rd_layer_read(l, pass, W2) + e * f->E * f->F,
-            rd_layer_read(l, pass, B2) + e * f->E, r.out + first * f->E, n, f->F, f->E);
+        map(r.h + first * f->F, rd_layer_read(l, pass, W2) + e * f->E * f->F, rd_layer_read(l, pass, B2) + e * f->E,
+            r.out + first * f->E, n, f->F, f->E);
         first += n;
     }
     memset(pass->y, 0, r.R * f->E * sizeof *pass->y);
@@ -226,14 +226,14 @@ static void gate_backward(const rd_layer *l, const rd_pass *pass, const routes *
 }
 
 /* into (O,I) = scale into + rate dy^T x;  into_b likewise. n may be 0: then only the scale is applied. */
-static void add_gradient(const rd_pass *pass, float *into, float *into_b, const float *x, const float *dy,
-                         size_t n, size_t I, size_t O)
+static void add_gradient(const rd_pass *pass, float *into, float *into_b, const float *x, const float *dy, size_t n,
+                         size_t I, size_t O)
 {
     if (into != NULL && n == 0)
         rd_layer_scale(into, I * O, pass->scale);
     else if (into != NULL)
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)O, (int)I, (int)n, pass->rate, dy, (int)O,
-                    x, (int)I, pass->scale, into, (int)I);
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)O, (int)I, (int)n, pass->rate, dy, (int)O, x, (int)I,
+                    pass->scale, into, (int)I);
     if (into_b != NULL)
         rd_layer_add_rows(into_b, O, dy, n, pass->scale, pass->rate);
 }
@@ -249,19 +249,16 @@ static void experts_backward(const rd_layer *l, const rd_pass *pass, const route
     const mixture *f = l->own;
     for (size_t e = 0, first = 0; e < f->N; e++) {
         size_t n = count[e], square = f->F * f->E;
-        const float *w1 = rd_layer_read(l, pass, W1) + e * square,
-                    *w2 = rd_layer_read(l, pass, W2) + e * square;
+        const float *w1 = rd_layer_read(l, pass, W1) + e * square, *w2 = rd_layer_read(l, pass, W2) + e * square;
         float *d = dout + first * f->E, *x = sorted + first * f->E;
         int rows = (int)n, E = (int)f->E, F = (int)f->F;
         if (n > 0)
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, F, E, 1.0f, d, E, w2, F, 0.0f, dh,
-                        F);
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, F, E, 1.0f, d, E, w2, F, 0.0f, dh, F);
         add_gradient(pass, part_of(rd_layer_into(l, pass, W2), e * square),
                      part_of(rd_layer_into(l, pass, B2), e * f->E), r->h + first * f->F, d, n, f->F, f->E);
         rd_activations[RD_ACTIVATION_GELU].backward(r->z + first * f->F, dh, n * f->F);
         if (n > 0) /* d has been used: it becomes dx of the sorted rows */
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, E, F, 1.0f, dh, F, w1, E, 0.0f, d,
-                        E);
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, E, F, 1.0f, dh, F, w1, E, 0.0f, d, E);
         add_gradient(pass, part_of(rd_layer_into(l, pass, W1), e * square),
                      part_of(rd_layer_into(l, pass, B1), e * f->F), x, dh, n, f->E, f->F);
         first += n;
@@ -284,8 +281,8 @@ static void mixture_backward(const rd_layer *l, const rd_pass *pass)
         for (size_t e = 0; e < f->E; e++)
             dout[r.place[i] * f->E + e] = r.weight[i] * pass->dy[i / f->K * f->E + e];
     if (pass->dx != NULL)
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, R, E, N, 1.0f, dlogits, N,
-                    rd_layer_read(l, pass, GATE), E, 0.0f, pass->dx, E);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, R, E, N, 1.0f, dlogits, N, rd_layer_read(l, pass, GATE),
+                    E, 0.0f, pass->dx, E);
     add_gradient(pass, rd_layer_into(l, pass, GATE), NULL, pass->x, dlogits, r.R, f->E, f->N);
     experts_backward(l, pass, &r, count, sorted, dout, dh);
     for (size_t i = 0; i < choices && pass->dx != NULL; i++)

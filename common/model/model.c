@@ -138,8 +138,7 @@ size_t rd_model_layer_count(const rd_model *m)
 rd_layer_info rd_model_layer_info(const rd_model *m, size_t layer)
 {
     const rd_layer *l = &m->layers[layer];
-    rd_layer_info info = {
-        .name = l->name, .type = l->type->name, .in = l->in, .out = l->out, .flops = l->flops};
+    rd_layer_info info = {.name = l->name, .type = l->type->name, .in = l->in, .out = l->out, .flops = l->flops};
     for (size_t i = 0; i < l->tensor_count; i++) {
         bool seen = false;
         for (size_t before = 0; before < layer; before++)

@@ -58,12 +58,12 @@ void rd_shape_text(const rd_shape *s, char text[RD_SHAPE_TEXT_MAX]);
 typedef enum rd_loss_kind {
     RD_LOSS_SOFTMAX_CROSS_ENTROPY, /* a class per prediction; in nats */
     RD_LOSS_BINARY_CROSS_ENTROPY,  /* one output, the logit of class 1 of 0 and 1; in nats */
-    RD_LOSS_HINGE,         /* max(0, 1 - s y), s = +-1; with C > 1 outputs one against the rest, summed */
-    RD_LOSS_SQUARED_HINGE, /* the square of it */
-    RD_LOSS_MSE,           /* T float targets per sample; mean over targets of (y - t)^2 */
-    RD_LOSS_MAE,           /* |y - t| */
-    RD_LOSS_HUBER,         /* (y - t)^2 / 2 up to delta, then delta (|y - t| - delta / 2) */
-    RD_LOSS_INERTIA,       /* the smallest output: squared distance to the nearest centroid */
+    RD_LOSS_HINGE,                 /* max(0, 1 - s y), s = +-1; with C > 1 outputs one against the rest, summed */
+    RD_LOSS_SQUARED_HINGE,         /* the square of it */
+    RD_LOSS_MSE,                   /* T float targets per sample; mean over targets of (y - t)^2 */
+    RD_LOSS_MAE,                   /* |y - t| */
+    RD_LOSS_HUBER,                 /* (y - t)^2 / 2 up to delta, then delta (|y - t| - delta / 2) */
+    RD_LOSS_INERTIA,               /* the smallest output: squared distance to the nearest centroid */
 } rd_loss_kind;
 
 typedef struct rd_model rd_model;
@@ -128,8 +128,7 @@ void rd_model_init(const rd_model *m, uint64_t seed, float *parameters);
 size_t rd_workspace_bytes(const rd_model *m, size_t max_batch);
 /* What one batch of up to max_batch samples needs besides the parameters; one per thread. */
 typedef struct rd_workspace rd_workspace;
-rd_status rd_workspace_create(const rd_model *m, size_t max_batch, rd_workspace **out,
-                              rd_error *err) RD_MUST_CHECK;
+rd_status rd_workspace_create(const rd_model *m, size_t max_batch, rd_workspace **out, rd_error *err) RD_MUST_CHECK;
 void rd_workspace_free(rd_workspace *w);
 /* Where the caller puts the batch before a forward pass: features (B,D), and labels (B, predictions), where
  * -1 means "do not look", or targets (B,T); the one that the loss does not use is NULL. */
@@ -164,8 +163,7 @@ typedef struct rd_gradient_call {
  * with weight decay one matrix product per layer and spares the gradient vector: rate = -lr, scale = 1 - lr *
  * decay. With scale 0, what `into` held before does not matter. Parameters that are not trained are left
  * alone in `into`. */
-void rd_model_backward(const rd_model *m, const rd_gradient_call *call, rd_workspace *w,
-                       rd_batch_result *result);
+void rd_model_backward(const rd_model *m, const rd_gradient_call *call, rd_workspace *w, rd_batch_result *result);
 /* Takes the low-rank changes of model.fine_tuning.lora into the weights that they change (W + alpha / rank B
  * A) and sets B to 0: the model computes what it did before, and its other tensors do so without it. */
 void rd_model_merge_lora(const rd_model *m, float *parameters);

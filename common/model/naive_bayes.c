@@ -40,8 +40,7 @@ static rd_status plan_tensors(rd_plan *plan, rd_layer *l, rd_error *err)
     const naive_bayes *f = l->own;
     const size_t square[] = {f->C, f->D}, sums[] = {sum_count(l), 3};
     bool gaussian = f->kind == GAUSSIAN;
-    rd_status status =
-        rd_plan_statistic(plan, l, gaussian ? "class_prior" : "class_log_prior", 1, square, err);
+    rd_status status = rd_plan_statistic(plan, l, gaussian ? "class_prior" : "class_log_prior", 1, square, err);
     if (status == RD_OK)
         status = rd_plan_statistic(plan, l, gaussian ? "theta" : "feature_log_prob", 2, square, err);
     if (status == RD_OK && gaussian)
@@ -49,8 +48,7 @@ static rd_status plan_tensors(rd_plan *plan, rd_layer *l, rd_error *err)
     return status == RD_OK ? rd_plan_statistic(plan, l, "sums", 2, sums, err) : status;
 }
 
-static rd_status plan_kind(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err,
-                           kind k)
+static rd_status plan_kind(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err, kind k)
 {
     double threshold;
     naive_bayes *f = rd_layer_own(l, sizeof *f, path, err);
@@ -59,8 +57,8 @@ static rd_status plan_kind(rd_plan *plan, rd_layer *l, const cJSON *json, const 
     f->kind = k;
     rd_status status = rd_json_key_whole(json, path, "classes", 2, 65536, &f->C, err);
     if (status == RD_OK)
-        status = rd_json_key_number(json, path, "smoothing", 1e-15, 1e6, k == GAUSSIAN ? 1e-9 : 1.0,
-                                    &f->smoothing, err);
+        status =
+            rd_json_key_number(json, path, "smoothing", 1e-15, 1e6, k == GAUSSIAN ? 1e-9 : 1.0, &f->smoothing, err);
     if (status == RD_OK)
         status = rd_json_key_number(json, path, "threshold", -1e30, 1e30, 0, &threshold, err);
     if (status != RD_OK)
@@ -79,14 +77,12 @@ static rd_status gaussian_plan(rd_plan *plan, rd_layer *l, const cJSON *json, co
     return plan_kind(plan, l, json, path, err, GAUSSIAN);
 }
 
-static rd_status multinomial_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path,
-                                  rd_error *err)
+static rd_status multinomial_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
 {
     return plan_kind(plan, l, json, path, err, MULTINOMIAL);
 }
 
-static rd_status bernoulli_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path,
-                                rd_error *err)
+static rd_status bernoulli_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
 {
     return plan_kind(plan, l, json, path, err, BERNOULLI);
 }
@@ -113,9 +109,7 @@ static void forward(const rd_layer *l, const rd_pass *pass)
     for (size_t b = 0; b < pass->B; b++)
         for (size_t c = 0; c < f->C; c++) {
             const float *x = pass->x + b * f->D, *p = first + c * f->D;
-            double sum = f->kind != GAUSSIAN ? (double)prior[c]
-                         : prior[c] > 0      ? log((double)prior[c])
-                                             : NEVER;
+            double sum = f->kind != GAUSSIAN ? (double)prior[c] : prior[c] > 0 ? log((double)prior[c]) : NEVER;
             for (size_t i = 0; i < f->D; i++) {
                 if (f->kind == GAUSSIAN) {
                     double variance = (double)rd_layer_read(l, pass, SECOND)[c * f->D + i],
@@ -200,8 +194,7 @@ static void conclude_counts(const rd_layer *l, const rd_sum *sums, float *parame
         rd_sum features = 0;
         for (size_t i = 0; i < f->D; i++)
             features += x[i];
-        total = f->kind == MULTINOMIAL ? rd_sum_value(features) + f->smoothing * (double)f->D
-                                       : rows + 2 * f->smoothing;
+        total = f->kind == MULTINOMIAL ? rd_sum_value(features) + f->smoothing * (double)f->D : rows + 2 * f->smoothing;
         parameters[l->tensors[PRIOR]->offset + c] =
             rows > 0 ? (float)(log(rows) - log(rd_sum_value(all))) : (float)NEVER;
         for (size_t i = 0; i < f->D; i++)
@@ -210,8 +203,7 @@ static void conclude_counts(const rd_layer *l, const rd_sum *sums, float *parame
     }
 }
 
-static const rd_counting_type gaussian = {
-    .sum_count = sum_count, .count = count, .conclude = conclude_gaussian};
+static const rd_counting_type gaussian = {.sum_count = sum_count, .count = count, .conclude = conclude_gaussian};
 static const rd_counting_type counts = {.sum_count = sum_count, .count = count, .conclude = conclude_counts};
 
 const rd_layer_type rd_layer_gaussian_naive_bayes = {.name = "gaussian_naive_bayes",

@@ -23,17 +23,15 @@ typedef struct norm {
 static const char *const epsilon_key[] = {"epsilon", NULL};
 static const char *const group_keys[] = {"groups", "epsilon", NULL};
 
-static rd_status norm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err,
-                           norm shape)
+static rd_status norm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err, norm shape)
 {
     double epsilon;
     rd_status status = rd_json_key_number(json, path, "epsilon", 1e-12, 1, 1e-5, &epsilon, err);
     if (status != RD_OK)
         return status;
     if (shape.length < 2)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "%s: layer '%s' would normalise single numbers, of which nothing is left", path,
-                       l->name);
+        return rd_fail(err, RD_ERR_CONFIG, "%s: layer '%s' would normalise single numbers, of which nothing is left",
+                       path, l->name);
     norm *f = rd_layer_own(l, sizeof *f, path, err);
     if (f == NULL)
         return RD_ERR_MEMORY;
@@ -55,12 +53,10 @@ static rd_status by_position(rd_plan *plan, rd_layer *l, const cJSON *json, cons
     size_t width = l->in.size[l->in.rank - 1];
     return norm_plan(
         plan, l, json, path, err,
-        (norm){
-            .runs = l->inputs / width, .length = width, .weights = width, .repeat = 1, .centred = centred});
+        (norm){.runs = l->inputs / width, .length = width, .weights = width, .repeat = 1, .centred = centred});
 }
 
-static rd_status layer_norm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path,
-                                 rd_error *err)
+static rd_status layer_norm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
 {
     return by_position(plan, l, json, path, err, true);
 }
@@ -70,8 +66,7 @@ static rd_status rms_norm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, co
     return by_position(plan, l, json, path, err, false);
 }
 
-static rd_status group_norm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path,
-                                 rd_error *err)
+static rd_status group_norm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
 {
     size_t groups = 0;
     rd_status status = rd_json_key_whole(json, path, "groups", 1, 65536, &groups, err);
@@ -81,14 +76,10 @@ static rd_status group_norm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, 
         return rd_plan_misfit(l, path, "an image (C, H, W)", err);
     size_t C = l->in.size[0];
     if (C % groups != 0)
-        return rd_fail(err, RD_ERR_CONFIG, "%s.groups: %zu channels cannot be cut into %zu groups", path, C,
-                       groups);
-    return norm_plan(plan, l, json, path, err,
-                     (norm){.runs = groups,
-                            .length = l->inputs / groups,
-                            .weights = C,
-                            .repeat = l->inputs / C,
-                            .centred = true});
+        return rd_fail(err, RD_ERR_CONFIG, "%s.groups: %zu channels cannot be cut into %zu groups", path, C, groups);
+    return norm_plan(
+        plan, l, json, path, err,
+        (norm){.runs = groups, .length = l->inputs / groups, .weights = C, .repeat = l->inputs / C, .centred = true});
 }
 
 static void norm_init(const rd_layer *l, uint64_t seed, float *parameters)
@@ -139,8 +130,7 @@ static inline size_t weight_at(const norm *f, size_t run, size_t i)
 static void norm_forward(const rd_layer *l, const rd_pass *pass)
 {
     const norm *f = l->own;
-    const float *weight = rd_layer_read(l, pass, WEIGHT),
-                *bias = f->centred ? rd_layer_read(l, pass, BIAS) : NULL;
+    const float *weight = rd_layer_read(l, pass, WEIGHT), *bias = f->centred ? rd_layer_read(l, pass, BIAS) : NULL;
     float *factors = pass->kept + pass->B * l->inputs;
     for (size_t run = 0; run < pass->B * f->runs; run++) {
         const float *x = pass->x + run * f->length;
@@ -167,8 +157,7 @@ static void norm_backward(const rd_layer *l, const rd_pass *pass)
 {
     const norm *f = l->own;
     const float *weight = rd_layer_read(l, pass, WEIGHT), *factors = pass->kept + pass->B * l->inputs;
-    float *into_weight = rd_layer_into(l, pass, WEIGHT),
-          *into_bias = f->centred ? rd_layer_into(l, pass, BIAS) : NULL;
+    float *into_weight = rd_layer_into(l, pass, WEIGHT), *into_bias = f->centred ? rd_layer_into(l, pass, BIAS) : NULL;
     for (size_t run = 0; run < pass->B * f->runs && pass->dx != NULL; run++) {
         const float *normal = pass->kept + run * f->length, *dy = pass->dy + run * f->length;
         float *g = pass->dx + run * f->length;

@@ -81,11 +81,10 @@ static void cut_weight(float *weight, size_t number, void *user)
     }
 }
 
-rd_status rd_pruning_apply(const rd_pruning *p, const rd_model *m, uint64_t round, float *parameters,
-                           rd_error *err)
+rd_status rd_pruning_apply(const rd_pruning *p, const rd_model *m, uint64_t round, float *parameters, rd_error *err)
 {
-    size_t all = each_target(p, m, parameters, NULL, NULL),
-           zeros = (size_t)(rd_pruning_level(p, round) * (double)all), smaller = 0;
+    size_t all = each_target(p, m, parameters, NULL, NULL), zeros = (size_t)(rd_pruning_level(p, round) * (double)all),
+           smaller = 0;
     float *sizes = malloc((all > 0 ? all : 1) * sizeof *sizes);
     if (sizes == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory to prune %zu weights", all);
@@ -149,15 +148,14 @@ static rd_packing *make(size_t all)
     return p;
 }
 
-rd_status rd_packing_create(const rd_pruning *pruning, const rd_model *m, const float *parameters,
-                            rd_packing **out, rd_error *err)
+rd_status rd_packing_create(const rd_pruning *pruning, const rd_model *m, const float *parameters, rd_packing **out,
+                            rd_error *err)
 {
     size_t count;
     const rd_tensor *t = rd_model_tensors(m, RD_TENSORS_SHARED, &count);
     rd_packing *p = make(rd_model_set_size(m, RD_TENSORS_SHARED));
     if (p == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory to pack %zu parameters",
-                       rd_model_set_size(m, RD_TENSORS_SHARED));
+        return rd_fail(err, RD_ERR_MEMORY, "no memory to pack %zu parameters", rd_model_set_size(m, RD_TENSORS_SHARED));
     for (size_t i = 0; i < count; i++)
         for (size_t j = t[i].offset; j < t[i].offset + t[i].count && is_target(pruning, &t[i]); j++)
             p->mask[j] = parameters[j] != 0.0f;
@@ -208,8 +206,8 @@ rd_status rd_packing_read(const float *body, size_t kept, size_t all, float *par
     if (status == RD_OK && p->kept != kept) {
         rd_packing_free(p);
         *out = NULL;
-        return rd_fail(err, RD_ERR_FORMAT,
-                       "tensor 'mask' keeps another number of parameters than the %zu of 'kept'", kept);
+        return rd_fail(err, RD_ERR_FORMAT, "tensor 'mask' keeps another number of parameters than the %zu of 'kept'",
+                       kept);
     }
     if (status != RD_OK)
         return status;

@@ -118,8 +118,8 @@ rd_status rd_workspace_create(const rd_model *m, size_t max_batch, rd_workspace 
     rd_workspace *w = rd_workspace_bytes(m, max_batch) < SIZE_MAX ? calloc(1, sizeof *w) : NULL;
     if (w == NULL || allocate(m, max_batch, w) != RD_OK) {
         rd_workspace_free(w);
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for the activations of %zu samples (%.0f MB)",
-                       max_batch, (double)rd_workspace_bytes(m, max_batch) / 1e6);
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the activations of %zu samples (%.0f MB)", max_batch,
+                       (double)rd_workspace_bytes(m, max_batch) / 1e6);
     }
     *out = w;
     return RD_OK;
@@ -204,8 +204,8 @@ static const float *forward(const rd_model *m, const float *parameters, rd_works
 static rd_batch_result loss_of(const rd_model *m, const float *y, const rd_workspace *w, float *dy, size_t B,
                                double norm)
 {
-    return rd_loss_types[m->loss.kind].function(&m->loss, y, w->labels, w->targets, dy,
-                                                B * rd_model_predictions(m), rd_model_output_size(m), norm);
+    return rd_loss_types[m->loss.kind].function(&m->loss, y, w->labels, w->targets, dy, B * rd_model_predictions(m),
+                                                rd_model_output_size(m), norm);
 }
 
 const float *rd_model_forward(const rd_model *m, const float *parameters, rd_workspace *w, size_t B,
@@ -219,16 +219,14 @@ const float *rd_model_forward(const rd_model *m, const float *parameters, rd_wor
 
 /* Where a layer may write the gradient of one of its inputs: the slot, or, where another layer has already
  * left its share there, the spare one. NULL: nobody needs it. */
-static float *place_for(const rd_model *m, const rd_workspace *w, const rd_layer *l, size_t input,
-                        const bool *written)
+static float *place_for(const rd_model *m, const rd_workspace *w, const rd_layer *l, size_t input, const bool *written)
 {
     if (input == RD_LAYER_INPUT || !l->needs_dx)
         return NULL;
     return w->gradient[written[input] ? m->slot_count : m->slot_of[input]];
 }
 
-static void note_gradient(const rd_model *m, const rd_workspace *w, size_t input, float *got, size_t B,
-                          bool *written)
+static void note_gradient(const rd_model *m, const rd_workspace *w, size_t input, float *got, size_t B, bool *written)
 {
     if (got == NULL)
         return;
@@ -237,8 +235,7 @@ static void note_gradient(const rd_model *m, const rd_workspace *w, size_t input
     written[input] = true;
 }
 
-static void layer_backward(const rd_model *m, size_t i, const rd_gradient_call *call, rd_workspace *w,
-                           bool *written)
+static void layer_backward(const rd_model *m, size_t i, const rd_gradient_call *call, rd_workspace *w, bool *written)
 {
     const rd_layer *l = &m->layers[i];
     if (!l->trains && !l->needs_dx)
@@ -259,14 +256,13 @@ static void layer_backward(const rd_model *m, size_t i, const rd_gradient_call *
     note_gradient(m, w, l->also, pass.dx2, call->B, written);
 }
 
-void rd_model_backward(const rd_model *m, const rd_gradient_call *call, rd_workspace *w,
-                       rd_batch_result *result)
+void rd_model_backward(const rd_model *m, const rd_gradient_call *call, rd_workspace *w, rd_batch_result *result)
 {
     bool written[m->layer_count];
     memset(written, 0, sizeof written);
     const float *y = forward(m, call->parameters, w, call->B, call);
-    rd_batch_result loss = loss_of(m, y, w, w->gradient[m->slot_of[m->layer_count - 1]], call->B,
-                                   1.0 / (double)call->predictions);
+    rd_batch_result loss =
+        loss_of(m, y, w, w->gradient[m->slot_of[m->layer_count - 1]], call->B, 1.0 / (double)call->predictions);
     if (result != NULL)
         *result = loss;
     for (size_t i = m->layer_count; i-- > 0;)

@@ -21,8 +21,7 @@ struct rd_plan {
     uint64_t elements; /* of all tensors so far */
     const char *path;  /* of the layer that is being planned */
     const rd_fine_tuning *fine_tuning;
-    size_t (
-        *tensor_of)[RD_LAYER_MAX_TENSORS]; /* (layer_capacity) numbers in model->tensors, which still moves */
+    size_t (*tensor_of)[RD_LAYER_MAX_TENSORS]; /* (layer_capacity) numbers in model->tensors, which still moves */
 };
 
 rd_shape rd_plan_shape(const rd_plan *plan, size_t layer)
@@ -34,8 +33,7 @@ rd_status rd_plan_misfit(const rd_layer *l, const char *path, const char *takes,
 {
     char in[RD_SHAPE_TEXT_MAX];
     rd_shape_text(&l->in, in);
-    return rd_fail(err, RD_ERR_CONFIG, "%s: layer '%s' takes %s, but what comes in is %s", path, l->name,
-                   takes, in);
+    return rd_fail(err, RD_ERR_CONFIG, "%s: layer '%s' takes %s, but what comes in is %s", path, l->name, takes, in);
 }
 
 void *rd_layer_own(rd_layer *l, size_t size, const char *path, rd_error *err)
@@ -54,10 +52,9 @@ static rd_status too_large(const rd_plan *plan, const rd_layer *l, rd_error *err
     char in[RD_SHAPE_TEXT_MAX], out[RD_SHAPE_TEXT_MAX];
     rd_shape_text(&l->in, in);
     rd_shape_text(&l->out, out);
-    return rd_fail(
-        err, RD_ERR_CONFIG,
-        "%s: layer '%s' from %s to %s takes the model beyond the largest size, 2147483648 parameters",
-        plan->path, l->name, in, out);
+    return rd_fail(err, RD_ERR_CONFIG,
+                   "%s: layer '%s' from %s to %s takes the model beyond the largest size, 2147483648 parameters",
+                   plan->path, l->name, in, out);
 }
 
 static rd_status too_many(const rd_layer *l, const char *path, rd_error *err)
@@ -100,8 +97,7 @@ static rd_status add_tensor(rd_plan *plan, rd_layer *l, const char *suffix, int 
     return RD_OK;
 }
 
-rd_status rd_plan_tensor(rd_plan *plan, rd_layer *l, const char *suffix, int rank, const size_t *shape,
-                         rd_error *err)
+rd_status rd_plan_tensor(rd_plan *plan, rd_layer *l, const char *suffix, int rank, const size_t *shape, rd_error *err)
 {
     return add_tensor(plan, l, suffix, rank, shape, RD_TENSOR_TRAINED, err);
 }
@@ -112,8 +108,8 @@ rd_status rd_plan_statistic(rd_plan *plan, rd_layer *l, const char *suffix, int 
     return add_tensor(plan, l, suffix, rank, shape, RD_TENSOR_STATISTIC, err);
 }
 
-rd_status rd_plan_tie(rd_plan *plan, rd_layer *l, const char *name, const rd_layer_type *type,
-                      const char *path, const rd_tensor **tensor, rd_error *err)
+rd_status rd_plan_tie(rd_plan *plan, rd_layer *l, const char *name, const rd_layer_type *type, const char *path,
+                      const rd_tensor **tensor, rd_error *err)
 {
     rd_model *m = plan->model;
     for (rd_layer *other = m->layers; other < l; other++)
@@ -126,8 +122,8 @@ rd_status rd_plan_tie(rd_plan *plan, rd_layer *l, const char *name, const rd_lay
             *tensor = &m->tensors[number];
             return RD_OK;
         }
-    return rd_fail(err, RD_ERR_CONFIG, "%s: no layer of type %s before it is named '%s' and still to be tied",
-                   path, type->name, name);
+    return rd_fail(err, RD_ERR_CONFIG, "%s: no layer of type %s before it is named '%s' and still to be tied", path,
+                   type->name, name);
 }
 
 size_t rd_plan_lora_rank(const rd_plan *plan, const char *weight, float *scaling)
@@ -186,11 +182,10 @@ static rd_status name_layer(const rd_model *m, const rd_layer_type *type, const 
         if (size == 0 || length >= RD_LAYER_NAME_MAX ||
             strspn(given, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") != size)
             return rd_fail(err, RD_ERR_CONFIG,
-                           "%s.name: expected 1 to %d letters, digits, '_', '-' or '.', found \"%.60s\"",
-                           path, RD_LAYER_NAME_MAX - 1, given);
+                           "%s.name: expected 1 to %d letters, digits, '_', '-' or '.', found \"%.60s\"", path,
+                           RD_LAYER_NAME_MAX - 1, given);
         if (is_taken(m, name, &by))
-            return rd_fail(err, RD_ERR_CONFIG, "%s.name: '%s' is already the name of another layer", path,
-                           name);
+            return rd_fail(err, RD_ERR_CONFIG, "%s.name: '%s' is already the name of another layer", path, name);
         return RD_OK;
     }
     for (size_t i = 0; i < m->layer_count; i++)
@@ -199,8 +194,8 @@ static rd_status name_layer(const rd_model *m, const rd_layer_type *type, const 
     do {
         length = snprintf(name, RD_LAYER_NAME_MAX, "%s%s%s%zu", scope, dot, type->prefix, number++);
         if (length >= RD_LAYER_NAME_MAX)
-            return rd_fail(err, RD_ERR_CONFIG, "%s: the layer's name under '%s' is longer than %d characters",
-                           path, scope, RD_LAYER_NAME_MAX - 1);
+            return rd_fail(err, RD_ERR_CONFIG, "%s: the layer's name under '%s' is longer than %d characters", path,
+                           scope, RD_LAYER_NAME_MAX - 1);
     } while (is_taken(m, name, &by));
     return RD_OK;
 }
@@ -226,8 +221,7 @@ static rd_status make_room(rd_plan *plan, rd_error *err)
 }
 
 static rd_status plan_simple(rd_plan *plan, const rd_layer_type *type, const cJSON *json, const char *path,
-                             const char *name, size_t scope, size_t from, size_t also, size_t *out,
-                             rd_error *err)
+                             const char *name, size_t scope, size_t from, size_t also, size_t *out, rd_error *err)
 {
     rd_model *m = plan->model;
     size_t activation = 0;
@@ -237,8 +231,8 @@ static rd_status plan_simple(rd_plan *plan, const rd_layer_type *type, const cJS
     if (status != RD_OK)
         return status;
     rd_layer *l = &m->layers[m->layer_count];
-    *l = (rd_layer){
-        .type = type, .activation = &rd_activations[activation], .scope = scope, .from = from, .also = also};
+    *l =
+        (rd_layer){.type = type, .activation = &rd_activations[activation], .scope = scope, .from = from, .also = also};
     memcpy(l->name, name, RD_LAYER_NAME_MAX);
     l->in = l->out = rd_plan_shape(plan, from);
     l->inputs = rd_shape_count(&l->in);
@@ -246,13 +240,13 @@ static rd_status plan_simple(rd_plan *plan, const rd_layer_type *type, const cJS
     status = l->type->plan(plan, l, json, path, err);
     l->outputs = rd_shape_count(&l->out);
     if (status == RD_OK && l->outputs > RD_LAYER_MAX_WIDTH)
-        status = rd_fail(err, RD_ERR_CONFIG, "%s: layer '%s' puts out %zu numbers a sample; the most is %u",
-                         path, l->name, l->outputs, RD_LAYER_MAX_WIDTH);
+        status = rd_fail(err, RD_ERR_CONFIG, "%s: layer '%s' puts out %zu numbers a sample; the most is %u", path,
+                         l->name, l->outputs, RD_LAYER_MAX_WIDTH);
     return status;
 }
 
-rd_status rd_plan_one(rd_plan *plan, const rd_layer_type *type, const cJSON *json, const char *path,
-                      const char *scope, size_t from, size_t also, size_t *out, rd_error *err)
+rd_status rd_plan_one(rd_plan *plan, const rd_layer_type *type, const cJSON *json, const char *path, const char *scope,
+                      size_t from, size_t also, size_t *out, rd_error *err)
 {
     static const char *const keys[] = {"type", "name", "activation", NULL};
     char name[RD_LAYER_NAME_MAX] = "";
@@ -266,13 +260,12 @@ rd_status rd_plan_one(rd_plan *plan, const rd_layer_type *type, const cJSON *jso
     if (status != RD_OK)
         return status;
     plan->path = path;
-    return type->compose != NULL
-               ? type->compose(plan, json, path, name, from, out, err)
-               : plan_simple(plan, type, json, path, name, strlen(scope), from, also, out, err);
+    return type->compose != NULL ? type->compose(plan, json, path, name, from, out, err)
+                                 : plan_simple(plan, type, json, path, name, strlen(scope), from, also, out, err);
 }
 
-rd_status rd_plan_list(rd_plan *plan, const cJSON *list, const char *path, const char *scope, size_t from,
-                       size_t *out, rd_error *err)
+rd_status rd_plan_list(rd_plan *plan, const cJSON *list, const char *path, const char *scope, size_t from, size_t *out,
+                       rd_error *err)
 {
     if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) == 0)
         return rd_fail(err, RD_ERR_CONFIG, "%s: expected a list of at least one layer, found %s", path,
@@ -307,16 +300,13 @@ static rd_status read_input(rd_model *m, const cJSON *section, const char *path,
         cJSON_ArrayForEach(dimension, item)
         {
             double value = cJSON_IsNumber(dimension) ? dimension->valuedouble : 0;
-            if (s->rank == 3 || !(value >= 1 && value <= RD_LAYER_MAX_WIDTH) ||
-                value != (double)(size_t)value)
+            if (s->rank == 3 || !(value >= 1 && value <= RD_LAYER_MAX_WIDTH) || value != (double)(size_t)value)
                 return rd_fail(err, RD_ERR_CONFIG,
-                               "%s.input: expected one to three whole numbers: [D], [T, E] or [C, H, W]",
-                               path);
+                               "%s.input: expected one to three whole numbers: [D], [T, E] or [C, H, W]", path);
             s->size[s->rank++] = (size_t)value;
         }
         if (s->rank == 0 || rd_shape_count(s) > RD_LAYER_MAX_WIDTH)
-            return rd_fail(err, RD_ERR_CONFIG, "%s.input: expected 1 to %u numbers a sample", path,
-                           RD_LAYER_MAX_WIDTH);
+            return rd_fail(err, RD_ERR_CONFIG, "%s.input: expected 1 to %u numbers a sample", path, RD_LAYER_MAX_WIDTH);
         return RD_OK;
     }
     s->rank = 1;
@@ -381,25 +371,21 @@ static rd_status check_output(const rd_model *m, const char *path, rd_error *err
     char out[RD_SHAPE_TEXT_MAX];
     rd_shape_text(&last->out, out);
     if (last->out.rank == 3 || last->out.vocabulary > 0)
-        return rd_fail(
-            err, RD_ERR_CONFIG,
-            "%s: the last layer '%s' puts out %s, but a loss needs features (D) or a sequence (T, E)", path,
-            last->name, out);
-    if (m->loss.kind == RD_LOSS_SOFTMAX_CROSS_ENTROPY && width < 2)
-        return rd_fail(
-            err, RD_ERR_CONFIG,
-            "%s: the loss softmax_cross_entropy needs an output for each of at least 2 classes, but the "
-            "last layer '%s' puts out %s",
-            path, last->name, out);
-    if (m->loss.kind == RD_LOSS_BINARY_CROSS_ENTROPY && width != 1)
-        return rd_fail(
-            err, RD_ERR_CONFIG,
-            "%s: the loss binary_cross_entropy needs one output, but the last layer '%s' puts out %s", path,
-            last->name, out);
-    if (!rd_loss_types[m->loss.kind].classifies && last->out.rank != 1)
         return rd_fail(err, RD_ERR_CONFIG,
-                       "%s: the loss %s needs features (D), but the last layer '%s' puts out %s", path,
-                       rd_loss_names[m->loss.kind], last->name, out);
+                       "%s: the last layer '%s' puts out %s, but a loss needs features (D) or a sequence (T, E)", path,
+                       last->name, out);
+    if (m->loss.kind == RD_LOSS_SOFTMAX_CROSS_ENTROPY && width < 2)
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "%s: the loss softmax_cross_entropy needs an output for each of at least 2 classes, but the "
+                       "last layer '%s' puts out %s",
+                       path, last->name, out);
+    if (m->loss.kind == RD_LOSS_BINARY_CROSS_ENTROPY && width != 1)
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "%s: the loss binary_cross_entropy needs one output, but the last layer '%s' puts out %s", path,
+                       last->name, out);
+    if (!rd_loss_types[m->loss.kind].classifies && last->out.rank != 1)
+        return rd_fail(err, RD_ERR_CONFIG, "%s: the loss %s needs features (D), but the last layer '%s' puts out %s",
+                       path, rd_loss_names[m->loss.kind], last->name, out);
     return RD_OK;
 }
 
@@ -407,23 +393,21 @@ static rd_status check_output(const rd_model *m, const char *path, rd_error *err
 static rd_status check_counting(const rd_model *m, const char *path, rd_error *err)
 {
     for (size_t i = 0; i < m->layer_count; i++)
-        if (m->layers[i].type->counting != NULL &&
-            (m->layer_count > 1 || m->layers[i].activation->forward != NULL))
+        if (m->layers[i].type->counting != NULL && (m->layer_count > 1 || m->layers[i].activation->forward != NULL))
             return rd_fail(err, RD_ERR_CONFIG,
                            "%s: layer '%s' learns by counting: it stands alone, without an activation", path,
                            m->layers[i].name);
     bool kmeans = m->layers[0].type->counting != NULL && m->layers[0].type->counting->count_start != NULL;
     if (kmeans != (m->loss.kind == RD_LOSS_INERTIA))
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "%s.loss: the loss inertia and a layer of type kmeans need each other", path);
+        return rd_fail(err, RD_ERR_CONFIG, "%s.loss: the loss inertia and a layer of type kmeans need each other",
+                       path);
     if (m->layers[0].type->counting != NULL && !kmeans && m->loss.kind != RD_LOSS_SOFTMAX_CROSS_ENTROPY)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "%s.loss: layer '%s' needs softmax_cross_entropy, the loss of its posterior", path,
-                       m->layers[0].name);
+        return rd_fail(err, RD_ERR_CONFIG, "%s.loss: layer '%s' needs softmax_cross_entropy, the loss of its posterior",
+                       path, m->layers[0].name);
     if (m->layers[0].type->counting != NULL && m->shared_count < m->parameter_count)
         return rd_fail(err, RD_ERR_CONFIG,
-                       "%s.fine_tuning: layer '%s' learns by counting, nothing of it can be frozen or local",
-                       path, m->layers[0].name);
+                       "%s.fine_tuning: layer '%s' learns by counting, nothing of it can be frozen or local", path,
+                       m->layers[0].name);
     return RD_OK;
 }
 
@@ -547,8 +531,8 @@ rd_status rd_model_create(const cJSON *section, rd_model **out, rd_error *err)
     RD_TRY(rd_fine_tuning_read(section, path, &fine_tuning, err));
     m->lora_scaling =
         fine_tuning.lora_rank > 0 ? (float)(fine_tuning.lora_alpha / (double)fine_tuning.lora_rank) : 0.0f;
-    RD_TRY(rd_plan_list(&plan, cJSON_GetObjectItemCaseSensitive(section, "layers"), "model.layers", "",
-                        RD_LAYER_INPUT, &last, err));
+    RD_TRY(rd_plan_list(&plan, cJSON_GetObjectItemCaseSensitive(section, "layers"), "model.layers", "", RD_LAYER_INPUT,
+                        &last, err));
     RD_TRY(check_output(m, path, err));
     RD_TRY(lay_out(&plan, err));
     RD_TRY(plan_gradients(m, err));

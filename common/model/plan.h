@@ -34,8 +34,7 @@ typedef struct rd_fine_tuning {
     size_t lora_rank;                                   /* 0: none */
     double lora_alpha;
 } rd_fine_tuning;
-rd_status rd_fine_tuning_read(const cJSON *section, const char *path, rd_fine_tuning *out,
-                              rd_error *err) RD_MUST_CHECK;
+rd_status rd_fine_tuning_read(const cJSON *section, const char *path, rd_fine_tuning *out, rd_error *err) RD_MUST_CHECK;
 bool rd_fine_tuning_freezes(const rd_fine_tuning *f, const char *tensor);
 bool rd_fine_tuning_keeps_local(const rd_fine_tuning *f, const char *tensor);
 

@@ -40,10 +40,9 @@ static rd_status pool_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const 
             return rd_fail(err, RD_ERR_CONFIG, "%s.padding: at most half of the kernel, %zu, found %zu", path,
                            f->kernel[i] / 2, f->padding[i]);
     if (f->H + 2 * f->padding[0] < f->kernel[0] || f->W + 2 * f->padding[1] < f->kernel[1])
-        return rd_fail(
-            err, RD_ERR_CONFIG,
-            "%s: layer '%s' has a window of (%zu, %zu), which does not fit into the image (%zu, %zu)", path,
-            l->name, f->kernel[0], f->kernel[1], f->H, f->W);
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "%s: layer '%s' has a window of (%zu, %zu), which does not fit into the image (%zu, %zu)", path,
+                       l->name, f->kernel[0], f->kernel[1], f->H, f->W);
     f->OH = (f->H + 2 * f->padding[0] - f->kernel[0]) / f->stride[0] + 1;
     f->OW = (f->W + 2 * f->padding[1] - f->kernel[1]) / f->stride[1] + 1;
     l->out = (rd_shape){.rank = 3, .size = {f->C, f->OH, f->OW}};
@@ -52,8 +51,7 @@ static rd_status pool_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const 
 }
 
 /* The part of a window that lies in the image: [*first, *last) of so many lines (or columns). */
-static void window(size_t at, size_t stride, size_t kernel, size_t padding, size_t most, size_t *first,
-                   size_t *last)
+static void window(size_t at, size_t stride, size_t kernel, size_t padding, size_t most, size_t *first, size_t *last)
 {
     size_t begin = at * stride, end = begin + kernel;
     *first = begin > padding ? begin - padding : 0;
@@ -79,8 +77,8 @@ static size_t place_of_largest(const pool *f, const float *x, size_t oy, size_t 
  * makes them branch-free, which is ten times as fast as looking for places. */
 static bool is_halving(const pool *f)
 {
-    return f->kernel[0] == 2 && f->kernel[1] == 2 && f->stride[0] == 2 && f->stride[1] == 2 &&
-           f->padding[0] == 0 && f->padding[1] == 0;
+    return f->kernel[0] == 2 && f->kernel[1] == 2 && f->stride[0] == 2 && f->stride[1] == 2 && f->padding[0] == 0 &&
+           f->padding[1] == 0;
 }
 
 /* One line of y (OW) from two of x. */

@@ -27,8 +27,7 @@ rd_status rd_recurrent_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const
         status = rd_plan_tensor(plan, l, "weight_hh_l0", 2, (const size_t[]){gates * H, H}, err);
     if (status == RD_OK)
         status = rd_plan_tensor(plan, l, "bias_ih_l0", 1, (const size_t[]){gates * H}, err);
-    return status == RD_OK ? rd_plan_tensor(plan, l, "bias_hh_l0", 1, (const size_t[]){gates * H}, err)
-                           : status;
+    return status == RD_OK ? rd_plan_tensor(plan, l, "bias_hh_l0", 1, (const size_t[]){gates * H}, err) : status;
 }
 
 void rd_recurrent_init(const rd_layer *l, uint64_t seed, float *parameters)
@@ -37,8 +36,7 @@ void rd_recurrent_init(const rd_layer *l, uint64_t seed, float *parameters)
         rd_init_uniform(l->tensors[i], 1 / sqrt((double)l->out.size[1]), seed, parameters);
 }
 
-void rd_recurrent_inputs(const rd_layer *l, const rd_pass *pass, float *g, size_t gates,
-                         bool with_hidden_bias)
+void rd_recurrent_inputs(const rd_layer *l, const rd_pass *pass, float *g, size_t gates, bool with_hidden_bias)
 {
     size_t T = l->in.size[0], N = gates * l->out.size[1];
     const float *b = rd_layer_read(l, pass, RD_RECURRENT_INPUT_BIAS),
@@ -52,23 +50,20 @@ void rd_recurrent_inputs(const rd_layer *l, const rd_pass *pass, float *g, size_
                 rd_layer_read(l, pass, RD_RECURRENT_INPUT), I, 1.0f, g, (int)N);
 }
 
-void rd_recurrent_step(const rd_layer *l, const rd_pass *pass, float *g, const float *h, size_t gates,
-                       size_t t)
+void rd_recurrent_step(const rd_layer *l, const rd_pass *pass, float *g, const float *h, size_t gates, size_t t)
 {
     size_t T = l->in.size[0], H = l->out.size[1], N = gates * H;
     if (t == 0)
         return;
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)pass->B, (int)N, (int)H, 1.0f, h + (t - 1) * H,
-                (int)(T * H), rd_layer_read(l, pass, RD_RECURRENT_HIDDEN), (int)H, 1.0f, g + t * N,
-                (int)(T * N));
+                (int)(T * H), rd_layer_read(l, pass, RD_RECURRENT_HIDDEN), (int)H, 1.0f, g + t * N, (int)(T * N));
 }
 
-void rd_recurrent_step_back(const rd_layer *l, const rd_pass *pass, const float *dg, float *dh, size_t gates,
-                            size_t t)
+void rd_recurrent_step_back(const rd_layer *l, const rd_pass *pass, const float *dg, float *dh, size_t gates, size_t t)
 {
     size_t T = l->in.size[0], H = l->out.size[1], N = gates * H;
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)pass->B, (int)H, (int)N, 1.0f, dg + t * N,
-                (int)(T * N), rd_layer_read(l, pass, RD_RECURRENT_HIDDEN), (int)H, 0.0f, dh, (int)H);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)pass->B, (int)H, (int)N, 1.0f, dg + t * N, (int)(T * N),
+                rd_layer_read(l, pass, RD_RECURRENT_HIDDEN), (int)H, 0.0f, dh, (int)H);
 }
 
 void rd_recurrent_finish(const rd_layer *l, const rd_pass *pass, float *dg, float *dh_gates, size_t gates)
@@ -94,6 +89,6 @@ void rd_recurrent_finish(const rd_layer *l, const rd_pass *pass, float *dg, floa
      * before it. */
     for (size_t b = 0; b < pass->B; b++)
         memset(dh_gates + b * T * N, 0, N * sizeof *dh_gates);
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, n, h, (int)rows - 1, pass->rate, dh_gates + N, n,
-                pass->y, h, pass->scale, into[RD_RECURRENT_HIDDEN], h);
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, n, h, (int)rows - 1, pass->rate, dh_gates + N, n, pass->y, h,
+                pass->scale, into[RD_RECURRENT_HIDDEN], h);
 }

@@ -16,15 +16,12 @@ rd_status rd_recurrent_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const
 void rd_recurrent_init(const rd_layer *l, uint64_t seed, float *parameters);
 
 /* g (B,T,gates H) = x W_ih^T + b_ih, and + b_hh if with_hidden_bias */
-void rd_recurrent_inputs(const rd_layer *l, const rd_pass *pass, float *g, size_t gates,
-                         bool with_hidden_bias);
+void rd_recurrent_inputs(const rd_layer *l, const rd_pass *pass, float *g, size_t gates, bool with_hidden_bias);
 /* For step t > 0 of every sample: g_t (B, gates H) += h_(t-1) W_hh^T, where rows of g lie T gates H apart and
  * those of h (B,T,H) T H. */
-void rd_recurrent_step(const rd_layer *l, const rd_pass *pass, float *g, const float *h, size_t gates,
-                       size_t t);
+void rd_recurrent_step(const rd_layer *l, const rd_pass *pass, float *g, const float *h, size_t gates, size_t t);
 /* dh (B,H) = dg_t W_hh, dg_t as g_t above. */
-void rd_recurrent_step_back(const rd_layer *l, const rd_pass *pass, const float *dg, float *dh, size_t gates,
-                            size_t t);
+void rd_recurrent_step_back(const rd_layer *l, const rd_pass *pass, const float *dg, float *dh, size_t gates, size_t t);
 /* From dg (B,T,gates H), which is spoilt: dx and the gradients of input weights and bias; and, from dh_gates
  * likewise (which may be dg), those of the hidden ones. */
 void rd_recurrent_finish(const rd_layer *l, const rd_pass *pass, float *dg, float *dh_gates, size_t gates);

@@ -14,8 +14,8 @@ static bool same_shape(const rd_shape *a, const rd_shape *b)
 
 static bool same_tensor(const rd_tensor *a, const rd_tensor *b)
 {
-    return strcmp(a->name, b->name) == 0 && a->role == b->role && a->local == b->local &&
-           a->rank == b->rank && memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape) == 0;
+    return strcmp(a->name, b->name) == 0 && a->role == b->role && a->local == b->local && a->rank == b->rank &&
+           memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape) == 0;
 }
 
 static bool same_layer(const rd_layer *a, const rd_layer *b)
@@ -35,8 +35,7 @@ bool rd_model_same(const rd_model *a, const rd_model *b)
     const rd_vocabulary *u = &a->vocabulary, *v = &b->vocabulary;
     if (!same_shape(&a->input, &b->input) || u->count != v->count || a->loss.kind != b->loss.kind ||
         a->loss.label_smoothing != b->loss.label_smoothing || a->loss.delta != b->loss.delta ||
-        a->lora_scaling != b->lora_scaling || a->layer_count != b->layer_count ||
-        a->tensor_count != b->tensor_count)
+        a->lora_scaling != b->lora_scaling || a->layer_count != b->layer_count || a->tensor_count != b->tensor_count)
         return false;
     if (u->count > 0 && memcmp(u->symbol, v->symbol, u->count * sizeof *u->symbol) != 0)
         return false;

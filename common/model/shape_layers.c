@@ -43,16 +43,14 @@ static rd_status reduce_plan(rd_plan *plan, rd_layer *l, const cJSON *json, cons
 static void last_forward(const rd_layer *l, const rd_pass *pass)
 {
     for (size_t b = 0; b < pass->B; b++)
-        memcpy(pass->y + b * l->outputs, pass->x + (b + 1) * l->inputs - l->outputs,
-               l->outputs * sizeof *pass->y);
+        memcpy(pass->y + b * l->outputs, pass->x + (b + 1) * l->inputs - l->outputs, l->outputs * sizeof *pass->y);
 }
 
 static void last_backward(const rd_layer *l, const rd_pass *pass)
 {
     memset(pass->dx, 0, pass->B * l->inputs * sizeof *pass->dx);
     for (size_t b = 0; b < pass->B; b++)
-        memcpy(pass->dx + (b + 1) * l->inputs - l->outputs, pass->dy + b * l->outputs,
-               l->outputs * sizeof *pass->dx);
+        memcpy(pass->dx + (b + 1) * l->inputs - l->outputs, pass->dy + b * l->outputs, l->outputs * sizeof *pass->dx);
 }
 
 static void mean_forward(const rd_layer *l, const rd_pass *pass)

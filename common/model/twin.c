@@ -32,8 +32,8 @@ rd_status rd_twin_plan(const rd_model *m, const char *prefix, rd_model **out, rd
         twin->offset += n;
         int length = snprintf(twin->name, sizeof twin->name, "%s%s", prefix, tensors[i].name);
         if (length < 0 || (size_t)length >= sizeof twin->name)
-            status = rd_fail(err, RD_ERR_CONFIG, "tensor name '%s' is too long for its twin '%s...'",
-                             tensors[i].name, prefix);
+            status = rd_fail(err, RD_ERR_CONFIG, "tensor name '%s' is too long for its twin '%s...'", tensors[i].name,
+                             prefix);
     }
     if (status != RD_OK) {
         rd_model_free(*out);
@@ -42,8 +42,7 @@ rd_status rd_twin_plan(const rd_model *m, const char *prefix, rd_model **out, rd
     return status;
 }
 
-rd_status rd_vectors_plan(const char *const *names, const size_t *sizes, size_t count, rd_model **out,
-                          rd_error *err)
+rd_status rd_vectors_plan(const char *const *names, const size_t *sizes, size_t count, rd_model **out, rd_error *err)
 {
     size_t elements = 0;
     for (size_t i = 0; i < count; i++)

@@ -19,8 +19,7 @@ rd_status rd_vocabulary_create(const char *text, const char *path, rd_vocabulary
         if (length == 0 || rd_vocabulary_find(out, code) >= 0) {
             rd_vocabulary_free(out);
             return rd_fail(err, RD_ERR_CONFIG,
-                           length == 0 ? "%s: byte %zu is not UTF-8"
-                                       : "%s: the symbol at byte %zu stands there twice",
+                           length == 0 ? "%s: byte %zu is not UTF-8" : "%s: the symbol at byte %zu stands there twice",
                            path, i);
         }
         out->symbol[out->count++] = code;

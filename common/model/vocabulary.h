@@ -15,8 +15,7 @@ typedef struct rd_vocabulary {
 
 /* From a UTF-8 text in which every symbol stands once. RD_ERR_CONFIG: not UTF-8, or a symbol twice; `path`
  * starts the message. */
-rd_status rd_vocabulary_create(const char *text, const char *path, rd_vocabulary *out,
-                               rd_error *err) RD_MUST_CHECK;
+rd_status rd_vocabulary_create(const char *text, const char *path, rd_vocabulary *out, rd_error *err) RD_MUST_CHECK;
 void rd_vocabulary_free(rd_vocabulary *v);
 
 /* The number of a code point, or -1. */

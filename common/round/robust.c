@@ -103,8 +103,7 @@ typedef enum summary { MEDIAN, TRIMMED, AROUND_MEDIAN } summary;
 
 /* One number for each of the first `count` columns of the sorted x (k,COLUMNS). number: of values left out at each
  * end (TRIMMED), or that are averaged (AROUND_MEDIAN). column: room for k. */
-static void summarise(const float *x, size_t k, summary how, size_t number, size_t count, float *column,
-                      float *out)
+static void summarise(const float *x, size_t k, summary how, size_t number, size_t count, float *column, float *out)
 {
     double sum[COLUMNS] = {0};
     for (size_t i = number; how == TRIMMED && i < k - number; i++)
@@ -119,8 +118,8 @@ static void summarise(const float *x, size_t k, summary how, size_t number, size
     }
 }
 
-static rd_status by_coordinate(const float *const *rows, size_t k, size_t n, summary how, size_t number,
-                               float *out, rd_error *err)
+static rd_status by_coordinate(const float *const *rows, size_t k, size_t n, summary how, size_t number, float *out,
+                               rd_error *err)
 {
     float *x = calloc(k * (COLUMNS + 1), sizeof *x);
     if (x == NULL)
@@ -137,8 +136,8 @@ static rd_status by_coordinate(const float *const *rows, size_t k, size_t n, sum
 }
 
 /* sum (BLOCK) = share[i] rows[i], added up in the order of the rows, for coordinates [first, first + count). */
-RD_WIDE static void add_rows(const float *const *rows, const double *share, size_t k, size_t first,
-                             size_t count, double *sum)
+RD_WIDE static void add_rows(const float *const *rows, const double *share, size_t k, size_t first, size_t count,
+                             double *sum)
 {
     memset(sum, 0, BLOCK * sizeof *sum);
     for (size_t i = 0; i < k; i++)
@@ -258,8 +257,7 @@ static size_t take_best(ranking *r, size_t k)
 }
 
 /* Mean of `chosen` rows with the smallest scores, in the order of the rows. */
-static rd_status krum(const float *const *rows, size_t k, size_t n, size_t f, size_t chosen, float *out,
-                      rd_error *err)
+static rd_status krum(const float *const *rows, size_t k, size_t n, size_t f, size_t chosen, float *out, rd_error *err)
 {
     ranking r;
     rd_status status = make_ranking(rows, k, n, &r, err);
@@ -320,8 +318,8 @@ static double move(const float *const *rows, const double *share, size_t k, size
     return moved;
 }
 
-static rd_status geometric_median(const rd_robust_config *c, const float *const *rows,
-                                  const uint32_t *weights, size_t k, size_t n, float *out, rd_error *err)
+static rd_status geometric_median(const rd_robust_config *c, const float *const *rows, const uint32_t *weights,
+                                  size_t k, size_t n, float *out, rd_error *err)
 {
     rd_status status = RD_OK;
     double *v = calloc(n + 1, sizeof *v), *share = malloc(k * sizeof *share);
@@ -350,8 +348,8 @@ cleanup:
 
 /* ---- all ---- */
 
-rd_status rd_robust_aggregate(const rd_robust_config *c, const float *const *rows, const uint32_t *weights,
-                              size_t k, size_t n, float *out, rd_error *err)
+rd_status rd_robust_aggregate(const rd_robust_config *c, const float *const *rows, const uint32_t *weights, size_t k,
+                              size_t n, float *out, rd_error *err)
 {
     size_t f = (size_t)c->byzantine, least = rd_robust_least_updates(c);
     char chosen[48] = "";
@@ -359,8 +357,8 @@ rd_status rd_robust_aggregate(const rd_robust_config *c, const float *const *row
         (void)snprintf(chosen, sizeof chosen, " and choose %llu", (unsigned long long)c->chosen);
     if (k < least)
         return rd_fail(err, RD_ERR_RANGE,
-                       "%zu updates are too few to withstand strategy.byzantine %zu%s: %zu are needed", k, f,
-                       chosen, least);
+                       "%zu updates are too few to withstand strategy.byzantine %zu%s: %zu are needed", k, f, chosen,
+                       least);
     switch (c->rule) {
     case RD_ROBUST_MEDIAN:
         return by_coordinate(rows, k, n, MEDIAN, 0, out, err);

@@ -45,7 +45,7 @@ size_t rd_robust_least_updates(const rd_robust_config *c);
 /* rows (k) point to updates of n finite floats each, weights (k) are their samples, for the geometric median. Writes
  * out (n). RD_ERR_RANGE: k is below rd_robust_least_updates. Memory: 24 k^2 + 4 k * 65
  * bytes, 16 n for the geometric median. */
-rd_status rd_robust_aggregate(const rd_robust_config *c, const float *const *rows, const uint32_t *weights,
-                              size_t k, size_t n, float *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_robust_aggregate(const rd_robust_config *c, const float *const *rows, const uint32_t *weights, size_t k,
+                              size_t n, float *out, rd_error *err) RD_MUST_CHECK;
 
 #endif

@@ -56,8 +56,8 @@ const char *rd_participation_name(rd_participation p)
     return "unknown";
 }
 
-rd_status rd_rounds_create(const rd_cohort_config *config, uint64_t seed, uint64_t rounds,
-                           uint64_t first_round, rd_rounds **out, rd_error *err)
+rd_status rd_rounds_create(const rd_cohort_config *config, uint64_t seed, uint64_t rounds, uint64_t first_round,
+                           rd_rounds **out, rd_error *err)
 {
     rd_rounds *r = calloc(1, sizeof *r);
     if (r == NULL)
@@ -283,8 +283,7 @@ static rd_action open_round(rd_rounds *r)
     r->delivering = r->counted = 0;
     r->deadline_passed = false;
     r->phase = PHASE_COLLECTING;
-    return (rd_action){
-        .kind = RD_ACTION_OPEN, .round = r->round, .cohort = r->cohort, .cohort_size = r->cohort_size};
+    return (rd_action){.kind = RD_ACTION_OPEN, .round = r->round, .cohort = r->cohort, .cohort_size = r->cohort_size};
 }
 
 static rd_action close_round(rd_rounds *r)

@@ -32,15 +32,14 @@ typedef enum rd_selection {
 
 /* run.json "cohort" */
 typedef struct rd_cohort_config {
-    rd_selection select;   /* "select": "all" | "fraction" | "count"; default all */
-    double fraction;       /* (0, 1] */
-    uint64_t count;        /* >= 1 */
-    double over_selection; /* "over_selection" >= 1: this many times as many are asked, and the round closes
+    rd_selection select;     /* "select": "all" | "fraction" | "count"; default all */
+    double fraction;         /* (0, 1] */
+    uint64_t count;          /* >= 1 */
+    double over_selection;   /* "over_selection" >= 1: this many times as many are asked, and the round closes
                               when the wanted number has delivered; default 1 */
-    uint64_t min_clients;  /* rounds start only while at least so many clients are available, and so many that
+    uint64_t min_clients;    /* rounds start only while at least so many clients are available, and so many that
                               min_updates of them are asked; default 1 */
-    uint64_t
-        min_updates; /* a round with fewer updates at its deadline is abandoned: the model stays; default 1 */
+    uint64_t min_updates;    /* a round with fewer updates at its deadline is abandoned: the model stays; default 1 */
     double deadline_seconds; /* of a round, from its publication; default 600 */
     /* Asynchronous rounds (strategy fedbuff): */
     uint64_t buffer_size;    /* so many updates make a round; 0: rounds are synchronous */
@@ -62,8 +61,8 @@ typedef enum rd_participation {
 const char *rd_participation_name(rd_participation p); /* "counted" ... */
 
 /* rounds: how many there are in all. first_round: 1, or the one after the last committed one on resuming. */
-rd_status rd_rounds_create(const rd_cohort_config *config, uint64_t seed, uint64_t rounds,
-                           uint64_t first_round, rd_rounds **out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_rounds_create(const rd_cohort_config *config, uint64_t seed, uint64_t rounds, uint64_t first_round,
+                           rd_rounds **out, rd_error *err) RD_MUST_CHECK;
 void rd_rounds_free(rd_rounds *r);
 
 /* ---- events ---- */
@@ -83,7 +82,7 @@ typedef enum rd_verdict {
     RD_VERDICT_STALE,        /* the round is over */
     RD_VERDICT_FUTURE,       /* the round has not begun */
     RD_VERDICT_NOT_SELECTED, /* not in this round's cohort */
-    RD_VERDICT_BUSY, /* the same client's update is being folded in at this moment, or the round closes */
+    RD_VERDICT_BUSY,         /* the same client's update is being folded in at this moment, or the round closes */
 } rd_verdict;
 
 /* May this client deliver an update for this round now? Asked when an upload begins; changes nothing. */
@@ -105,10 +104,10 @@ void rd_rounds_committed(rd_rounds *r, uint64_t round, bool stop);
 /* ---- actions ---- */
 
 typedef enum rd_action_kind {
-    RD_ACTION_NONE,  /* nothing to do until the next event */
-    RD_ACTION_OPEN,  /* a round begins: ask the clients of the cohort to train; start the deadline */
-    RD_ACTION_ASK,   /* asynchronous: more clients are to train, the cohort of this action */
-    RD_ACTION_CLOSE, /* the round ends: average (aggregate) or leave the model alone; then rd_rounds_committed
+    RD_ACTION_NONE,   /* nothing to do until the next event */
+    RD_ACTION_OPEN,   /* a round begins: ask the clients of the cohort to train; start the deadline */
+    RD_ACTION_ASK,    /* asynchronous: more clients are to train, the cohort of this action */
+    RD_ACTION_CLOSE,  /* the round ends: average (aggregate) or leave the model alone; then rd_rounds_committed
                       */
     RD_ACTION_FINISH, /* no more rounds */
 } rd_action_kind;
@@ -116,9 +115,8 @@ typedef enum rd_action_kind {
 typedef struct rd_action {
     rd_action_kind kind;
     uint64_t round;
-    bool aggregate; /* CLOSE: false = too few updates, the round is abandoned */
-    const size_t
-        *cohort; /* OPEN, CLOSE: client numbers, rising by key (asynchronous CLOSE: who had a part, in order
+    bool aggregate;       /* CLOSE: false = too few updates, the round is abandoned */
+    const size_t *cohort; /* OPEN, CLOSE: client numbers, rising by key (asynchronous CLOSE: who had a part, in order
                     of its end; OPEN: nobody yet); ASK: who is asked. Valid until the next action */
     size_t cohort_size;
 } rd_action;

@@ -101,25 +101,22 @@ static double effort_of(const rd_strategy *s, const rd_update_facts *u)
     return shrink > 0 ? (1 - pow(1 - shrink, steps)) / shrink : steps;
 }
 
-static rd_status weigh_fairly(const rd_strategy *s, const rd_update_facts *u, rd_contribution *out,
-                              rd_error *err)
+static rd_status weigh_fairly(const rd_strategy *s, const rd_update_facts *u, rd_contribution *out, rd_error *err)
 {
     enum { MOST = 1 << 20 };
     double L = 1 / u->learning_rate, F = u->loss, power = pow(F, s->q);
     if (!(F >= 0) || !(power <= MOST))
         return rd_fail(err, RD_ERR_RANGE,
-                       "q-fedavg needs a loss from 0 on whose power q = %g is at most 2^20, found %g", s->q,
-                       F);
+                       "q-fedavg needs a loss from 0 on whose power q = %g is at most 2^20, found %g", s->q, F);
     out->scale = power;
     out->effort = L * power;
     if (s->q > 0 && F > 0)
         out->effort += s->q * power / F * (L * u->norm) * (L * u->norm);
     if (!(out->effort < RD_EXACT_MAX_SCALAR)) /* the server divides by the sum of these */
-        return rd_fail(
-            err, RD_ERR_RANGE,
-            "q-fedavg: with a loss of %g, a delta of norm %g and learning rate %g its h = q F^(q-1) |L "
-            "delta|^2 + L F^q is %g; below 2^40 expected",
-            F, u->norm, u->learning_rate, out->effort);
+        return rd_fail(err, RD_ERR_RANGE,
+                       "q-fedavg: with a loss of %g, a delta of norm %g and learning rate %g its h = q F^(q-1) |L "
+                       "delta|^2 + L F^q is %g; below 2^40 expected",
+                       F, u->norm, u->learning_rate, out->effort);
     return RD_OK;
 }
 
@@ -131,22 +128,19 @@ static void weigh_by_trust(const rd_update_facts *u, rd_contribution *out)
     out->scale = counts ? u->root_norm / u->norm : 0;
 }
 
-rd_status rd_strategy_weigh(const rd_strategy *s, const rd_update_facts *u, rd_contribution *out,
-                            rd_error *err)
+rd_status rd_strategy_weigh(const rd_strategy *s, const rd_update_facts *u, rd_contribution *out, rd_error *err)
 {
     *out = (rd_contribution){.weight = s->uniform ? 1 : (uint32_t)u->samples, .scale = 1};
     switch (s->kind) {
     case RD_FEDNOVA:
         if (u->steps == 0)
-            return rd_fail(err, RD_ERR_DATA,
-                           "fednova needs to know the local steps of an update (\"steps\")");
+            return rd_fail(err, RD_ERR_DATA, "fednova needs to know the local steps of an update (\"steps\")");
         out->effort = effort_of(s, u);
         if (!(out->effort > 0 && out->effort < RD_EXACT_MAX_SCALAR))
-            return rd_fail(
-                err, RD_ERR_RANGE,
-                "fednova: %llu local steps at learning rate %g with proximal %g amount to %g; a length "
-                "above 0 expected",
-                (unsigned long long)u->steps, u->learning_rate, s->proximal, out->effort);
+            return rd_fail(err, RD_ERR_RANGE,
+                           "fednova: %llu local steps at learning rate %g with proximal %g amount to %g; a length "
+                           "above 0 expected",
+                           (unsigned long long)u->steps, u->learning_rate, s->proximal, out->effort);
         out->scale = 1 / out->effort;
         break;
     case RD_QFEDAVG:

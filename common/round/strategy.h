@@ -74,16 +74,16 @@ typedef enum rd_server_optimizer {
 typedef struct rd_strategy {
     rd_strategy_kind kind;
     double server_learning_rate; /* eta; default 1, adaptive ones 0.1 */
-    bool uniform;              /* "weighting": "uniform": every client counts the same, not by its samples */
-    double beta1;              /* fedavgm's "momentum", 0.9; adaptive "beta1", 0.9 (fedadagrad 0) */
-    double beta2, tau;         /* adaptive; 0.99 and 0.001 */
-    double proximal;           /* mu; fedprox, fednova */
-    double q;                  /* q-fedavg */
-    double clip_norm;          /* norm_clipping: C */
-    uint64_t buffer_size;      /* fedbuff: K updates make a step */
-    uint64_t concurrency;      /* fedbuff: so many clients train at a time */
-    uint64_t most_staleness;   /* fedbuff: older updates are refused */
-    double staleness_exponent; /* fedbuff: s = (1 + staleness)^-exponent; 0.5 */
+    bool uniform;                /* "weighting": "uniform": every client counts the same, not by its samples */
+    double beta1;                /* fedavgm's "momentum", 0.9; adaptive "beta1", 0.9 (fedadagrad 0) */
+    double beta2, tau;           /* adaptive; 0.99 and 0.001 */
+    double proximal;             /* mu; fedprox, fednova */
+    double q;                    /* q-fedavg */
+    double clip_norm;            /* norm_clipping: C */
+    uint64_t buffer_size;        /* fedbuff: K updates make a step */
+    uint64_t concurrency;        /* fedbuff: so many clients train at a time */
+    uint64_t most_staleness;     /* fedbuff: older updates are refused */
+    double staleness_exponent;   /* fedbuff: s = (1 + staleness)^-exponent; 0.5 */
     rd_robust_config robust;
 } rd_strategy;
 

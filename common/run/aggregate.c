@@ -24,8 +24,7 @@ static rd_status make_memory(rd_aggregate *a, rd_error *err)
     bool controls = s->kind == RD_SCAFFOLD;
     if (vectors == 0 && !controls)
         return RD_OK;
-    rd_status status =
-        rd_vectors_plan(controls ? control : names, sizes, controls ? 1 : vectors, &a->memory_plan, err);
+    rd_status status = rd_vectors_plan(controls ? control : names, sizes, controls ? 1 : vectors, &a->memory_plan, err);
     if (status != RD_OK)
         return status;
     a->memory = calloc((controls ? 1 : vectors) * a->n + 1, sizeof *a->memory);
@@ -63,8 +62,7 @@ rd_status rd_aggregate_create(const rd_config *config, const rd_model *m, rd_agg
     if (config->strategy.kind == RD_FLTRUST) {
         a->root = calloc(a->n + 1, sizeof *a->root);
         if (a->root == NULL)
-            RD_TRY(
-                rd_fail(err, RD_ERR_MEMORY, "no memory for the server's own delta of %zu parameters", a->n));
+            RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the server's own delta of %zu parameters", a->n));
     }
     RD_TRY(make_memory(a, err));
     *out = a;
@@ -159,8 +157,7 @@ static rd_status reserve_row(rd_aggregate *a, rd_error *err)
 /* ---- taking in ---- */
 
 /* Adds one set of metrics; accuracy is NaN where the model has none. */
-static rd_status add_metrics(rd_exact_scalar *loss, rd_exact_scalar *accuracy, const rd_metrics *m,
-                             rd_error *err)
+static rd_status add_metrics(rd_exact_scalar *loss, rd_exact_scalar *accuracy, const rd_metrics *m, rd_error *err)
 {
     if (m->samples == 0)
         return RD_OK;
@@ -192,8 +189,7 @@ static rd_status add_weight(client_sums *sums, const rd_strategy *s, const rd_co
 {
     sums->weight += c->weight;
     if (sums->weight > RD_EXACT_MAX_WEIGHT)
-        return rd_fail(err, RD_ERR_RANGE, "a weight of %u would bring the round beyond 2^40 in all",
-                       c->weight);
+        return rd_fail(err, RD_ERR_RANGE, "a weight of %u would bring the round beyond 2^40 in all", c->weight);
     if (s->kind != RD_FEDNOVA && s->kind != RD_QFEDAVG)
         return RD_OK;
     return rd_exact_scalar_add(&sums->effort, c->effort, c->weight, err);
@@ -232,11 +228,10 @@ static rd_status check_fit(const rd_strategy *s, const rd_contribution *c, float
     if (c->weight > RD_EXACT_MAX_TERM_WEIGHT)
         return rd_fail(err, RD_ERR_RANGE, "an update's weight of %u: expected at most 2^31", c->weight);
     if (c->weight > 0 && (!(c->scale >= 0) || !rd_exact_is_fit((double)(float)((double)largest * c->scale))))
-        return rd_fail(
-            err, RD_ERR_RANGE,
-            "strategy %s multiplies the update by %g, which makes of its largest value, %g, one of 2^23 or "
-            "more",
-            rd_strategy_names[s->kind], c->scale, (double)largest);
+        return rd_fail(err, RD_ERR_RANGE,
+                       "strategy %s multiplies the update by %g, which makes of its largest value, %g, one of 2^23 or "
+                       "more",
+                       rd_strategy_names[s->kind], c->scale, (double)largest);
     return RD_OK;
 }
 
@@ -286,8 +281,7 @@ static void add_to_sum(rd_aggregate *a, size_t first, const float *values, size_
     }
 }
 
-static void add_scaled(rd_aggregate *a, size_t first, const float *values, size_t count,
-                       const rd_contribution *c)
+static void add_scaled(rd_aggregate *a, size_t first, const float *values, size_t count, const rd_contribution *c)
 {
     float block[BLOCK];
     if (c->weight == 0)
@@ -397,14 +391,12 @@ rd_status rd_aggregate_set_root(rd_aggregate *a, const float *delta, rd_error *e
     double squares = 0;
     a->root_norm = 0;
     if (!rd_exact_is_fit((double)rd_exact_largest(delta, a->n)))
-        return rd_fail(err, RD_ERR_RANGE,
-                       "the server's own delta holds NaN, an infinite value or one of 2^23 or more");
+        return rd_fail(err, RD_ERR_RANGE, "the server's own delta holds NaN, an infinite value or one of 2^23 or more");
     memcpy(a->root, delta, a->n * sizeof *delta);
     for (size_t i = 0; i < a->n; i++)
         squares += (double)delta[i] * (double)delta[i];
     if (!rd_exact_is_fit(sqrt(squares))) /* it is what others are scaled to */
-        return rd_fail(err, RD_ERR_RANGE, "the server's own delta has the norm %g; below 2^23 expected",
-                       sqrt(squares));
+        return rd_fail(err, RD_ERR_RANGE, "the server's own delta has the norm %g; below 2^23 expected", sqrt(squares));
     a->root_norm = sqrt(squares);
     return RD_OK;
 }
@@ -413,9 +405,8 @@ rd_status rd_aggregate_set_root(rd_aggregate *a, const float *delta, rd_error *e
 
 static rd_metrics mean_metrics(const rd_exact_scalar *loss, const rd_exact_scalar *accuracy)
 {
-    return (rd_metrics){.samples = loss->weight,
-                        .loss = rd_exact_scalar_mean(loss),
-                        .accuracy = rd_exact_scalar_mean(accuracy)};
+    return (rd_metrics){
+        .samples = loss->weight, .loss = rd_exact_scalar_mean(loss), .accuracy = rd_exact_scalar_mean(accuracy)};
 }
 
 static void clear(rd_aggregate *a)
@@ -476,8 +467,7 @@ void rd_aggregate_get_row(const rd_aggregate *a, size_t i, uint64_t *key, uint64
     memcpy(values, a->rows[i].values, a->n * sizeof *values);
 }
 
-rd_status rd_aggregate_add_row(rd_aggregate *a, uint64_t key, uint64_t weight, const float *values,
-                               rd_error *err)
+rd_status rd_aggregate_add_row(rd_aggregate *a, uint64_t key, uint64_t weight, const float *values, rd_error *err)
 {
     rd_status status = reserve_row(a, err);
     float *copy = status == RD_OK ? take_vector(a) : NULL;

@@ -41,8 +41,7 @@ typedef struct rd_intake {
  * where an element, its weight or a metric is beyond what sums hold, also after what the strategy multiplies it with,
  * or the strategy cannot use it; then nothing has changed. */
 rd_status rd_aggregate_admit(rd_aggregate *a, uint64_t client_key, uint64_t round, uint64_t staleness,
-                             const rd_report *report, float largest, rd_intake *out,
-                             rd_error *err) RD_MUST_CHECK;
+                             const rd_report *report, float largest, rd_intake *out, rd_error *err) RD_MUST_CHECK;
 /* The values of elements [first, first + count). Every element comes once. */
 void rd_aggregate_fold(rd_aggregate *a, rd_intake *in, size_t first, const float *values, size_t count);
 /* All of it has come. RD_ERR_RANGE: seen as a whole it is beyond what sums hold (RD_INTAKE_WHOLE only); then it is as

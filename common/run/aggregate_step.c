@@ -105,8 +105,7 @@ static rd_status conclude(rd_aggregate *a, const rd_target *target, rd_error *er
     return status;
 }
 
-rd_status rd_aggregate_apply(rd_aggregate *a, uint64_t round, const rd_target *target, double *norm,
-                             rd_error *err)
+rd_status rd_aggregate_apply(rd_aggregate *a, uint64_t round, const rd_target *target, double *norm, rd_error *err)
 {
     const rd_strategy *s = &a->config->strategy;
     const client_sums *c = &a->clients;
@@ -127,8 +126,8 @@ rd_status rd_aggregate_apply(rd_aggregate *a, uint64_t round, const rd_target *t
     }
     if (c->weight == 0)
         return rd_fail(err, RD_ERR_RANGE, "none of %llu updates is trusted", (unsigned long long)c->updates);
-    from.factor = rd_strategy_factor(s, isnan(effort) ? 0 : effort,
-                                     rd_aggregate_learning_rate(&a->config->training, round));
+    from.factor =
+        rd_strategy_factor(s, isnan(effort) ? 0 : effort, rd_aggregate_learning_rate(&a->config->training, round));
     *norm = sqrt(step_all(a, &from, target));
     if (a->control != NULL)
         move_control(a, target->known_clients);

@@ -80,8 +80,8 @@ static rd_status begin_if_complete(rd_agreement *a, rd_error *err)
     const rd_schema *given = &a->config->schema;
     rd_schema whole = {0};
     char notes[1];
-    bool complete = given->columns_known &&
-                    (given->label.type == RD_COLUMN_NUMBER || given->label.words_known || given->numbered);
+    bool complete =
+        given->columns_known && (given->label.type == RD_COLUMN_NUMBER || given->label.words_known || given->numbered);
     for (size_t i = 0; i < given->column_count; i++)
         complete = complete && given->columns[i].type != RD_COLUMN_OPEN &&
                    (given->columns[i].type != RD_COLUMN_CATEGORY || given->columns[i].words_known);
@@ -171,9 +171,10 @@ static rd_status extend(rd_agreement *a, const char *client, const rd_descriptio
     rd_schema agreed = {0};
     rd_status status = rd_schema_agree(&a->config->schema, &alone, 1, false, &agreed, notes, sizeof notes, err);
     if (status == RD_OK && rd_schema_step(&agreed) > 0)
-        status = rd_fail(err, RD_ERR_DATA,
-                         "the run has begun without a table, so no means can be taken any more; data.schema in run.json "
-                         "can say them");
+        status =
+            rd_fail(err, RD_ERR_DATA,
+                    "the run has begun without a table, so no means can be taken any more; data.schema in run.json "
+                    "can say them");
     if (status != RD_OK) {
         rd_schema_free(&agreed);
         return status;

@@ -63,8 +63,8 @@ static rd_status check_map(const reading *r, rd_error *err)
             used = speaks_of(entry, r->file.tensors[i].name);
         bool pattern = !cJSON_IsNull(entry) && strpbrk(entry->string, "*?") != NULL;
         if (!used)
-            return rd_fail(err, RD_ERR_DATA, "%s: has no tensor '%.100s', of which initial.map speaks%s",
-                           r->path, entry->string, pattern ? "; a key with * or ? can only be null" : "");
+            return rd_fail(err, RD_ERR_DATA, "%s: has no tensor '%.100s', of which initial.map speaks%s", r->path,
+                           entry->string, pattern ? "; a key with * or ? can only be null" : "");
     }
     return RD_OK;
 }
@@ -78,11 +78,11 @@ static rd_status find_tensor(const reading *r, const rd_st_tensor *s, size_t *nu
             return RD_OK;
     if (entry != NULL)
         return rd_fail(err, RD_ERR_DATA,
-                       "%s: initial.map: '%.100s' cannot become '%.100s': the model has no such tensor",
-                       r->path, s->name, name);
+                       "%s: initial.map: '%.100s' cannot become '%.100s': the model has no such tensor", r->path,
+                       s->name, name);
     return rd_fail(err, RD_ERR_DATA,
-                   "%s: tensor '%.100s' is not one of the model's; initial.map can say which it is, or null",
-                   r->path, name);
+                   "%s: tensor '%.100s' is not one of the model's; initial.map can say which it is, or null", r->path,
+                   name);
 }
 
 static void write_shape(int rank, const uint64_t *shape, char text[96])
@@ -108,24 +108,22 @@ static rd_status check_shape(const reading *r, const rd_st_tensor *s, const rd_t
         return RD_OK;
     write_shape(t->rank, wanted, expected);
     write_shape(s->rank, s->shape, found);
-    return rd_fail(
-        err, RD_ERR_DATA,
-        "%s: tensor '%.100s' has shape %s, but the model's '%s' has %s%s; null in initial.map leaves it out",
-        r->path, s->name, found, t->name, expected, turned ? " (is it transposed?)" : "");
+    return rd_fail(err, RD_ERR_DATA,
+                   "%s: tensor '%.100s' has shape %s, but the model's '%s' has %s%s; null in initial.map leaves it out",
+                   r->path, s->name, found, t->name, expected, turned ? " (is it transposed?)" : "");
 }
 
 /* ---- numbers ---- */
 
-static rd_status read_values(const reading *r, const rd_st_tensor *s, const rd_tensor *t, float *values,
-                             rd_error *err)
+static rd_status read_values(const reading *r, const rd_st_tensor *s, const rd_tensor *t, float *values, rd_error *err)
 {
     off_t at = (off_t)(r->file.data_start + s->begin);
     size_t size = (size_t)(s->end - s->begin);
     rd_status status = RD_OK;
     char *bytes = NULL;
     if (!rd_dtype_is_float(s->dtype))
-        return rd_fail(err, RD_ERR_DATA, "%s: tensor '%.100s' is %s; F32, F64, F16 or BF16 was expected",
-                       r->path, s->name, rd_st_dtype_name(s));
+        return rd_fail(err, RD_ERR_DATA, "%s: tensor '%.100s' is %s; F32, F64, F16 or BF16 was expected", r->path,
+                       s->name, rd_st_dtype_name(s));
     RD_TRY(check_shape(r, s, t, err));
     if (s->dtype == RD_DTYPE_F32) {
         RD_TRY(rd_fd_pread_all(r->fd, values, size, at, r->path, err));
@@ -141,11 +139,10 @@ static rd_status read_values(const reading *r, const rd_st_tensor *s, const rd_t
     }
     size_t unfit = rd_exact_find_unfit(values, t->count);
     if (unfit < t->count) {
-        double value = bytes == NULL ? (double)values[unfit]
-                                     : rd_dtype_value(s->dtype, bytes + unfit * rd_dtype_size(s->dtype));
-        status = rd_fail(err, RD_ERR_DATA,
-                         "%s: tensor '%.100s': element %zu is %s; parameters are numbers below 2^23", r->path,
-                         s->name, unfit, rd_exact_unfit_word(value));
+        double value =
+            bytes == NULL ? (double)values[unfit] : rd_dtype_value(s->dtype, bytes + unfit * rd_dtype_size(s->dtype));
+        status = rd_fail(err, RD_ERR_DATA, "%s: tensor '%.100s': element %zu is %s; parameters are numbers below 2^23",
+                         r->path, s->name, unfit, rd_exact_unfit_word(value));
     }
 cleanup:
     free(bytes);
@@ -176,17 +173,15 @@ static rd_status check_complete(const reading *r, rd_error *err)
         if (r->origin[i] != NULL || rd_tensor_is_lora(t))
             continue;
         if (t->role == RD_TENSOR_FROZEN)
-            return rd_fail(err, RD_ERR_DATA, "%s: has no tensor '%s', which the model holds frozen", r->path,
-                           t->name);
+            return rd_fail(err, RD_ERR_DATA, "%s: has no tensor '%s', which the model holds frozen", r->path, t->name);
         first = missing++ == 0 ? i : first;
     }
     if (missing == 0 || r->config->partial)
         return RD_OK;
-    return rd_fail(
-        err, RD_ERR_DATA,
-        "%s: %zu of the model's tensors %s taken from it, beginning with '%s'; with \"partial\": true in "
-        "initial they start at random",
-        r->path, missing, missing == 1 ? "is not" : "are not", r->tensors[first].name);
+    return rd_fail(err, RD_ERR_DATA,
+                   "%s: %zu of the model's tensors %s taken from it, beginning with '%s'; with \"partial\": true in "
+                   "initial they start at random",
+                   r->path, missing, missing == 1 ? "is not" : "are not", r->tensors[first].name);
 }
 
 /* ---- the report ---- */
@@ -224,9 +219,9 @@ static void write_report(const reading *r, char report[RD_INITIAL_REPORT_MAX])
             list_add(&left, r->file.tensors[i].name);
     list_end(&random);
     list_end(&left);
-    (void)snprintf(report, RD_INITIAL_REPORT_MAX, "%zu tensor%s taken from %s%s%s%s%s", taken,
-                   taken == 1 ? "" : "s", r->path, random.count > 0 ? "; at random: " : "", random.text,
-                   left.count > 0 ? "; left out: " : "", left.text);
+    (void)snprintf(report, RD_INITIAL_REPORT_MAX, "%zu tensor%s taken from %s%s%s%s%s", taken, taken == 1 ? "" : "s",
+                   r->path, random.count > 0 ? "; at random: " : "", random.text, left.count > 0 ? "; left out: " : "",
+                   left.text);
 }
 
 rd_status rd_initial_load(const rd_initial_config *config, const rd_model *m, float *parameters,
@@ -250,9 +245,8 @@ rd_status rd_initial_load(const rd_initial_config *config, const rd_model *m, fl
             used++;
         }
     if (used == 0)
-        RD_TRY(
-            rd_fail(err, RD_ERR_DATA, "%s: %s", r.path,
-                    r.file.tensor_count == 0 ? "it holds no tensor" : "initial.map leaves out every tensor"));
+        RD_TRY(rd_fail(err, RD_ERR_DATA, "%s: %s", r.path,
+                       r.file.tensor_count == 0 ? "it holds no tensor" : "initial.map leaves out every tensor"));
     RD_TRY(check_complete(&r, err));
     write_report(&r, report);
 cleanup:

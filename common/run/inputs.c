@@ -8,8 +8,8 @@
 #include "core/digest.h"
 #include "core/file.h"
 
-static rd_status keep_rows(rd_store *s, const char *name, const rd_source *source, const rd_dataset *rows,
-                           bool decides, rd_error *err)
+static rd_status keep_rows(rd_store *s, const char *name, const rd_source *source, const rd_dataset *rows, bool decides,
+                           rd_error *err)
 {
     char sha256[RD_SHA256_HEX], digest[RD_DIGEST_MAX] = "";
     rd_store_input in = {.name = name, .rows = rows->rows, .digest = digest, .decides = decides};
@@ -50,8 +50,7 @@ static rd_status keep_initial(rd_store *s, const rd_initial_config *initial, rd_
     return rd_store_use(s, &in, err);
 }
 
-rd_status rd_inputs_keep(rd_store *s, const rd_config *c, const rd_dataset *test, const rd_dataset *root,
-                         rd_error *err)
+rd_status rd_inputs_keep(rd_store *s, const rd_config *c, const rd_dataset *test, const rd_dataset *root, rd_error *err)
 {
     rd_status status = RD_OK;
     RD_TRY(keep_rows(s, "data.test", &c->test, test, false, err));

@@ -34,8 +34,7 @@ rd_status rd_model_file_write(const rd_model *m, rd_tensor_set set, const float 
     }
     RD_TRY(rd_fd_write_all(fd, header, header_size, temporary, err));
     size_t first = set == RD_TENSORS_REST ? rd_model_set_size(m, RD_TENSORS_SHARED) : 0;
-    RD_TRY(rd_fd_write_all(fd, parameters + first, rd_model_set_size(m, set) * sizeof *parameters, temporary,
-                           err));
+    RD_TRY(rd_fd_write_all(fd, parameters + first, rd_model_set_size(m, set) * sizeof *parameters, temporary, err));
     if (rename(temporary, path) != 0)
         status = rd_fail(err, RD_ERR_IO, "%s: cannot take its place: %s", path, strerror(errno));
 cleanup:
@@ -57,8 +56,7 @@ static rd_status check_finite(const rd_tensor *t, const float *parameters, const
     return RD_OK;
 }
 
-rd_status rd_model_file_read(const rd_model *m, rd_tensor_set set, const char *path, float *parameters,
-                             rd_error *err)
+rd_status rd_model_file_read(const rd_model *m, rd_tensor_set set, const char *path, float *parameters, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_safetensors file = {0};

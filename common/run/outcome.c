@@ -26,8 +26,8 @@ static void say_what_happened(const rd_config *c, const rd_round_record *r, cons
                    (unsigned long long)c->cohort.min_updates, late, failed);
 }
 
-rd_status rd_outcome_check(const rd_config *c, const rd_round_record *last, uint64_t changed,
-                           const char *trouble, rd_error *err)
+rd_status rd_outcome_check(const rd_config *c, const rd_round_record *last, uint64_t changed, const char *trouble,
+                           rd_error *err)
 {
     char what[400];
     uint64_t idle = last->round - changed;

@@ -11,10 +11,10 @@ typedef struct rd_root_training {
     float *delta; /* (all) its first elements, those that travel, after a run */
 } rd_root_training;
 
-rd_status rd_root_training_open(const rd_config *c, const rd_model *m, const rd_schema *schema,
-                                rd_root_training *out, rd_error *err) RD_MUST_CHECK;
-rd_status rd_root_training_run(rd_root_training *r, const rd_config *c, uint64_t round,
-                               const float *parameters, rd_error *err) RD_MUST_CHECK;
+rd_status rd_root_training_open(const rd_config *c, const rd_model *m, const rd_schema *schema, rd_root_training *out,
+                                rd_error *err) RD_MUST_CHECK;
+rd_status rd_root_training_run(rd_root_training *r, const rd_config *c, uint64_t round, const float *parameters,
+                               rd_error *err) RD_MUST_CHECK;
 void rd_root_training_free(rd_root_training *r);
 
 #endif

@@ -53,15 +53,13 @@ struct rd_run {
     rd_error root_trouble; /* of the round that is open; status RD_OK: none */
 
     _Atomic(rd_packing *) packing; /* NULL: not pruned; looked at by threads that receive */
-    rd_packing *
-        *outdated; /* (outdated_count) before it: uploads that come too late still look at their plans */
+    rd_packing **outdated; /* (outdated_count) before it: uploads that come too late still look at their plans */
     size_t outdated_count;
     uint64_t version, fingerprint;
     rd_round_record last;
     rd_stopping stopping;
-    char trouble
-        [160];      /* why a client failed in the last round; empty: none has, or it is not known any more */
-    double *by_row; /* (rows of the test set) where rd_scores_keep_rows; else NULL */
+    char trouble[160]; /* why a client failed in the last round; empty: none has, or it is not known any more */
+    double *by_row;    /* (rows of the test set) where rd_scores_keep_rows; else NULL */
     history past;
     char initial[RD_INITIAL_REPORT_MAX];
 };
@@ -145,8 +143,8 @@ uint64_t rd_run_model_fingerprint(const rd_run *run)
 static void be_version(rd_run *run, uint64_t version)
 {
     run->version = version;
-    run->fingerprint = rd_fingerprint(run->parameters, rd_model_set_size(run->model, RD_TENSORS_SHARED) *
-                                                           sizeof *run->parameters);
+    run->fingerprint =
+        rd_fingerprint(run->parameters, rd_model_set_size(run->model, RD_TENSORS_SHARED) * sizeof *run->parameters);
 }
 
 uint64_t rd_run_next_round(const rd_run *run)
@@ -168,15 +166,14 @@ static bool tell_change(const rd_change_record *c, void *user)
 {
     const teller *t = user;
     char text[RD_CHANGE_KEY_MAX + 2 * RD_CHANGE_VALUE_MAX + 96];
-    (void)snprintf(text, sizeof text, "changed after round %llu: %s %s -> %s%s", (unsigned long long)c->round,
-                   c->key, c->before, c->after,
+    (void)snprintf(text, sizeof text, "changed after round %llu: %s %s -> %s%s", (unsigned long long)c->round, c->key,
+                   c->before, c->after,
                    strcmp(c->key, "initial") == 0 ? " (a run that has begun does not read it)" : "");
     t->line(t->user, text);
     return true;
 }
 
-rd_status rd_run_tell_changes(rd_run *run, void (*line)(void *user, const char *text), void *user,
-                              rd_error *err)
+rd_status rd_run_tell_changes(rd_run *run, void (*line)(void *user, const char *text), void *user, rd_error *err)
 {
     return run->store == NULL ? RD_OK : rd_store_changes(run->store, tell_change, &(teller){line, user}, err);
 }
@@ -190,8 +187,8 @@ static double now_unix(void)
 
 /* ---- updates ---- */
 
-rd_status rd_run_admit(rd_run *run, uint64_t client_key, uint64_t round, uint64_t staleness,
-                       const rd_report *report, float largest, rd_intake *out, rd_error *err)
+rd_status rd_run_admit(rd_run *run, uint64_t client_key, uint64_t round, uint64_t staleness, const rd_report *report,
+                       float largest, rd_intake *out, rd_error *err)
 {
     return rd_aggregate_admit(run->updates, client_key, round, staleness, report, largest, out, err);
 }
@@ -284,18 +281,17 @@ static rd_status check_model(const rd_run *run, uint64_t round, rd_error *err)
             unfit += 1 + rd_exact_find_unfit(values + unfit + 1, t[k].count - unfit - 1);
         if (unfit == t[k].count)
             continue;
-        return rd_fail(err, RD_ERR_RANGE,
-                       "round %llu: the global model %s: element %zu of %s is %s; %s may help",
+        return rd_fail(err, RD_ERR_RANGE, "round %llu: the global model %s: element %zu of %s is %s; %s may help",
                        (unsigned long long)round,
-                       rd_model_counts(run->model) ? "is beyond what can be sent" : "diverged", unfit,
-                       t[k].name, rd_exact_unfit_word((double)values[unfit]),
+                       rd_model_counts(run->model) ? "is beyond what can be sent" : "diverged", unfit, t[k].name,
+                       rd_exact_unfit_word((double)values[unfit]),
                        rd_model_counts(run->model) ? "smaller features" : "smaller learning rates");
     }
     return RD_OK;
 }
 
-rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t known_clients,
-                         rd_round_record *record, rd_error *err)
+rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t known_clients, rd_round_record *record,
+                         rd_error *err)
 {
     const rd_packing *packing = run->packing;
     rd_target target = {.parameters = run->parameters,
@@ -306,8 +302,7 @@ rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t kno
     record->aggregated = aggregate && run->root_trouble.status == RD_OK;
     record->abandoned[0] = '\0';
     rd_error trouble = {0};
-    rd_status status =
-        rd_aggregate_finish(run->updates, round, record->aggregated, &target, record, &trouble);
+    rd_status status = rd_aggregate_finish(run->updates, round, record->aggregated, &target, record, &trouble);
     if (aggregate && (!record->aggregated || is_of_a_round(status))) {
         const rd_error *why = record->aggregated ? &trouble : &run->root_trouble;
         (void)snprintf(record->abandoned, sizeof record->abandoned, "%.150s", why->message);
@@ -365,8 +360,7 @@ static rd_status save_beside(rd_run *run, uint64_t round, rd_error *err)
         status = save_twin(run, round, err);
     if (status == RD_OK && memory != NULL) {
         rd_store_server_path(run->store, round, path, sizeof path);
-        status = rd_model_file_write(memory, RD_TENSORS_SHARED, rd_aggregate_memory(run->updates), round,
-                                     path, err);
+        status = rd_model_file_write(memory, RD_TENSORS_SHARED, rd_aggregate_memory(run->updates), round, path, err);
     }
     return status;
 }
@@ -376,8 +370,7 @@ rd_status rd_run_save_model(rd_run *run, uint64_t round, rd_error *err)
     if (run->store != NULL) {
         char path[RD_SOURCE_PATH_MAX];
         rd_store_model_path(run->store, round, path, sizeof path);
-        rd_status status =
-            rd_model_file_write(run->model, RD_TENSORS_SHARED, run->parameters, round, path, err);
+        rd_status status = rd_model_file_write(run->model, RD_TENSORS_SHARED, run->parameters, round, path, err);
         if (status == RD_OK)
             status = save_beside(run, round, err);
         if (status != RD_OK)
@@ -411,8 +404,8 @@ static void evaluate_some(void *user, unsigned thread)
         if (first >= rows.count || status != RD_OK)
             break;
         size_t count = rows.count - first < rows_at_a_time ? rows.count - first : rows_at_a_time;
-        status = rd_evaluate(job->run->trainers[thread], job->run->parameters, &job->run->test, rows, first,
-                             count, &sums, &error);
+        status = rd_evaluate(job->run->trainers[thread], job->run->parameters, &job->run->test, rows, first, count,
+                             &sums, &error);
     }
     pthread_mutex_lock(&job->lock);
     rd_evaluation_merge(&job->sums, &sums);
@@ -464,9 +457,8 @@ void rd_run_reason(const rd_run *run, char *text, size_t size)
 
 rd_status rd_run_check_outcome(const rd_run *run, rd_error *err)
 {
-    return run->stopping.reached
-               ? RD_OK
-               : rd_outcome_check(run->config, &run->last, run->stopping.changed, run->trouble, err);
+    return run->stopping.reached ? RD_OK
+                                 : rd_outcome_check(run->config, &run->last, run->stopping.changed, run->trouble, err);
 }
 
 /* ---- committing ---- */
@@ -478,13 +470,12 @@ static void note_trouble(rd_run *run, const rd_participation_record *parts, size
         (void)snprintf(run->trouble, sizeof run->trouble, "%s", parts[i].reason);
 }
 
-rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participation_record *parts,
-                        size_t part_count, rd_error *err)
+rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participation_record *parts, size_t part_count,
+                        rd_error *err)
 {
     rd_sha256 digest;
     rd_sha256_start(&digest);
-    rd_sha256_add(&digest, run->parameters,
-                  rd_model_set_size(run->model, RD_TENSORS_SHARED) * sizeof *run->parameters);
+    rd_sha256_add(&digest, run->parameters, rd_model_set_size(run->model, RD_TENSORS_SHARED) * sizeof *run->parameters);
     rd_sha256_finish_hex(&digest, record->model_sha256);
 
     record->test = (rd_metrics){.loss = NAN, .accuracy = NAN};
@@ -503,8 +494,7 @@ rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participa
     if (run->store != NULL) {
         if (run->config->early_stopping.patience > 0)
             rd_store_pin(run->store, next.best_version);
-        rd_status status =
-            rd_store_commit_round(run->store, record, parts, part_count, run->config->keep_every, err);
+        rd_status status = rd_store_commit_round(run->store, record, parts, part_count, run->config->keep_every, err);
         if (status != RD_OK)
             return status;
     }
@@ -524,8 +514,8 @@ static size_t print(char *text, size_t size, size_t at, const char *format, doub
 
 void rd_round_record_line(const rd_round_record *record, uint64_t rounds, char *text, size_t size)
 {
-    int written = snprintf(text, size, "round %llu/%llu", (unsigned long long)record->round,
-                           (unsigned long long)rounds);
+    int written =
+        snprintf(text, size, "round %llu/%llu", (unsigned long long)record->round, (unsigned long long)rounds);
     size_t at = written < 0 ? 0 : (size_t)written;
     if (record->test.samples > 0) {
         at = print(text, size, at, "  test loss %.4f", record->test.loss);
@@ -534,8 +524,7 @@ void rd_round_record_line(const rd_round_record *record, uint64_t rounds, char *
     }
     for (size_t i = 0; i < RD_SCORES && record->test.samples > 0; i++)
         if (!isnan(record->scores.value[i]) && at < size) {
-            int length =
-                snprintf(text + at, size - at, "  %s %.4f", rd_score_names[i], record->scores.value[i]);
+            int length = snprintf(text + at, size - at, "  %s %.4f", rd_score_names[i], record->scores.value[i]);
             at += length > 0 ? (size_t)length : 0;
         }
     if (record->train.samples > 0)
@@ -547,9 +536,8 @@ void rd_round_record_line(const rd_round_record *record, uint64_t rounds, char *
     if (!isnan(record->running_loss) && record->round > 0)
         at = print(text, size, at, "  clients' loss %.4f", record->running_loss);
     if (record->round > 0 && at < size)
-        (void)snprintf(text + at, size - at, "  %llu/%llu clients%s%s%s  %.3g s",
-                       (unsigned long long)record->counted, (unsigned long long)record->selected,
-                       record->aggregated ? "" : " (",
+        (void)snprintf(text + at, size - at, "  %llu/%llu clients%s%s%s  %.3g s", (unsigned long long)record->counted,
+                       (unsigned long long)record->selected, record->aggregated ? "" : " (",
                        record->aggregated             ? ""
                        : record->abandoned[0] != '\0' ? record->abandoned
                                                       : "too few",
@@ -582,8 +570,7 @@ static rd_status resume(rd_run *run, const history *h, rd_error *err)
         return status;
     rd_sha256 digest;
     rd_sha256_start(&digest);
-    rd_sha256_add(&digest, run->parameters,
-                  rd_model_set_size(run->model, RD_TENSORS_SHARED) * sizeof *run->parameters);
+    rd_sha256_add(&digest, run->parameters, rd_model_set_size(run->model, RD_TENSORS_SHARED) * sizeof *run->parameters);
     rd_sha256_finish_hex(&digest, hex);
     if (strcmp(hex, h->last.model_sha256) != 0)
         return rd_fail(err, RD_ERR_FORMAT,
@@ -614,11 +601,8 @@ static rd_status resume(rd_run *run, const history *h, rd_error *err)
 
 static rd_status begin(rd_run *run, rd_error *err)
 {
-    rd_round_record record = {.aggregated = true,
-                              .running_loss = NAN,
-                              .scores = rd_scores_none(),
-                              .clock = NAN,
-                              .attack_success = NAN};
+    rd_round_record record = {
+        .aggregated = true, .running_loss = NAN, .scores = rd_scores_none(), .clock = NAN, .attack_success = NAN};
     record.train = record.holdout = record.personal = (rd_metrics){.loss = NAN, .accuracy = NAN};
     char path[RD_SOURCE_PATH_MAX];
     rd_status status = RD_OK;

@@ -68,8 +68,8 @@ const rd_dataset *rd_run_test_set(const rd_run *run);
 /* An update is taken in: admitted, its elements folded in, each once, and told to be complete
  * (run/aggregate.h). round: that it was trained for; staleness: rounds that have passed since its model was
  * the newest. */
-rd_status rd_run_admit(rd_run *run, uint64_t client_key, uint64_t round, uint64_t staleness,
-                       const rd_report *report, float largest, rd_intake *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_run_admit(rd_run *run, uint64_t client_key, uint64_t round, uint64_t staleness, const rd_report *report,
+                       float largest, rd_intake *out, rd_error *err) RD_MUST_CHECK;
 void rd_run_fold(rd_run *run, rd_intake *in, size_t first, const float *values, size_t count);
 rd_status rd_run_folded(rd_run *run, rd_intake *in, rd_error *err) RD_MUST_CHECK;
 /* Elements of an update. */
@@ -83,15 +83,15 @@ const float *rd_run_control(const rd_run *run);
  * can make nothing of these updates (record->abandoned says why). Fills in what this decides of the record (round,
  * aggregated, samples, clients' metrics, norm) and empties the sum.
  * known_clients: of the whole run, those that were not selected included. */
-rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t known_clients,
-                         rd_round_record *record, rd_error *err) RD_MUST_CHECK;
+rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t known_clients, rd_round_record *record,
+                         rd_error *err) RD_MUST_CHECK;
 /* Writes the model file of this round and makes it the current version. May be repeated when it failed (disk
  * full). */
 rd_status rd_run_save_model(rd_run *run, uint64_t round, rd_error *err) RD_MUST_CHECK;
 /* Digests and evaluates the new model where it is due (record->test), and commits the round. May be repeated
  * when it failed. Needs nothing of the sum: the next round's updates may be folded in meanwhile. */
-rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participation_record *parts,
-                        size_t part_count, rd_error *err) RD_MUST_CHECK;
+rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participation_record *parts, size_t part_count,
+                        rd_error *err) RD_MUST_CHECK;
 /* After the last commit: is the run to end, whatever rounds are left? (stopping.h) */
 bool rd_run_is_over(const rd_run *run);
 /* Will the commit of this round evaluate its model on data.test? */

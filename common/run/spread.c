@@ -9,9 +9,7 @@ static double loss_of(const rd_participation_record *p)
     const rd_report *r = &p->report;
     if (p->status != RD_PART_COUNTED)
         return NAN;
-    return r->holdout.samples > 0  ? r->holdout.loss
-           : r->before.samples > 0 ? r->before.loss
-                                   : r->running_loss;
+    return r->holdout.samples > 0 ? r->holdout.loss : r->before.samples > 0 ? r->before.loss : r->running_loss;
 }
 
 static int falling(const void *a, const void *b)

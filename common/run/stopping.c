@@ -8,12 +8,9 @@
 
 /* What the record says of the metric, smaller being better; NaN: nothing. Hold-out rows are looked at before
  * a round, so that it is the model before it that was measured. */
-static double value_of(const rd_stopping *s, const rd_early_stopping *e, const rd_round_record *r,
-                       uint64_t *version)
+static double value_of(const rd_stopping *s, const rd_early_stopping *e, const rd_round_record *r, uint64_t *version)
 {
-    *version = e->metric == RD_STOP_HOLDOUT_LOSS ? s->version
-               : r->aggregated || r->round == 0  ? r->round
-                                                 : s->version;
+    *version = e->metric == RD_STOP_HOLDOUT_LOSS ? s->version : r->aggregated || r->round == 0 ? r->round : s->version;
     if (e->metric == RD_STOP_HOLDOUT_LOSS)
         return r->holdout.samples > 0 ? r->holdout.loss : NAN;
     if (r->test.samples == 0)
@@ -41,13 +38,11 @@ void rd_stopping_tell(rd_stopping *s, const rd_config *c, const rd_round_record 
     /* fltrust trusts nobody where the norm is 0. */
     if (record->aggregated && (c->strategy.kind != RD_FLTRUST || record->update_norm > 0.0))
         s->changed = record->round;
-    if (record->test.samples > 0 && !(record->test.accuracy <= s->accuracy) &&
-        !isnan(record->test.accuracy)) {
+    if (record->test.samples > 0 && !(record->test.accuracy <= s->accuracy) && !isnan(record->test.accuracy)) {
         s->accuracy = record->test.accuracy;
         s->accuracy_round = record->round;
     }
-    s->reached =
-        c->target_accuracy > 0.0 && record->test.samples > 0 && record->test.accuracy >= c->target_accuracy;
+    s->reached = c->target_accuracy > 0.0 && record->test.samples > 0 && record->test.accuracy >= c->target_accuracy;
     s->over = s->reached || (e->patience > 0 && s->waited >= e->patience);
 }
 
@@ -56,8 +51,8 @@ bool rd_stopping_decides(const rd_config *c)
     return c->target_accuracy > 0.0 || c->early_stopping.patience > 0;
 }
 
-void rd_stopping_reason(const rd_stopping *s, const rd_config *c, const rd_round_record *last, bool kept,
-                        char *text, size_t size)
+void rd_stopping_reason(const rd_stopping *s, const rd_config *c, const rd_round_record *last, bool kept, char *text,
+                        size_t size)
 {
     static const char *const names[] = {[RD_STOP_HOLDOUT_LOSS] = "hold-out loss",
                                         [RD_STOP_TEST_LOSS] = "test loss",
@@ -66,8 +61,7 @@ void rd_stopping_reason(const rd_stopping *s, const rd_config *c, const rd_round
     size_t at = 0;
     text[0] = '\0';
     if (kept)
-        (void)snprintf(model, sizeof model, "; its model is models/%06" PRIu64 ".safetensors",
-                       s->best_version);
+        (void)snprintf(model, sizeof model, "; its model is models/%06" PRIu64 ".safetensors", s->best_version);
     if (s->reached)
         (void)snprintf(text, size, "accuracy %.4f has reached the target of %.4f", last->test.accuracy,
                        c->target_accuracy);
@@ -77,7 +71,6 @@ void rd_stopping_reason(const rd_stopping *s, const rd_config *c, const rd_round
                        last->round, names[c->early_stopping.metric], s->best_version, model);
     at = strlen(text);
     if (c->target_accuracy > 0.0 && !s->reached && !isnan(s->accuracy))
-        (void)snprintf(text + at, size - at,
-                       "%starget_accuracy %.6g was not reached: best %.4f in round %" PRIu64,
+        (void)snprintf(text + at, size - at, "%starget_accuracy %.6g was not reached: best %.4f in round %" PRIu64,
                        at > 0 ? "; " : "", c->target_accuracy, s->accuracy, s->accuracy_round);
 }

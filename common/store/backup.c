@@ -178,8 +178,7 @@ static rd_status hold_still(backup *b, rd_error *err)
 
 /* ---- copying ---- */
 
-static rd_status copy_bytes(int from, int to, const char *path, const char *source, uint64_t *bytes,
-                            rd_error *err)
+static rd_status copy_bytes(int from, int to, const char *path, const char *source, uint64_t *bytes, rd_error *err)
 {
     rd_status status = RD_OK;
     ssize_t got;
@@ -286,8 +285,7 @@ static rd_status sync_path(const char *path, rd_error *err)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool good = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
-    rd_status status =
-        good ? RD_OK : rd_fail(err, RD_ERR_IO, "%s: cannot reach the disk: %s", path, strerror(errno));
+    rd_status status = good ? RD_OK : rd_fail(err, RD_ERR_IO, "%s: cannot reach the disk: %s", path, strerror(errno));
     if (fd >= 0)
         close(fd);
     return status;
@@ -311,8 +309,7 @@ static rd_status make_folders(backup *b, rd_error *err)
     if (strlen(b->to) + 64 > RD_SOURCE_PATH_MAX)
         return rd_fail(err, RD_ERR_IO, "%.60s...: the name is too long", b->to);
     if (access(b->to, F_OK) == 0 && !is_empty(b->to))
-        return rd_fail(err, RD_ERR_STATE,
-                       "%s: there is something in it already; a copy wants a new directory", b->to);
+        return rd_fail(err, RD_ERR_STATE, "%s: there is something in it already; a copy wants a new directory", b->to);
     rd_status status = rd_make_directory(b->to, err);
     (void)snprintf(models, sizeof models, "%s/models", b->to);
     if (status == RD_OK)

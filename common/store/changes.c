@@ -14,8 +14,7 @@
 
 /* ---- a list of them ---- */
 
-rd_status rd_changes_add(rd_changes *list, const char *key, const char *before, const char *after,
-                         rd_error *err)
+rd_status rd_changes_add(rd_changes *list, const char *key, const char *before, const char *after, rd_error *err)
 {
     rd_change_record *items = realloc(list->items, (list->count + 1) * sizeof *items);
     if (items == NULL)
@@ -75,8 +74,7 @@ rd_status rd_store_put_changes(rd_store *s, const rd_changes *list, rd_error *er
     return status;
 }
 
-rd_status rd_store_changes(rd_store *s, bool (*visit)(const rd_change_record *, void *), void *user,
-                           rd_error *err)
+rd_status rd_store_changes(rd_store *s, bool (*visit)(const rd_change_record *, void *), void *user, rd_error *err)
 {
     sqlite3_stmt *statement = NULL;
     int code;
@@ -93,8 +91,7 @@ rd_status rd_store_changes(rd_store *s, bool (*visit)(const rd_change_record *, 
         if (!visit(&c, user))
             break;
     }
-    status = code == SQLITE_DONE || code == SQLITE_ROW ? RD_OK
-                                                       : rd_store_fail(s, code, "read what has changed", err);
+    status = code == SQLITE_DONE || code == SQLITE_ROW ? RD_OK : rd_store_fail(s, code, "read what has changed", err);
     sqlite3_reset(statement);
     return status;
 }
@@ -133,14 +130,11 @@ static rd_status find_input(rd_store *s, const char *name, stored_input *out, rd
     sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW) {
-        (void)snprintf(out->digest, sizeof out->digest, "%s",
-                       (const char *)sqlite3_column_text(statement, 2));
-        describe((const char *)sqlite3_column_text(statement, 0),
-                 (uint64_t)sqlite3_column_int64(statement, 1), out->digest, out->text);
+        (void)snprintf(out->digest, sizeof out->digest, "%s", (const char *)sqlite3_column_text(statement, 2));
+        describe((const char *)sqlite3_column_text(statement, 0), (uint64_t)sqlite3_column_int64(statement, 1),
+                 out->digest, out->text);
     }
-    status = code == SQLITE_ROW || code == SQLITE_DONE
-                 ? RD_OK
-                 : rd_store_fail(s, code, "read what the run uses", err);
+    status = code == SQLITE_ROW || code == SQLITE_DONE ? RD_OK : rd_store_fail(s, code, "read what the run uses", err);
     sqlite3_reset(statement);
     return status;
 }
@@ -148,8 +142,7 @@ static rd_status find_input(rd_store *s, const char *name, stored_input *out, rd
 static rd_status put_input(rd_store *s, const rd_store_input *in, rd_error *err)
 {
     sqlite3_stmt *statement = NULL;
-    rd_status status =
-        rd_store_statement(s, in->path != NULL ? RD_SQL_PUT_INPUT : RD_SQL_DROP_INPUT, &statement, err);
+    rd_status status = rd_store_statement(s, in->path != NULL ? RD_SQL_PUT_INPUT : RD_SQL_DROP_INPUT, &statement, err);
     if (status != RD_OK)
         return status;
     sqlite3_bind_text(statement, 1, in->name, -1, SQLITE_STATIC);

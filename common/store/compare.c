@@ -182,24 +182,21 @@ static rd_status compare_rounds(const char *directory, const cJSON *stored, cons
 {
     double before = number(stored, NULL, "rounds"), now = number(given, NULL, "rounds");
     if (now < before)
-        return rd_fail(
-            err, RD_ERR_STATE,
-            "%s: its run has rounds = %.0f, but run.json has %.0f; rounds of a run may only grow; to "
-            "start another one give another directory",
-            directory, before, now);
+        return rd_fail(err, RD_ERR_STATE,
+                       "%s: its run has rounds = %.0f, but run.json has %.0f; rounds of a run may only grow; to "
+                       "start another one give another directory",
+                       directory, before, now);
     if (now > before && rate_looks_at_rounds(stored))
-        return rd_fail(
-            err, RD_ERR_STATE,
-            "%s: its run has rounds = %.0f, but run.json has %.0f; with a learning rate that falls "
-            "along a cosine to the last round their number cannot change; to start another run "
-            "give another directory",
-            directory, before, now);
+        return rd_fail(err, RD_ERR_STATE,
+                       "%s: its run has rounds = %.0f, but run.json has %.0f; with a learning rate that falls "
+                       "along a cosine to the last round their number cannot change; to start another run "
+                       "give another directory",
+                       directory, before, now);
     return RD_OK;
 }
 
 /* run.json as the run needs it: what clients are told, and what a simulation is of beside that. */
-static rd_status settle(const cJSON *config, const cJSON *setting, const char *whose, cJSON **out,
-                        rd_error *err)
+static rd_status settle(const cJSON *config, const cJSON *setting, const char *whose, cJSON **out, rd_error *err)
 {
     cJSON *whole = cJSON_Duplicate(config, true);
     const cJSON *member;
@@ -212,8 +209,8 @@ static rd_status settle(const cJSON *config, const cJSON *setting, const char *w
         if (section == NULL)
             added = added && cJSON_AddItemToObject(whole, member->string, cJSON_Duplicate(member, true));
         else if (member->child != NULL) /* "data" has its schema in the one, its partition in the other */
-            added = added &&
-                    cJSON_AddItemToObject(section, member->child->string, cJSON_Duplicate(member->child, true));
+            added =
+                added && cJSON_AddItemToObject(section, member->child->string, cJSON_Duplicate(member->child, true));
     }
     rd_status status = added ? rd_config_settle(whole, whose, out, err)
                              : rd_fail(err, RD_ERR_MEMORY, "%s: no memory to compare it", whose);

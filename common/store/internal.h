@@ -70,8 +70,7 @@ const char *rd_store_sql(rd_sql which);
 /* The statement, ready to be bound. */
 rd_status rd_store_statement(rd_store *s, rd_sql which, sqlite3_stmt **out, rd_error *err) RD_MUST_CHECK;
 /* Steps a statement that gives no rows, and resets it. doing ends "cannot ...". */
-rd_status rd_store_run_statement(rd_store *s, sqlite3_stmt *statement, const char *doing,
-                                 rd_error *err) RD_MUST_CHECK;
+rd_status rd_store_run_statement(rd_store *s, sqlite3_stmt *statement, const char *doing, rd_error *err) RD_MUST_CHECK;
 /* The same for one that needs nothing bound. */
 rd_status rd_store_simple(rd_store *s, rd_sql which, const char *doing, rd_error *err) RD_MUST_CHECK;
 /* A handle without a database; RD_ERR_IO: the directory's name is too long. */

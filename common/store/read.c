@@ -137,11 +137,10 @@ rd_status rd_store_newest_model(rd_store *s, uint64_t *round, rd_error *err)
         if (access(path, F_OK) == 0)
             return RD_OK;
         if (*round == before) /* else the run has been faster than we */
-            return rd_fail(
-                err, RD_ERR_STATE,
-                "%s, the model of the last round, is not there; was the directory copied while the run "
-                "went on? `rondo-aggregator backup` makes copies that are whole",
-                path);
+            return rd_fail(err, RD_ERR_STATE,
+                           "%s, the model of the last round, is not there; was the directory copied while the run "
+                           "went on? `rondo-aggregator backup` makes copies that are whole",
+                           path);
         before = *round;
     }
 }
@@ -156,8 +155,8 @@ static rd_status end_walk(rd_store *s, sqlite3_stmt *statement, int code, const 
     return status;
 }
 
-rd_status rd_store_rounds(rd_store *s, uint64_t from, bool (*visit)(const rd_round_record *, void *),
-                          void *user, rd_error *err)
+rd_status rd_store_rounds(rd_store *s, uint64_t from, bool (*visit)(const rd_round_record *, void *), void *user,
+                          rd_error *err)
 {
     sqlite3_stmt *statement = NULL;
     int code;
@@ -200,8 +199,7 @@ rd_status rd_store_rounds(rd_store *s, uint64_t from, bool (*visit)(const rd_rou
     return end_walk(s, statement, code, "read the rounds", err);
 }
 
-rd_status rd_store_clients(rd_store *s, bool (*visit)(const rd_client_record *, void *), void *user,
-                           rd_error *err)
+rd_status rd_store_clients(rd_store *s, bool (*visit)(const rd_client_record *, void *), void *user, rd_error *err)
 {
     sqlite3_stmt *statement = NULL;
     int code;
@@ -226,8 +224,8 @@ rd_status rd_store_clients(rd_store *s, bool (*visit)(const rd_client_record *, 
     return end_walk(s, statement, code, "read the clients", err);
 }
 
-rd_status rd_store_last_counted(rd_store *s, bool (*visit)(const char *client, uint64_t round, void *user),
-                                void *user, bool *all, rd_error *err)
+rd_status rd_store_last_counted(rd_store *s, bool (*visit)(const char *client, uint64_t round, void *user), void *user,
+                                bool *all, rd_error *err)
 {
     sqlite3_stmt *statement = NULL;
     int code;
@@ -244,9 +242,8 @@ rd_status rd_store_last_counted(rd_store *s, bool (*visit)(const char *client, u
     return end_walk(s, statement, code, "read the participations", err);
 }
 
-rd_status rd_store_participations(rd_store *s, uint64_t round,
-                                  bool (*visit)(const rd_participation_record *, void *), void *user,
-                                  rd_error *err)
+rd_status rd_store_participations(rd_store *s, uint64_t round, bool (*visit)(const rd_participation_record *, void *),
+                                  void *user, rd_error *err)
 {
     sqlite3_stmt *statement = NULL;
     int code;

@@ -20,13 +20,11 @@ static void database_uri(const char *directory, const char *query, char *uri, si
 {
     size_t at = (size_t)snprintf(uri, size, "file:");
     for (const char *p = directory; *p != '\0' && at + 4 < size; p++)
-        at += (size_t)snprintf(uri + at, size - at, strchr("?#%", *p) != NULL ? "%%%02X" : "%c",
-                               (unsigned char)*p);
+        at += (size_t)snprintf(uri + at, size - at, strchr("?#%", *p) != NULL ? "%%%02X" : "%c", (unsigned char)*p);
     (void)snprintf(uri + at, size - at, "/rondo.db%s", query);
 }
 
-static rd_status open_database_to_read(rd_store *s, const char *query, const char *vfs, bool *fresh,
-                                       rd_error *err)
+static rd_status open_database_to_read(rd_store *s, const char *query, const char *vfs, bool *fresh, rd_error *err)
 {
     char uri[3 * RD_SOURCE_PATH_MAX + 64];
     database_uri(s->directory, query, uri, sizeof uri);
@@ -38,8 +36,7 @@ static rd_status open_database_to_read(rd_store *s, const char *query, const cha
     sqlite3_busy_timeout(s->db, RD_STORE_BUSY_MILLISECONDS);
     if (vfs != NULL) /* the index of the log lies in memory of our own */
         code = sqlite3_exec(s->db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL);
-    return code == SQLITE_OK ? rd_store_check_schema(s, fresh, err)
-                             : rd_store_fail(s, code, "be opened", err);
+    return code == SQLITE_OK ? rd_store_check_schema(s, fresh, err) : rd_store_fail(s, code, "be opened", err);
 }
 
 bool rd_store_is_written(const rd_store *s)
@@ -63,8 +60,8 @@ static rd_status open_without_writing(rd_store *s, bool *fresh, rd_error *err)
         there[i] = access(path, F_OK) == 0;
         if (there[i] && access(path, R_OK) != 0)
             return rd_fail(err, RD_ERR_STATE,
-                           "%s: %s; the newest rounds cannot be read without it, and fewer will not be shown",
-                           path, strerror(errno));
+                           "%s: %s; the newest rounds cannot be read without it, and fewer will not be shown", path,
+                           strerror(errno));
     }
     if (there[2])
         return rd_fail(err, RD_ERR_STATE,
@@ -110,8 +107,8 @@ rd_status rd_store_open_reader(const char *directory, rd_store **out, rd_error *
     RD_TRY(rd_store_make_handle(directory, &s, err));
     (void)snprintf(path, sizeof path, "%s/rondo.db", directory);
     if (access(path, R_OK) != 0) {
-        status = errno == ENOENT ? rd_fail(err, RD_ERR_IO, "%s: there is no run (no file rondo.db in it)%s",
-                                           directory, runs_below(directory, below))
+        status = errno == ENOENT ? rd_fail(err, RD_ERR_IO, "%s: there is no run (no file rondo.db in it)%s", directory,
+                                           runs_below(directory, below))
                                  : rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
         goto cleanup;
     }

@@ -180,39 +180,34 @@ const char *rd_store_sql(rd_sql which)
             "samples = iif(samples = 0, ?2, samples), seen_at = iif(?4, max(seen_at, ?3), seen_at), "
             "selected = selected + 1, counted = counted + ?4, late = late + ?5, failed = failed + ?6 "
             "RETURNING id",
-        [RD_SQL_ADD_PARTICIPATION] = "INSERT INTO participation (round, client, " PARTICIPATION_COLUMNS
-                                     ") VALUES (?1, ?2, ?3, ?4, ?5, "
-                                     "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+        [RD_SQL_ADD_PARTICIPATION] =
+            "INSERT INTO participation (round, client, " PARTICIPATION_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, "
+            "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
         /* Rounds with a model file of their own, without the newest two. One would do; the second is for the
          * file that a crash kept from being deleted a round ago. */
         [RD_SQL_OUTDATED_MODELS] =
             "SELECT round FROM rounds WHERE round >= ?1 AND (aggregated OR round = 0) ORDER BY round DESC "
             "LIMIT -1 OFFSET ?2",
         [RD_SQL_FINISH] = "UPDATE run SET finished = ?1",
-        [RD_SQL_RESUME] =
-            "UPDATE run SET name = ?1, rounds = ?2, config = ?3, finished = finished AND NOT ?4",
+        [RD_SQL_RESUME] = "UPDATE run SET name = ?1, rounds = ?2, config = ?3, finished = finished AND NOT ?4",
         [RD_SQL_RUN] = "SELECT run_id, name, rounds, (SELECT coalesce(max(round), 0) FROM rounds), finished, "
                        "created_at, config, setting FROM run",
         [RD_SQL_SET_DATA_SCHEMA] = "UPDATE run SET data_schema = ?1",
         [RD_SQL_DATA_SCHEMA] = "SELECT data_schema FROM run",
         [RD_SQL_LAST_ROUND] = "SELECT max(round) FROM rounds",
-        [RD_SQL_LAST_MODEL] =
-            "SELECT round FROM rounds WHERE aggregated OR round = 0 ORDER BY round DESC LIMIT 1",
+        [RD_SQL_LAST_MODEL] = "SELECT round FROM rounds WHERE aggregated OR round = 0 ORDER BY round DESC LIMIT 1",
         [RD_SQL_ROUNDS] = "SELECT " ROUND_COLUMNS " FROM rounds WHERE round >= ?1 ORDER BY round",
-        [RD_SQL_CLIENTS] =
-            "SELECT name, samples, software, joined_at, seen_at, selected, counted, late, failed "
-            "FROM clients ORDER BY id",
-        [RD_SQL_PARTICIPATIONS] = "SELECT round, client_name, " PARTICIPATION_COLUMNS
-                                  " FROM participation_by_name WHERE round = ?1 "
-                                  "ORDER BY client",
-        [RD_SQL_ADD_CHANGE] =
-            "INSERT INTO changes (round, key, before, after, changed_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        [RD_SQL_CLIENTS] = "SELECT name, samples, software, joined_at, seen_at, selected, counted, late, failed "
+                           "FROM clients ORDER BY id",
+        [RD_SQL_PARTICIPATIONS] =
+            "SELECT round, client_name, " PARTICIPATION_COLUMNS " FROM participation_by_name WHERE round = ?1 "
+            "ORDER BY client",
+        [RD_SQL_ADD_CHANGE] = "INSERT INTO changes (round, key, before, after, changed_at) VALUES (?1, ?2, ?3, ?4, ?5)",
         /* The last ?1, or all where it is below 0. */
         [RD_SQL_CHANGES] = "SELECT round, key, before, after, changed_at FROM (SELECT * FROM changes "
                            "ORDER BY id DESC LIMIT ?1) ORDER BY id",
         [RD_SQL_INPUT] = "SELECT path, rows, digest FROM inputs WHERE name = ?1",
-        [RD_SQL_PUT_INPUT] =
-            "INSERT OR REPLACE INTO inputs (name, path, rows, digest) VALUES (?1, ?2, ?3, ?4)",
+        [RD_SQL_PUT_INPUT] = "INSERT OR REPLACE INTO inputs (name, path, rows, digest) VALUES (?1, ?2, ?3, ?4)",
         [RD_SQL_DROP_INPUT] = "DELETE FROM inputs WHERE name = ?1",
         [RD_SQL_LAST_COUNTED] = "SELECT client_name, max(round) FROM participation_by_name "
                                 "WHERE status = 'counted' GROUP BY client",

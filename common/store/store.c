@@ -65,8 +65,8 @@ rd_status rd_store_statement(rd_store *s, rd_sql which, sqlite3_stmt **out, rd_e
     if (s->unlocked && rd_store_is_written(s))
         return rd_fail(err, RD_ERR_STATE, "%s: somebody has begun to write to it; ask again", s->directory);
     if (s->statements[which] == NULL) {
-        int code = sqlite3_prepare_v3(s->db, rd_store_sql(which), -1, SQLITE_PREPARE_PERSISTENT,
-                                      &s->statements[which], NULL);
+        int code =
+            sqlite3_prepare_v3(s->db, rd_store_sql(which), -1, SQLITE_PREPARE_PERSISTENT, &s->statements[which], NULL);
         if (code != SQLITE_OK)
             return rd_store_fail(s, code, "use its tables", err);
     }
@@ -137,8 +137,7 @@ rd_status rd_store_check_schema(rd_store *s, bool *fresh, rd_error *err)
         return rd_fail(err, RD_ERR_FORMAT, "%s/rondo.db: a database, but not one of Rondo's", s->directory);
     if (version != RD_STORE_SCHEMA_VERSION)
         return rd_fail(err, RD_ERR_FORMAT,
-                       "%s/rondo.db: its tables have version %" PRId64
-                       ", this program knows version %d; use the "
+                       "%s/rondo.db: its tables have version %" PRId64 ", this program knows version %d; use the "
                        "Rondo that made it",
                        s->directory, version, RD_STORE_SCHEMA_VERSION);
     return RD_OK;
@@ -201,8 +200,7 @@ static rd_status take_lock(rd_store *s, rd_error *err)
         ssize_t length = pread(s->lock_fd, owner, sizeof owner - 1, 0);
         uint64_t pid;
         if (length > 0 && rd_number_count(owner, strcspn(owner, "\n"), &pid))
-            return rd_fail(err, RD_ERR_STATE, "%s: in use by another process (number %" PRIu64 ")",
-                           s->directory, pid);
+            return rd_fail(err, RD_ERR_STATE, "%s: in use by another process (number %" PRIu64 ")", s->directory, pid);
         return rd_fail(err, RD_ERR_STATE, "%s: in use by another process", s->directory);
     }
     int length = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
@@ -256,8 +254,7 @@ static const cJSON *setting_of(const rd_config *config)
     return cJSON_GetObjectItemCaseSensitive(config->setting, "clients") != NULL ? config->setting : &nothing;
 }
 
-static rd_status insert_run(rd_store *s, const rd_config *config, const char *json, const char *setting,
-                            rd_error *err)
+static rd_status insert_run(rd_store *s, const rd_config *config, const char *json, const char *setting, rd_error *err)
 {
     struct timespec now;
     sqlite3_stmt *statement = NULL;
@@ -351,8 +348,7 @@ static rd_status resume_run(rd_store *s, const rd_config *config, rd_error *err)
     stored = cJSON_Parse(run.config_json);
     setting = cJSON_Parse(run.setting_json);
     if (stored == NULL || setting == NULL) {
-        status =
-            rd_fail(err, RD_ERR_FORMAT, "%s/rondo.db: the stored configuration is not JSON", s->directory);
+        status = rd_fail(err, RD_ERR_FORMAT, "%s/rondo.db: the stored configuration is not JSON", s->directory);
         goto cleanup;
     }
     RD_TRY(rd_store_last_round(s, &round, &s->resumed, err));
@@ -388,8 +384,7 @@ rd_status rd_store_make_handle(const char *directory, rd_store **out, rd_error *
     return RD_OK;
 }
 
-rd_status rd_store_open(const char *directory, const rd_config *config, rd_store **out, bool *resumed,
-                        rd_error *err)
+rd_status rd_store_open(const char *directory, const rd_config *config, rd_store **out, bool *resumed, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_store *s = NULL;

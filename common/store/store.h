@@ -30,13 +30,13 @@ typedef struct rd_spread {
 
 typedef struct rd_round_record {
     uint64_t round;
-    bool aggregated;    /* false: abandoned, the model is that of the round before */
+    bool aggregated;     /* false: abandoned, the model is that of the round before */
     char abandoned[160]; /* why, where it was not for too few updates; for the line of the round, not kept */
-    rd_metrics test;    /* new global model on the aggregator's test set */
-    rd_scores scores;   /* of the same; evaluation.metrics */
-    rd_metrics train;   /* participants' training rows, model before the round, weighted by samples */
-    rd_metrics holdout; /* participants' hold-out rows, model before the round, weighted by samples */
-    double gap; /* overfitting: of the model before the round, loss on the hold-out rows, or else on the test
+    rd_metrics test;     /* new global model on the aggregator's test set */
+    rd_scores scores;    /* of the same; evaluation.metrics */
+    rd_metrics train;    /* participants' training rows, model before the round, weighted by samples */
+    rd_metrics holdout;  /* participants' hold-out rows, model before the round, weighted by samples */
+    double gap;          /* overfitting: of the model before the round, loss on the hold-out rows, or else on the test
                    set, minus loss on the training rows; NaN: not both measured */
     double running_loss; /* participants' loss while training, weighted by samples; NaN: nobody told */
     uint64_t selected, counted, late, failed; /* clients */
@@ -44,11 +44,11 @@ typedef struct rd_round_record {
     double update_norm;                       /* Euclidean norm of (new model - old model) */
     uint64_t bytes_in, bytes_out;             /* over the network, bodies only; 0 in simulation */
     rd_spread spread;                         /* of the participants' loss */
-    rd_metrics personal;   /* participants' own models on their hold-out rows, weighted by samples */
-    double clock;          /* simulated seconds since the beginning of the run; NaN: no simulated time */
-    double attack_success; /* of a simulated backdoor: share of triggered test samples; NaN: none */
-    double seconds;        /* from publication to the new model */
-    double finished_at;    /* Unix time */
+    rd_metrics personal;                      /* participants' own models on their hold-out rows, weighted by samples */
+    double clock;                     /* simulated seconds since the beginning of the run; NaN: no simulated time */
+    double attack_success;            /* of a simulated backdoor: share of triggered test samples; NaN: none */
+    double seconds;                   /* from publication to the new model */
+    double finished_at;               /* Unix time */
     char model_sha256[RD_SHA256_HEX]; /* of the parameters as little-endian float32, i.e. of the data part of
                                          the model file */
 } rd_round_record;
@@ -124,8 +124,7 @@ typedef struct rd_backup_report {
 
 /* Copies a state directory to a new or empty one, while its run may be going on: the copy is the run as it was
  * after one of its rounds, and can be continued. Where it fails there is no copy. */
-rd_status rd_store_backup(const char *directory, const char *to, rd_backup_report *report,
-                          rd_error *err) RD_MUST_CHECK;
+rd_status rd_store_backup(const char *directory, const char *to, rd_backup_report *report, rd_error *err) RD_MUST_CHECK;
 
 /* ---- writing ---- */
 
@@ -144,9 +143,8 @@ rd_status rd_store_batch_end(rd_store *s, rd_error *err) RD_MUST_CHECK;
  * keep_every (0: none), and the one of rd_store_pin. An abandoned round has no model file of its own and does
  * not push an older one out. On failure nothing has changed, and the call may be repeated; RD_ERR_STATE: the
  * round is there already. Participants that never joined are entered as clients. */
-rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round,
-                                const rd_participation_record *parts, size_t part_count, uint64_t keep_every,
-                                rd_error *err) RD_MUST_CHECK;
+rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round, const rd_participation_record *parts,
+                                size_t part_count, uint64_t keep_every, rd_error *err) RD_MUST_CHECK;
 /* The model file of this round stays, whatever comes after it, until another one is pinned. To be told again
  * after opening. */
 void rd_store_pin(rd_store *s, uint64_t round);
@@ -173,22 +171,21 @@ rd_status rd_store_use(rd_store *s, const rd_store_input *in, rd_error *err) RD_
 rd_status rd_store_run(rd_store *s, rd_run_record *out, rd_error *err) RD_MUST_CHECK;
 void rd_run_record_free(rd_run_record *r);
 /* Calls visit for each row with round >= from, in order, until it returns false. */
-rd_status rd_store_rounds(rd_store *s, uint64_t from, bool (*visit)(const rd_round_record *, void *),
-                          void *user, rd_error *err) RD_MUST_CHECK;
+rd_status rd_store_rounds(rd_store *s, uint64_t from, bool (*visit)(const rd_round_record *, void *), void *user,
+                          rd_error *err) RD_MUST_CHECK;
 /* *json is the caller's to free; NULL: it has not been settled. */
 rd_status rd_store_data_schema(rd_store *s, char **json, rd_error *err) RD_MUST_CHECK;
 /* In the order in which they came. */
 rd_status rd_store_clients(rd_store *s, bool (*visit)(const rd_client_record *, void *), void *user,
                            rd_error *err) RD_MUST_CHECK;
-rd_status rd_store_participations(rd_store *s, uint64_t round,
-                                  bool (*visit)(const rd_participation_record *, void *), void *user,
-                                  rd_error *err) RD_MUST_CHECK;
+rd_status rd_store_participations(rd_store *s, uint64_t round, bool (*visit)(const rd_participation_record *, void *),
+                                  void *user, rd_error *err) RD_MUST_CHECK;
 /* In the order in which they came: to a reader all of them, to the writer those that came with its opening. */
 rd_status rd_store_changes(rd_store *s, bool (*visit)(const rd_change_record *, void *), void *user,
                            rd_error *err) RD_MUST_CHECK;
 /* The clients whose updates counted, each with the last round in which one did. *all: visit never returned false. */
-rd_status rd_store_last_counted(rd_store *s, bool (*visit)(const char *client, uint64_t round, void *user),
-                                void *user, bool *all, rd_error *err) RD_MUST_CHECK;
+rd_status rd_store_last_counted(rd_store *s, bool (*visit)(const char *client, uint64_t round, void *user), void *user,
+                                bool *all, rd_error *err) RD_MUST_CHECK;
 /* Rounds whose models are in the directory without being in the database, beyond the one that is being committed:
  * power was lost, or the directory was copied without rondo.db-wal. 0: none. */
 uint64_t rd_store_missing_rounds(rd_store *s);

@@ -134,8 +134,7 @@ static rd_status add_round(rd_store *s, const rd_round_record *r, rd_error *err)
     put_text(&b, r->model_sha256);
     status = rd_store_run_statement(s, statement, "write a round", err);
     if (status != RD_OK && sqlite3_extended_errcode(s->db) == SQLITE_CONSTRAINT_PRIMARYKEY)
-        status = rd_fail(err, RD_ERR_STATE, "%s: round %" PRIu64 " has been committed before", s->directory,
-                         r->round);
+        status = rd_fail(err, RD_ERR_STATE, "%s: round %" PRIu64 " has been committed before", s->directory, r->round);
     return status;
 }
 
@@ -194,8 +193,8 @@ static rd_status add_participation(rd_store *s, uint64_t round, const rd_partici
     put_number(&b, p->seconds);
     status = rd_store_run_statement(s, statement, "write a participation", err);
     if (status != RD_OK && sqlite3_extended_errcode(s->db) == SQLITE_CONSTRAINT_PRIMARYKEY)
-        status = rd_fail(err, RD_ERR_INTERNAL, "%s: client '%s' is twice in round %" PRIu64, s->directory,
-                         p->client, round);
+        status =
+            rd_fail(err, RD_ERR_INTERNAL, "%s: client '%s' is twice in round %" PRIu64, s->directory, p->client, round);
     return status;
 }
 
@@ -262,9 +261,8 @@ static double clock_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round,
-                                const rd_participation_record *parts, size_t part_count, uint64_t keep_every,
-                                rd_error *err)
+rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round, const rd_participation_record *parts,
+                                size_t part_count, uint64_t keep_every, rd_error *err)
 {
     char doing[48];
     double now = clock_seconds();

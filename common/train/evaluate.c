@@ -24,10 +24,9 @@ rd_status rd_evaluate(rd_trainer *t, const float *parameters, const rd_dataset *
             return rd_fail_context(err, status, "samples %zu to %zu", first + done, first + done + B - 1);
         }
         sums->correct += result.correct;
-        status = sums->scores.wanted == 0
-                     ? RD_OK
-                     : rd_score_add(&sums->scores, t->model, y, rd_workspace_labels(t->workspace),
-                                    rd_workspace_targets(t->workspace), first + done, B, err);
+        status = sums->scores.wanted == 0 ? RD_OK
+                                          : rd_score_add(&sums->scores, t->model, y, rd_workspace_labels(t->workspace),
+                                                         rd_workspace_targets(t->workspace), first + done, B, err);
         if (status != RD_OK)
             return status;
         done += B;

@@ -63,8 +63,7 @@ static rd_status read_head(int fd, const char *path, head *h, bool *there, rd_er
         return rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
     *there = had > 0;
     if (*there && (had != (ssize_t)sizeof *h || memcmp(h->magic, magic, sizeof magic) != 0))
-        return rd_fail(err, RD_ERR_STATE,
-                       "%s: it is not a file in which clients of this version keep something", path);
+        return rd_fail(err, RD_ERR_STATE, "%s: it is not a file in which clients of this version keep something", path);
     h->run[OWNER_MAX - 1] = h->client[OWNER_MAX - 1] = h->what[OWNER_MAX - 1] = '\0';
     return RD_OK;
 }
@@ -78,8 +77,8 @@ static rd_status check_head(const char *path, const head *found, const head *wan
                  {"with", found->what, wanted->what}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (strcmp(parts[i].found, parts[i].wanted) != 0)
-            return rd_fail(err, RD_ERR_STATE, "%s: it was kept %s '%s', and this is '%s'; name another file",
-                           path, parts[i].title, parts[i].found, parts[i].wanted);
+            return rd_fail(err, RD_ERR_STATE, "%s: it was kept %s '%s', and this is '%s'; name another file", path,
+                           parts[i].title, parts[i].found, parts[i].wanted);
     if (found->floats != wanted->floats || found->places != wanted->places)
         return rd_fail(err, RD_ERR_STATE,
                        "%s: it was kept for another model (%llu numbers a client, and this has %llu)", path,
@@ -103,12 +102,11 @@ rd_status rd_keep_set_aside(const rd_keep_options *o, char note[RD_KEEP_NOTE_MAX
     if (asprintf(&aside, "%s.%.12s", o->path, found.run) < 0)
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for a path"));
     if (access(aside, F_OK) == 0 || rename(o->path, aside) != 0)
-        RD_TRY(rd_fail(err, RD_ERR_STATE, "%s: it was kept in run %.12s, and cannot be set aside as %s: %s",
-                       o->path, found.run, aside,
-                       access(aside, F_OK) == 0 ? "that exists" : strerror(errno)));
+        RD_TRY(rd_fail(err, RD_ERR_STATE, "%s: it was kept in run %.12s, and cannot be set aside as %s: %s", o->path,
+                       found.run, aside, access(aside, F_OK) == 0 ? "that exists" : strerror(errno)));
     (void)snprintf(note, RD_KEEP_NOTE_MAX,
-                   "%.200s was kept in another run (%.12s): it is now %.230s, and a new one is begun",
-                   o->path, found.run, aside);
+                   "%.200s was kept in another run (%.12s): it is now %.230s, and a new one is begun", o->path,
+                   found.run, aside);
 cleanup:
     free(aside);
     close(fd);
@@ -135,8 +133,7 @@ rd_status rd_keep_open(const rd_keep_options *o, rd_keep **out, rd_error *err)
     k->fd = -1;
     k->floats = o->floats;
     k->places = o->rounds + 1;
-    (void)snprintf(k->name, sizeof k->name, "%s",
-                   o->path != NULL ? o->path : "what clients keep between rounds");
+    (void)snprintf(k->name, sizeof k->name, "%s", o->path != NULL ? o->path : "what clients keep between rounds");
     if (o->rounds < 1 || k->places > PLACES_MAX)
         RD_TRY(rd_fail(err, RD_ERR_INTERNAL, "%u rounds to go back to", o->rounds));
     bool fits = o->clients <= o->memory_limit / (k->places * place_size(o->floats));
@@ -185,8 +182,7 @@ rd_status rd_keep_read(const rd_keep *k, size_t client, uint64_t round, uint64_t
 {
     uint64_t rounds[PLACES_MAX], best = 0;
     unsigned which = 0;
-    bool later =
-        false; /* what is of this very round is of an attempt at it that was cut off: it is repeated */
+    bool later = false; /* what is of this very round is of an attempt at it that was cut off: it is repeated */
     rd_status status = look(k, client, rounds, err);
     for (unsigned i = 0; i < k->places && status == RD_OK; i++) {
         bool wanted = kept == RD_KEEP_NEWEST ? rounds[i] < round : rounds[i] == kept;
@@ -200,8 +196,8 @@ rd_status rd_keep_read(const rd_keep *k, size_t client, uint64_t round, uint64_t
     *found = best > 0 ? RD_KEEP_FOUND : expected ? RD_KEEP_LOST : RD_KEEP_NOTHING;
     if (status != RD_OK || *found != RD_KEEP_FOUND)
         return status;
-    return rd_fd_pread_all(k->fd, values, k->floats * sizeof *values,
-                           place(k, client, which) + (off_t)sizeof(uint64_t), k->name, err);
+    return rd_fd_pread_all(k->fd, values, k->floats * sizeof *values, place(k, client, which) + (off_t)sizeof(uint64_t),
+                           k->name, err);
 }
 
 /* The place that is needed least: empty, or of a round that did not count, or the oldest. */
@@ -232,8 +228,7 @@ rd_status rd_keep_write(const rd_keep *k, size_t client, uint64_t round, uint64_
         return status;
     off_t at = place(k, client, least_needed(k, rounds, last));
     RD_TRY(rd_fd_pwrite_all(k->fd, &empty, sizeof empty, at, k->name, err));
-    RD_TRY(
-        rd_fd_pwrite_all(k->fd, values, k->floats * sizeof *values, at + (off_t)sizeof round, k->name, err));
+    RD_TRY(rd_fd_pwrite_all(k->fd, values, k->floats * sizeof *values, at + (off_t)sizeof round, k->name, err));
     RD_TRY(rd_fd_pwrite_all(k->fd, &round, sizeof round, at, k->name, err));
 cleanup:
     return status;

@@ -27,11 +27,10 @@ typedef struct rd_keep_options {
     const char *client; /* its name; of all simulated clients: "simulated" */
     const char *what;   /* "scaffold", "fedavg, ditto" */
     size_t clients;
-    size_t floats; /* > 0, of each client */
-    unsigned
-        rounds; /* newest rounds that a client may have to go back to: 1, or more where it may deliver for a
+    size_t floats;       /* > 0, of each client */
+    unsigned rounds;     /* newest rounds that a client may have to go back to: 1, or more where it may deliver for a
                             round before the one before is certain */
-    bool alone; /* nobody else may have the file open */
+    bool alone;          /* nobody else may have the file open */
     size_t memory_limit; /* bytes, without a path */
 } rd_keep_options;
 
@@ -41,8 +40,7 @@ void rd_keep_close(rd_keep *k);
 
 /* Where the file at options->path was kept by the same client in another run, it is renamed to PATH.RUN, and note says
  * so in a sentence; else note is "". */
-rd_status rd_keep_set_aside(const rd_keep_options *options, char note[RD_KEEP_NOTE_MAX],
-                            rd_error *err) RD_MUST_CHECK;
+rd_status rd_keep_set_aside(const rd_keep_options *options, char note[RD_KEEP_NOTE_MAX], rd_error *err) RD_MUST_CHECK;
 
 typedef enum rd_keep_found {
     RD_KEEP_FOUND,

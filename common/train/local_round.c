@@ -35,8 +35,8 @@ static void deal_rows(rd_trainer *t, const rd_local_task *task, rd_rows rows, si
 
 /* ---- look ---- */
 
-static rd_status look(rd_trainer *t, const float *parameters, const rd_dataset *d, rd_rows rows,
-                      const char *what, rd_metrics *out, rd_error *err)
+static rd_status look(rd_trainer *t, const float *parameters, const rd_dataset *d, rd_rows rows, const char *what,
+                      rd_metrics *out, rd_error *err)
 {
     rd_evaluation sums = {0};
     rd_status status = rd_evaluate(t, parameters, d, rows, 0, rows.count, &sums, err);
@@ -70,8 +70,8 @@ static double subtract(float *restrict delta, const float *restrict global, size
 }
 
 /* values (n that travel): the delta, or what else is to travel with it. */
-static rd_status check_fit(const rd_model *m, const float *values, const char *whose,
-                           const rd_local_task *task, double learning_rate, rd_error *err)
+static rd_status check_fit(const rd_model *m, const float *values, const char *whose, const rd_local_task *task,
+                           double learning_rate, rd_error *err)
 {
     size_t n = rd_model_set_size(m, RD_TENSORS_SHARED), count;
     size_t unfit = rd_exact_find_unfit(values, n);
@@ -80,12 +80,11 @@ static rd_status check_fit(const rd_model *m, const float *values, const char *w
     const rd_tensor *tensor = rd_model_tensors(m, RD_TENSORS_SHARED, &count);
     while (unfit >= tensor->offset + tensor->count)
         tensor++;
-    return rd_fail(
-        err, RD_ERR_RANGE,
-        "round %llu, after epoch %u: training diverged at learning rate %g: element %zu of %s%s changed "
-        "by %g; a smaller training.learning_rate may help",
-        (unsigned long long)task->round, task->training->epochs, learning_rate, unfit - tensor->offset, whose,
-        tensor->name, (double)values[unfit]);
+    return rd_fail(err, RD_ERR_RANGE,
+                   "round %llu, after epoch %u: training diverged at learning rate %g: element %zu of %s%s changed "
+                   "by %g; a smaller training.learning_rate may help",
+                   (unsigned long long)task->round, task->training->epochs, learning_rate, unfit - tensor->offset,
+                   whose, tensor->name, (double)values[unfit]);
 }
 
 static rd_status check_task(const rd_trainer *t, const rd_training *training, size_t rows, rd_error *err)
@@ -106,8 +105,7 @@ static rd_status check_task(const rd_trainer *t, const rd_training *training, si
 
 size_t rd_client_memory(const rd_model *m, bool scaffold, const rd_personalisation *p)
 {
-    size_t shared = rd_model_set_size(m, RD_TENSORS_SHARED),
-           learned = rd_model_set_size(m, RD_TENSORS_LEARNED);
+    size_t shared = rd_model_set_size(m, RD_TENSORS_SHARED), learned = rd_model_set_size(m, RD_TENSORS_LEARNED);
     return (scaffold ? shared : 0) + (learned - shared) +
            (p != NULL && p->method == RD_PERSONAL_DITTO ? rd_model_parameter_count(m) : 0);
 }
@@ -126,8 +124,7 @@ typedef struct memory {
 
 static memory open_memory(const rd_model *m, const rd_local_task *task, const float *global)
 {
-    size_t shared = rd_model_set_size(m, RD_TENSORS_SHARED),
-           learned = rd_model_set_size(m, RD_TENSORS_LEARNED);
+    size_t shared = rd_model_set_size(m, RD_TENSORS_SHARED), learned = rd_model_set_size(m, RD_TENSORS_LEARNED);
     memory k = {.local = task->memory};
     bool ditto = task->personalisation != NULL && task->personalisation->method == RD_PERSONAL_DITTO;
     if (task->control != NULL) {
@@ -175,8 +172,8 @@ static rd_status prepare_pull(rd_session *s, double proximal, const float *ancho
         RD_TRY(rd_trainer_need_vectors(t, s->task->training, err));
     memset(t->pull, 0, shared * sizeof *t->pull);
     for (size_t j = 0; j < count; j++)
-        for (size_t i = tensors[j].offset, end = i + tensors[j].count;
-             i < end && tensors[j].role == RD_TENSOR_TRAINED; i++)
+        for (size_t i = tensors[j].offset, end = i + tensors[j].count; i < end && tensors[j].role == RD_TENSOR_TRAINED;
+             i++)
             t->pull[i] = (float)proximal * anchor[i] + (control != NULL ? own_control[i] - control[i] : 0.0f);
 cleanup:
     return status;
@@ -190,8 +187,8 @@ static void forget_optimizer(rd_trainer *t)
 }
 
 /* Ditto's v, pulled towards the global model. */
-static rd_status train_ditto(const rd_session *global_session, const memory *k, const float *global,
-                             size_t kept, rd_error *err)
+static rd_status train_ditto(const rd_session *global_session, const memory *k, const float *global, size_t kept,
+                             rd_error *err)
 {
     rd_session s = *global_session;
     const rd_local_task *task = s.task;
@@ -242,8 +239,7 @@ static rd_status train_both(rd_session *s, const memory *k, const float *global,
     if (k->ditto != NULL)
         RD_TRY(train_ditto(s, k, global, kept, err));
     if (held.count > 0 && has_own_model(t->model, task))
-        RD_TRY(look(t, k->ditto != NULL ? k->ditto : s->parameters, s->data, held, "hold-out",
-                    &report->personal, err));
+        RD_TRY(look(t, k->ditto != NULL ? k->ditto : s->parameters, s->data, held, "hold-out", &report->personal, err));
     if (learned > shared)
         memcpy(k->local, s->parameters + shared, (learned - shared) * sizeof *k->local);
 cleanup:
@@ -253,14 +249,12 @@ cleanup:
 /* ---- the round ---- */
 
 /* The rows of this round: t->rows[0..*kept). */
-static rd_status choose_rows(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, size_t *kept,
-                             rd_error *err)
+static rd_status choose_rows(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, size_t *kept, rd_error *err)
 {
     size_t all = *kept;
     if (task->continual == NULL || task->continual->task_count == 0)
         return RD_OK;
-    *kept = rd_continual_choose(task->continual, task->seed, task->round, task->client_key, d->labels,
-                                t->rows, all);
+    *kept = rd_continual_choose(task->continual, task->seed, task->round, task->client_key, d->labels, t->rows, all);
     if (*kept == 0)
         return rd_fail(err, RD_ERR_DATA, "none of the %zu samples belongs to task %zu of this round", all,
                        rd_continual_task(task->continual, task->round) + 1);
@@ -271,17 +265,16 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_
                              const float *global, float *update, rd_report *report, rd_error *err)
 {
     const rd_training *training = task->training;
-    rd_session s = {
-        .trainer = t,
-        .task = task,
-        .data = d,
-        .learning_rate =
-            (double)training->learning_rate * rd_schedule_factor(&training->schedule, task->round),
-        .epochs = task->epochs > 0 ? task->epochs : training->epochs,
-        .parameters = update,
-        .start = global,
-        .shuffle = rd_random_stream(task->seed, RD_PURPOSE_SHUFFLE, task->round, task->client_key),
-        .dropout = rd_random_stream(task->seed, RD_PURPOSE_DROPOUT, task->round, task->client_key)};
+    rd_session s = {.trainer = t,
+                    .task = task,
+                    .data = d,
+                    .learning_rate =
+                        (double)training->learning_rate * rd_schedule_factor(&training->schedule, task->round),
+                    .epochs = task->epochs > 0 ? task->epochs : training->epochs,
+                    .parameters = update,
+                    .start = global,
+                    .shuffle = rd_random_stream(task->seed, RD_PURPOSE_SHUFFLE, task->round, task->client_key),
+                    .dropout = rd_random_stream(task->seed, RD_PURPOSE_DROPOUT, task->round, task->client_key)};
     size_t shared = rd_model_set_size(t->model, RD_TENSORS_SHARED),
            learned = rd_model_set_size(t->model, RD_TENSORS_LEARNED);
     memset(report, 0, sizeof *report);

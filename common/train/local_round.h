@@ -33,15 +33,14 @@ typedef struct rd_training {
     uint32_t batch_size; /* B; 0 = the client's whole data as one batch */
     float learning_rate; /* before the schedule */
     rd_schedule schedule;
-    rd_optimizer_kind optimizer; /* its memory starts from zero in every round */
-    float momentum;              /* sgd, rmsprop */
-    bool nesterov;               /* sgd */
-    float beta1, beta2;          /* adam, adamw */
-    float alpha;                 /* rmsprop */
-    float epsilon;               /* all but sgd */
-    float weight_decay;          /* L2: g += decay * w; adamw: w -= lr * decay * w */
-    char decay_skips[RD_DECAY_SKIPS]
-                    [RD_TENSOR_NAME_MAX]; /* weight_decay is not for tensors of these names (*, ?) */
+    rd_optimizer_kind optimizer;                          /* its memory starts from zero in every round */
+    float momentum;                                       /* sgd, rmsprop */
+    bool nesterov;                                        /* sgd */
+    float beta1, beta2;                                   /* adam, adamw */
+    float alpha;                                          /* rmsprop */
+    float epsilon;                                        /* all but sgd */
+    float weight_decay;                                   /* L2: g += decay * w; adamw: w -= lr * decay * w */
+    char decay_skips[RD_DECAY_SKIPS][RD_TENSOR_NAME_MAX]; /* weight_decay is not for tensors of these names (*, ?) */
     size_t decay_skip_count;
     float clip_norm; /* a mini-batch's gradient is scaled down to this Euclidean norm where it is longer; 0:
                         never */
@@ -63,11 +62,10 @@ typedef struct rd_metrics {
 
 /* What travels beside the delta. */
 typedef struct rd_report {
-    uint64_t samples; /* rows trained on: the weight in FedAvg */
-    double
-        running_loss;   /* mean loss over the mini-batches of the last local epoch, while the model changes */
-    rd_metrics before;  /* global model on the training rows */
-    rd_metrics holdout; /* global model on the hold-out rows */
+    uint64_t samples;    /* rows trained on: the weight in FedAvg */
+    double running_loss; /* mean loss over the mini-batches of the last local epoch, while the model changes */
+    rd_metrics before;   /* global model on the training rows */
+    rd_metrics holdout;  /* global model on the hold-out rows */
     rd_metrics personal; /* the client's own model after training, on the hold-out rows */
     uint64_t steps;      /* of local training */
     double delta_norm;   /* Euclidean norm of the delta */
@@ -101,13 +99,12 @@ void rd_trainer_free(rd_trainer *t);
 /* RD_ERR_MEMORY, with the bytes and the largest layer, where this machine does not have what so many trainers
  * need: asked before they are made, because Linux grants memory that it does not have, and ends the program
  * later. */
-rd_status rd_trainer_check_memory(const rd_model *m, const rd_training *t, size_t most_rows,
-                                  unsigned trainers, rd_error *err) RD_MUST_CHECK;
+rd_status rd_trainer_check_memory(const rd_model *m, const rd_training *t, size_t most_rows, unsigned trainers,
+                                  rd_error *err) RD_MUST_CHECK;
 
 /* RD_ERR_DATA where the data do not fit the model: feature count, label out of range, classes against
  * targets. `whose` ("data.test", "--data mine.csv") starts the message. */
-rd_status rd_data_check(const rd_model *m, const rd_dataset *d, const char *whose,
-                        rd_error *err) RD_MUST_CHECK;
+rd_status rd_data_check(const rd_model *m, const rd_dataset *d, const char *whose, rd_error *err) RD_MUST_CHECK;
 /* The same for samples to predict on, which need no label. */
 rd_status rd_data_check_features(const rd_model *m, const rd_dataset *d, const char *whose,
                                  rd_error *err) RD_MUST_CHECK;
@@ -146,8 +143,7 @@ size_t rd_holdout_rows(double share, size_t rows);
  * that is not finite), RD_ERR_DATA where no row is left to train on; memory is then unusable. update must not overlap
  * global. */
 rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, rd_rows rows,
-                             const float *global, float *update, rd_report *report,
-                             rd_error *err) RD_MUST_CHECK;
+                             const float *global, float *update, rd_report *report, rd_error *err) RD_MUST_CHECK;
 
 /* Sums for an evaluation that several threads share: any split into ranges gives the same bits as long as
  * each range starts at a multiple of rd_evaluation_batch. */

@@ -43,24 +43,20 @@ bool rd_scores_keep_rows(unsigned wanted)
 
 rd_status rd_score_check(rd_score score, const rd_model *m, rd_error *err)
 {
-    bool classifies = rd_model_classifies(m),
-         cross_entropy = rd_model_loss(m) == RD_LOSS_SOFTMAX_CROSS_ENTROPY;
+    bool classifies = rd_model_classifies(m), cross_entropy = rd_model_loss(m) == RD_LOSS_SOFTMAX_CROSS_ENTROPY;
     const char *needs = NULL;
-    if (score <= RD_SCORE_TOP10 &&
-        !(classifies && rd_model_output_size(m) > 2 + (size_t)(score - RD_SCORE_TOP2)))
+    if (score <= RD_SCORE_TOP10 && !(classifies && rd_model_output_size(m) > 2 + (size_t)(score - RD_SCORE_TOP2)))
         needs = "more classes than it counts";
     if ((score == RD_SCORE_F1 || score == RD_SCORE_AUC) &&
         !(classifies && rd_model_class_count(m) == 2 && rd_model_predictions(m) == 1))
         needs = "two classes";
-    if ((score == RD_SCORE_RMSE || score == RD_SCORE_R2) &&
-        (classifies || rd_model_loss(m) == RD_LOSS_INERTIA))
+    if ((score == RD_SCORE_RMSE || score == RD_SCORE_R2) && (classifies || rd_model_loss(m) == RD_LOSS_INERTIA))
         needs = "real targets";
     if (score == RD_SCORE_PERPLEXITY && !cross_entropy)
         needs = "the loss softmax_cross_entropy";
     if (needs == NULL)
         return RD_OK;
-    return rd_fail(err, RD_ERR_CONFIG,
-                   "evaluation.metrics: %s needs %s, but the model has the loss %s and %zu outputs",
+    return rd_fail(err, RD_ERR_CONFIG, "evaluation.metrics: %s needs %s, but the model has the loss %s and %zu outputs",
                    rd_score_names[score], needs, rd_model_loss_name(m), rd_model_output_size(m));
 }
 
@@ -87,12 +83,10 @@ rd_status rd_score_check_rows(unsigned wanted, const rd_dataset *d, const char *
     for (size_t i = 0; i < d->rows && (wanted & two) != 0; i++)
         positives += d->labels[i] == 1;
     if ((wanted & two) != 0 && positives == 0)
-        return rd_fail(err, RD_ERR_DATA,
-                       "%s: evaluation.metrics: %s needs rows of class 1, but there is none", whose,
+        return rd_fail(err, RD_ERR_DATA, "%s: evaluation.metrics: %s needs rows of class 1, but there is none", whose,
                        (wanted >> RD_SCORE_F1 & 1u) != 0 ? "f1" : "auc");
     if ((wanted >> RD_SCORE_AUC & 1u) != 0 && positives == d->rows)
-        return rd_fail(err, RD_ERR_DATA,
-                       "%s: evaluation.metrics: auc needs rows of class 0, but there is none", whose);
+        return rd_fail(err, RD_ERR_DATA, "%s: evaluation.metrics: auc needs rows of class 0, but there is none", whose);
     if ((wanted >> RD_SCORE_R2 & 1u) != 0 && !(spread(d) > 0))
         return rd_fail(err, RD_ERR_DATA, "%s: evaluation.metrics: r2 needs targets that differ", whose);
     return RD_OK;
@@ -114,8 +108,8 @@ static void add_top(rd_score_sums *s, const float *y, const int32_t *labels, siz
     }
 }
 
-static void add_two_classes(rd_score_sums *s, const rd_model *m, const float *y, const int32_t *labels,
-                            size_t first, size_t B)
+static void add_two_classes(rd_score_sums *s, const rd_model *m, const float *y, const int32_t *labels, size_t first,
+                            size_t B)
 {
     size_t O = rd_model_output_size(m);
     for (size_t b = 0; b < B; b++, y += O) {
@@ -128,8 +122,7 @@ static void add_two_classes(rd_score_sums *s, const rd_model *m, const float *y,
     }
 }
 
-static void add_squares(rd_score_sums *s, const float *y, const float *targets, size_t first, size_t B,
-                        size_t O)
+static void add_squares(rd_score_sums *s, const float *y, const float *targets, size_t first, size_t B, size_t O)
 {
     for (size_t b = 0; b < B; b++) {
         double sum = 0;
@@ -139,8 +132,8 @@ static void add_squares(rd_score_sums *s, const float *y, const float *targets, 
     }
 }
 
-static rd_status add_entropy(rd_score_sums *s, const rd_model *m, const float *y, const int32_t *labels,
-                             size_t rows, rd_error *err)
+static rd_status add_entropy(rd_score_sums *s, const rd_model *m, const float *y, const int32_t *labels, size_t rows,
+                             rd_error *err)
 {
     const rd_loss plain = {.kind = rd_model_loss(m)};
     rd_batch_result r =
@@ -150,8 +143,8 @@ static rd_status add_entropy(rd_score_sums *s, const rd_model *m, const float *y
                : rd_exact_scalar_add(&s->entropy, r.loss_sum / (double)r.predictions, r.predictions, err);
 }
 
-rd_status rd_score_add(rd_score_sums *s, const rd_model *m, const float *y, const int32_t *labels,
-                       const float *targets, size_t first, size_t B, rd_error *err)
+rd_status rd_score_add(rd_score_sums *s, const rd_model *m, const float *y, const int32_t *labels, const float *targets,
+                       size_t first, size_t B, rd_error *err)
 {
     const unsigned tops = (1u << TOPS) - 1;
     size_t O = rd_model_output_size(m), rows = B * rd_model_predictions(m);
@@ -208,9 +201,7 @@ static rd_status area(const double *score, const rd_dataset *d, double *out, rd_
         positives += among;
     }
     double negatives = (double)d->rows - positives;
-    *out = positives > 0 && negatives > 0
-               ? (ranks - positives * (positives + 1) / 2) / (positives * negatives)
-               : NAN;
+    *out = positives > 0 && negatives > 0 ? (ranks - positives * (positives + 1) / 2) / (positives * negatives) : NAN;
     free(all);
     return RD_OK;
 }
@@ -224,8 +215,7 @@ static void finish_regression(const rd_score_sums *s, const rd_dataset *d, doubl
     all[RD_SCORE_R2] = total > 0 ? 1 - squares / total : NAN;
 }
 
-rd_status rd_score_finish(const rd_score_sums *s, const rd_dataset *d, uint64_t samples, rd_scores *out,
-                          rd_error *err)
+rd_status rd_score_finish(const rd_score_sums *s, const rd_dataset *d, uint64_t samples, rd_scores *out, rd_error *err)
 {
     double all[RD_SCORES], found = (double)(2 * s->true_positive + s->false_positive + s->false_negative);
     rd_status status = RD_OK;

@@ -47,8 +47,7 @@ rd_scores rd_scores_none(void);
 rd_status rd_score_check(rd_score score, const rd_model *m, rd_error *err) RD_MUST_CHECK;
 
 /* RD_ERR_DATA, naming the score, where it has no value on these rows. whose: "data.test". */
-rd_status rd_score_check_rows(unsigned wanted, const rd_dataset *d, const char *whose,
-                              rd_error *err) RD_MUST_CHECK;
+rd_status rd_score_check_rows(unsigned wanted, const rd_dataset *d, const char *whose, rd_error *err) RD_MUST_CHECK;
 
 /* What an evaluation adds up for them. */
 typedef struct rd_score_sums {
@@ -61,8 +60,8 @@ typedef struct rd_score_sums {
 bool rd_scores_keep_rows(unsigned wanted);
 
 /* Adds B samples, the first of them row `first`; outputs y (B, predictions, outputs). */
-rd_status rd_score_add(rd_score_sums *s, const rd_model *m, const float *y, const int32_t *labels,
-                       const float *targets, size_t first, size_t B, rd_error *err) RD_MUST_CHECK;
+rd_status rd_score_add(rd_score_sums *s, const rd_model *m, const float *y, const int32_t *labels, const float *targets,
+                       size_t first, size_t B, rd_error *err) RD_MUST_CHECK;
 void rd_score_merge(rd_score_sums *into, const rd_score_sums *from);
 /* Of all rows of d, which have `samples` predictions. */
 rd_status rd_score_finish(const rd_score_sums *s, const rd_dataset *d, uint64_t samples, rd_scores *out,

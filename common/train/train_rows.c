@@ -49,15 +49,15 @@ static void make_step(rd_session *s)
             t->vectors[i] *= factor;
         for (size_t i = at; i < at + tensors[k].count && i < shared && s->pulled; i++)
             t->vectors[i] += (float)s->proximal * s->parameters[i] - t->pull[i];
-        rd_step step = {s->task->training,
-                        s->learning_rate,
-                        s->steps,
-                        decay_of(s->task->training, &tensors[k]),
-                        tensors[k].count,
-                        s->parameters + at,
-                        t->vectors + at,
-                        {t->vector_count > 1 ? t->vectors + n + at : NULL,
-                         t->vector_count > 2 ? t->vectors + 2 * n + at : NULL}};
+        rd_step step = {
+            s->task->training,
+            s->learning_rate,
+            s->steps,
+            decay_of(s->task->training, &tensors[k]),
+            tensors[k].count,
+            s->parameters + at,
+            t->vectors + at,
+            {t->vector_count > 1 ? t->vectors + n + at : NULL, t->vector_count > 2 ? t->vectors + 2 * n + at : NULL}};
         o->step(&step);
     }
 }

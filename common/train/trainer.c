@@ -23,8 +23,8 @@ size_t rd_evaluation_batch(const rd_model *m)
  * and the batch size alone, never from the machine, because it decides the order of sums. */
 static size_t training_piece(const rd_model *m, const rd_training *t)
 {
-    bool fits = t->batch_size > 0 && t->batch_size <= MOST_AT_A_TIME &&
-                rd_workspace_bytes(m, t->batch_size) <= TRAINING_BYTES;
+    bool fits =
+        t->batch_size > 0 && t->batch_size <= MOST_AT_A_TIME && rd_workspace_bytes(m, t->batch_size) <= TRAINING_BYTES;
     return fits ? t->batch_size : rd_evaluation_batch(m);
 }
 
@@ -44,8 +44,8 @@ static needs needs_of(const rd_model *m, const rd_training *t, size_t most_rows)
     return n;
 }
 
-rd_status rd_trainer_check_memory(const rd_model *m, const rd_training *training, size_t most_rows,
-                                  unsigned trainers, rd_error *err)
+rd_status rd_trainer_check_memory(const rd_model *m, const rd_training *training, size_t most_rows, unsigned trainers,
+                                  rd_error *err)
 {
     needs n = needs_of(m, training, most_rows);
     double have = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
@@ -70,8 +70,8 @@ rd_status rd_trainer_check_memory(const rd_model *m, const rd_training *training
                    (double)info.activation_bytes / 1e6);
 }
 
-rd_status rd_trainer_create(const rd_model *m, const rd_training *training, size_t most_rows,
-                            rd_trainer **out, rd_error *err)
+rd_status rd_trainer_create(const rd_model *m, const rd_training *training, size_t most_rows, rd_trainer **out,
+                            rd_error *err)
 {
     rd_status status = RD_OK;
     rd_trainer *t = calloc(1, sizeof *t);
@@ -137,9 +137,8 @@ rd_status rd_trainer_need_vectors(rd_trainer *t, const rd_training *training, rd
         return RD_OK;
     t->vectors = malloc((vectors * n + 1) * sizeof *t->vectors);
     t->vector_count = vectors;
-    return t->vectors != NULL
-               ? RD_OK
-               : rd_fail(err, RD_ERR_MEMORY, "no memory for %zu times %zu parameters", vectors, n);
+    return t->vectors != NULL ? RD_OK
+                              : rd_fail(err, RD_ERR_MEMORY, "no memory for %zu times %zu parameters", vectors, n);
 }
 
 void rd_trainer_load(rd_trainer *t, const rd_dataset *d, rd_rows view, const uint32_t *pick, size_t B)

@@ -11,10 +11,10 @@ struct rd_trainer {
     rd_workspace *workspace; /* for the larger of: */
     size_t piece;            /* samples that go through at a time in training */
     size_t evaluation_batch; /* and in evaluation */
-    float *vectors; /* (vector_count, learned) the gradient first; NULL where every step is made in place */
-    size_t vector_count; /* rd_optimizer_vectors */
-    float *pull;         /* (shared) see rd_session; NULL until a task needs it */
-    uint32_t *rows;      /* (most_rows) row numbers of the client at work */
+    float *vectors;          /* (vector_count, learned) the gradient first; NULL where every step is made in place */
+    size_t vector_count;     /* rd_optimizer_vectors */
+    float *pull;             /* (shared) see rd_session; NULL until a task needs it */
+    uint32_t *rows;          /* (most_rows) row numbers of the client at work */
     size_t most_rows;
     uint32_t *pick; /* (evaluation_batch) */
     rd_sum *sums;   /* (rd_model_sum_count) for models that learn by counting; else NULL */
@@ -32,8 +32,7 @@ typedef struct rd_session {
     /* What is added to the gradient of what travels: proximal * parameters - t->pull. The proximal term of FedProx and Ditto has
      * pull = mu * anchor, scaffold's correction pull = c_i - c. */
     bool pulled;
-    bool
-        stepwise; /* local tensors are not pulled: the gradient is collected, and each tensor makes its own step */
+    bool stepwise; /* local tensors are not pulled: the gradient is collected, and each tensor makes its own step */
     double proximal;
     rd_random shuffle, dropout;
     uint64_t steps;     /* so far */
@@ -44,8 +43,8 @@ typedef struct rd_session {
 rd_status rd_train_rows(rd_session *s, size_t rows, double *running_loss, rd_error *err) RD_MUST_CHECK;
 
 /* For models that learn by counting: the sums over rows t->rows[0..kept), to delta. */
-rd_status rd_count_rows(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, size_t kept,
-                        const float *global, float *delta, rd_error *err) RD_MUST_CHECK;
+rd_status rd_count_rows(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, size_t kept, const float *global,
+                        float *delta, rd_error *err) RD_MUST_CHECK;
 
 /* Makes t->pull, or t->vectors, once. */
 rd_status rd_trainer_need_pull(rd_trainer *t, rd_error *err) RD_MUST_CHECK;
@@ -53,8 +52,7 @@ rd_status rd_trainer_need_vectors(rd_trainer *t, const rd_training *training, rd
 
 /* RD_ERR_RANGE: the loss of the B samples in the workspace is no number, or too large for a mean. The sentence says how
  * large parameters (all), features and targets are. */
-rd_status rd_fail_unfit_loss(const rd_trainer *t, const float *parameters, size_t B, double loss,
-                             rd_error *err);
+rd_status rd_fail_unfit_loss(const rd_trainer *t, const float *parameters, size_t B, double loss, rd_error *err);
 
 /* Puts rows pick[0..B) of view into the workspace; at most as many as it has room for. */
 void rd_trainer_load(rd_trainer *t, const rd_dataset *d, rd_rows view, const uint32_t *pick, size_t B);

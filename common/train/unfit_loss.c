@@ -18,8 +18,7 @@ static double largest(const float *values, size_t count)
     return most;
 }
 
-rd_status rd_fail_unfit_loss(const rd_trainer *t, const float *parameters, size_t B, double loss,
-                             rd_error *err)
+rd_status rd_fail_unfit_loss(const rd_trainer *t, const float *parameters, size_t B, double loss, rd_error *err)
 {
     size_t count, worst = 0;
     double most = 0;
@@ -36,8 +35,7 @@ rd_status rd_fail_unfit_loss(const rd_trainer *t, const float *parameters, size_
             break;
     }
     if (y != NULL)
-        (void)snprintf(targets, sizeof targets, ", targets up to %.3g",
-                       largest(y, B * rd_model_output_size(t->model)));
+        (void)snprintf(targets, sizeof targets, ", targets up to %.3g", largest(y, B * rd_model_output_size(t->model)));
     return rd_fail(err, RD_ERR_RANGE,
                    "the loss is %.3g, where a number below 2^40 was expected (parameters up to %.3g in %s, "
                    "features up to %.3g%s)",

@@ -96,9 +96,8 @@ static int run(size_t n)
     for (size_t i = 0; i < n; i++)
         b.x[i] = (float)(0.01 * (rd_random_uniform(&r) - 0.5));
     double memory = measure(&b, copy), plain = measure(&b, add_plain), exact = measure(&b, add);
-    printf("%10zu  %6.3f  %7.1f x  %6.1f  %6.0f %%  %6.3f  %6.3f  %6.3f ", n, exact, exact / plain,
-           36.0 / exact, 100.0 * (36.0 / exact) / (32.0 / memory), plain, measure(&b, find_unfit),
-           measure(&b, average));
+    printf("%10zu  %6.3f  %7.1f x  %6.1f  %6.0f %%  %6.3f  %6.3f  %6.3f ", n, exact, exact / plain, 36.0 / exact,
+           100.0 * (36.0 / exact) / (32.0 / memory), plain, measure(&b, find_unfit), measure(&b, average));
     rd_exact_loop loops[RD_EXACT_LOOPS_MAX];
     size_t count = rd_exact_loops(loops);
     for (size_t i = 0; i < count; i++) {

@@ -23,8 +23,8 @@ static rd_dataset random_data(const rd_model *m, size_t rows)
     d.label_count = rd_model_predictions(m);
     d.labels = malloc(rows * d.label_count * sizeof *d.labels);
     for (size_t i = 0; i < rows * D; i++)
-        d.x_f32[i] = vocabulary > 0 ? (float)rd_random_below(&random, (uint32_t)vocabulary)
-                                    : (float)rd_random_uniform(&random);
+        d.x_f32[i] =
+            vocabulary > 0 ? (float)rd_random_below(&random, (uint32_t)vocabulary) : (float)rd_random_uniform(&random);
     for (size_t i = 0; i < rows * d.label_count; i++)
         d.labels[i] = (int32_t)rd_random_below(&random, (uint32_t)rd_model_class_count(m));
     return d;
@@ -54,8 +54,7 @@ int main(int argc, char **argv)
     rd_report report;
     rd_client_evaluation evaluation = {0};
     cJSON *json = argc > 2 ? cJSON_Parse(argv[1]) : NULL;
-    rd_training training = {
-        .epochs = 1, .learning_rate = 0.001f, .batch_size = argc > 2 ? (uint32_t)atoi(argv[2]) : 0};
+    rd_training training = {.epochs = 1, .learning_rate = 0.001f, .batch_size = argc > 2 ? (uint32_t)atoi(argv[2]) : 0};
     double seconds = argc > 3 ? atof(argv[3]) : 2.0;
     if (json == NULL || training.batch_size == 0) {
         fprintf(stderr, "usage: bench_models MODEL_JSON BATCH [SECONDS]\n");
@@ -74,18 +73,16 @@ int main(int argc, char **argv)
             .training = &training, .evaluation = &evaluation, .seed = 1, .round = round, .client_key = 7};
         if (round == 2)
             start = seconds_of(CLOCK_THREAD_CPUTIME_ID); /* the first warms caches up */
-        succeed(rd_local_round_run(trainer, &task, &data, rd_dataset_all_rows(&data), global, delta, &report,
-                                   &err),
+        succeed(rd_local_round_run(trainer, &task, &data, rd_dataset_all_rows(&data), global, delta, &report, &err),
                 &err);
         if (round == 1)
             continue;
         samples += (double)rows;
         taken = seconds_of(CLOCK_THREAD_CPUTIME_ID) - start;
     }
-    double rate = samples / taken, gflops = 3 * (double)rd_model_forward_flops(m) * rate / 1e9,
-           peak = sgemm_peak();
-    printf("{\"parameters\": %zu, \"samples_per_second\": %.1f, \"gflops\": %.1f, \"sgemm_gflops\": %.1f}\n",
-           n, rate, gflops, peak);
+    double rate = samples / taken, gflops = 3 * (double)rd_model_forward_flops(m) * rate / 1e9, peak = sgemm_peak();
+    printf("{\"parameters\": %zu, \"samples_per_second\": %.1f, \"gflops\": %.1f, \"sgemm_gflops\": %.1f}\n", n, rate,
+           gflops, peak);
     rd_trainer_free(trainer);
     rd_dataset_free(&data);
     free(global);

@@ -64,8 +64,7 @@ static double rule(const updates *u, rd_robust_rule which, float *out)
         .rule = which, .byzantine = rd_robust_tolerance(which, u->k), .smoothing = 1e-6, .iterations = 10};
     rd_error err;
     double start = now();
-    succeed(rd_robust_aggregate(&config, (const float *const *)u->rows, u->weights, u->k, u->n, out, &err),
-            &err);
+    succeed(rd_robust_aggregate(&config, (const float *const *)u->rows, u->weights, u->k, u->n, out, &err), &err);
     return now() - start;
 }
 
@@ -73,8 +72,7 @@ int main(int argc, char **argv)
 {
     static const char *const names[] = {"median",     "trimmed mean", "krum",
                                         "multi-krum", "bulyan",       "geometric median, 10 steps"};
-    size_t k = argc == 3 ? strtoull(argv[1], NULL, 10) : 50,
-           n = argc == 3 ? strtoull(argv[2], NULL, 10) : 199210;
+    size_t k = argc == 3 ? strtoull(argv[1], NULL, 10) : 50, n = argc == 3 ? strtoull(argv[2], NULL, 10) : 199210;
     if ((argc != 1 && argc != 3) || k < 7 || n < 1) {
         fprintf(stderr, "usage: bench_robust [UPDATES PARAMETERS], at least 7 updates\n");
         return 2;
@@ -85,8 +83,7 @@ int main(int argc, char **argv)
     printf("%zu updates of %zu parameters, %.1f MB; as many attackers as each rule withstands\n", k, n,
            4e-6 * (double)(k * n));
     printf("%-28s %10s %16s\n", "", "seconds", "of the exact sum");
-    printf("%-28s %10.4f %16.2f  (%.1f GB/s)\n", "reading them once", once, once / sum,
-           4e-9 * (double)(k * n) / once);
+    printf("%-28s %10.4f %16.2f  (%.1f GB/s)\n", "reading them once", once, once / sum, 4e-9 * (double)(k * n) / once);
     printf("%-28s %10.4f %16.2f\n", "exact sum (fedavg)", sum, 1.0);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         double seconds = rule(&u, (rd_robust_rule)i, out);

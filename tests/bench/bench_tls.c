@@ -55,10 +55,10 @@ static void *bare_serve(void *user)
     char *buffer = malloc(RD_TLS_RECORD + 1);
     int on = 1, fd = accept(b->listener, NULL, NULL);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    demand(rd_tls_create(&(rd_credential_files){tls_file("ca.pem"), tls_file("server.pem"),
-                                                tls_file("server.key"), NULL},
-                         &tls, &err) == RD_OK,
-           err.message);
+    demand(
+        rd_tls_create(&(rd_credential_files){tls_file("ca.pem"), tls_file("server.pem"), tls_file("server.key"), NULL},
+                      &tls, &err) == RD_OK,
+        err.message);
     demand(rd_tls_session_open(&s, tls, fd, &err) == RD_OK, err.message);
     demand(rd_tls_handshake(&s, &err) == RD_TLS_OK, err.message);
     size_t n = 0;
@@ -284,8 +284,7 @@ int main(void)
     hello.fresh = false;
     hello.repeat = 20 * HANDSHAKES;
     seconds = time_clients(&hello, MOST_CLIENTS);
-    printf("requests     %.0f a second on %d kept connections\n", MOST_CLIENTS * hello.repeat / seconds,
-           MOST_CLIENTS);
+    printf("requests     %.0f a second on %d kept connections\n", MOST_CLIENTS * hello.repeat / seconds, MOST_CLIENTS);
 
     rd_server_stop(server, 1);
     close(b.listener);

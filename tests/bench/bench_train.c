@@ -83,8 +83,7 @@ static void *work(void *user)
     for (uint64_t round = 1; taken < seconds_each; round++) {
         rd_local_task task = {
             .training = &w->training, .evaluation = &evaluation, .seed = 1, .round = round, .client_key = 7};
-        succeed(rd_local_round_run(trainer, &task, w->data, rd_dataset_all_rows(w->data), global, delta,
-                                   &report, &err),
+        succeed(rd_local_round_run(trainer, &task, w->data, rd_dataset_all_rows(w->data), global, delta, &report, &err),
                 &err);
         if (round == 1) { /* warms caches up */
             start = seconds_of(CLOCK_MONOTONIC);
@@ -160,8 +159,8 @@ int main(void)
         kind.training.momentum = cases[i].momentum;
         measured result = i == 0 ? one : measure(&kind, 1);
         double gflops = result.rate * training_flops(model) / 1e9;
-        printf("%-28s %12.0f %10.1f %14.0f%% %13.0f%%\n", cases[i].name, result.rate, gflops,
-               100 * gflops / peak, 100 * result.core);
+        printf("%-28s %12.0f %10.1f %14.0f%% %13.0f%%\n", cases[i].name, result.rate, gflops, 100 * gflops / peak,
+               100 * result.core);
     }
 
     kind.training.batch_size = 10;
@@ -173,10 +172,9 @@ int main(void)
            "each other's "
            "way)\n",
            two.rate, two.rate / one.rate, 100 * two.core, two.rate / (2 * two.core) / (one.rate / one.core));
-    printf(
-        "against PyTorch 1.13 (%.0f samples/s at batch 10 on one core, measured on a machine of this kind): "
-        "%.1f times\n",
-        pytorch_batch_10, one.rate / pytorch_batch_10);
+    printf("against PyTorch 1.13 (%.0f samples/s at batch 10 on one core, measured on a machine of this kind): "
+           "%.1f times\n",
+           pytorch_batch_10, one.rate / pytorch_batch_10);
 
     rd_model_free(model);
     rd_dataset_free(&data);

@@ -76,8 +76,7 @@ int main(void)
     memory = malloc(size + 8);
     if (memory == NULL)
         goto cleanup;
-    printf("GB/s of a body of %.0f MB in pieces of %d bytes; best of %d runs\n", 1e-6 * (double)size, PIECE,
-           RUNS);
+    printf("GB/s of a body of %.0f MB in pieces of %d bytes; best of %d runs\n", 1e-6 * (double)size, PIECE, RUNS);
     for (size_t shift = 0; shift < 2; shift++) {
         char *body = memory + shift;
         double best = 1e30, best_copy = 1e30;
@@ -93,9 +92,8 @@ int main(void)
             best = least(best, seconds);
             best_copy = least(best_copy, copy(body, size));
         }
-        printf("%-10s decoder %6.2f   memcpy %6.2f   decoder to memcpy %.2f\n",
-               shift == 0 ? "aligned" : "unaligned", 1e-9 * (double)size / best,
-               1e-9 * (double)size / best_copy, best_copy / best);
+        printf("%-10s decoder %6.2f   memcpy %6.2f   decoder to memcpy %.2f\n", shift == 0 ? "aligned" : "unaligned",
+               1e-9 * (double)size / best, 1e-9 * (double)size / best_copy, best_copy / best);
     }
     failed = 0;
 cleanup:

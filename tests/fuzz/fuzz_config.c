@@ -24,7 +24,8 @@ static void holds(const rd_config *c)
     check(cJSON_IsObject(c->model) && cJSON_IsObject(c->shared));
     /* Of "data", nothing but the schema goes out. */
     const cJSON *data = cJSON_GetObjectItemCaseSensitive(c->shared, "data");
-    check(data == NULL || (data->child != NULL && data->child->next == NULL && strcmp(data->child->string, "schema") == 0));
+    check(data == NULL ||
+          (data->child != NULL && data->child->next == NULL && strcmp(data->child->string, "schema") == 0));
     check((c->train.format == RD_SOURCE_NONE) == (c->train.path[0] == '\0'));
 }
 

@@ -12,7 +12,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
         return 0;
     const uint8_t options = bytes[0];
     rd_source source = {.path = "table",
-                        .heading = options & 1 ? RD_YES : options & 64 ? RD_NO : RD_UNSAID,
+                        .heading = options & 1    ? RD_YES
+                                   : options & 64 ? RD_NO
+                                                  : RD_UNSAID,
                         .separator = options & 8 ? '\t' : '\0'};
     const rd_schema given = {.label.type = options & 2 ? RD_COLUMN_NUMBER : RD_COLUMN_CATEGORY,
                              .scale = options & 4 ? RD_SCALE_STANDARD : RD_SCALE_MINMAX,

@@ -11,8 +11,7 @@ static rd_model *model_with(const char *loss)
     char text[200];
     rd_model *m = NULL;
     (void)snprintf(text, sizeof text,
-                   "{\"input\": 1, \"loss\": \"%s\", \"layers\": [{\"type\": \"dense\", \"units\": 3}]}",
-                   loss);
+                   "{\"input\": 1, \"loss\": \"%s\", \"layers\": [{\"type\": \"dense\", \"units\": 3}]}", loss);
     cJSON *json = cJSON_Parse(text);
     must(rd_model_create(json, &m, NULL) == RD_OK);
     cJSON_Delete(json);

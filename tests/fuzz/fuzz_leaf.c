@@ -26,8 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     dataset_holds(rd_leaf_parse((const char *)bytes, count, "users", NULL, &d, &err), &d);
     rd_status status = rd_leaf_parse((const char *)bytes, count, "users", m, &d, &err);
     for (size_t i = 0; status == RD_OK && d.tokens && i < d.rows * 4; i++)
-        must(d.x_u8[i] < 4 && d.labels[i] >= 0 && d.labels[i] < 4 &&
-             (i % 4 == 3 || d.labels[i] == d.x_u8[i + 1]));
+        must(d.x_u8[i] < 4 && d.labels[i] >= 0 && d.labels[i] < 4 && (i % 4 == 3 || d.labels[i] == d.x_u8[i + 1]));
     dataset_holds(status, &d);
     rd_model_free(m);
     return 0;

@@ -82,8 +82,7 @@ static rd_status refusal(const char *json, size_t size, rd_error *err)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
-    static rd_status (*const parsers[])(const char *, size_t, rd_error *) = {join, welcome, task, receipt,
-                                                                             refusal};
+    static rd_status (*const parsers[])(const char *, size_t, rd_error *) = {join, welcome, task, receipt, refusal};
     rd_error err = {RD_OK, ""};
     if (count < 1)
         return 0;

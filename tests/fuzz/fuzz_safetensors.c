@@ -21,8 +21,7 @@ static void holds(const rd_safetensors *file)
         for (int k = 0; k < t->rank; k++)
             count *= t->shape[k];
         check(t->count == count && t->begin == at && t->begin <= t->end);
-        check(t->dtype == RD_DTYPE_OTHER ? t->other[0] != '\0'
-                                         : t->end - t->begin == count * rd_dtype_size(t->dtype));
+        check(t->dtype == RD_DTYPE_OTHER ? t->other[0] != '\0' : t->end - t->begin == count * rd_dtype_size(t->dtype));
         check(rd_safetensors_find(file, t->name) == t);
         at = t->end;
     }
@@ -40,8 +39,8 @@ static void again(const rd_safetensors *file)
     for (size_t i = 0; i < file->tensor_count; i++)
         if (file->tensors[i].dtype == RD_DTYPE_OTHER)
             return; /* nobody writes such */
-    if (rd_safetensors_header(file->tensors, file->tensor_count, file->metadata, file->metadata_count, &bytes,
-                              &size, &err) != RD_OK)
+    if (rd_safetensors_header(file->tensors, file->tensor_count, file->metadata, file->metadata_count, &bytes, &size,
+                              &err) != RD_OK)
         return;
     check(size % 8 == 0);
     check(rd_safetensors_parse(bytes + 8, size - 8, "copy", &copy, &err) == RD_OK);

@@ -21,8 +21,7 @@ static int plain_run(const plain_test *test)
     pid_t child = fork();
     if (child == 0) {
         (void)alarm(PLAIN_SECONDS);
-        plain_options suite =
-            plain_same(test->suite, plain_suite) ? plain_shared : (plain_options){NULL, NULL, 0};
+        plain_options suite = plain_same(test->suite, plain_suite) ? plain_shared : (plain_options){NULL, NULL, 0};
         void (*init)(void) = test->options.init != NULL ? test->options.init : suite.init;
         void (*fini)(void) = test->options.fini != NULL ? test->options.fini : suite.fini;
         if (init != NULL)

@@ -33,8 +33,8 @@ static rd_round_record make_round(uint64_t n, const char *kind)
     if (n == 0)
         return record;
     if (strcmp(kind, "plain") != 0) {
-        record.train = (rd_metrics){1500, regression ? 28000.0 / (r * r) : 2.2 / r + 0.15,
-                                    regression ? NAN : 0.9 - 0.81 / r};
+        record.train =
+            (rd_metrics){1500, regression ? 28000.0 / (r * r) : 2.2 / r + 0.15, regression ? NAN : 0.9 - 0.81 / r};
         record.running_loss = regression ? NAN : 2.0 / r;
     }
     record.selected = 3;
@@ -76,8 +76,7 @@ static void make_parts(const rd_round_record *r, rd_participation_record parts[3
     }
 }
 
-static rd_status make_run(const char *directory, const char *kind, uint64_t rounds, long milliseconds,
-                          rd_error *err)
+static rd_status make_run(const char *directory, const char *kind, uint64_t rounds, long milliseconds, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_store *store = NULL;

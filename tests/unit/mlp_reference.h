@@ -76,8 +76,7 @@ static inline void reference_copy(const reference_case *c, const char *name, flo
 }
 
 /* Every value within 1e-5 of the array's largest. */
-static inline void reference_expect(const reference_case *c, const char *name, const float *found,
-                                    size_t count)
+static inline void reference_expect(const reference_case *c, const char *name, const float *found, size_t count)
 {
     const reference_array *a = reference_find(c, name);
     double largest = 0;
@@ -85,8 +84,8 @@ static inline void reference_expect(const reference_case *c, const char *name, c
     for (size_t i = 0; i < count; i++)
         largest = fmax(largest, fabs(a->values[i]));
     for (size_t i = 0; i < count; i++)
-        cr_assert(fabs(found[i] - a->values[i]) <= 1e-5 * largest, "%s: %s[%zu] is %.9g, PyTorch has %.9g",
-                  c->name, name, i, (double)found[i], a->values[i]);
+        cr_assert(fabs(found[i] - a->values[i]) <= 1e-5 * largest, "%s: %s[%zu] is %.9g, PyTorch has %.9g", c->name,
+                  name, i, (double)found[i], a->values[i]);
 }
 
 static inline rd_model *model_from_text(const char *text)

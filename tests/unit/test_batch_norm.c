@@ -29,9 +29,8 @@ static void put(const rd_model *m, float *vector, const char *name, float a, flo
  * (v y - t)^2. Nothing is learnt of the row's own mean, and no statistic moves. */
 Test(batch_norm, one_row_goes_by_what_has_been_learnt)
 {
-    rd_model *m =
-        model_from_text("{\"input\": 2, \"loss\": \"mse\", \"layers\": [{\"type\": \"batch_norm\"}, "
-                        "{\"type\": \"dense\", \"units\": 1, \"bias\": false}]}");
+    rd_model *m = model_from_text("{\"input\": 2, \"loss\": \"mse\", \"layers\": [{\"type\": \"batch_norm\"}, "
+                                  "{\"type\": \"dense\", \"units\": 1, \"bias\": false}]}");
     float parameters[MOST] = {0}, before[MOST], gradient[MOST] = {0};
     const double x[D] = {3, 4}, mean[D] = {1, -2}, variance[D] = {4, 9}, w[D] = {2, 0.5}, b[D] = {0.1, -0.3},
                  v[D] = {1.5, -1}, target = 0.5;

@@ -11,8 +11,7 @@
 #include "config/json_print.h"
 #include "core/file.h"
 
-#define MINIMAL \
-    "{\"rounds\": 7, \"model\": {\"preset\": \"mnist-2nn\"}, \"training\": {\"learning_rate\": 0.25}"
+#define MINIMAL "{\"rounds\": 7, \"model\": {\"preset\": \"mnist-2nn\"}, \"training\": {\"learning_rate\": 0.25}"
 
 static rd_config parse(const char *json, const char *folder)
 {
@@ -62,11 +61,10 @@ Test(config, defaults)
 Test(config, what_is_given_is_taken)
 {
     rd_config c = parse(
-        MINIMAL
-        ", \"seed\": 9007199254740992, \"cohort\": {\"select\": \"fraction\", \"fraction\": 0.1, "
-        "\"over_selection\": 1.3, \"min_clients\": 12, \"min_updates\": 3, \"deadline_seconds\": 0.5}, "
-        "\"evaluation\": {\"every\": 4, \"holdout\": 0.2, \"train_loss\": true, \"target_accuracy\": 0.97}, "
-        "\"data\": {\"partition\": {\"scheme\": \"dirichlet\", \"alpha\": 0.3, \"min_rows\": 9}}}",
+        MINIMAL ", \"seed\": 9007199254740992, \"cohort\": {\"select\": \"fraction\", \"fraction\": 0.1, "
+                "\"over_selection\": 1.3, \"min_clients\": 12, \"min_updates\": 3, \"deadline_seconds\": 0.5}, "
+                "\"evaluation\": {\"every\": 4, \"holdout\": 0.2, \"train_loss\": true, \"target_accuracy\": 0.97}, "
+                "\"data\": {\"partition\": {\"scheme\": \"dirichlet\", \"alpha\": 0.3, \"min_rows\": 9}}}",
         NULL);
     cr_assert_eq(c.seed, UINT64_C(9007199254740992));
     cr_assert_eq(c.cohort.select, RD_SELECT_FRACTION);
@@ -87,9 +85,9 @@ Test(config, what_is_given_is_taken)
 
 Test(config, paths_are_relative_to_the_file)
 {
-    const char *json = MINIMAL
-        ", \"data\": {\"train\": {\"path\": \"a/b.csv\", \"label_column\": \"y\", \"separator\": \";\"}, "
-        "\"test\": {\"path\": \"/data/t10k-images-idx3-ubyte\", \"labels\": \"l\"}}}";
+    const char *json =
+        MINIMAL ", \"data\": {\"train\": {\"path\": \"a/b.csv\", \"label_column\": \"y\", \"separator\": \";\"}, "
+                "\"test\": {\"path\": \"/data/t10k-images-idx3-ubyte\", \"labels\": \"l\"}}}";
     rd_config c = parse(json, "/home/me");
     cr_assert_str_eq(c.train.path, "/home/me/a/b.csv");
     cr_assert_eq(c.train.format, RD_SOURCE_CSV);
@@ -103,10 +101,8 @@ Test(config, paths_are_relative_to_the_file)
 
 Test(config, clients_are_told_everything_but_the_data)
 {
-    rd_config c =
-        parse(MINIMAL
-              ", \"$schema\": \"s\", \"seed\": 5, \"data\": {\"train\": {\"path\": \"/secret/place.csv\"}}}",
-              NULL);
+    rd_config c = parse(
+        MINIMAL ", \"$schema\": \"s\", \"seed\": 5, \"data\": {\"train\": {\"path\": \"/secret/place.csv\"}}}", NULL);
     char *text = cJSON_PrintUnformatted(c.shared);
     cr_assert_null(strstr(text, "secret"));
     rd_config told = parse(text, NULL);
@@ -121,10 +117,9 @@ Test(config, clients_are_told_everything_but_the_data)
 /* The aggregator and its clients must compute with the same numbers. */
 Test(config, numbers_survive_the_wire)
 {
-    rd_config c =
-        parse("{\"rounds\": 1, \"model\": {}, \"training\": {\"learning_rate\": 0.12345678901234567}, "
-              "\"seed\": 9007199254740991, \"evaluation\": {\"holdout\": 0.30000000000000004}}",
-              NULL);
+    rd_config c = parse("{\"rounds\": 1, \"model\": {}, \"training\": {\"learning_rate\": 0.12345678901234567}, "
+                        "\"seed\": 9007199254740991, \"evaluation\": {\"holdout\": 0.30000000000000004}}",
+                        NULL);
     char *text = rd_json_print(c.shared);
     rd_config told = parse(text, NULL);
     cr_assert_eq(told.seed, UINT64_C(9007199254740991));
@@ -162,11 +157,9 @@ Test(config, numbers_are_told_as_they_stand)
            "training.learning_rate: expected a number above 0 up to 1e+06 that single precision holds (1e-45 "
            "and "
            "more), found 1e-50");
-    refuse(MINIMAL ",\n \"seed\": 9007199254740993}",
-           "run.json: line 2, column 10: not accepted: double precision");
+    refuse(MINIMAL ",\n \"seed\": 9007199254740993}", "run.json: line 2, column 10: not accepted: double precision");
     refuse(MINIMAL ",\n \"seed\": 01}", "run.json: line 2, column 10: not valid JSON");
-    refuse(MINIMAL ",\n \"cohort\": {\"count\": 1e999}}",
-           "run.json: line 2, column 22: not accepted: this number");
+    refuse(MINIMAL ",\n \"cohort\": {\"count\": 1e999}}", "run.json: line 2, column 22: not accepted: this number");
 }
 
 Test(config, a_missing_file_is_named)

@@ -5,8 +5,7 @@
 
 #include "train/continual.h"
 
-static const rd_continual three = {
-    .task_count = 3, .classes = {0x3, 0x4, 0x18}, .rounds_per_task = 5, .replay = 0.2};
+static const rd_continual three = {.task_count = 3, .classes = {0x3, 0x4, 0x18}, .rounds_per_task = 5, .replay = 0.2};
 
 Test(continual, tasks_follow_one_another)
 {

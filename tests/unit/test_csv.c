@@ -72,8 +72,7 @@ Test(csv, quotes_as_in_rfc_4180)
 {
     rd_dataset d;
     const rd_source source = {.heading = RD_YES, .group_column = "a \"b\", c"};
-    parse_ok("x,\"a \"\"b\"\", c\",\"y\"\r\n\"1.5\",\"line one\nline, two\",\"0\"\r\n2,\"\",1\r\n", &source,
-             &d);
+    parse_ok("x,\"a \"\"b\"\", c\",\"y\"\r\n\"1.5\",\"line one\nline, two\",\"0\"\r\n2,\"\",1\r\n", &source, &d);
     expect_features(&d, 2, 1, (float[]){1.5f, 2});
     expect_labels(&d, 2, (int32_t[]){0, 1});
     cr_assert_eq(d.group_count, 2);
@@ -243,7 +242,8 @@ Test(csv, a_column_that_is_not_there_is_named)
     refused("a,b\n1,2\n", &(rd_source){.heading = RD_YES, .group_column = "c"}, "(the group column)");
     refused("a,b,a\n1,2,3\n", &(rd_source){.heading = RD_YES},
             "line 1: columns 1 and 3 are both named 'a'; which is meant could not be told");
-    refused("1,2\n", &(rd_source){.heading = RD_NO, .label_column = "c"}, "read without a heading, so 'c' cannot be found");
+    refused("1,2\n", &(rd_source){.heading = RD_NO, .label_column = "c"},
+            "read without a heading, so 'c' cannot be found");
     refused("1,2\n", &(rd_source){.label_column = "2"}, "the label column is 2, but there are 2 columns");
     refused("1,2\n", &(rd_source){.label_column = "-3"}, "the label column is -3, but there are 2 columns");
     refused("1,2,3\n", &(rd_source){.label_column = "1", .group_column = "-2"},
@@ -317,12 +317,12 @@ Test(csv, files_and_their_names)
     put_text("a.csv", "x1,x2,y\n1,2,0\n", path);
     cr_assert_eq(rd_source_from_path(path, &source, &err), RD_OK);
     cr_assert_eq(source.format, RD_SOURCE_CSV);
-    const rd_schema schema = {.columns = (rd_column[]){{.name = "x1", .type = RD_COLUMN_NUMBER},
-                                                       {.name = "x2", .type = RD_COLUMN_NUMBER}},
-                              .column_count = 2,
-                              .columns_known = true,
-                              .label = {.name = "y", .type = RD_COLUMN_CATEGORY},
-                              .numbered = true};
+    const rd_schema schema = {
+        .columns = (rd_column[]){{.name = "x1", .type = RD_COLUMN_NUMBER}, {.name = "x2", .type = RD_COLUMN_NUMBER}},
+        .column_count = 2,
+        .columns_known = true,
+        .label = {.name = "y", .type = RD_COLUMN_CATEGORY},
+        .numbered = true};
     cr_assert_eq(rd_source_load(&source, NULL, &schema, false, &d, &err), RD_OK, "%s", err.message);
     expect_features(&d, 1, 2, (float[]){1, 2});
     rd_dataset_free(&d);

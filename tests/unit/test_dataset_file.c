@@ -141,21 +141,19 @@ Test(dataset_file, every_type_is_read)
                 memcpy(data, x[i].bytes, (size_t)x_end);
                 data[x_end] = 2;
                 data[x_end + y_size[k]] = 1;
-                (void)snprintf(
-                    json, sizeof json,
-                    "{\"x\":{\"dtype\":\"%s\",\"shape\":[2%s],\"data_offsets\":[0,%d]},\"y\":{\"dtype\":\"%"
-                    "s\","
-                    "\"shape\":[2%s],\"data_offsets\":[%d,%d]},\"ids\":{\"dtype\":\"U16\",\"shape\":[1],"
-                    "\"data_offsets\":[%d,%d]}}",
-                    x[i].dtype, column ? ",1" : "", x_end, y[k], column ? ",1" : "", x_end, end, end,
-                    end + 2);
+                (void)snprintf(json, sizeof json,
+                               "{\"x\":{\"dtype\":\"%s\",\"shape\":[2%s],\"data_offsets\":[0,%d]},\"y\":{\"dtype\":\"%"
+                               "s\","
+                               "\"shape\":[2%s],\"data_offsets\":[%d,%d]},\"ids\":{\"dtype\":\"U16\",\"shape\":[1],"
+                               "\"data_offsets\":[%d,%d]}}",
+                               x[i].dtype, column ? ",1" : "", x_end, y[k], column ? ",1" : "", x_end, end, end,
+                               end + 2);
                 put_tensors(json, data, (size_t)end + 2, &source);
-                cr_assert_eq(rd_source_load(&source, NULL, NULL, false, &d, &err), RD_OK, "%s, %s: %s",
-                             x[i].dtype, y[k], err.message);
+                cr_assert_eq(rd_source_load(&source, NULL, NULL, false, &d, &err), RD_OK, "%s, %s: %s", x[i].dtype,
+                             y[k], err.message);
                 cr_assert(d.rows == 2 && d.features == 1 && d.rank == 1 && d.shape[0] == 1, "%s", x[i].dtype);
                 cr_assert(d.x_f32[0] == 1 && d.x_f32[1] == 0, "%s", x[i].dtype);
-                cr_assert(d.label_count == 1 && d.labels[0] == 2 && d.labels[1] == 1 && d.classes == 3, "%s",
-                          y[k]);
+                cr_assert(d.label_count == 1 && d.labels[0] == 2 && d.labels[1] == 1 && d.classes == 3, "%s", y[k]);
                 rd_dataset_free(&d);
             }
 }
@@ -165,8 +163,7 @@ static rd_model *model_with(const char *loss)
     char text[200];
     rd_model *m = NULL;
     (void)snprintf(text, sizeof text,
-                   "{\"input\": 1, \"loss\": \"%s\", \"layers\": [{\"type\": \"dense\", \"units\": 3}]}",
-                   loss);
+                   "{\"input\": 1, \"loss\": \"%s\", \"layers\": [{\"type\": \"dense\", \"units\": 3}]}", loss);
     cJSON *json = cJSON_Parse(text);
     cr_assert_eq(rd_model_create(json, &m, NULL), RD_OK);
     cJSON_Delete(json);
@@ -210,11 +207,10 @@ Test(dataset_file, the_model_says_what_labels_are)
 Test(dataset_file, what_single_precision_would_change_is_refused)
 {
     const double wide[][2] = {{1, 1e39}, {1, 1e-50}, {1700000000, 1700000001}, {1, NAN}};
-    static const char *const words[] = {
-        "'x': row 1, column 0 is too large for single precision",
-        "'x': row 1, column 0 is too near to 0 for single precision",
-        "'x': row 1, column 0 is beyond 2^24 and not exact in single precision",
-        "'x': row 1, column 0 is not a finite number"};
+    static const char *const words[] = {"'x': row 1, column 0 is too large for single precision",
+                                        "'x': row 1, column 0 is too near to 0 for single precision",
+                                        "'x': row 1, column 0 is beyond 2^24 and not exact in single precision",
+                                        "'x': row 1, column 0 is not a finite number"};
     for (size_t i = 0; i < 4; i++) {
         char data[24] = {0};
         memcpy(data, wide[i], 16);
@@ -285,13 +281,8 @@ Test(dataset_file, comes_back_bit_for_bit)
                     .classes = 10};
     round_trip(&d, all);
     round_trip(&d, chosen);
-    d = (rd_dataset){.rows = 5,
-                     .features = 3,
-                     .rank = 1,
-                     .shape = {3},
-                     .x_f32 = floats,
-                     .targets = targets,
-                     .target_count = 2};
+    d = (rd_dataset){
+        .rows = 5, .features = 3, .rank = 1, .shape = {3}, .x_f32 = floats, .targets = targets, .target_count = 2};
     round_trip(&d, all);
     round_trip(&d, chosen);
 }

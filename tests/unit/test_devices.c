@@ -65,8 +65,8 @@ Test(timing, distributions_have_their_medians)
         qsort(seconds, N, sizeof *seconds, compare);
         cr_expect_float_eq(seconds[N / 2], median[k], 0.07 * median[k], "%zu: %g, not %g", k, seconds[N / 2],
                            median[k]);
-        cr_expect_eq(rd_system_timing(m, 1005, 1, 1, 1, 0, 0).seconds,
-                     rd_system_timing(m, 1005, 9, 1, 1, 0, 0).seconds, "a device stays the same");
+        cr_expect_eq(rd_system_timing(m, 1005, 1, 1, 1, 0, 0).seconds, rd_system_timing(m, 1005, 9, 1, 1, 0, 0).seconds,
+                     "a device stays the same");
         rd_system_model_free(m);
     }
 }
@@ -114,9 +114,8 @@ Test(trace, rows_are_devices)
     rd_system_model *m;
     rd_error err;
     c.device[RD_DEVICE_LATENCY].a = 5; /* not in the file */
-    cr_assert_eq(
-        open_trace("seconds_per_sample,upload_bytes_per_second\r\n1,10\r\n2,20\n4,40\n", &c, &m, &err), RD_OK,
-        "%s", err.message);
+    cr_assert_eq(open_trace("seconds_per_sample,upload_bytes_per_second\r\n1,10\r\n2,20\n4,40\n", &c, &m, &err), RD_OK,
+                 "%s", err.message);
     int seen[5] = {0};
     for (uint64_t i = 0; i < 3000; i++) {
         double s = rd_system_timing(m, i, 1, 1, 1, 0, 0).seconds - 10;
@@ -134,8 +133,7 @@ Test(trace, rows_are_devices)
     cr_assert(strstr(err.message, "line 3: dropout: expected a number") != NULL, "%s", err.message);
     cr_assert_eq(open_trace("dropout\n", &c, &m, &err), RD_ERR_DATA);
     cr_assert_eq(open_trace("latency_seconds,dropout,latency_seconds\n1,0,2\n", &c, &m, &err), RD_ERR_DATA);
-    cr_assert(strstr(err.message, "line 1: the column latency_seconds is there twice") != NULL, "%s",
-              err.message);
+    cr_assert(strstr(err.message, "line 1: the column latency_seconds is there twice") != NULL, "%s", err.message);
     static const char *const numbers[] = {"0x1", "inf", "nan", "1e-400", "1 2", ""};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         char text[64];
@@ -151,10 +149,9 @@ Test(trace, however_it_was_written)
     rd_system_config c = nothing();
     rd_system_model *m;
     rd_error err;
-    cr_assert_eq(
-        open_trace("\xef\xbb\xbf# two phones\r\"latency_seconds\" , dropout\r\r 1 ,\t0 \r1,0  # the other\r",
-                   &c, &m, &err),
-        RD_OK, "%s", err.message);
+    cr_assert_eq(open_trace("\xef\xbb\xbf# two phones\r\"latency_seconds\" , dropout\r\r 1 ,\t0 \r1,0  # the other\r",
+                            &c, &m, &err),
+                 RD_OK, "%s", err.message);
     for (uint64_t i = 0; i < 20; i++)
         cr_assert_eq(rd_system_timing(m, i, 1, 1, 1, 0, 0).seconds, 2);
     rd_system_model_free(m);
@@ -188,8 +185,7 @@ Test(attack, deltas_by_hand)
     rd_attack_craft(&a, rows, 3, 10, 2, out);
     cr_expect_float_eq(out[0], -1.5, 1e-6);
     cr_expect_float_eq(out[1], -1, 1e-6);
-    a = (rd_attack_config){.kind = RD_ATTACK_LITTLE_IS_ENOUGH,
-                           .z = 2}; /* means 3, 2; deviations sqrt(8/3), sqrt(8) */
+    a = (rd_attack_config){.kind = RD_ATTACK_LITTLE_IS_ENOUGH, .z = 2}; /* means 3, 2; deviations sqrt(8/3), sqrt(8) */
     rd_attack_craft(&a, rows, 3, 10, 2, out);
     cr_expect_float_eq(out[0], 3 - 2 * sqrt(8.0 / 3), 1e-6);
     cr_expect_float_eq(out[1], 2 - 2 * sqrt(8.0), 1e-6);
@@ -201,9 +197,8 @@ Test(attack, poison_and_stamp)
 {
     rd_error err;
     rd_model *m;
-    cJSON *json =
-        cJSON_Parse("{\"input\": [1, 4, 4], \"loss\": \"softmax_cross_entropy\", \"layers\": [{\"type\": "
-                    "\"flatten\"}, {\"type\": \"dense\", \"units\": 3}]}");
+    cJSON *json = cJSON_Parse("{\"input\": [1, 4, 4], \"loss\": \"softmax_cross_entropy\", \"layers\": [{\"type\": "
+                              "\"flatten\"}, {\"type\": \"dense\", \"units\": 3}]}");
     cr_assert_eq(rd_model_create(json, &m, &err), RD_OK, "%s", err.message);
     float x[32] = {0};
     int32_t labels[2] = {0, 2};

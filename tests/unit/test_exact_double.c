@@ -23,8 +23,7 @@ static void expect_sum(const double *x, int count, double want)
     rd_exact_double_merge(&halves[0], &halves[1]);
     cr_assert_eq(memcmp(&forwards, &backwards, sizeof forwards), 0, "the order shows");
     cr_assert_eq(memcmp(&forwards, &halves[0], sizeof forwards), 0, "the grouping shows");
-    cr_assert_eq(rd_exact_double_value(&forwards), want, "%a, not %a", rd_exact_double_value(&forwards),
-                 want);
+    cr_assert_eq(rd_exact_double_value(&forwards), want, "%a, not %a", rd_exact_double_value(&forwards), want);
     rd_exact_double_write(&forwards, text);
     cr_assert_eq(rd_exact_double_read(text, &read, &err), RD_OK, "%s: %s", text, err.message);
     cr_assert_eq(memcmp(&forwards, &read, sizeof forwards), 0, "%s", text);

@@ -95,8 +95,8 @@ static void check_sums(const rd_exact_vector *v, const reference *r)
     for (int i = 0; i < ELEMENTS; i++) {
         cr_assert_eq(v->high[i], r->high[i], "element %d: high %016" PRIx64 ", Python has %016" PRIx64, i,
                      (uint64_t)v->high[i], (uint64_t)r->high[i]);
-        cr_assert_eq(v->low[i], r->low[i], "element %d: low %016" PRIx64 ", Python has %016" PRIx64, i,
-                     v->low[i], r->low[i]);
+        cr_assert_eq(v->low[i], r->low[i], "element %d: low %016" PRIx64 ", Python has %016" PRIx64, i, v->low[i],
+                     r->low[i]);
     }
 }
 
@@ -279,8 +279,7 @@ Test(exact_sum, tiny_terms_are_rounded_to_the_nearest_unit_halves_away_from_zero
 static __int128 term_by_definition(uint32_t bits, uint32_t weight)
 {
     uint32_t exponent = bits >> 23 & 0xff;
-    unsigned __int128 product =
-        (unsigned __int128)((bits & 0x7fffff) | (exponent > 0 ? 0x800000 : 0)) * weight;
+    unsigned __int128 product = (unsigned __int128)((bits & 0x7fffff) | (exponent > 0 ? 0x800000 : 0)) * weight;
     exponent = exponent == 0 ? 1 : exponent > 150 ? 150 : exponent; /* unfit: as if it were 2^23 to 2^24 */
     if (exponent >= 87)
         product <<= exponent - 87;
@@ -314,8 +313,8 @@ Test(exact_sum, every_loop_agrees_with_the_definition_on_every_exponent)
             for (size_t i = 0; i < N; i++) {
                 __int128 before =
                     (__int128)((unsigned __int128)(uint64_t)((int64_t)i - N / 2) << 64 | ~(uint64_t)bits[i]);
-                cr_assert(units(&v, i) - before == term_by_definition(bits[i], weights[w]),
-                          "%s, weight %u: %08" PRIx32, loops[l].name, weights[w], bits[i]);
+                cr_assert(units(&v, i) - before == term_by_definition(bits[i], weights[w]), "%s, weight %u: %08" PRIx32,
+                          loops[l].name, weights[w], bits[i]);
             }
             rd_exact_vector_free(&v);
         }

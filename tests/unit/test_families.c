@@ -140,8 +140,7 @@ static rd_dataset data_of(const family *c)
 {
     const rd_model *m = c->model;
     const array *x = find(c, "x", ""), *labels = find(c, "labels", ""), *targets = find(c, "targets", "");
-    rd_dataset d = {
-        .rows = BATCH, .features = rd_model_input_size(m), .rank = 1, .shape = {rd_model_input_size(m)}};
+    rd_dataset d = {.rows = BATCH, .features = rd_model_input_size(m), .rank = 1, .shape = {rd_model_input_size(m)}};
     d.tokens = rd_model_input(m)->vocabulary > 0;
     d.x_f32 = malloc(x->count * sizeof *d.x_f32);
     for (size_t i = 0; i < x->count; i++)
@@ -176,12 +175,8 @@ static void check_passes(const family *c, const rd_dataset *d, float *p)
     float loss = (float)(result.loss_sum / (double)result.predictions);
     expect_values(c, find(c, "loss", ""), &loss);
     memcpy(spoilt, p, n * sizeof *p); /* running statistics will move */
-    rd_gradient_call call = {.parameters = spoilt,
-                             .into = gradient,
-                             .rate = 1,
-                             .B = BATCH,
-                             .predictions = result.predictions,
-                             .share = 1};
+    rd_gradient_call call = {
+        .parameters = spoilt, .into = gradient, .rate = 1, .B = BATCH, .predictions = result.predictions, .share = 1};
     rd_model_backward(c->model, &call, w, &result);
     expect_tensors(c, "gradient", gradient);
     free(gradient);
@@ -190,8 +185,7 @@ static void check_passes(const family *c, const rd_dataset *d, float *p)
 }
 
 /* Three epochs of one batch are three steps. */
-static void check_steps(const family *c, const rd_dataset *d, const float *p, const char *word,
-                        float momentum)
+static void check_steps(const family *c, const rd_dataset *d, const float *p, const char *word, float momentum)
 {
     rd_error err = {0};
     rd_trainer *t;
@@ -202,8 +196,8 @@ static void check_steps(const family *c, const rd_dataset *d, const float *p, co
     size_t n = rd_model_parameter_count(c->model);
     float *local = malloc(n * sizeof *local);
     cr_assert_eq(rd_trainer_create(c->model, &training, BATCH, &t, &err), RD_OK, "%s", err.message);
-    cr_assert_eq(rd_local_round_run(t, &task, d, rd_dataset_all_rows(d), p, local, &report, &err), RD_OK,
-                 "%s: %s", c->name, err.message);
+    cr_assert_eq(rd_local_round_run(t, &task, d, rd_dataset_all_rows(d), p, local, &report, &err), RD_OK, "%s: %s",
+                 c->name, err.message);
     for (size_t i = 0; i < rd_model_set_size(c->model, RD_TENSORS_SHARED); i++)
         local[i] += p[i];
     expect_tensors(c, word, local);

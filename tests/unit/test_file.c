@@ -263,8 +263,8 @@ Test(error, long_messages_are_cut)
 
 Test(error, every_status_has_a_word_of_its_own)
 {
-    static const char *const words[] = {"ok", "usage",  "config", "data",    "format",  "range",
-                                        "io", "memory", "state",  "network", "refused", "idle", "internal"};
+    static const char *const words[] = {"ok",     "usage", "config",  "data",    "format", "range",   "io",
+                                        "memory", "state", "network", "refused", "idle",   "internal"};
     for (int s = RD_OK; s <= RD_ERR_INTERNAL; s++)
         cr_assert_str_eq(rd_status_name((rd_status)s), words[s]);
     cr_assert_eq(sizeof words / sizeof *words, RD_ERR_INTERNAL + 1);
@@ -315,9 +315,9 @@ Test(digest, published_examples)
 
 Test(digest, a_million_letters)
 {
-    static const uint8_t expected[RD_SHA256_BYTES] = {
-        0xcd, 0xc7, 0x6e, 0x5c, 0x99, 0x14, 0xfb, 0x92, 0x81, 0xa1, 0xc7, 0xe2, 0x84, 0xd7, 0x3e, 0x67,
-        0xf1, 0x80, 0x9a, 0x48, 0xa4, 0x97, 0x20, 0x0e, 0x04, 0x6d, 0x39, 0xcc, 0xc7, 0x11, 0x2c, 0xd0};
+    static const uint8_t expected[RD_SHA256_BYTES] = {0xcd, 0xc7, 0x6e, 0x5c, 0x99, 0x14, 0xfb, 0x92, 0x81, 0xa1, 0xc7,
+                                                      0xe2, 0x84, 0xd7, 0x3e, 0x67, 0xf1, 0x80, 0x9a, 0x48, 0xa4, 0x97,
+                                                      0x20, 0x0e, 0x04, 0x6d, 0x39, 0xcc, 0xc7, 0x11, 0x2c, 0xd0};
     char letters[1000];
     uint8_t out[RD_SHA256_BYTES];
     rd_sha256 d;

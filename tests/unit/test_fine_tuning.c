@@ -52,8 +52,8 @@ Test(fine_tuning, patterns_choose_what_is_trained)
 /* In the block: in_proj 24x8, out_proj 8x8, fc1 16x8, fc2 8x16; rank 2 has 2 (I + O) for each. */
 Test(fine_tuning, lora_has_rank_times_inputs_and_outputs)
 {
-    rd_model *m = model_of(
-        "{\"freeze\": [\"*\"], \"lora\": {\"rank\": 2, \"alpha\": 6, \"targets\": [\"block1.*weight\"]}}");
+    rd_model *m =
+        model_of("{\"freeze\": [\"*\"], \"lora\": {\"rank\": 2, \"alpha\": 6, \"targets\": [\"block1.*weight\"]}}");
     size_t count, adapters = 0;
     const rd_tensor *t = rd_model_tensors(m, RD_TENSORS_SHARED, &count);
     for (size_t i = 0; i < count; i++)
@@ -100,13 +100,11 @@ Test(fine_tuning, what_cannot_be_is_refused)
     } cases[] = {
         {"3", "model.fine_tuning: expected an object"},
         {"{\"freeze\": \"*\"}", "model.fine_tuning.freeze: expected a list of names of tensors"},
-        {"{\"freeze\": [\"*\"]}",
-         "model: nothing is left to train: fine_tuning names every tensor as frozen or local"},
+        {"{\"freeze\": [\"*\"]}", "model: nothing is left to train: fine_tuning names every tensor as frozen or local"},
         {"{\"lora\": {\"rank\": 0, \"targets\": [\"*\"]}}",
          "model.fine_tuning.lora.rank: expected a whole number from 1"},
         {"{\"lora\": {\"rank\": 2}}", "model.fine_tuning.lora.targets is missing"},
-        {"{\"frieze\": [\"*\"]}",
-         "model.fine_tuning.frieze: unknown key; expected freeze, train, local or lora"},
+        {"{\"frieze\": [\"*\"]}", "model.fine_tuning.frieze: unknown key; expected freeze, train, local or lora"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[1024];

@@ -22,8 +22,7 @@ Test(foreign, what_is_shown_is_plain)
     plain("a\nb\tc\r\x1b[2J\x7f", "a?b?c??[2J?");
     plain("\xc2\x80\xc2\x9b\xc2\x9f", "??????"); /* U+0080 to U+009F, two bytes each */
     plain("\xc2\xa0\xdf\xbf", "\xc2\xa0\xdf\xbf");
-    plain("\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf",
-          "\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf");
+    plain("\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf", "\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf");
     plain("\xf0\x90\x80\x80\xf4\x8f\xbf\xbf", "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf");
     plain("\x80|\xbf|\xc0\x80|\xc1\xbf", "?|?|??|??");              /* no beginning; overlong */
     plain("\xe0\x9f\xbf|\xf0\x8f\xbf\xbf", "???|????");             /* overlong */
@@ -100,8 +99,7 @@ Test(foreign, numbers_are_those_of_json)
                                    "1e22",
                                    "123456789012345678901234567890e-20",
                                    "1e-310"};
-    const char *const others[] = {"01", "-01", "1.",    ".5",  "-.5", "+1", "-",
-                                  "1e", "1e+", "0.1.2", "1-2", "--1", "00"};
+    const char *const others[] = {"01", "-01", "1.", ".5", "-.5", "+1", "-", "1e", "1e+", "0.1.2", "1-2", "--1", "00"};
     char text[200];
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         (void)sprintf(text, "{\"k\":\"yes\",\"n\":[%s,%s]}", numbers[i], numbers[i]);
@@ -119,8 +117,7 @@ Test(foreign, numbers_are_those_of_json)
     refuse("[1e-400]", 1, "too near to 0 for double precision");
     refuse("[0.00001,\n 9007199254740993]", 11, "would round this whole number");
     refuse("[123456789012345678901234567890]", 1, "would round this whole number");
-    refuse("[0.1000000000000000000000000000000000000000000000000000000000000001]", 1,
-           "more than 63 characters");
+    refuse("[0.1000000000000000000000000000000000000000000000000000000000000001]", 1, "more than 63 characters");
     accept("{\"k\":\"01 1. .5 1e999\"}", "01 1. .5 1e999");
 }
 
@@ -138,11 +135,9 @@ Test(foreign, a_name_stands_once)
     repeated("{\"a\":1,\"a\":2}", 1, 8, "not accepted: a is there twice");
     repeated("{\"a\":{\"b\":[0,{\"c\":1,\n \"\xc3\xbc\":0, \"\\u0063\":2}]}}", 2, 9,
              "not accepted: a.b[1].c is there twice"); /* the same name, written otherwise */
-    repeated("{\"\xc3\xbc\":1,\"x\":\"\xc3\xbc\",\"\xc3\xbc\":2}", 1, 16,
-             "not accepted: \xc3\xbc is there twice");
+    repeated("{\"\xc3\xbc\":1,\"x\":\"\xc3\xbc\",\"\xc3\xbc\":2}", 1, 16, "not accepted: \xc3\xbc is there twice");
     repeated("{\"x\":{\"z\":1,\"y\":2,\"y\":3},\"a\":1,\"a\":2}", 1, 19,
              "not accepted: x.y is there twice"); /* the first */
-    repeated("[[{\"\\\"\":1, \"k:\": \":\", \"\\\"\" : 1}]]", 1, 23,
-             "not accepted: [0][0].\" is there twice");
+    repeated("[[{\"\\\"\":1, \"k:\": \":\", \"\\\"\" : 1}]]", 1, 23, "not accepted: [0][0].\" is there twice");
     accept("{\"k\":\"A\",\"K\":1,\"x\":{\"k\":2}}", "A"); /* another case, another object */
 }

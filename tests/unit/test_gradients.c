@@ -19,8 +19,7 @@ static const char *const models[] = {
     "{" SEQUENCE "[" D(5) ", {\"type\": \"flatten\"}, " D(2) "]}",
     "{" IMAGE "[{\"type\": \"conv2d\", \"channels\": 4, \"kernel\": 3, \"activation\": \"tanh\"}, "
     "{\"type\": \"conv2d\", \"channels\": 2, \"kernel\": [2, 1]}, {\"type\": \"flatten\"}, " D(2) "]}",
-    "{" IMAGE
-    "[{\"type\": \"conv2d\", \"channels\": 4, \"kernel\": [3, 2], \"stride\": [2, 1], \"padding\": [1, 2]}, "
+    "{" IMAGE "[{\"type\": \"conv2d\", \"channels\": 4, \"kernel\": [3, 2], \"stride\": [2, 1], \"padding\": [1, 2]}, "
     "{\"type\": \"conv2d\", \"channels\": 2, \"kernel\": 2, \"stride\": 2, \"padding\": 1}, {\"type\": "
     "\"flatten\"}, " D(2) "]}",
     "{" IMAGE "[{\"type\": \"conv2d\", \"channels\": 6, \"kernel\": 3, \"padding\": 1, \"groups\": 3, "
@@ -35,8 +34,7 @@ static const char *const models[] = {
     "\"stride\": 2, \"padding\": 1}, {\"type\": \"average_pool\", \"kernel\": [2, 3], \"padding\": 1}, "
     "{\"type\": \"flatten\"}, " D(2) "]}",
     "{" IMAGE
-    "[{\"type\": \"conv2d\", \"channels\": 3, \"kernel\": 3}, {\"type\": \"global_average_pool\"}, " D(
-        2) "]}",
+    "[{\"type\": \"conv2d\", \"channels\": 3, \"kernel\": 3}, {\"type\": \"global_average_pool\"}, " D(2) "]}",
     "{" IMAGE "[{\"type\": \"conv2d\", \"channels\": 4, \"kernel\": 3}, {\"type\": \"batch_norm\"}, "
     "{\"type\": \"group_norm\", "
     "\"groups\": 2, \"activation\": \"silu\"}, {\"type\": \"flatten\"}, " D(2) "]}",
@@ -48,8 +46,7 @@ static const char *const models[] = {
     "\"kernel\": 3, \"padding\": 1}], "
     "\"shortcut\": [{\"type\": \"conv2d\", \"channels\": 4, \"kernel\": 1, \"stride\": 2}]}, {\"type\": "
     "\"residual\", \"layers\": "
-    "[{\"type\": \"conv2d\", \"channels\": 4, \"kernel\": 3, \"padding\": 1}]}, {\"type\": \"flatten\"}, " D(
-        2) "]}",
+    "[{\"type\": \"conv2d\", \"channels\": 4, \"kernel\": 3, \"padding\": 1}]}, {\"type\": \"flatten\"}, " D(2) "]}",
     "{\"input\": 4, " MSE
     "[{\"type\": \"residual\", \"layers\": [" D(4) "]}, {\"type\": \"residual\", \"layers\": [{\"type\": "
                                                    "\"residual\", \"layers\": [" D(4) "]}]}, " D(2) "]}",
@@ -75,11 +72,10 @@ static const char *const models[] = {
     "{" TOKENS "[{\"type\": \"embedding\", \"units\": 4}, {\"type\": \"transformer\", \"heads\": 2, "
     "\"units\": 6, \"experts\": 4, \"top_k\": 1, "
     "\"balance\": 0}, " D(7) "]}",
-    "{\"input\": 5, " MSE "[" D(4) ", {\"type\": \"adapter\", \"units\": 2}, " D(
-        2) "], \"fine_tuning\": {\"freeze\": [\"*\"], \"train\": "
-           "[\"*adapter*\", \"fc2.bias\"]}}",
-    "{" TOKENS
-    "[{\"type\": \"embedding\", \"units\": 4}, {\"type\": \"transformer\", \"heads\": 2, \"units\": 6}, " D(
+    "{\"input\": 5, " MSE
+    "[" D(4) ", {\"type\": \"adapter\", \"units\": 2}, " D(2) "], \"fine_tuning\": {\"freeze\": [\"*\"], \"train\": "
+                                                              "[\"*adapter*\", \"fc2.bias\"]}}",
+    "{" TOKENS "[{\"type\": \"embedding\", \"units\": 4}, {\"type\": \"transformer\", \"heads\": 2, \"units\": 6}, " D(
         7) "], \"fine_tuning\": "
            "{\"freeze\": [\"*\"], \"lora\": {\"rank\": 2, \"alpha\": 3, \"targets\": [\"*.attn.*weight\", "
            "\"*fc1.weight\"]}}}",
@@ -177,8 +173,8 @@ static void check(const char *text)
             double down = loss_of(&q, NULL, counted.predictions);
             q.p[i] = kept;
             cr_expect_float_eq(gradient[i], (up - down) / (2 * h), 2e-8 * fmax(1, largest),
-                               "%s: %s[%zu]: %.10g, by difference %.10g", text, t[k].name, i - t[k].offset,
-                               gradient[i], (up - down) / (2 * h));
+                               "%s: %s[%zu]: %.10g, by difference %.10g", text, t[k].name, i - t[k].offset, gradient[i],
+                               (up - down) / (2 * h));
             checked++;
         }
     cr_assert_gt(largest, 1e-3, "%s", text);
@@ -204,8 +200,7 @@ Test(gradients, no_layer_is_left_out)
         (void)snprintf(name, sizeof name, "\"%s\"", (*type)->name);
         for (size_t i = 0; i < sizeof models / sizeof *models; i++)
             found = found || strstr(models[i], name) != NULL;
-        cr_expect(found || strcmp((*type)->name, "dropout") == 0 || (*type)->counting != NULL, "%s",
-                  (*type)->name);
+        cr_expect(found || strcmp((*type)->name, "dropout") == 0 || (*type)->counting != NULL, "%s", (*type)->name);
     }
 }
 
@@ -214,8 +209,7 @@ Test(gradients, of_every_activation)
     for (size_t i = 0; rd_activation_names[i] != NULL; i++) {
         char text[512];
         (void)snprintf(text, sizeof text,
-                       "{\"input\": 4, " MSE
-                       "[{\"type\": \"dense\", \"units\": 5, \"activation\": \"%s\"}, " D(2) "]}",
+                       "{\"input\": 4, " MSE "[{\"type\": \"dense\", \"units\": 5, \"activation\": \"%s\"}, " D(2) "]}",
                        rd_activation_names[i]);
         check(text);
     }

@@ -46,8 +46,8 @@ static void feed(story *s, const char *bytes, size_t count)
         at += used;
         if (event == RD_HTTP_REQUEST) {
             snprintf(line, sizeof line, "%s %s?%s [%lld%s%s%s] ", r->method, r->path, r->query,
-                     (long long)r->content_length, r->chunked ? " chunked" : "",
-                     r->expects_continue ? " expects" : "", r->keep_alive ? "" : " last");
+                     (long long)r->content_length, r->chunked ? " chunked" : "", r->expects_continue ? " expects" : "",
+                     r->keep_alive ? "" : " last");
             tell(s, line);
             if (r->complete)
                 tell_end(s);
@@ -107,8 +107,7 @@ Test(http, requests_without_a_body)
 Test(http, bodies)
 {
     expect("POST /a HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", "POST /a? [5] <hello> end ");
-    expect("PUT /a HTTP/1.1\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\nx",
-           "PUT /a? [1 expects] <x> end ");
+    expect("PUT /a HTTP/1.1\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\nx", "PUT /a? [1 expects] <x> end ");
     /* The example of RFC 9112, 7.1, with an extension and a trailer. */
     expect("POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
            "4;quality=best\r\nWiki\r\n5\r\npedia\r\nE\r\n in\r\n\r\nchunks.\r\n0\r\nX-After: 1\r\n\r\n",
@@ -146,9 +145,8 @@ Test(http, what_is_not_a_request)
 
 Test(http, headers_are_found_in_any_case)
 {
-    static const char request[] =
-        "GET / HTTP/1.1\r\nIf-None-Match: \"7\"\r\nEmpty:\r\nRANGE:   bytes=0-1  \r\n"
-        "Folded: a\r\n b\r\nRange: again\r\nLast: z\r\n\r\n";
+    static const char request[] = "GET / HTTP/1.1\r\nIf-None-Match: \"7\"\r\nEmpty:\r\nRANGE:   bytes=0-1  \r\n"
+                                  "Folded: a\r\n b\r\nRange: again\r\nLast: z\r\n\r\n";
     for (size_t cut = 0; cut < sizeof request; cut++) {
         story s;
         begin(&s);

@@ -18,8 +18,7 @@ static rd_status read_bytes(const uint8_t *x, size_t x_size, const uint8_t *y, s
     uint8_t *x_copy = malloc(x_size + (x_size == 0)), *y_copy = malloc(y_size + (y_size == 0));
     memcpy(x_copy, x, x_size);
     memcpy(y_copy, y, y_size);
-    rd_input x_in = rd_input_memory("images", x_copy, x_size),
-             y_in = rd_input_memory("labels", y_copy, y_size);
+    rd_input x_in = rd_input_memory("images", x_copy, x_size), y_in = rd_input_memory("labels", y_copy, y_size);
     rd_status status = rd_idx_read(&x_in, &y_in, d, err);
     free(x_copy);
     free(y_copy);
@@ -45,8 +44,7 @@ Test(idx, reads_bytes_as_the_format_says)
 {
     rd_error err = {0};
     rd_dataset d;
-    cr_assert_eq(read_bytes(images, sizeof images, labels, sizeof labels, &d, &err), RD_OK, "%s",
-                 err.message);
+    cr_assert_eq(read_bytes(images, sizeof images, labels, sizeof labels, &d, &err), RD_OK, "%s", err.message);
     check_dataset(&d);
     rd_dataset_free(&d);
 }
@@ -152,11 +150,9 @@ Test(idx, header_is_checked)
 
 Test(idx, sizes_that_overflow_are_refused_before_any_allocation)
 {
-    const uint8_t x[24] = {0,   0,   8,   4,   255, 255, 255, 255, 255, 255,
-                           255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+    const uint8_t x[24] = {0, 0, 8, 4, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
     rd_dataset d;
-    expect_error(read_bytes(x, sizeof x, labels, sizeof labels, &d, why), RD_ERR_DATA,
-                 "multiply to more than 2^64");
+    expect_error(read_bytes(x, sizeof x, labels, sizeof labels, &d, why), RD_ERR_DATA, "multiply to more than 2^64");
 }
 
 Test(idx, every_truncation_is_an_error)
@@ -194,7 +190,8 @@ Test(idx, missing_files)
     rd_source source = {.format = RD_SOURCE_IDX};
     rd_dataset d;
     snprintf(source.path, sizeof source.path, "%s/no-images", folder);
-    expect_error(rd_source_load(&source, NULL, NULL, false, &d, why), RD_ERR_DATA, "no-images: No such file or directory");
+    expect_error(rd_source_load(&source, NULL, NULL, false, &d, why), RD_ERR_DATA,
+                 "no-images: No such file or directory");
     put_file("has-images", images, sizeof images, source.path);
     expect_error(rd_source_load(&source, NULL, NULL, false, &d, why), RD_ERR_DATA,
                  "has-labels: No such file or directory");

@@ -23,14 +23,13 @@ static void named(const char *name, const void *bytes, size_t size, const char *
     if (status == RD_OK)
         status = rd_source_load(&source, NULL, NULL, false, &d, &err);
     cr_expect_neq(status, RD_OK, "%s", name);
-    cr_expect(strncmp(err.message, path, strlen(path)) == 0 && strstr(err.message, words) != NULL, "%s: %s",
-              name, err.message);
+    cr_expect(strncmp(err.message, path, strlen(path)) == 0 && strstr(err.message, words) != NULL, "%s: %s", name,
+              err.message);
 }
 
 Test(kind, what_cannot_be_read_is_named_whatever_it_is_called)
 {
-    static const char xlsx[] =
-        "PK\3\4\x14\0\6\0\x08\0\0\0!\0\0\0\0\0\0\0\0\0\0\0\0\0\x13\0\0\0[Content_Types].xml";
+    static const char xlsx[] = "PK\3\4\x14\0\6\0\x08\0\0\0!\0\0\0\0\0\0\0\0\0\0\0\0\0\x13\0\0\0[Content_Types].xml";
     static const char parquet[] = "PAR1\x15\4\x15\x20";
     static const char *const names[] = {"d.npy", "d.csv",         "d.txt",         "d.json",
                                         "d.dat", "d.safetensors", "x-images-idx3", "d"};
@@ -76,8 +75,7 @@ Test(kind, a_name_that_says_nothing)
     PUT("digits", "\0\0\x08\3\0\0\0\1\0\0\0\1\0\0\0\1\7", path);
     cr_assert_eq(rd_source_from_path(path, &source, &err), RD_OK, "%s", err.message);
     cr_assert_eq(source.format, RD_SOURCE_IDX);
-    expect_error(rd_source_load(&source, NULL, NULL, false, &d, why), RD_ERR_DATA,
-                 "there is no 'images' in its name");
+    expect_error(rd_source_load(&source, NULL, NULL, false, &d, why), RD_ERR_DATA, "there is no 'images' in its name");
     cr_assert_eq(rd_source_from_path("/none/there.dat", &source, &err), RD_OK);
     expect_error(rd_source_load(&source, NULL, NULL, false, &d, why), RD_ERR_DATA,
                  "/none/there.dat: No such file or directory");

@@ -8,10 +8,9 @@ TestSuite(leaf, .init = make_folder, .fini = remove_folder);
 
 /* user_data deliberately in another order than users; "hierarchies" is a key that LEAF knows and Rondo does
  * not need. */
-static const char two_users[] =
-    "{\"users\": [\"f0\", \"f1\"], \"num_samples\": [2, 1], \"hierarchies\": [],\n"
-    " \"user_data\": {\"f1\": {\"x\": [[5, 6]], \"y\": [4]},\n"
-    "                 \"f0\": {\"x\": [[1, 2.5], [-3e0, 4]], \"y\": [0, 2.0]}}}";
+static const char two_users[] = "{\"users\": [\"f0\", \"f1\"], \"num_samples\": [2, 1], \"hierarchies\": [],\n"
+                                " \"user_data\": {\"f1\": {\"x\": [[5, 6]], \"y\": [4]},\n"
+                                "                 \"f0\": {\"x\": [[1, 2.5], [-3e0, 4]], \"y\": [0, 2.0]}}}";
 
 static rd_status parse(const char *text, rd_dataset *d, rd_error *err)
 {
@@ -77,8 +76,7 @@ Test(leaf, a_folder_is_its_files_in_order_of_their_names)
     rd_dataset d;
     char path[256];
     put_text("b_1.json", two_users, path);
-    put_text("a_0.json", "{\"users\": [\"f1\"], \"user_data\": {\"f1\": {\"x\": [[7, 8]], \"y\": [1]}}}",
-             path);
+    put_text("a_0.json", "{\"users\": [\"f1\"], \"user_data\": {\"f1\": {\"x\": [[7, 8]], \"y\": [1]}}}", path);
     put_text("notes.txt", "not to be read", path);
     cr_assert_eq(rd_source_from_path(folder, &source, &err), RD_OK);
     cr_assert_eq(source.format, RD_SOURCE_LEAF);
@@ -109,7 +107,8 @@ Test(leaf, one_file_by_its_name)
     cr_assert_eq(d.rows, 3);
     rd_dataset_free(&d);
     cr_assert_eq(rd_source_from_path("none.json", &source, &err), RD_OK);
-    expect_error(rd_source_load(&source, NULL, NULL, false, &d, why), RD_ERR_DATA, "none.json: No such file or directory");
+    expect_error(rd_source_load(&source, NULL, NULL, false, &d, why), RD_ERR_DATA,
+                 "none.json: No such file or directory");
 }
 
 Test(leaf, an_empty_folder)
@@ -130,8 +129,7 @@ Test(leaf, broken_json_is_placed)
             "t.json: line 2, column 1: not valid JSON: something follows its end");
     refused("{\"users\": [\"a\"], \"user_data\": {\"a\": {\"x\": [[1]], \"y\": [0]}}}\nrubbish }}]",
             "t.json: line 2, column 1: not valid JSON: something follows its end");
-    refused("{\"users\": [\"a\\u0000b\"], \"user_data\": {}}",
-            "t.json: line 1, column 14: not accepted: \\u0000");
+    refused("{\"users\": [\"a\\u0000b\"], \"user_data\": {}}", "t.json: line 1, column 14: not accepted: \\u0000");
     refused("{\"users\": [\"a\"], \"users\": [\"b\"], \"user_data\": {}}",
             "t.json: line 1, column 18: not accepted: users is there twice");
     refused("[]", "t.json: expected {\"users\": [...], \"user_data\": {...}}");
@@ -145,15 +143,13 @@ Test(leaf, users_and_their_data_belong_together)
     refused("{\"users\": [\"a\", \"a\"], \"user_data\": {}}", "user 'a' is listed twice in users");
     refused("{\"users\": [\"a\"], \"user_data\": {}}", "user 'a' has no entry in user_data");
     refused("{\"users\": [], \"user_data\": {\"b\": {}}}", "user_data: 'b' is not among the users");
-    refused(
-        "{\"users\": [\"a\"], \"user_data\": {\"a\": {\"x\": [], \"y\": []}, \"a\": {\"x\": [], \"y\": []}}}",
-        "user_data.a is there twice");
+    refused("{\"users\": [\"a\"], \"user_data\": {\"a\": {\"x\": [], \"y\": []}, \"a\": {\"x\": [], \"y\": []}}}",
+            "user_data.a is there twice");
     refused("{\"users\": [\"a\"], \"user_data\": {\"a\": {\"x\": []}}}",
             "user 'a': expected {\"x\": [...], \"y\": [...]}");
     refused("{\"users\": [\"a\"], \"num_samples\": [], \"user_data\": {}}",
             "num_samples: expected an array of 1 numbers");
-    refused("{\"users\": [\"a\"], \"num_samples\": [\"1\"], \"user_data\": {}}",
-            "num_samples[0] is not a number");
+    refused("{\"users\": [\"a\"], \"num_samples\": [\"1\"], \"user_data\": {}}", "num_samples[0] is not a number");
     refused("{\"users\": [\"a\"], \"num_samples\": [3], \"user_data\": {\"a\": {\"x\": [[1]], \"y\": [0]}}}",
             "user 'a': 1 samples, but num_samples says 3");
     refused("{\"users\": [\"a\"], \"user_data\": {\"a\": {\"x\": [[1], [2]], \"y\": [0]}}}",
@@ -170,11 +166,9 @@ static void refused_sample(const char *x, const char *y, const char *message)
 Test(leaf, samples_are_checked)
 {
     rd_dataset d;
-    expect_error(
-        parse("{\"users\": [\"a\"], \"user_data\": {\"a\": {\"x\": [\"to be\"], \"y\": [\" \"]}}}", &d, why),
-        RD_ERR_CONFIG, "t.json: x holds strings, for which a model is needed");
-    refused_sample("[[\"1467\", \"Mon Apr 06\", \"so tired\"]]", "[0]",
-                   "x[0] is a list of strings (as in Sent140");
+    expect_error(parse("{\"users\": [\"a\"], \"user_data\": {\"a\": {\"x\": [\"to be\"], \"y\": [\" \"]}}}", &d, why),
+                 RD_ERR_CONFIG, "t.json: x holds strings, for which a model is needed");
+    refused_sample("[[\"1467\", \"Mon Apr 06\", \"so tired\"]]", "[0]", "x[0] is a list of strings (as in Sent140");
     refused_sample("[[[\"<BOS>\", \"hello\"]]]", "[0]", "x[0] is a list of lists (as in Sent140 or Reddit)");
     refused_sample("[[]]", "[0]", "user 'a': x[0] is neither an array of numbers nor a string");
     refused_sample("[[1, 2], 3]", "[0, 0]", "user 'a': x[1] is not an array of numbers");
@@ -185,8 +179,7 @@ Test(leaf, samples_are_checked)
     /* Two times, a second apart, would be the same feature. */
     refused_sample("[[1700000000, 1700000001]]", "[0]", "user 'a': x[0][1] is beyond 2^24 and not exact");
     refused_sample("[[1, 2], [3]]", "[0, 0]", "user 'a': x[1] has 1 features, but the first sample has 2");
-    refused_sample("[[1, 2], [3, 4, 5]]", "[0, 0]",
-                   "user 'a': x[1] has 3 features, but the first sample has 2");
+    refused_sample("[[1, 2], [3, 4, 5]]", "[0, 0]", "user 'a': x[1] has 3 features, but the first sample has 2");
     refused_sample("[[1], [2]]", "[0, 0.5]", "user 'a': y[1] is not a class");
     refused_sample("[[1]]", "[-1]", "user 'a': y[0] is not a class");
     refused_sample("[[1]]", "[\"e\"]", "user 'a': y[0] is not a class");
@@ -199,11 +192,10 @@ static rd_model *text_model(bool last)
 {
     char text[300];
     rd_model *m = NULL;
-    (void)snprintf(
-        text, sizeof text,
-        "{\"input\": {\"tokens\": 4, \"vocabulary\": \"ab \\u00e4\"}, \"loss\": \"softmax_cross_entropy\", "
-        "\"layers\": [{\"type\": \"embedding\", \"units\": 2}, %s{\"type\": \"dense\", \"units\": 4}]}",
-        last ? "{\"type\": \"last\"}, " : "");
+    (void)snprintf(text, sizeof text,
+                   "{\"input\": {\"tokens\": 4, \"vocabulary\": \"ab \\u00e4\"}, \"loss\": \"softmax_cross_entropy\", "
+                   "\"layers\": [{\"type\": \"embedding\", \"units\": 2}, %s{\"type\": \"dense\", \"units\": 4}]}",
+                   last ? "{\"type\": \"last\"}, " : "");
     cJSON *json = cJSON_Parse(text);
     cr_assert_eq(rd_model_create(json, &m, NULL), RD_OK);
     cJSON_Delete(json);
@@ -248,11 +240,9 @@ static void refused_play(const char *text, const char *message)
 
 Test(leaf, texts_are_checked)
 {
-    refused_play(PLAY("\"aba\"", "\"b\""),
-                 "user 'J': x[0] has 3 symbols; 4 as the model takes were expected");
+    refused_play(PLAY("\"aba\"", "\"b\""), "user 'J': x[0] has 3 symbols; 4 as the model takes were expected");
     refused_play(PLAY("\"ababa\"", "\"b\""), "user 'J': x[0] has 5 symbols");
-    refused_play(PLAY("\"abaz\"", "\"b\""),
-                 "user 'J': x[0]: symbol 4 (U+007A) is not in model.input.vocabulary");
+    refused_play(PLAY("\"abaz\"", "\"b\""), "user 'J': x[0]: symbol 4 (U+007A) is not in model.input.vocabulary");
     refused_play(PLAY("\"abab\"", "\"\""), "user 'J': y[0] has 0 symbols; 1 was expected");
     refused_play(PLAY("\"abab\"", "1"), "user 'J': y[0] is not a string");
     refused_play(PLAY("[1, 2, 3, 4]", "\"a\""), "user 'J': x[0] is not a string, as the first of x is");

@@ -32,11 +32,9 @@ Test(library, a_mean_refuses_what_would_spoil_it)
     refused(rd_weighted_mean_read(m, read, &err), RD_ERR_STATE, "nothing was added");
     refused(rd_weighted_mean_add(m, (float[]){1, NAN}, 1, &err), RD_ERR_RANGE, "element 1 is NaN");
     refused(rd_weighted_mean_add(m, (float[]){INFINITY, 1}, 1, &err), RD_ERR_RANGE, "element 0 is infinite");
-    refused(rd_weighted_mean_add(m, (float[]){0x1p23f, 1}, 1, &err), RD_ERR_RANGE,
-            "element 0 is 2^23 or more");
+    refused(rd_weighted_mean_add(m, (float[]){0x1p23f, 1}, 1, &err), RD_ERR_RANGE, "element 0 is 2^23 or more");
     refused(rd_weighted_mean_add(m, (float[]){1, 1}, 0, &err), RD_ERR_RANGE, "found 0");
-    refused(rd_weighted_mean_add(m, (float[]){1, 1}, (UINT32_C(1) << 31) + 1, &err), RD_ERR_RANGE,
-            "found 2147483649");
+    refused(rd_weighted_mean_add(m, (float[]){1, 1}, (UINT32_C(1) << 31) + 1, &err), RD_ERR_RANGE, "found 2147483649");
     refused(rd_weighted_mean_merge(m, other, &err), RD_ERR_RANGE,
             "expected a mean of 2 elements to merge, found one of 3");
     cr_assert_eq(rd_weighted_mean_weight(m), 0);
@@ -52,8 +50,7 @@ Test(library, a_mean_counts_weights_to_the_last)
     rd_weighted_mean *m = mean_of(1), *one = mean_of(1);
     double read;
     for (int i = 0; i < 512; i++)
-        cr_assert(rd_weighted_mean_add(m, &(float){i % 2 == 0 ? 8388607.0f : 0}, UINT32_C(1) << 31, &err) ==
-                      RD_OK,
+        cr_assert(rd_weighted_mean_add(m, &(float){i % 2 == 0 ? 8388607.0f : 0}, UINT32_C(1) << 31, &err) == RD_OK,
                   "%s", err.message);
     refused(rd_weighted_mean_add(m, &(float){1}, 1, &err), RD_ERR_RANGE, "pass 1099511627776");
     cr_assert(rd_weighted_mean_add(one, &(float){1}, 1, &err) == RD_OK);
@@ -89,8 +86,7 @@ Test(library, merged_means_have_the_bits_of_one)
     rd_weighted_mean_free(into);
 }
 
-static void write_model(const char *path, const char *metadata, const char *tensors, const float *data,
-                        size_t count)
+static void write_model(const char *path, const char *metadata, const char *tensors, const float *data, size_t count)
 {
     char header[1024];
     FILE *f = fopen(path, "wb");
@@ -104,11 +100,9 @@ static void write_model(const char *path, const char *metadata, const char *tens
 
 Test(library, a_predictor_of_a_file_made_by_hand)
 {
-    static const char *const plan =
-        "\"model\":\"{\\\"preset\\\":\\\"linear-regression\\\",\\\"input\\\":2}\"";
-    static const char *const tensors =
-        "\"fc1.weight\":{\"dtype\":\"F32\",\"shape\":[1,2],\"data_offsets\":[0,8]},"
-        "\"fc1.bias\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,12]}";
+    static const char *const plan = "\"model\":\"{\\\"preset\\\":\\\"linear-regression\\\",\\\"input\\\":2}\"";
+    static const char *const tensors = "\"fc1.weight\":{\"dtype\":\"F32\",\"shape\":[1,2],\"data_offsets\":[0,8]},"
+                                       "\"fc1.bias\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,12]}";
     char path[] = "/tmp/rondo-test-library-XXXXXX";
     rd_predictor *p = NULL;
     float y[300], x[600], *read;
@@ -129,8 +123,7 @@ Test(library, a_predictor_of_a_file_made_by_hand)
         cr_assert(y[i] == 2 * x[2 * i] - x[2 * i + 1] + 0.5f, "%d", i);
     x[5] = NAN;
     refused(rd_predictor_run(p, x, 300, y, &err), RD_ERR_DATA, "sample 2: number 1 is not finite");
-    refused(rd_predictor_read_table(p, "a,b\n1,2\n", 8, &read, &rows, &err), RD_ERR_STATE,
-            "not trained on tables");
+    refused(rd_predictor_read_table(p, "a,b\n1,2\n", 8, &read, &rows, &err), RD_ERR_STATE, "not trained on tables");
     rd_predictor_close(p);
     rd_predictor_close(NULL);
 
@@ -170,8 +163,7 @@ Test(library, a_predictor_refuses_what_is_no_token)
     cr_assert(y[0] == 6 && y[1] == 8);
     cr_assert_eq(rd_predictor_classes(p), 2);
     cr_assert_eq(rd_predictor_class(p, y), 1);
-    refused(rd_predictor_run(p, (float[]){2}, 1, y, &err), RD_ERR_DATA,
-            "expected a token from 0 to 1, found 2");
+    refused(rd_predictor_run(p, (float[]){2}, 1, y, &err), RD_ERR_DATA, "expected a token from 0 to 1, found 2");
     refused(rd_predictor_run(p, (float[]){0.5f}, 1, y, &err), RD_ERR_DATA, "found 0.5");
     refused(rd_predictor_run(p, (float[]){-1}, 1, y, &err), RD_ERR_DATA, "found -1");
     rd_predictor_close(p);

@@ -20,8 +20,8 @@ static const char *lines_of(const char *text, size_t size, unsigned options, rd_
         strcpy(all, "refused");
     else
         while (rd_lines_next(&l, &line))
-            sprintf(all + strlen(all), "%s%zu:%.*s%s", all[0] != '\0' ? "|" : "", line.number,
-                    (int)line.length, line.text, line.broken ? "" : "$");
+            sprintf(all + strlen(all), "%s%zu:%.*s%s", all[0] != '\0' ? "|" : "", line.number, (int)line.length,
+                    line.text, line.broken ? "" : "$");
     free(block);
     return all;
 }
@@ -47,8 +47,7 @@ Test(lines, blanks_and_comments_only_where_asked_for)
 {
     cr_assert_str_eq(LINES(" a \n\t#b\nc # d\ne#f\n", 0), "1: a |2:\t#b|3:c # d|4:e#f");
     cr_assert_str_eq(LINES(" a \n\t#b\nc # d\ne#f\n", RD_LINES_TRIM), "1:a|2:#b|3:c # d|4:e#f");
-    cr_assert_str_eq(LINES(" a \n\t#b\nc # d\ne#f\n#g", RD_LINES_TRIM | RD_LINES_COMMENTS),
-                     "1:a|2:|3:c|4:e#f|5:$");
+    cr_assert_str_eq(LINES(" a \n\t#b\nc # d\ne#f\n#g", RD_LINES_TRIM | RD_LINES_COMMENTS), "1:a|2:|3:c|4:e#f|5:$");
     cr_assert_str_eq(LINES("a b\t#c", RD_LINES_COMMENTS), "1:a b\t$");
 }
 

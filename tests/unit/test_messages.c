@@ -40,15 +40,15 @@ Test(messages, join)
     cr_assert_eq(rd_join_parse(eight_bits, strlen(eight_bits), &back, &data, &err), RD_OK);
     cr_assert_str_eq(back.software, "??2J\303\274"); /* U+009B begins commands, too; a letter stays */
     const char *twice = "{\"protocol\":1,\"samples\":1,\"samples\":2}";
-    REFUSE(rd_join_parse(twice, strlen(twice), &back, &data, &err), "at byte 26 it is not accepted: samples is there twice");
+    REFUSE(rd_join_parse(twice, strlen(twice), &back, &data, &err),
+           "at byte 26 it is not accepted: samples is there twice");
     const char *latin = "{\"protocol\":1,\"samples\":1,\"software\":\"\xfc\"}";
     REFUSE(rd_join_parse(latin, strlen(latin), &back, &data, &err), "at byte 38 it is not UTF-8");
     const char *forged = "{\"protocol\":1,\"samples\":\"1\\nround 9 done\"}";
     REFUSE(rd_join_parse(forged, strlen(forged), &back, &data, &err), "found \"1?round 9 done\"");
     const char *longer = "{\"protocol\":1,\"samples\":1,\"software\":"
                          "\"0123456789012345678901234567890123456789012345678901234567890123\"}";
-    REFUSE(rd_join_parse(longer, strlen(longer), &back, &data, &err),
-           "software: expected a string of 1 to 63 bytes");
+    REFUSE(rd_join_parse(longer, strlen(longer), &back, &data, &err), "software: expected a string of 1 to 63 bytes");
     const char *followed = "{\"protocol\":1,\"samples\":1}x";
     REFUSE(rd_join_parse(followed, strlen(followed), &back, &data, &err), "not a JSON object");
     REFUSE(rd_join_parse("", 0, &back, &data, &err), "not a JSON object");
@@ -75,8 +75,7 @@ Test(messages, task)
     cr_assert_eq(rd_task_parse(over, strlen(over), &back, &err), RD_OK);
     cr_assert_eq(back.kind, RD_TASK_FINISHED);
     const char *unknown = "{\"task\": \"sleep\", \"round\": 10, \"model\": 10}";
-    REFUSE(rd_task_parse(unknown, strlen(unknown), &back, &err),
-           "task: expected one of \"train\", \"finished\"");
+    REFUSE(rd_task_parse(unknown, strlen(unknown), &back, &err), "task: expected one of \"train\", \"finished\"");
 }
 
 Test(messages, welcome_carries_the_configuration)

@@ -40,8 +40,7 @@ Test(model, presets_and_layers_have_the_sizes_that_arithmetic_gives)
         rd_loss_kind loss;
     } cases[] = {
         {"{\"preset\": \"linear-regression\", \"input\": 10}", 11, RD_LOSS_MSE},
-        {"{\"preset\": \"softmax-regression\", \"input\": 784, \"classes\": 10}", 7850,
-         RD_LOSS_SOFTMAX_CROSS_ENTROPY},
+        {"{\"preset\": \"softmax-regression\", \"input\": 784, \"classes\": 10}", 7850, RD_LOSS_SOFTMAX_CROSS_ENTROPY},
         {"{\"preset\": \"mnist-cnn\"}", 1663370, RD_LOSS_SOFTMAX_CROSS_ENTROPY}, /* McMahan et al. 2017 */
         {"{\"preset\": \"lenet-5\"}", 61706, RD_LOSS_SOFTMAX_CROSS_ENTROPY},
         {"{\"preset\": \"logistic-regression\", \"input\": 30}", 31, RD_LOSS_BINARY_CROSS_ENTROPY},
@@ -53,8 +52,8 @@ Test(model, presets_and_layers_have_the_sizes_that_arithmetic_gives)
          "\"units\": 256}, {\"type\": "
          "\"dense\", \"units\": 90}]}",
          720 + 272384 + 526336 + 23130, RD_LOSS_SOFTMAX_CROSS_ENTROPY},
-        {"{\"input\": 1000, \"loss\": \"mse\", \"layers\": [{\"type\": \"dense\", \"units\": 500}]}",
-         500000 + 500, RD_LOSS_MSE},
+        {"{\"input\": 1000, \"loss\": \"mse\", \"layers\": [{\"type\": \"dense\", \"units\": 500}]}", 500000 + 500,
+         RD_LOSS_MSE},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         rd_model *m = model_from_text(cases[i].text);
@@ -89,8 +88,7 @@ Test(model, a_plan_that_cannot_be_is_refused_with_its_place)
         {"{\"preset\": \"mnist-3nn\"}",
          "model.preset: expected mnist-2nn, mnist-cnn, lenet-5, small-resnet, linear-regression, "
          "logistic-regression, softmax-regression or linear-svm, found \"mnist-3nn\" (a string)"},
-        {"{\"preset\": \"mnist-2nn\", \"input\": 784}",
-         "model.input: unknown key; expected preset or fine_tuning"},
+        {"{\"preset\": \"mnist-2nn\", \"input\": 784}", "model.input: unknown key; expected preset or fine_tuning"},
         {"{\"preset\": \"linear-regression\"}",
          "model.input: expected a whole number from 1 to 16777216, found nothing"},
         {"{\"preset\": \"softmax-regression\", \"input\": 4, \"classes\": 1}",
@@ -101,17 +99,14 @@ Test(model, a_plan_that_cannot_be_is_refused_with_its_place)
         {"{\"input\": 1, \"layers\": []}",
          "model.loss: expected softmax_cross_entropy, binary_cross_entropy, hinge, squared_hinge, mse, mae, "
          "huber or inertia, found nothing"},
-        {"{\"input\": 1, \"loss\": \"hinge\"}",
-         "model.layers: expected a list of at least one layer, found nothing"},
+        {"{\"input\": 1, \"loss\": \"hinge\"}", "model.layers: expected a list of at least one layer, found nothing"},
         {"{\"input\": 1, \"loss\": \"mse\", \"lose\": 1}",
          "model.lose: unknown key; expected input, loss, layers or fine_tuning"},
-        {"{\"input\": 1, \"loss\": \"mse\"}",
-         "model.layers: expected a list of at least one layer, found nothing"},
+        {"{\"input\": 1, \"loss\": \"mse\"}", "model.layers: expected a list of at least one layer, found nothing"},
         {"{\"input\": 1, \"loss\": \"mse\", \"layers\": []}",
          "model.layers: expected a list of at least one layer, found an empty one"},
         {"{\"input\": 1, \"input\": 2}", "model.input: this key stands here twice"},
-#define LAYERS(list) \
-    "{\"input\": 5, \"loss\": \"mse\", \"layers\": [{\"type\": \"dense\", \"units\": 4}," list "]}"
+#define LAYERS(list) "{\"input\": 5, \"loss\": \"mse\", \"layers\": [{\"type\": \"dense\", \"units\": 4}," list "]}"
         {LAYERS("7"), "model.layers[1]: expected an object, found 7"},
         {LAYERS("{\"units\": 3}"), "model.layers[1].type: expected dense, conv2d, max_pool, "},
         {LAYERS("{\"type\": \"sparse\"}"), "model.layers[1].type: expected dense, conv2d, max_pool, "},
@@ -140,8 +135,8 @@ Test(model, a_plan_that_cannot_be_is_refused_with_its_place)
         cJSON *json = cJSON_Parse(cases[i].text);
         cr_assert_not_null(json, "%s", cases[i].text);
         cr_assert_eq(rd_model_create(json, &m, &err), RD_ERR_CONFIG, "%s", cases[i].text);
-        cr_expect(strncmp(err.message, cases[i].message, strlen(cases[i].message)) == 0, "%s, not %s",
-                  err.message, cases[i].message);
+        cr_expect(strncmp(err.message, cases[i].message, strlen(cases[i].message)) == 0, "%s, not %s", err.message,
+                  cases[i].message);
         cr_assert_null(m);
         cJSON_Delete(json);
     }
@@ -150,8 +145,7 @@ Test(model, a_plan_that_cannot_be_is_refused_with_its_place)
 Test(model, the_largest_model_has_2_to_the_31_parameters)
 {
     /* (I + 1) * 2^15 = 2^31 with I = 65535; one unit more in either place is too much. */
-    const char *format =
-        "{\"input\": %d, \"loss\": \"mse\", \"layers\": [{\"type\": \"dense\", \"units\": %d}]}";
+    const char *format = "{\"input\": %d, \"loss\": \"mse\", \"layers\": [{\"type\": \"dense\", \"units\": %d}]}";
     const int sizes[][3] = {{65535, 32768, 1}, {65536, 32768, 0}, {65535, 32769, 0}};
     for (size_t i = 0; i < 3; i++) {
         char text[128];
@@ -267,13 +261,8 @@ Test(dropout, drops_its_share_in_training_and_nothing_in_use)
     rd_workspace_targets(w)[0] = 0;
     cr_assert(rd_model_drops(m));
     cr_assert_float_eq(rd_model_forward(m, p, w, 1, NULL)[0], 1, 1e-5, "in use all of it goes through");
-    rd_gradient_call call = {.parameters = p,
-                             .into = gradient,
-                             .rate = 1,
-                             .B = 1,
-                             .predictions = 1,
-                             .share = 1,
-                             .random = &random};
+    rd_gradient_call call = {
+        .parameters = p, .into = gradient, .rate = 1, .B = 1, .predictions = 1, .share = 1, .random = &random};
     rd_model_backward(m, &call, w, NULL);
     call.into = same;
     call.random = &again;
@@ -294,8 +283,8 @@ Test(dropout, drops_its_share_in_training_and_nothing_in_use)
 
 /* ---- gradients ---- */
 
-static void backward(const rd_model *m, float *p, rd_workspace *w, size_t B, float *into, float scale,
-                     float rate, rd_batch_result *result)
+static void backward(const rd_model *m, float *p, rd_workspace *w, size_t B, float *into, float scale, float rate,
+                     rd_batch_result *result)
 {
     rd_gradient_call call = {
         .parameters = p, .into = into, .scale = scale, .rate = rate, .B = B, .predictions = B, .share = 1};
@@ -339,8 +328,7 @@ static double plain_loss(const plain_network *net, const double *p, const float 
         size_t O = net->sizes[3];
         double sum = 0;
         for (size_t o = 0; o < O; o++)
-            sum += targets != NULL ? (out[o] - targets[b * O + o]) * (out[o] - targets[b * O + o]) / O
-                                   : exp(out[o]);
+            sum += targets != NULL ? (out[o] - targets[b * O + o]) * (out[o] - targets[b * O + o]) / O : exp(out[o]);
         total += targets != NULL ? sum : log(sum) - out[labels[b]];
     }
     return total / B;
@@ -380,8 +368,8 @@ static void check_gradient(const plain_network *net)
 
     const float *x = rd_workspace_x(w), *targets = rd_workspace_targets(w);
     const int32_t *labels = rd_workspace_labels(w);
-    cr_assert_float_eq(result.loss_sum / B, plain_loss(net, exact, x, labels, targets, B), 1e-5, "%s %s",
-                       net->loss, net->activation);
+    cr_assert_float_eq(result.loss_sum / B, plain_loss(net, exact, x, labels, targets, B), 1e-5, "%s %s", net->loss,
+                       net->activation);
     double largest = 0;
     for (size_t i = 0; i < N; i++)
         largest = fmax(largest, fabs((double)gradient[i]));
@@ -394,8 +382,8 @@ static void check_gradient(const plain_network *net)
         exact[i] = kept - h;
         double below = plain_loss(net, exact, x, labels, targets, B);
         exact[i] = kept;
-        cr_assert_float_eq(gradient[i], (above - below) / (2 * h), 5e-6 * largest, "%s %s: parameter %zu",
-                           net->loss, net->activation, i);
+        cr_assert_float_eq(gradient[i], (above - below) / (2 * h), 5e-6 * largest, "%s %s: parameter %zu", net->loss,
+                           net->activation, i);
     }
     rd_workspace_free(w);
     rd_model_free(m);

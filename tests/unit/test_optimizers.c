@@ -27,12 +27,11 @@ static rd_config config_with(const char *training)
     char json[1024];
     rd_error err = {0};
     rd_config c;
-    (void)snprintf(
-        json, sizeof json,
-        "{\"rounds\": 9, \"model\": {\"input\": 6, \"loss\": \"softmax_cross_entropy\", \"layers\": "
-        "[{\"type\": \"dense\", "
-        "\"units\": 5, \"activation\": \"tanh\"}, {\"type\": \"dense\", \"units\": 3}]}, \"training\": %s}",
-        training);
+    (void)snprintf(json, sizeof json,
+                   "{\"rounds\": 9, \"model\": {\"input\": 6, \"loss\": \"softmax_cross_entropy\", \"layers\": "
+                   "[{\"type\": \"dense\", "
+                   "\"units\": 5, \"activation\": \"tanh\"}, {\"type\": \"dense\", \"units\": 3}]}, \"training\": %s}",
+                   training);
     cr_assert_eq(rd_config_parse(json, strlen(json), "run.json", NULL, &c, &err), RD_OK, "%s", err.message);
     return c;
 }
@@ -52,12 +51,12 @@ static void check_case(const char *training, const rd_dataset *d, const float *i
     for (size_t i = 0; i < N; i++)
         largest = fmaxf(largest, fabsf(expected[i]));
     for (int again = 0; again < 2; again++) { /* nothing is remembered from one round to the next */
-        cr_assert_eq(rd_local_round_run(t, &task, d, rd_dataset_all_rows(d), initial, delta, &report, &err),
-                     RD_OK, "%s", err.message);
+        cr_assert_eq(rd_local_round_run(t, &task, d, rd_dataset_all_rows(d), initial, delta, &report, &err), RD_OK,
+                     "%s", err.message);
         for (size_t i = 0; i < N; i++)
             cr_expect_float_eq(initial[i] + delta[i], expected[i], 1e-5 * largest,
-                               "%s: parameter %zu: %.8g, PyTorch has %.8g", training, i,
-                               initial[i] + delta[i], expected[i]);
+                               "%s: parameter %zu: %.8g, PyTorch has %.8g", training, i, initial[i] + delta[i],
+                               expected[i]);
     }
     rd_trainer_free(t);
     rd_model_free(m);
@@ -110,8 +109,7 @@ Test(schedule, follows_its_formulas)
     cr_assert_float_eq(rd_schedule_factor(&cosine, 1), 1, 1e-12);
     cr_assert_float_eq(rd_schedule_factor(&cosine, 51), 0.55, 1e-12);
     cr_assert_float_eq(rd_schedule_factor(&cosine, 101), 0.1, 1e-12);
-    cr_assert_float_eq(rd_schedule_factor(&cosine, 500), 0.1, 1e-12,
-                       "a run that was made longer stays at the end");
+    cr_assert_float_eq(rd_schedule_factor(&cosine, 500), 0.1, 1e-12, "a run that was made longer stays at the end");
     constant.warmup = exponential.warmup = 4;
     for (uint64_t r = 1; r <= 4; r++)
         cr_assert_float_eq(rd_schedule_factor(&constant, r), (double)r / 5, 1e-12);

@@ -18,13 +18,13 @@ typedef struct settings {
     rd_error err;
 } settings;
 
-static rd_parse_result parse_as(const char *usage, const char *summary, const char *footer, int argc,
-                                char **argv, settings *s)
+static rd_parse_result parse_as(const char *usage, const char *summary, const char *footer, int argc, char **argv,
+                                settings *s)
 {
     const rd_option options[] = {
         {RD_OPTION_TEXT, "config", "FILE", "the run: model, training, cohort, data", &s->config, true, 0, 0},
-        {RD_OPTION_TEXT, "state", "DIR", "where rounds and models are kept; made where it is missing",
-         &s->state, true, 0, 0},
+        {RD_OPTION_TEXT, "state", "DIR", "where rounds and models are kept; made where it is missing", &s->state, true,
+         0, 0},
         {RD_OPTION_COUNT, "clients", "N",
          "clients that share the data set that is described in the file of the run; default: 3, which is "
          "enough to see how rounds go, and few enough to read every line that they print",
@@ -127,14 +127,12 @@ Test(options, unknown_ones_suggest_the_nearest)
     REFUSED("unknown option -config; did you mean --config?", "-config", "x");
     REFUSED("unknown option --hlep; did you mean --help?", "--hlep");
     REFUSED("unknown option --versoin; did you mean --version?", "--versoin");
-    REFUSED("unknown option --any-number; did you mean --any-number-that-one-could-think-of?",
-            "--any-number");
+    REFUSED("unknown option --any-number; did you mean --any-number-that-one-could-think-of?", "--any-number");
     REFUSED("unknown option --bandwidth; see rondo-test --help", "--bandwidth", "3");
     REFUSED("unknown option -v; see rondo-test --help", "-v");
-    REFUSED(
-        "unknown option --xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; see rondo-test "
-        "--help",
-        "--xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+    REFUSED("unknown option --xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; see rondo-test "
+            "--help",
+            "--xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
 }
 
 Test(options, missing_ones_are_named_together)
@@ -146,8 +144,8 @@ Test(options, missing_ones_are_named_together)
 Test(options, values_that_are_missing_or_too_many)
 {
     REFUSED("--config: expected FILE after it, found the end of the command line", "--state=s", "--config");
-    REFUSED("--config: expected FILE after it, found '--state' (if that is meant: --config=--state)",
-            "--config", "--state", "s");
+    REFUSED("--config: expected FILE after it, found '--state' (if that is meant: --config=--state)", "--config",
+            "--state", "s");
     REFUSED("--config: expected FILE, found an empty word", "--config", "");
     REFUSED("--config: expected FILE, found an empty word", "--config=");
     REFUSED("--quiet takes no value, found 'yes'", "--quiet=yes");
@@ -164,8 +162,7 @@ Test(options, numbers_that_are_none_or_out_of_range)
     REFUSED("--clients: expected a whole number from 1 to 1000, found '1e2'", "--clients", "1e2");
     REFUSED("--clients: expected a whole number from 1 to 1000, found '99999999999999999999'", "--clients",
             "99999999999999999999");
-    REFUSED("--seed: expected a whole number, found '18446744073709551616'", "--seed",
-            "18446744073709551616");
+    REFUSED("--seed: expected a whole number, found '18446744073709551616'", "--seed", "18446744073709551616");
     REFUSED("--rate: expected a number from 0 to 1, found '1.5'", "--rate", "1.5");
     REFUSED("--rate: expected a number from 0 to 1, found 'nan'", "--rate", "nan");
     REFUSED("--rate: expected a number from 0 to 1, found '0x1'", "--rate", "0x1");
@@ -218,8 +215,7 @@ static void ask_for_help(char *word)
                           "A paragraph that is written in two pieces\nin the source and is longer than one "
                           "line of the page, so it is broken where the page ends.\n\n  one  a list\n"
                           "  two  stays as it is",
-                          "Example:\n  rondo-test --config run.json\n\nExit codes: 0 finished.\n", 4, argv,
-                          &s),
+                          "Example:\n  rondo-test --config run.json\n\nExit codes: 0 finished.\n", 4, argv, &s),
                  RD_PARSE_EXIT);
     fflush(stdout);
     cr_assert_stdout_eq_str(expected_help);

@@ -22,8 +22,7 @@ static rd_model *small_model(void)
     return m;
 }
 
-static const rd_pruning half = {
-    .sparsity = 0.5, .from = 3, .to = 6, .targets = {"*.weight"}, .target_count = 1};
+static const rd_pruning half = {.sparsity = 0.5, .from = 3, .to = 6, .targets = {"*.weight"}, .target_count = 1};
 
 Test(pruning, levels_follow_the_cubic_schedule)
 {
@@ -105,8 +104,7 @@ Test(packing, there_and_back)
     for (size_t i = 0; i < 4; i++) {
         float kept = body[p->kept];
         body[p->kept] = wrong[i];
-        cr_assert_eq(rd_packing_read(body, p->kept, ALL, back, &q, &err), RD_ERR_FORMAT,
-                     "a mask that is none");
+        cr_assert_eq(rd_packing_read(body, p->kept, ALL, back, &q, &err), RD_ERR_FORMAT, "a mask that is none");
         cr_assert_null(q);
         body[p->kept] = kept;
     }

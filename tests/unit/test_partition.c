@@ -17,8 +17,7 @@ static rd_dataset make_data(size_t rows, size_t classes)
     return d;
 }
 
-static rd_partition deal(const rd_partition_config *config, const rd_dataset *d, size_t clients,
-                         uint64_t seed)
+static rd_partition deal(const rd_partition_config *config, const rd_dataset *d, size_t clients, uint64_t seed)
 {
     rd_error err = {0};
     rd_partition p;
@@ -151,8 +150,7 @@ Test(partition, dirichlet_shares_have_the_right_spread)
     const double alphas[] = {0.1, 0.5, 5};
     rd_dataset d = make_data(10000, 10);
     for (size_t k = 0; k < 3; k++) {
-        const rd_partition_config config = {
-            .scheme = RD_PARTITION_DIRICHLET, .alpha = alphas[k], .min_rows = 1};
+        const rd_partition_config config = {.scheme = RD_PARTITION_DIRICHLET, .alpha = alphas[k], .min_rows = 1};
         double squares = 0;
         for (uint64_t seed = 0; seed < 60; seed++) {
             double count[10][10] = {{0}};
@@ -169,8 +167,8 @@ Test(partition, dirichlet_shares_have_the_right_spread)
             rd_partition_free(&p);
         }
         const double variance = 9.0 / (100 * (10 * alphas[k] + 1));
-        cr_assert(fabs(squares / 6000 / variance - 1) < 0.08, "alpha %g: %g, expected %g", alphas[k],
-                  squares / 6000, variance);
+        cr_assert(fabs(squares / 6000 / variance - 1) < 0.08, "alpha %g: %g, expected %g", alphas[k], squares / 6000,
+                  variance);
     }
     rd_dataset_free(&d);
 }
@@ -234,15 +232,15 @@ Test(partition, what_cannot_be_dealt)
     expect_error(rd_partition_create(&shards, &d, 6, 1, &p, why), RD_ERR_DATA,
                  "6 clients with 2 shards each need 12 rows; the data have 10");
     expect_error(rd_partition_create(&no_shards, &d, 2, 1, &p, why), RD_ERR_CONFIG, "shards_per_client");
-    expect_error(rd_partition_create(&no_alpha, &d, 2, 1, &p, why), RD_ERR_CONFIG, "data.partition.alpha: expected a number above 0");
+    expect_error(rd_partition_create(&no_alpha, &d, 2, 1, &p, why), RD_ERR_CONFIG,
+                 "data.partition.alpha: expected a number above 0");
     expect_error(rd_partition_create(&many, &d, 4, 1, &p, why), RD_ERR_DATA,
                  "4 clients with at least 3 rows each need 12 rows; the data have 10");
     expect_error(rd_partition_create(&group, &d, 0, 1, &p, why), RD_ERR_DATA,
                  "group needs data that say whose rows are whose");
     free(d.labels);
     d.labels = NULL;
-    expect_error(rd_partition_create(&shards, &d, 2, 1, &p, why), RD_ERR_DATA,
-                 "these data have numbers as labels");
+    expect_error(rd_partition_create(&shards, &d, 2, 1, &p, why), RD_ERR_DATA, "these data have numbers as labels");
     cr_assert_null(p.rows);
     rd_dataset_free(&d);
 }

@@ -41,8 +41,7 @@ static size_t place_of(const rd_model *m, const char *name)
 
 static rd_training training_of(float momentum)
 {
-    return (rd_training){
-        .epochs = STEPS, .batch_size = 0, .learning_rate = (float)RATE, .momentum = momentum};
+    return (rd_training){.epochs = STEPS, .batch_size = 0, .learning_rate = (float)RATE, .momentum = momentum};
 }
 
 static void run(const rd_model *m, const rd_training *training, double proximal, const rd_personalisation *p,
@@ -62,8 +61,8 @@ static void run(const rd_model *m, const rd_training *training, double proximal,
                           .personalisation = p,
                           .memory = memory};
     cr_assert_eq(rd_trainer_create(m, training, ROWS, &t, &err), RD_OK);
-    cr_assert_eq(rd_local_round_run(t, &task, &d, rd_dataset_all_rows(&d), global, update, &report, &err),
-                 RD_OK, "%s", err.message);
+    cr_assert_eq(rd_local_round_run(t, &task, &d, rd_dataset_all_rows(&d), global, update, &report, &err), RD_OK, "%s",
+                 err.message);
     cr_assert_eq(report.steps, STEPS);
     rd_trainer_free(t);
 }
@@ -92,8 +91,7 @@ Test(pull, local_tensors_are_not_pulled)
         for (int step = 0; step < STEPS; step++) {
             double g[4] = {0};
             for (int i = 0; i < ROWS; i++) {
-                double hidden = p[0] * (double)x[i] + p[1],
-                       error = 2 * (p[2] * hidden + p[3] - (double)y[i]) / ROWS;
+                double hidden = p[0] * (double)x[i] + p[1], error = 2 * (p[2] * hidden + p[3] - (double)y[i]) / ROWS;
                 g[0] += error * p[2] * (double)x[i];
                 g[1] += error * p[2];
                 g[2] += error * hidden;
@@ -144,8 +142,7 @@ Test(pull, statistics_are_not_pulled)
         memcpy(memory, global + (ditto ? 0 : shared), (ditto ? 6 : 6 - shared) * sizeof *memory);
         run(m, &training, ditto ? 0 : MU, ditto ? &own : NULL, global, memory, update);
         double found = (double)memory[ditto ? at : at - shared];
-        cr_expect_float_eq(found, expected, 1e-5, "%s: %g, expected %g", ditto ? "ditto" : "fedprox", found,
-                           expected);
+        cr_expect_float_eq(found, expected, 1e-5, "%s: %g, expected %g", ditto ? "ditto" : "fedprox", found, expected);
         rd_model_free(m);
     }
 }

@@ -86,8 +86,8 @@ static void check_doubles(FILE *f, const char *what, rd_random r)
                                     : rd_random_gamma(&r, shape);
         if (count == 4)
             cr_assert_eq(drawn, expected);
-        cr_assert_leq(fabs(drawn - expected), 1e-12 * (1.0 + fabs(expected)), "%s %d: %.17g, expected %.17g",
-                      what, i, drawn, expected);
+        cr_assert_leq(fabs(drawn - expected), 1e-12 * (1.0 + fabs(expected)), "%s %d: %.17g, expected %.17g", what, i,
+                      drawn, expected);
     }
 }
 
@@ -122,8 +122,7 @@ Test(random, streams_are_those_of_the_second_implementation)
         uint64_t seed, round, client;
         int purpose;
         if (strcmp(what, "stream") == 0) {
-            cr_assert_eq(fscanf(f, "%" SCNu64 " %d %" SCNu64 " %" SCNu64, &seed, &purpose, &round, &client),
-                         4);
+            cr_assert_eq(fscanf(f, "%" SCNu64 " %d %" SCNu64 " %" SCNu64, &seed, &purpose, &round, &client), 4);
             r = rd_random_stream(seed, (rd_purpose)purpose, round, client);
         } else if (strcmp(what, "words") == 0) {
             check_words(f, r);
@@ -218,8 +217,8 @@ static moments measure(double *x, int n)
 
 static void near(const char *what, double found, double expected, double standard_error)
 {
-    cr_assert_lt(fabs(found - expected), 4.0 * standard_error, "%s: %g, expected %g +- %g", what, found,
-                 expected, standard_error);
+    cr_assert_lt(fabs(found - expected), 4.0 * standard_error, "%s: %g, expected %g +- %g", what, found, expected,
+                 standard_error);
 }
 
 /* The share of the draws below limit is that of the distribution. */

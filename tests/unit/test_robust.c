@@ -43,8 +43,8 @@ Test(robust, agrees_with_numpy)
         for (size_t j = 0; j < n; j++) {
             double expected, found = (double)out[j];
             cr_assert_eq(fscanf(file, "%lf", &expected), 1);
-            cr_expect_float_eq(found, expected, 1e-6 * (1 + fabs(expected)),
-                               "case %d, rule %d, %zu: %g, not %g", c, rule, j, found, expected);
+            cr_expect_float_eq(found, expected, 1e-6 * (1 + fabs(expected)), "case %d, rule %d, %zu: %g, not %g", c,
+                               rule, j, found, expected);
         }
     }
     fclose(file);
@@ -66,13 +66,10 @@ Test(robust, withstands_what_its_paper_says)
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         cr_expect_eq(rd_robust_tolerance(table[i].rule, table[i].n), table[i].f, "line %zu", i);
     for (size_t f = 0; f < 20; f++) {
-        cr_expect_eq(
-            rd_robust_least_updates(&(rd_robust_config){.rule = RD_ROBUST_TRIMMED_MEAN, .byzantine = f}),
-            2 * f + 1);
-        cr_expect_eq(rd_robust_least_updates(&(rd_robust_config){.rule = RD_ROBUST_KRUM, .byzantine = f}),
-                     2 * f + 3);
-        cr_expect_eq(rd_robust_least_updates(&(rd_robust_config){.rule = RD_ROBUST_BULYAN, .byzantine = f}),
-                     4 * f + 3);
+        cr_expect_eq(rd_robust_least_updates(&(rd_robust_config){.rule = RD_ROBUST_TRIMMED_MEAN, .byzantine = f}),
+                     2 * f + 1);
+        cr_expect_eq(rd_robust_least_updates(&(rd_robust_config){.rule = RD_ROBUST_KRUM, .byzantine = f}), 2 * f + 3);
+        cr_expect_eq(rd_robust_least_updates(&(rd_robust_config){.rule = RD_ROBUST_BULYAN, .byzantine = f}), 4 * f + 3);
     }
 }
 
@@ -87,8 +84,7 @@ Test(robust, refuses_what_it_does_not_withstand)
     cr_assert_str_eq(err.message, "6 updates are too few to withstand strategy.byzantine 2: 7 are needed");
     some.chosen = 6;
     cr_assert_eq(rd_robust_aggregate(&some, rows, weights, 6, 2, out, &err), RD_ERR_RANGE);
-    cr_assert_str_eq(err.message,
-                     "6 updates are too few to withstand strategy.byzantine 1 and choose 6: 7 are needed");
+    cr_assert_str_eq(err.message, "6 updates are too few to withstand strategy.byzantine 1 and choose 6: 7 are needed");
 }
 
 /* Whatever f rows say, the result stays among the honest ones, which all lie in [-1, 1]. */

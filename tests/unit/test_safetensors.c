@@ -24,8 +24,8 @@ static void refuse(const char *json, const char *words)
 Test(safetensors, reads_what_the_format_describes)
 {
     const char *json = "{\"__metadata__\":{\"format\":\"pt\"}," T("b", "F32", "[2]", "24", "32") "," T(
-        "a", "F32", "[2,3]", "0", "24") "," T("scalar", "I64", "[]", "32", "40") "," T("none", "F16", "[0,7]",
-                                                                                       "40", "40") "}   ";
+        "a", "F32", "[2,3]", "0", "24") "," T("scalar", "I64", "[]", "32", "40") "," T("none", "F16", "[0,7]", "40",
+                                                                                       "40") "}   ";
     rd_safetensors s;
     rd_error err;
     cr_assert_eq(rd_safetensors_parse(json, strlen(json), "f", &s, &err), RD_OK);
@@ -54,19 +54,17 @@ Test(safetensors, refuses_what_it_forbids)
     refuse("{} x", "something follows");
     refuse("{}\n", "padded with something else than spaces");
     refuse("{\"\xff\":1}", "is not UTF-8 (at its byte 2)");
-    refuse("{\"a\\u0000b\":" T_BODY("F32", "[2]", "0", "8") "}",
-           "\\u0000 would end a text early (at its byte 3)");
+    refuse("{\"a\\u0000b\":" T_BODY("F32", "[2]", "0", "8") "}", "\\u0000 would end a text early (at its byte 3)");
     refuse("{\"__metadata__\":{\"samples\":\"5\\u00005\"}}", "\\u0000 would end");
     refuse("{\"a\nb\":" T_BODY("F32", "[2]", "0", "8") "}", "a control character must be written");
-    refuse("{" T("a", "F32", "[2]", "0", "8") "," T("b", "F32", "[1]", "12", "16") "}",
-           "'b' begins at byte 12");
+    refuse("{" T("a", "F32", "[2]", "0", "8") "," T("b", "F32", "[1]", "12", "16") "}", "'b' begins at byte 12");
     refuse("{" T("a", "F32", "[2]", "0", "8") "," T("b", "F32", "[1]", "4", "8") "}", "'b' begins at byte 4");
     refuse("{" T("a", "F32", "[2]", "4", "12") "}", "'a' begins at byte 4");
-    refuse("{" T("a", "F32", "[2]", "0", "8") "," T("a", "F32", "[1]", "8", "12") "}", "not accepted: a is there twice");
+    refuse("{" T("a", "F32", "[2]", "0", "8") "," T("a", "F32", "[1]", "8", "12") "}",
+           "not accepted: a is there twice");
     refuse("{" T("a", "F32", "[3]", "0", "8") "}", "do not hold 3 elements of F32");
     refuse("{" T("a", "F32", "[2]", "8", "0") "}", "do not hold");
-    refuse("{\"a\":{\"shape\":[2],\"data_offsets\":[0,8]}}",
-           "dtype: expected a name such as F32, found none");
+    refuse("{\"a\":{\"shape\":[2],\"data_offsets\":[0,8]}}", "dtype: expected a name such as F32, found none");
     refuse("{" T("a", "", "[2]", "0", "8") "}", "dtype: expected a name such as F32");
     refuse("{" T("a", "F32", "[-1]", "0", "8") "}", "whole numbers");
     refuse("{" T("a", "F32", "[1.5]", "0", "6") "}", "whole numbers");
@@ -77,8 +75,7 @@ Test(safetensors, refuses_what_it_forbids)
     refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", "data_offsets: expected [begin, end]");
     refuse("{\"a\":{\"dtype\":\"F32\",\"dtype\":\"I32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
            "a.dtype is there twice");
-    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"shape\":[2]}}",
-           "a.shape is there twice");
+    refuse("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"shape\":[2]}}", "a.shape is there twice");
     refuse("{" T("a\\u001b[2J\\n", "F32", "[3]", "0", "8") "}", "tensor 'a?[2J?': data"); /* fit for a log */
     refuse("{\"a\":7}", "expected an object with dtype");
     refuse("{\"__metadata__\":{\"n\":3}}", "'n' is not a string");
@@ -95,8 +92,8 @@ Test(safetensors, passes_over_types_and_names_that_rondo_has_no_use_for)
     memset(name, 'a', sizeof name - 1);
     name[sizeof name - 1] = '\0';
     (void)snprintf(json, sizeof json,
-                   "{" T("scale", "F8_E8M0", "[3]", "0", "3") "," T(
-                       "packed", "F4", "[6]", "3", "6") ",\"%s\":" T_BODY("F32", "[1]", "6", "10") "}",
+                   "{" T("scale", "F8_E8M0", "[3]", "0", "3") "," T("packed", "F4", "[6]", "3",
+                                                                    "6") ",\"%s\":" T_BODY("F32", "[1]", "6", "10") "}",
                    name);
     cr_assert_eq(rd_safetensors_parse(json, strlen(json), "f", &s, &err), RD_OK, "%s", err.message);
     cr_assert_eq(s.data_size, 10);
@@ -117,10 +114,9 @@ Test(safetensors, writes_a_header_that_is_aligned_and_read_back)
     rd_safetensors s;
     rd_error err;
     cr_assert_eq(rd_safetensors_header(tensors, 2, &pair, 1, &bytes, &size, &err), RD_OK);
-    static const char expected[] =
-        "{\"__metadata__\":{\"round\":\"3\"},"
-        "\"fc1.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
-        "\"fc1.bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]}}";
+    static const char expected[] = "{\"__metadata__\":{\"round\":\"3\"},"
+                                   "\"fc1.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
+                                   "\"fc1.bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]}}";
     cr_assert_eq(size % 8, 0);
     cr_assert_eq((unsigned char)bytes[0] | (unsigned char)bytes[1] << 8, (int)size - 8);
     cr_assert_eq(memcmp(bytes + 8, expected, sizeof expected - 1), 0);
@@ -182,8 +178,7 @@ Test(safetensors, headers_have_a_largest_size_that_is_checked_before_they_are_re
     unlink(path);
 }
 
-static const rd_st_tensor *expect(const rd_safetensors *s, const char *name, rd_dtype dtype, int rank,
-                                  uint64_t count)
+static const rd_st_tensor *expect(const rd_safetensors *s, const char *name, rd_dtype dtype, int rank, uint64_t count)
 {
     const rd_st_tensor *t = rd_safetensors_find(s, name);
     cr_assert_not_null(t, "%s", name);
@@ -194,9 +189,8 @@ static const rd_st_tensor *expect(const rd_safetensors *s, const char *name, rd_
 static void read_data(int fd, const rd_safetensors *s, const rd_st_tensor *t, void *into)
 {
     rd_error err = {0};
-    cr_assert(rd_fd_pread_all(fd, into, t->end - t->begin, (off_t)(s->data_start + t->begin), "f", &err) ==
-                  RD_OK,
-              "%s", err.message);
+    cr_assert(rd_fd_pread_all(fd, into, t->end - t->begin, (off_t)(s->data_start + t->begin), "f", &err) == RD_OK, "%s",
+              err.message);
 }
 
 /* tests/reference/make_safetensors.py wrote the file, and says these values. */
@@ -209,8 +203,7 @@ Test(safetensors, reads_a_file_that_python_made)
     float f32[3];
     int64_t i64;
     uint8_t u8[5], boolean[2];
-    cr_assert(rd_safetensors_open(RONDO_SOURCE_DIR "/tests/reference/tensors.safetensors", &s, &fd, &err) ==
-                  RD_OK,
+    cr_assert(rd_safetensors_open(RONDO_SOURCE_DIR "/tests/reference/tensors.safetensors", &s, &fd, &err) == RD_OK,
               "%s", err.message);
     cr_assert_eq(s.tensor_count, 7);
     cr_assert_str_eq(rd_safetensors_metadata(&s, "made_by"), "Python's struct and json");

@@ -64,9 +64,11 @@ Test(schema, classes_and_words_are_a_union)
     describe(&w, &named, "a", "x,c,kind\n1,red,b\n2,blue,c\n");
     describe(&w, &named, "b", "kind,c,x\na,red,1\nb,green,2\n");
     char *text = agreed(&w, &named, false);
-    cr_assert_str_eq(text, "{\"columns\":[{\"name\":\"x\",\"type\":\"number\",\"scale\":\"none\",\"missing\":\"refuse\"},"
-                           "{\"name\":\"c\",\"type\":\"category\",\"words\":[\"blue\",\"green\",\"red\"],\"missing\":\"refuse\"}],"
-                           "\"label\":{\"name\":\"kind\",\"type\":\"class\",\"classes\":[\"a\",\"b\",\"c\"],\"missing\":\"refuse\"}}");
+    cr_assert_str_eq(
+        text,
+        "{\"columns\":[{\"name\":\"x\",\"type\":\"number\",\"scale\":\"none\",\"missing\":\"refuse\"},"
+        "{\"name\":\"c\",\"type\":\"category\",\"words\":[\"blue\",\"green\",\"red\"],\"missing\":\"refuse\"}],"
+        "\"label\":{\"name\":\"kind\",\"type\":\"class\",\"classes\":[\"a\",\"b\",\"c\"],\"missing\":\"refuse\"}}");
     free(text);
     forget(&w);
 }
@@ -122,7 +124,8 @@ Test(schema, columns_are_those_of_the_test_set_or_of_everybody)
     describe(&bare, &given, "alice", "a,b,y\n1,2,0\n");
     describe(&bare, &given, "bob", "1,2,0\n3,4,1\n");
     cr_assert_eq(rd_schema_agree(&given, bare.described, 2, false, &s, notes, sizeof notes, &err), RD_ERR_DATA);
-    cr_assert_not_null(strstr(err.message, "the table of alice has a heading, that of bob has none"), "%s", err.message);
+    cr_assert_not_null(strstr(err.message, "the table of alice has a heading, that of bob has none"), "%s",
+                       err.message);
     forget(&bare);
     forget(&w);
 }

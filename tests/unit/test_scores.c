@@ -9,8 +9,7 @@
 #define BIT(score) (1u << (score))
 
 /* Outputs, two at a time where `pieces`, as threads would add them. */
-static rd_scores scores_of(const rd_model *m, unsigned wanted, const float *y, const rd_dataset *d,
-                           bool pieces)
+static rd_scores scores_of(const rd_model *m, unsigned wanted, const float *y, const rd_dataset *d, bool pieces)
 {
     rd_error err = {0};
     rd_scores out;
@@ -109,11 +108,9 @@ Test(scores, perplexity_of_a_model_that_knows_nothing_is_the_number_of_symbols)
     rd_model *m = model_from_text(text);
     rd_dataset d = labelled(labels, 2, 3);
     cr_assert_eq(rd_model_predictions(m), 3);
-    cr_assert_float_eq(scores_of(m, BIT(RD_SCORE_PERPLEXITY), y, &d, false).value[RD_SCORE_PERPLEXITY], 5,
-                       1e-9);
+    cr_assert_float_eq(scores_of(m, BIT(RD_SCORE_PERPLEXITY), y, &d, false).value[RD_SCORE_PERPLEXITY], 5, 1e-9);
     y[0] = logf(4), y[2 * 5 + 4] = logf(4), y[5 * 5 + 2] = logf(4); /* each label: 4 in 8 */
-    cr_assert_float_eq(scores_of(m, BIT(RD_SCORE_PERPLEXITY), y, &d, true).value[RD_SCORE_PERPLEXITY], 2,
-                       1e-6);
+    cr_assert_float_eq(scores_of(m, BIT(RD_SCORE_PERPLEXITY), y, &d, true).value[RD_SCORE_PERPLEXITY], 2, 1e-6);
     y[5] = 9; /* not looked at */
     rd_scores s = scores_of(m, BIT(RD_SCORE_PERPLEXITY) | BIT(RD_SCORE_TOP2), y, &d, true);
     cr_assert_float_eq(s.value[RD_SCORE_PERPLEXITY], 2, 1e-6);

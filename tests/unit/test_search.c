@@ -117,8 +117,7 @@ Test(space, values_go_to_their_places)
     cr_assert_str_eq(text, "{\"model\":{\"layers\":[{\"units\":3},{\"units\":9}]},\"training\":{\"schedule\":"
                            "{\"type\":\"cosine\"}},\"seed\":8}");
     free(text);
-    cJSON_Delete(
-        cJSON_DetachItemFromArray(cJSON_GetObjectItem(cJSON_GetObjectItem(run, "model"), "layers"), 1));
+    cJSON_Delete(cJSON_DetachItemFromArray(cJSON_GetObjectItem(cJSON_GetObjectItem(run, "model"), "layers"), 1));
     cr_assert_eq(search_space_put(&s, 0, point[0], run, &err), RD_ERR_CONFIG);
     cr_assert_str_eq(err.message, "run.json has no such place");
     cJSON_Delete(run);
@@ -134,8 +133,7 @@ Test(space, what_is_wrong_is_named)
         {"{\"keys\": {}}", "keys: expected 1 to 16 keys of run.json"},
         {"{\"keys\": {\"a\": {\"from\": 1}}}", "keys.a.to is missing"},
         {"{\"keys\": {\"a\": {\"from\": 2, \"to\": 1}}}", "keys.a.to: expected a number above \"from\""},
-        {"{\"keys\": {\"a\": {\"from\": 0, \"to\": 1, \"scale\": \"log\"}}}",
-         "keys.a.from: expected a number above 0"},
+        {"{\"keys\": {\"a\": {\"from\": 0, \"to\": 1, \"scale\": \"log\"}}}", "keys.a.from: expected a number above 0"},
         {"{\"keys\": {\"a\": {\"values\": [1], \"to\": 1}}}", "keys.a.to"},
         {"{\"method\": \"grid\", \"keys\": {\"a\": {\"from\": 0, \"to\": 1}}}", "keys.a.steps is missing"},
         {"{\"method\": \"grid\", \"trials\": 3, \"keys\": {\"a\": {\"values\": [1]}}}", "trials"},
@@ -220,11 +218,10 @@ Test(search, finds_the_minimum_of_branin_sooner_than_chance)
 Test(search, never_asks_for_a_point_twice_while_there_are_others)
 {
     for (size_t m = 0; m < 2; m++) {
-        search_space s =
-            space_of(m == 0 ? "{\"method\": \"random\", \"keys\": {\"x\": {\"values\": [1, 2, 3, 4]}, "
-                              "\"y\": {\"values\": [\"a\", \"b\", \"c\"]}}}"
-                            : "{\"method\": \"bayesian\", \"keys\": {\"x\": {\"values\": [1, 2, 3, 4]}, "
-                              "\"y\": {\"values\": [\"a\", \"b\", \"c\"]}}}");
+        search_space s = space_of(m == 0 ? "{\"method\": \"random\", \"keys\": {\"x\": {\"values\": [1, 2, 3, 4]}, "
+                                           "\"y\": {\"values\": [\"a\", \"b\", \"c\"]}}}"
+                                         : "{\"method\": \"bayesian\", \"keys\": {\"x\": {\"values\": [1, 2, 3, 4]}, "
+                                           "\"y\": {\"values\": [\"a\", \"b\", \"c\"]}}}");
         search_trial trials[12];
         bool seen[4][3] = {{false}};
         rd_error err;

@@ -91,9 +91,8 @@ Test(server, sends_files_and_long_answers_byte_for_byte)
     static const struct {
         const char *path;
         uint64_t first, size;
-    } cases[] = {{"/file", 0, TOY_FILE_SIZE},   {"/big", 0, TOY_FILE_SIZE},
-                 {"/file?0,1", 0, 1},           {"/file?5,0", 5, 0},
-                 {"/file?1,16384", 1, 16384},   {"/file?16384,16300", 16384, 16300},
+    } cases[] = {{"/file", 0, TOY_FILE_SIZE},   {"/big", 0, TOY_FILE_SIZE},     {"/file?0,1", 0, 1},
+                 {"/file?5,0", 5, 0},           {"/file?1,16384", 1, 16384},    {"/file?16384,16300", 16384, 16300},
                  {"/file?999999,4", 999999, 4}, {"/file?77,500000", 77, 500000}};
     toy t;
     toy_start(&t, NULL);
@@ -225,12 +224,11 @@ Test(server, says_continue_only_to_those_who_wait_for_it)
 
 Test(server, pipelined_requests_are_answered_in_order)
 {
-    static const char requests[] =
-        "GET /hello?1 HTTP/1.1\r\n\r\nGET /park?150 HTTP/1.1\r\n\r\n"
-        "POST /sum HTTP/1.1\r\nContent-Length: 2\r\n\r\nxx"
-        "GET /file?0,40000 HTTP/1.1\r\n\r\n"
-        "POST /early HTTP/1.1\r\nContent-Length: 4\r\n\r\nxxxx"
-        "GET /hello?2 HTTP/1.1\r\nConnection: close\r\n\r\nGET /hello?3 HTTP/1.1\r\n\r\n";
+    static const char requests[] = "GET /hello?1 HTTP/1.1\r\n\r\nGET /park?150 HTTP/1.1\r\n\r\n"
+                                   "POST /sum HTTP/1.1\r\nContent-Length: 2\r\n\r\nxx"
+                                   "GET /file?0,40000 HTTP/1.1\r\n\r\n"
+                                   "POST /early HTTP/1.1\r\nContent-Length: 4\r\n\r\nxxxx"
+                                   "GET /hello?2 HTTP/1.1\r\nConnection: close\r\n\r\nGET /hello?3 HTTP/1.1\r\n\r\n";
     static const char *const in_order[] = {"GET alice 1",           "timed out", "2 3840",
                                            "Content-Length: 40000", "too large", "GET alice 2"};
     static char text[65536];
@@ -239,8 +237,7 @@ Test(server, pipelined_requests_are_answered_in_order)
     CURL *c = toy_raw(&t);
     toy_send(c, requests, sizeof requests - 1);
     size_t size = sizeof text - 1, count = 0, n;
-    for (CURLcode code = CURLE_OK; (code == CURLE_OK && (count == 0 || n > 0)) || code == CURLE_AGAIN;
-         count += n) {
+    for (CURLcode code = CURLE_OK; (code == CURLE_OK && (count == 0 || n > 0)) || code == CURLE_AGAIN; count += n) {
         n = 0;
         if (code == CURLE_AGAIN)
             poll(&(struct pollfd){.fd = toy_socket(c), .events = POLLIN}, 1, 1000);
@@ -326,15 +323,14 @@ Test(server, refuses_what_is_not_http)
 {
     static const struct {
         const char *request, *status;
-    } cases[] = {
-        {"NONSENSE / HTTP/1.1\r\n\r\n", "400 Bad Request"},
-        {"GET / HTTP/2.0\r\n\r\n", "505 HTTP Version Not Supported"},
-        {"POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n", "400 Bad Request"},
-        {"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "400 Bad Request"},
-        {"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "400 Bad Request"},
-        {"POST /sum HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400 Bad Request"},
-        {"POST / HTTP/1.1\r\nContent-Length: 1\r\nExpect: wonders\r\n\r\n", "417 Expectation Failed"},
-        {"CONNECT a:1 HTTP/1.1\r\n\r\n", "405 Method Not Allowed"}};
+    } cases[] = {{"NONSENSE / HTTP/1.1\r\n\r\n", "400 Bad Request"},
+                 {"GET / HTTP/2.0\r\n\r\n", "505 HTTP Version Not Supported"},
+                 {"POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n", "400 Bad Request"},
+                 {"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "400 Bad Request"},
+                 {"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "400 Bad Request"},
+                 {"POST /sum HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400 Bad Request"},
+                 {"POST / HTTP/1.1\r\nContent-Length: 1\r\nExpect: wonders\r\n\r\n", "417 Expectation Failed"},
+                 {"CONNECT a:1 HTTP/1.1\r\n\r\n", "405 Method Not Allowed"}};
     char text[1024];
     toy t;
     toy_start(&t, NULL);
@@ -522,8 +518,7 @@ Test(server, limits_connections_and_survives_a_lack_of_descriptors)
     tight = limit;
     tight.rlim_cur = (rlim_t)fd + 1;
     setrlimit(RLIMIT_NOFILE, &tight);
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)rd_server_port(t.server))};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)rd_server_port(t.server))};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     clock_t before = clock();
     cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);

@@ -67,8 +67,7 @@ Test(sniff, what_rondo_reads)
     IS("\x1f\x8b\0\0\0\0\0\0{\"x\":{", RD_SNIFF_SAFETENSORS); /* 35615 bytes of header: no gzip */
     IS("\xef\xbb\xbf {\"users\":[]}", RD_SNIFF_JSON);
     IS("[1]", RD_SNIFF_JSON);
-    IS("{\"metadata\": {}, \"weight_map\": {\"fc1.weight\": \"model-00001-of-00002.safetensors\"}}",
-       RD_SNIFF_SHARDS);
+    IS("{\"metadata\": {}, \"weight_map\": {\"fc1.weight\": \"model-00001-of-00002.safetensors\"}}", RD_SNIFF_SHARDS);
     IS("5.1,3.5,setosa\r\n", RD_SNIFF_TEXT);
     IS("caf\xe9;1\n", RD_SNIFF_TEXT); /* Latin-1: its reader says so, with the line */
     IS("", RD_SNIFF_EMPTY);

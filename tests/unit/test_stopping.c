@@ -32,8 +32,7 @@ static int last_round(const rd_config *c, const double *values, size_t count, rd
     return -1;
 }
 
-#define LAST_ROUND(config, s, ...) \
-    last_round(config, (double[]){__VA_ARGS__}, sizeof(double[]){__VA_ARGS__} / 8, s)
+#define LAST_ROUND(config, s, ...) last_round(config, (double[]){__VA_ARGS__}, sizeof(double[]){__VA_ARGS__} / 8, s)
 
 Test(stopping, after_patience_rounds_without_a_better_loss)
 {
@@ -146,9 +145,8 @@ Test(stopping, the_reason_names_the_best_model)
     rd_round_record last = {.round = 3, .test = {.accuracy = 0.91}};
     cr_assert_eq(LAST_ROUND(&c, &s, 9, 5, 6, 7), 3);
     rd_stopping_reason(&s, &c, &last, true, text, sizeof text);
-    cr_assert_str_eq(text,
-                     "stopped early after round 3: test loss has not improved since round 1; its model is "
-                     "models/000001.safetensors");
+    cr_assert_str_eq(text, "stopped early after round 3: test loss has not improved since round 1; its model is "
+                           "models/000001.safetensors");
     rd_stopping_reason(&s, &c, &last, false, text, sizeof text);
     cr_assert_str_eq(text, "stopped early after round 3: test loss has not improved since round 1");
     s = RD_STOPPING_START;

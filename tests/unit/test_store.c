@@ -16,8 +16,7 @@
 #include "core/file.h"
 #include "store/store.h"
 
-#define MODEL_OF(layers) \
-    "\"model\": {\"input\": 4, \"loss\": \"softmax_cross_entropy\", \"layers\": [" layers "]}"
+#define MODEL_OF(layers) "\"model\": {\"input\": 4, \"loss\": \"softmax_cross_entropy\", \"layers\": [" layers "]}"
 #define TWENTY "{\"type\": \"dense\", \"units\": 20}"
 #define MODEL MODEL_OF(TWENTY ", {\"type\": \"dense\", \"units\": 3}")
 #define RATE "\"training\": {\"learning_rate\": 0.1}"
@@ -208,8 +207,8 @@ Test(store, free_keys_may_change_on_resuming)
     cr_assert_str_eq(query("SELECT finished FROM run"), "1");
     cr_assert(open_with("{\"name\": \"second\", \"seed\": 7, \"rounds\": 5, \"keep_every\": 2,"
                         " \"cohort\": {\"deadline_seconds\": 3, \"min_clients\": 2, \"min_updates\": 2},"
-                        " \"evaluation\": {\"every\": 5, \"metrics\": [\"top2\"]}, " RATE ", " MODEL_OF(
-                            "{\"units\": 20, \"type\": \"dense\"}, {\"type\": \"dense\", \"units\": 3}") "}",
+                        " \"evaluation\": {\"every\": 5, \"metrics\": [\"top2\"]}, " RATE
+                        ", " MODEL_OF("{\"units\": 20, \"type\": \"dense\"}, {\"type\": \"dense\", \"units\": 3}") "}",
                         &store, &resumed, &error) == RD_OK,
               "%s", error.message);
     cr_assert(rd_store_run(store, &run, &error) == RD_OK);
@@ -217,11 +216,10 @@ Test(store, free_keys_may_change_on_resuming)
     cr_assert(run.finished, "nothing was added that would have to be done");
     rd_run_record_free(&run);
     rd_store_close(store);
-    cr_assert_str_eq(
-        query("SELECT group_concat(round || key || ' ' || before || ' ' || after, ', ') FROM changes"),
-        "0name \"first\" \"second\", 0keep_every 0 2, 0cohort.min_clients 1 2, 0cohort.min_updates "
-        "1 2, 0cohort.deadline_seconds 600 3, 0evaluation.every 1 5, 0evaluation.metrics nothing "
-        "[\"top2\"]");
+    cr_assert_str_eq(query("SELECT group_concat(round || key || ' ' || before || ' ' || after, ', ') FROM changes"),
+                     "0name \"first\" \"second\", 0keep_every 0 2, 0cohort.min_clients 1 2, 0cohort.min_updates "
+                     "1 2, 0cohort.deadline_seconds 600 3, 0evaluation.every 1 5, 0evaluation.metrics nothing "
+                     "[\"top2\"]");
 }
 
 static bool count_change(const rd_change_record *c, void *user)
@@ -243,8 +241,7 @@ Test(store, a_writer_is_told_the_changes_of_its_own_opening_and_a_reader_all)
     for (int keep = 1; keep <= 2; keep++) {
         char json[512];
         (void)snprintf(json, sizeof json,
-                       "{\"name\": \"first\", \"seed\": 7, \"rounds\": %d, \"keep_every\": %d, " RATE
-                       ", " MODEL "}",
+                       "{\"name\": \"first\", \"seed\": 7, \"rounds\": %d, \"keep_every\": %d, " RATE ", " MODEL "}",
                        4 + keep, keep);
         cr_assert(open_with(json, &store, &resumed, &error) == RD_OK, "%s", error.message);
         count = 0;
@@ -282,10 +279,9 @@ Test(store, another_test_set_is_kept_as_a_change_and_another_root_set_is_refused
                        error.message);
     test.path = NULL;
     cr_assert(rd_store_use(store, &test, &error) == RD_OK);
-    cr_assert_str_eq(
-        query("SELECT group_concat(key || ' ' || before || ' ' || after, ', ') FROM changes"),
-        "data.test \"x.csv (10 rows, SHA-256 111111111111)\" \"y.csv (10 rows, SHA-256 222222222222)\", "
-        "data.test \"y.csv (10 rows, SHA-256 222222222222)\" nothing");
+    cr_assert_str_eq(query("SELECT group_concat(key || ' ' || before || ' ' || after, ', ') FROM changes"),
+                     "data.test \"x.csv (10 rows, SHA-256 111111111111)\" \"y.csv (10 rows, SHA-256 222222222222)\", "
+                     "data.test \"y.csv (10 rows, SHA-256 222222222222)\" nothing");
     rd_store_close(store);
 }
 
@@ -320,8 +316,8 @@ Test(store, more_rounds_reopen_a_finished_run)
     rd_store *store = open_run();
     cr_assert(rd_store_finish(store, &error) == RD_OK);
     rd_store_close(store);
-    cr_assert(open_with("{\"name\": \"first\", \"seed\": 7, \"rounds\": 9, " RATE ", " MODEL "}", &store,
-                        &resumed, &error) == RD_OK,
+    cr_assert(open_with("{\"name\": \"first\", \"seed\": 7, \"rounds\": 9, " RATE ", " MODEL "}", &store, &resumed,
+                        &error) == RD_OK,
               "%s", error.message);
     cr_assert(rd_store_run(store, &run, &error) == RD_OK);
     cr_assert(run.rounds_planned == 9 && !run.finished);
@@ -336,20 +332,18 @@ struct refusal {
 Test(store, another_run_json_is_refused_and_the_key_is_named)
 {
     static const struct refusal refusals[] = {
-        {"{\"seed\": 8, \"rounds\": 5, " RATE ", " MODEL "}",
-         {"seed = 7", "would be 8", "another directory"}},
+        {"{\"seed\": 8, \"rounds\": 5, " RATE ", " MODEL "}", {"seed = 7", "would be 8", "another directory"}},
         {"{\"seed\": 7, \"rounds\": 4, " RATE ", " MODEL "}",
          {"rounds = 5", "has 4", "may only grow", "another directory"}},
         {"{\"seed\": 7, \"rounds\": 5, \"training\": {\"learning_rate\": 0.2}, " MODEL "}",
          {"training.learning_rate = 0.1", "would be 0.2"}},
         {"{\"seed\": 7, \"rounds\": 5, \"training\": {\"learning_rate\": 0.1, \"momentum\": 0.9}, " MODEL "}",
          {"training.momentum = 0,", "would be 0.9"}},
-        {"{\"seed\": 7, \"rounds\": 5, " RATE
-         ", " MODEL_OF(TWENTY ", {\"type\": \"dense\", \"units\": 4}") "}",
+        {"{\"seed\": 7, \"rounds\": 5, " RATE ", " MODEL_OF(TWENTY ", {\"type\": \"dense\", \"units\": 4}") "}",
          {"model.layers[1].units = 3", "would be 4"}},
         /* what differs in both comes before a default that one of them has */
-        {"{\"seed\": 7, \"rounds\": 5, " RATE ", " MODEL_OF(
-             "{\"bias\": true, \"type\": \"dense\", \"units\": 20}, {\"type\": \"dense\", \"units\": 4}") "}",
+        {"{\"seed\": 7, \"rounds\": 5, " RATE
+         ", " MODEL_OF("{\"bias\": true, \"type\": \"dense\", \"units\": 20}, {\"type\": \"dense\", \"units\": 4}") "}",
          {"model.layers[1].units = 3", "would be 4"}},
         {"{\"seed\": 7, \"rounds\": 5, " RATE
          ", " MODEL_OF("{\"bias\": false, \"type\": \"dense\", \"units\": 20}, {\"type\": \"dense\", "
@@ -357,8 +351,7 @@ Test(store, another_run_json_is_refused_and_the_key_is_named)
          {"model.layers[0].bias = nothing", "would be false"}},
         {"{\"seed\": 7, \"rounds\": 5, " RATE ", " MODEL_OF(TWENTY) "}",
          {"model.layers[1].type = \"dense\"", "would be nothing"}},
-        {"{\"seed\": 7, \"rounds\": 5, " RATE
-         ", \"cohort\": {\"select\": \"fraction\", \"fraction\": 1}, " MODEL "}",
+        {"{\"seed\": 7, \"rounds\": 5, " RATE ", \"cohort\": {\"select\": \"fraction\", \"fraction\": 1}, " MODEL "}",
          {"cohort.select = \"all\"", "would be \"fraction\""}},
         {"{\"seed\": 7, \"rounds\": 5, \"evaluation\": {\"holdout\": 0.1}, " RATE ", " MODEL "}",
          {"evaluation.holdout = 0,", "would be 0.1"}},
@@ -371,8 +364,8 @@ Test(store, another_run_json_is_refused_and_the_key_is_named)
         cr_assert(open_with(refusals[i].json, &store, &resumed, &error) == RD_ERR_STATE, "case %zu", i);
         cr_assert(strstr(error.message, directory) != NULL, "%s", error.message);
         for (size_t k = 0; k < 4 && refusals[i].says[k] != NULL; k++)
-            cr_assert(strstr(error.message, refusals[i].says[k]) != NULL, "'%s' is not in: %s",
-                      refusals[i].says[k], error.message);
+            cr_assert(strstr(error.message, refusals[i].says[k]) != NULL, "'%s' is not in: %s", refusals[i].says[k],
+                      error.message);
     }
     rd_store_close(open_run()); /* none of them changed anything */
 }
@@ -381,8 +374,7 @@ Test(store, another_run_json_is_refused_and_the_key_is_named)
 Test(store, a_run_whose_rate_falls_to_its_last_round_cannot_be_made_longer)
 {
     static const char *const json =
-        "{\"rounds\": %d, " MODEL
-        ", \"training\": {\"learning_rate\": 1, \"schedule\": {\"type\": \"cosine\"}}, "
+        "{\"rounds\": %d, " MODEL ", \"training\": {\"learning_rate\": 1, \"schedule\": {\"type\": \"cosine\"}}, "
         "\"early_stopping\": {\"metric\": \"test_loss\", \"patience\": %d, \"min_delta\": %d}}";
     rd_error error = {0};
     rd_store *store = NULL;
@@ -418,8 +410,7 @@ Test(store, second_writer_is_refused_and_told_who_has_it)
     bool resumed;
     cr_assert(open_with(RUN_JSON, &second, &resumed, &error) == RD_ERR_STATE);
     (void)snprintf(expected, sizeof expected, "%ld", (long)getpid());
-    cr_assert(strstr(error.message, expected) != NULL && strstr(error.message, directory) != NULL, "%s",
-              error.message);
+    cr_assert(strstr(error.message, expected) != NULL && strstr(error.message, directory) != NULL, "%s", error.message);
     rd_store_close(store);
     rd_store_close(open_run()); /* the lock goes with its owner */
 }
@@ -448,13 +439,11 @@ Test(store, reading_where_there_is_no_run)
     rd_error error = {0};
     rd_store *store = NULL;
     cr_assert(rd_store_open_reader(directory, &store, &error) == RD_ERR_IO);
-    cr_assert(strstr(error.message, directory) != NULL && strstr(error.message, "no run") != NULL, "%s",
-              error.message);
+    cr_assert(strstr(error.message, directory) != NULL && strstr(error.message, "no run") != NULL, "%s", error.message);
     put_file("rondo.db", "");
     cr_assert(rd_store_open_reader(directory, &store, &error) == RD_ERR_IO);
-    put_file("rondo.db",
-             "This is no database, and it is long enough for SQLite to look at its header ........."
-             "....................................................................................");
+    put_file("rondo.db", "This is no database, and it is long enough for SQLite to look at its header ........."
+                         "....................................................................................");
     cr_assert(rd_store_open_reader(directory, &store, &error) == RD_ERR_FORMAT, "%s", error.message);
     bool resumed;
     cr_assert(open_with(RUN_JSON, &store, &resumed, &error) == RD_ERR_FORMAT, "%s", error.message);
@@ -463,8 +452,7 @@ Test(store, reading_where_there_is_no_run)
 /* How somebody fares who may read the directory but not write in it; RD_OK where he sees both rounds. */
 static rd_status stranger_reads(const char *where)
 {
-    int ends
-        [2]; /* the answer comes through a pipe: valgrind changes the exit code for what Criterion leaves behind */
+    int ends[2]; /* the answer comes through a pipe: valgrind changes the exit code for what Criterion leaves behind */
     char answer = RD_ERR_INTERNAL;
     cr_assert(pipe(ends) == 0);
     pid_t child = fork();
@@ -686,9 +674,8 @@ Test(store, a_round_is_read_back_as_it_was_written)
     cr_assert(back.finished_at == 1700000000.123456);
     cr_assert_str_eq(back.model_sha256, r.model_sha256);
     rd_store_close(store);
-    cr_assert_str_eq(
-        query("SELECT typeof(running_loss) || typeof(train_accuracy) || typeof(test_loss) FROM rounds"),
-        "nullnullreal");
+    cr_assert_str_eq(query("SELECT typeof(running_loss) || typeof(train_accuracy) || typeof(test_loss) FROM rounds"),
+                     "nullnullreal");
 }
 
 static bool stop_after_two(const rd_round_record *r, void *user)
@@ -762,20 +749,17 @@ Test(store, clients_add_up_over_rounds)
     cr_assert_str_eq(clients[0].client, "zoë");
     cr_assert(clients[0].samples == 700 && clients[0].joined_at == 100.0 && clients[0].seen_at == 1000.5);
     cr_assert_str_eq(clients[0].software, "rondo-client 1.0.0");
-    cr_assert(clients[0].selected == 2 && clients[0].counted == 1 && clients[0].late == 0 &&
-              clients[0].failed == 1);
-    cr_assert(clients[1].selected == 2 && clients[1].counted == 1 && clients[1].late == 1 &&
-              clients[1].failed == 0);
+    cr_assert(clients[0].selected == 2 && clients[0].counted == 1 && clients[0].late == 0 && clients[0].failed == 1);
+    cr_assert(clients[1].selected == 2 && clients[1].counted == 1 && clients[1].late == 1 && clients[1].failed == 0);
     cr_assert(clients[1].seen_at == 2000.0);
     cr_assert_str_eq(clients[2].client, "carl", "who never joined is entered when it takes part");
     cr_assert(clients[2].samples == 50 && clients[2].selected == 1);
     rd_store_close(store);
     /* The counts are kept apart from the participations: they must agree. */
-    cr_assert_str_eq(
-        query("SELECT count(*) FROM clients c WHERE selected <> (SELECT count(*) FROM participation "
-              "WHERE client = c.id) OR counted <> (SELECT count(*) FROM participation WHERE client = "
-              "c.id AND status = 'counted')"),
-        "0");
+    cr_assert_str_eq(query("SELECT count(*) FROM clients c WHERE selected <> (SELECT count(*) FROM participation "
+                           "WHERE client = c.id) OR counted <> (SELECT count(*) FROM participation WHERE client = "
+                           "c.id AND status = 'counted')"),
+                     "0");
 }
 
 Test(store, participations_are_read_back_as_they_were_written)
@@ -803,8 +787,7 @@ Test(store, participations_are_read_back_as_they_were_written)
     const rd_report *report = &back[0].report;
     cr_assert(report->samples == 600 && report->running_loss == 0.7 && report->delta_norm == 3.5);
     cr_assert(report->before.samples == 540 && report->before.loss == 0.5 && report->before.accuracy == 0.25);
-    cr_assert(report->holdout.samples == 60 && report->holdout.loss == 0.6 &&
-              isnan(report->holdout.accuracy));
+    cr_assert(report->holdout.samples == 60 && report->holdout.loss == 0.6 && isnan(report->holdout.accuracy));
     cr_assert(isnan(report->seconds) && back[0].bytes_in == 796840 && back[0].seconds == 1.25);
     cr_assert(back[1].status == RD_PART_FAILED && isnan(back[1].seconds));
     cr_assert_str_eq(back[1].reason, parts[1].reason);
@@ -812,9 +795,8 @@ Test(store, participations_are_read_back_as_they_were_written)
     end = back;
     cr_assert(rd_store_participations(store, 2, keep_part, &end, &error) == RD_OK && end == back);
     rd_store_close(store);
-    cr_assert_str_eq(
-        query("SELECT client_name || ' ' || status FROM participation_by_name ORDER BY client LIMIT 1"),
-        "a counted");
+    cr_assert_str_eq(query("SELECT client_name || ' ' || status FROM participation_by_name ORDER BY client LIMIT 1"),
+                     "a counted");
 }
 
 Test(store, a_commit_that_fails_leaves_nothing_behind)
@@ -946,10 +928,8 @@ Test(store, kill_9_loses_nothing_that_was_committed)
               (unsigned long long)last);
     rd_store_close(store);
     cr_assert_str_eq(query("PRAGMA integrity_check"), "ok");
-    cr_assert_str_eq(
-        query("SELECT count(*) FROM participation WHERE round NOT IN (SELECT round FROM rounds)"), "0");
-    cr_assert_str_eq(query("SELECT 2 * (SELECT count(*) FROM rounds) = (SELECT count(*) FROM participation)"),
-                     "1");
+    cr_assert_str_eq(query("SELECT count(*) FROM participation WHERE round NOT IN (SELECT round FROM rounds)"), "0");
+    cr_assert_str_eq(query("SELECT 2 * (SELECT count(*) FROM rounds) = (SELECT count(*) FROM participation)"), "1");
 }
 
 static double seconds_now(void)

@@ -49,8 +49,8 @@ static void open_bench(bench *b)
     }
     for (size_t i = 0; i < N; i++)
         b->initial[i] = (float)number(b->reference);
-    b->data = (rd_dataset){
-        .rows = ROWS, .features = D, .rank = 1, .shape = {D}, .x_f32 = x, .targets = y, .target_count = 1};
+    b->data =
+        (rd_dataset){.rows = ROWS, .features = D, .rank = 1, .shape = {D}, .x_f32 = x, .targets = y, .target_count = 1};
 }
 
 /* run.json with this strategy and the rest that make_strategies.py has. */
@@ -60,12 +60,11 @@ static rd_config config_of(double momentum, const char *strategy)
     rd_config c;
     rd_error err;
     bool fedsgd = strstr(strategy, "fedsgd") != NULL;
-    (void)snprintf(
-        json, sizeof json,
-        "{\"rounds\": 3, \"model\": {\"preset\": \"linear-regression\", \"input\": 3}, "
-        "\"training\": {\"learning_rate\": 0.05, \"epochs\": %d, \"batch_size\": 0, \"momentum\": %g}, "
-        "\"evaluation\": {\"train_loss\": true}, \"strategy\": %s}",
-        fedsgd ? 1 : 3, momentum, strategy);
+    (void)snprintf(json, sizeof json,
+                   "{\"rounds\": 3, \"model\": {\"preset\": \"linear-regression\", \"input\": 3}, "
+                   "\"training\": {\"learning_rate\": 0.05, \"epochs\": %d, \"batch_size\": 0, \"momentum\": %g}, "
+                   "\"evaluation\": {\"train_loss\": true}, \"strategy\": %s}",
+                   fedsgd ? 1 : 3, momentum, strategy);
     cr_assert_eq(rd_config_parse(json, strlen(json), "test", NULL, &c, &err), RD_OK, "%s", err.message);
     return c;
 }
@@ -115,9 +114,8 @@ static void train(federation *f, uint64_t round, size_t client, uint32_t epochs,
                           .personalisation = &f->config.personalisation,
                           .memory = f->memory[client],
                           .is_new = round == 1};
-    cr_assert_eq(
-        rd_local_round_run(f->trainer, &task, &f->bench->data, rows, f->parameters, update, report, &err),
-        RD_OK, "%s", err.message);
+    cr_assert_eq(rd_local_round_run(f->trainer, &task, &f->bench->data, rows, f->parameters, update, report, &err),
+                 RD_OK, "%s", err.message);
 }
 
 /* order: in which the clients' updates come. */
@@ -139,8 +137,7 @@ static void run_round(federation *f, uint64_t round, const size_t order[CLIENTS]
         for (size_t j = 0; j < N && kind == RD_FLTRUST && k == 0; j++)
             update[j] = -update[j];
         cr_assert_eq(rd_aggregate_admit(f->updates, k + 1, round, kind == RD_FEDBUFF ? k : 0, &report,
-                                        rd_exact_largest(update, rd_aggregate_update_size(f->updates)), &in,
-                                        &err),
+                                        rd_exact_largest(update, rd_aggregate_update_size(f->updates)), &in, &err),
                      RD_OK, "%s", err.message);
         rd_aggregate_fold(f->updates, &in, 0, update, 1); /* in two pieces */
         rd_aggregate_fold(f->updates, &in, 1, update + 1, rd_aggregate_update_size(f->updates) - 1);
@@ -148,8 +145,7 @@ static void run_round(federation *f, uint64_t round, const size_t order[CLIENTS]
     }
     rd_round_record record = {0};
     rd_target target = {.parameters = f->parameters, .known_clients = CLIENTS};
-    cr_assert_eq(rd_aggregate_finish(f->updates, round, true, &target, &record, &err), RD_OK, "%s",
-                 err.message);
+    cr_assert_eq(rd_aggregate_finish(f->updates, round, true, &target, &record, &err), RD_OK, "%s", err.message);
     cr_assert_eq(record.samples, ROWS);
     cr_assert_gt(record.update_norm, 0);
 }
@@ -171,12 +167,11 @@ Test(strategies, three_rounds_of_each_agree_with_numpy)
         for (uint64_t round = 1; round <= ROUNDS; round++) {
             run_round(&f, round, forwards);
             run_round(&other, round, backwards);
-            cr_assert_arr_eq(f.parameters, other.parameters, sizeof f.parameters, "%s: the order matters",
-                             strategy);
+            cr_assert_arr_eq(f.parameters, other.parameters, sizeof f.parameters, "%s: the order matters", strategy);
             for (size_t i = 0; i < N; i++) {
                 double expected = number(b.reference), found = (double)f.parameters[i];
-                cr_expect_float_eq(found, expected, TOLERANCE, "%s, round %d, parameter %zu: %g, expected %g",
-                                   strategy, (int)round, i, found, expected);
+                cr_expect_float_eq(found, expected, TOLERANCE, "%s, round %d, parameter %zu: %g, expected %g", strategy,
+                                   (int)round, i, found, expected);
             }
         }
         close_federation(&f);
@@ -198,15 +193,12 @@ Test(strategies, what_cannot_be_used_is_refused_and_changes_nothing)
     cr_assert(strstr(err.message, "steps") != NULL);
     close_federation(&f);
     open_federation(&b, 0, "{\"name\": \"q-fedavg\", \"q\": 2}", &f);
-    cr_assert_eq(rd_aggregate_admit(f.updates, 1, 1, 0, &report, 1, &in, &err), RD_ERR_RANGE,
-                 "its loss is not known");
+    cr_assert_eq(rd_aggregate_admit(f.updates, 1, 1, 0, &report, 1, &in, &err), RD_ERR_RANGE, "its loss is not known");
     report.before = (rd_metrics){3, 1e6, NAN};
-    cr_assert_eq(rd_aggregate_admit(f.updates, 1, 1, 0, &report, 1, &in, &err), RD_ERR_RANGE,
-                 "1e12 is too much");
+    cr_assert_eq(rd_aggregate_admit(f.updates, 1, 1, 0, &report, 1, &in, &err), RD_ERR_RANGE, "1e12 is too much");
     rd_round_record record = {0};
-    cr_assert_eq(
-        rd_aggregate_finish(f.updates, 1, false, &(rd_target){.parameters = f.parameters}, &record, &err),
-        RD_OK);
+    cr_assert_eq(rd_aggregate_finish(f.updates, 1, false, &(rd_target){.parameters = f.parameters}, &record, &err),
+                 RD_OK);
     cr_assert_eq(record.samples, 0);
     close_federation(&f);
 }
@@ -214,13 +206,11 @@ Test(strategies, what_cannot_be_used_is_refused_and_changes_nothing)
 /* ---- the gate before the sum ---- */
 
 /* One update by hand, from admission to the end. */
-static rd_status take_in(federation *f, uint64_t key, const float *update, const rd_report *report,
-                         rd_error *err)
+static rd_status take_in(federation *f, uint64_t key, const float *update, const rd_report *report, rd_error *err)
 {
     rd_intake in;
     size_t n = rd_aggregate_update_size(f->updates);
-    rd_status status =
-        rd_aggregate_admit(f->updates, key, 1, 0, report, rd_exact_largest(update, n), &in, err);
+    rd_status status = rd_aggregate_admit(f->updates, key, 1, 0, report, rd_exact_largest(update, n), &in, err);
     if (status != RD_OK)
         return status;
     rd_aggregate_fold(f->updates, &in, 0, update, n);
@@ -230,20 +220,15 @@ static rd_status take_in(federation *f, uint64_t key, const float *update, const
 static rd_status finish(federation *f, rd_round_record *record, rd_error *err)
 {
     *record = (rd_round_record){0};
-    return rd_aggregate_finish(f->updates, 1, true,
-                               &(rd_target){.parameters = f->parameters, .known_clients = CLIENTS}, record,
-                               err);
+    return rd_aggregate_finish(f->updates, 1, true, &(rd_target){.parameters = f->parameters, .known_clients = CLIENTS},
+                               record, err);
 }
 
 static rd_report good_report(void)
 {
     rd_metrics nothing = {.loss = NAN, .accuracy = NAN};
-    return (rd_report){.samples = 3,
-                       .steps = 2,
-                       .running_loss = NAN,
-                       .before = {3, 1, NAN},
-                       .holdout = nothing,
-                       .personal = nothing};
+    return (rd_report){
+        .samples = 3, .steps = 2, .running_loss = NAN, .before = {3, 1, NAN}, .holdout = nothing, .personal = nothing};
 }
 
 static const char *const one_of_each_kind[] = {
@@ -277,16 +262,15 @@ Test(strategies, nothing_unfit_enters_a_sum)
         if (with.config.strategy.kind == RD_FLTRUST)
             cr_assert(rd_aggregate_set_root(with.updates, root, &err) == RD_OK &&
                       rd_aggregate_set_root(without.updates, root, &err) == RD_OK);
-        cr_assert_eq(take_in(&with, 1, good, &report, &err), RD_OK, "%s: %s", one_of_each_kind[s],
-                     err.message);
+        cr_assert_eq(take_in(&with, 1, good, &report, &err), RD_OK, "%s: %s", one_of_each_kind[s], err.message);
         cr_assert_eq(take_in(&without, 1, good, &report, &err), RD_OK);
         for (size_t at = 0; at < n; at++)
             for (size_t u = 0; u < sizeof unfit / sizeof *unfit; u++) {
                 float bad[2 * N];
                 memcpy(bad, good, sizeof bad);
                 bad[at] = unfit[u];
-                cr_assert_eq(take_in(&with, 2, bad, &report, &err), RD_ERR_RANGE, "%s: %g at %zu",
-                             one_of_each_kind[s], (double)unfit[u], at);
+                cr_assert_eq(take_in(&with, 2, bad, &report, &err), RD_ERR_RANGE, "%s: %g at %zu", one_of_each_kind[s],
+                             (double)unfit[u], at);
             }
         report.samples = 0;
         cr_assert_eq(take_in(&with, 2, good, &report, &err), RD_ERR_RANGE, "no samples");
@@ -294,8 +278,7 @@ Test(strategies, nothing_unfit_enters_a_sum)
         cr_assert_eq(take_in(&with, 2, good, &report, &err), RD_ERR_RANGE, "too many samples");
         cr_assert(finish(&without, &record, &err) == RD_OK && record.samples == 3, "%s", err.message);
         cr_assert(finish(&with, &record, &err) == RD_OK && record.samples == 3, "%s", err.message);
-        cr_assert_arr_eq(with.parameters, without.parameters, sizeof with.parameters, "%s",
-                         one_of_each_kind[s]);
+        cr_assert_arr_eq(with.parameters, without.parameters, sizeof with.parameters, "%s", one_of_each_kind[s]);
         close_federation(&with);
         close_federation(&without);
     }
@@ -314,8 +297,7 @@ Test(strategies, what_scaling_would_make_unfit_is_refused)
     rd_report report = good_report();
     report.before.loss = 1 << 20;
     cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_ERR_RANGE);
-    cr_assert(strstr(err.message, "q-fedavg multiplies the update by 1.04858e+06") != NULL, "%s",
-              err.message);
+    cr_assert(strstr(err.message, "q-fedavg multiplies the update by 1.04858e+06") != NULL, "%s", err.message);
     update[0] = 7;
     cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
     /* By hand: L = 20, F = 2^20, d = (7, 0, 0, 0): w += L F d / (|L d|^2 + L F). */
@@ -335,8 +317,7 @@ Test(strategies, fltrust_and_a_delta_of_no_length)
     static const struct {
         float value;
         bool counts;
-    } cases[] = {{1e-20f, true},  {2e-38f, true},     {1e-38f, false},
-                 {1e-40f, false}, {0x1p-149f, false}, {0, false}};
+    } cases[] = {{1e-20f, true}, {2e-38f, true}, {1e-38f, false}, {1e-40f, false}, {0x1p-149f, false}, {0, false}};
     open_bench(&b);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         federation f;
@@ -345,8 +326,7 @@ Test(strategies, fltrust_and_a_delta_of_no_length)
         open_federation(&b, 0, "{\"name\": \"fltrust\"}", &f);
         cr_assert_eq(rd_aggregate_set_root(f.updates, root, &err), RD_OK);
         cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
-        cr_assert_eq(finish(&f, &record, &err), cases[i].counts ? RD_OK : RD_ERR_RANGE, "%g",
-                     (double)cases[i].value);
+        cr_assert_eq(finish(&f, &record, &err), cases[i].counts ? RD_OK : RD_ERR_RANGE, "%g", (double)cases[i].value);
         cr_assert_float_eq(f.parameters[0], b.initial[0] + (cases[i].counts ? 2.0f : 0.0f), 1e-6, "%g: %g",
                            (double)cases[i].value, (double)f.parameters[0]);
         cr_assert_arr_eq(f.parameters + 1, b.initial + 1, sizeof f.parameters - sizeof *f.parameters);
@@ -356,8 +336,7 @@ Test(strategies, fltrust_and_a_delta_of_no_length)
 
 Test(strategies, the_servers_own_delta_has_to_be_fit_too)
 {
-    static const float unfit[][N] = {
-        {NAN, 0, 0, 0}, {0, INFINITY, 0, 0}, {0, 0, 0x1p23f, 0}, {6e6f, 6e6f, 0, 0}};
+    static const float unfit[][N] = {{NAN, 0, 0, 0}, {0, INFINITY, 0, 0}, {0, 0, 0x1p23f, 0}, {6e6f, 6e6f, 0, 0}};
     bench b;
     federation f;
     rd_error err;
@@ -380,10 +359,9 @@ Test(strategies, the_servers_own_delta_has_to_be_fit_too)
  * (1 - s)^steps) / s; s = 1.5, two steps: (1 - 0.25) / 1.5 = 0.5, so w += a d / a = d with one client. */
 Test(strategies, fednova_with_steps_of_no_length)
 {
-    static const char *const text =
-        "{\"rounds\": 1, \"model\": {\"preset\": \"linear-regression\", \"input\": 3}, "
-        "\"training\": {\"learning_rate\": 0.5}, "
-        "\"strategy\": {\"name\": \"%s\", \"proximal\": %g}}";
+    static const char *const text = "{\"rounds\": 1, \"model\": {\"preset\": \"linear-regression\", \"input\": 3}, "
+                                    "\"training\": {\"learning_rate\": 0.5}, "
+                                    "\"strategy\": {\"name\": \"%s\", \"proximal\": %g}}";
     static const double refused[] = {4, 4.5, 100};
     char json[512];
     rd_config c;
@@ -396,8 +374,7 @@ Test(strategies, fednova_with_steps_of_no_length)
         cr_assert_eq(rd_config_check_strategy(&c, m, &err), RD_ERR_CONFIG);
         rd_model_free(m);
         rd_config_free(&c);
-        cr_assert(strstr(err.message,
-                         "strategy.proximal: with training.learning_rate 0.5 it must be below 4") != NULL,
+        cr_assert(strstr(err.message, "strategy.proximal: with training.learning_rate 0.5 it must be below 4") != NULL,
                   "%s", err.message);
     }
     (void)snprintf(json, sizeof json, text, "fednova", 3.0);
@@ -420,8 +397,7 @@ Test(strategies, fednova_with_steps_of_no_length)
 Test(strategies, no_order_matters_with_an_overflow_in_it)
 {
     enum { K = 5, ORDERS = 120 };
-    static const float updates[K][N] = {
-        {0.5f, 0, 1, 0}, {0, -1, 0, 2}, {1e6f, 0, 0, 0}, {3, 3, 3, 3}, {0, 0, 0, -1}};
+    static const float updates[K][N] = {{0.5f, 0, 1, 0}, {0, -1, 0, 2}, {1e6f, 0, 0, 0}, {3, 3, 3, 3}, {0, 0, 0, -1}};
     static const double losses[K] = {1, 2.5, 1, 0.25, 0};
     bench b;
     rd_error err;

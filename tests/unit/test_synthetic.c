@@ -67,13 +67,11 @@ Test(synthetic, sizes_and_moments_are_those_of_the_paper)
     }
     for (size_t k = 0; k < CLIENTS; k++)
         squares += (mean[k] - overall) * (mean[k] - overall) / CLIENTS;
-    cr_expect_float_eq(squares, 5 + 1.0 / 100, 0.9, "%g",
-                       squares); /* deviation of a variance: 5 sqrt(2 / 800) */
+    cr_expect_float_eq(squares, 5 + 1.0 / 100, 0.9, "%g", squares); /* deviation of a variance: 5 sqrt(2 / 800) */
     for (size_t f = 0; f < 2; f++) {
         double count = 0;
         for (size_t i = 1; i < d.rows; i++)
-            if (d.group[i] ==
-                d.group[i - 1]) { /* half the squared difference of neighbours estimates the variance */
+            if (d.group[i] == d.group[i - 1]) { /* half the squared difference of neighbours estimates the variance */
                 double x = (double)(d.x_f32[60 * i + features[f]] - d.x_f32[60 * (i - 1) + features[f]]);
                 within[f] += x * x / 2;
                 count++;
@@ -115,8 +113,7 @@ Test(synthetic, alpha_is_the_deviation_between_the_models_of_clients)
         double expected = alpha * alpha + 1.0 / 600, spread = 1.0 / 600 + 1.0 / 10;
         cr_expect_float_eq(w, expected, between * expected, "alpha %g: %g, expected %g", alpha, w, expected);
         cr_expect_float_eq(b, alpha * alpha + 0.1, between * (alpha * alpha + 0.1), "alpha %g: %g", alpha, b);
-        cr_expect_float_eq(apart, spread, between * spread, "alpha %g: %g, expected %g", alpha, apart,
-                           spread);
+        cr_expect_float_eq(apart, spread, between * spread, "alpha %g: %g, expected %g", alpha, apart, spread);
         cr_expect_float_eq(within, 1, 0.05, "alpha %g: %g", alpha, within);
     }
 }

@@ -21,15 +21,13 @@ static rd_model *model_of(const char *symbols, size_t window, bool last)
     return m;
 }
 
-static rd_status read_with(const char *text, rd_text_options options, const rd_model *m, rd_dataset *d,
-                           rd_error *err)
+static rd_status read_with(const char *text, rd_text_options options, const rd_model *m, rd_dataset *d, rd_error *err)
 {
     rd_input in = rd_input_memory("play.txt", text, strlen(text));
     return rd_text_read(&in, &options, m, d, err);
 }
 
-static rd_dataset read_text(const char *text, rd_text_options options, const char *symbols, size_t window,
-                            bool last)
+static rd_dataset read_text(const char *text, rd_text_options options, const char *symbols, size_t window, bool last)
 {
     rd_error err = {0};
     rd_dataset d;
@@ -44,8 +42,8 @@ static void expect_row(const rd_dataset *d, size_t row, const char *tokens, cons
     for (size_t i = 0; i < d->features; i++)
         cr_expect_eq(d->x_u8[row * d->features + i], tokens[i] - '0', "row %zu, token %zu", row, i);
     for (size_t i = 0; i < d->label_count; i++)
-        cr_expect_eq(d->labels[row * d->label_count + i], labels[i] == '.' ? -1 : labels[i] - '0',
-                     "row %zu, label %zu", row, i);
+        cr_expect_eq(d->labels[row * d->label_count + i], labels[i] == '.' ? -1 : labels[i] - '0', "row %zu, label %zu",
+                     row, i);
 }
 
 /* abcabca = 0120120 in windows of 3: 012 -> 120, 012 -> 0 and nothing, and every symbol but the first is a
@@ -158,9 +156,8 @@ Test(text, every_editor_writes_the_same_text)
 
 Test(text, what_is_wrong_has_a_place)
 {
-    refused(
-        "abab\nabcab", (rd_text_options){0},
-        "play.txt: line 2, column 3: the symbol is not in model.input.vocabulary, which has 4 symbols: 'c'");
+    refused("abab\nabcab", (rd_text_options){0},
+            "play.txt: line 2, column 3: the symbol is not in model.input.vocabulary, which has 4 symbols: 'c'");
     refused("ab\xff", (rd_text_options){0}, "play.txt: line 1, column 3: not UTF-8; save it as UTF-8");
     refused("abba\n", (rd_text_options){.speakers = true},
             "play.txt: line 1: a line \"NAME:\" was expected, to say who speaks");

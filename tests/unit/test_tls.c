@@ -35,8 +35,7 @@ Test(tls, refuses_strangers_and_says_why)
         const char *who, *what;
     } cases[] = {
         {NULL, "the client sent no certificate"},
-        {"stranger",
-         "certificate \"CN=stranger\" refused: The certificate is not correctly signed by the trusted CA"},
+        {"stranger", "certificate \"CN=stranger\" refused: The certificate is not correctly signed by the trusted CA"},
         {"late", "certificate \"CN=late\" refused: The certificate validity has expired (valid from 20"},
         {"nameless", "certificate \"O=nobody\" refused: its subject has no common name (CN)"},
         {"control", "refused: its common name (CN) has control characters"},
@@ -76,8 +75,7 @@ static const char *s_client(const toy *t, const char *options, char *text, size_
     char command[1024];
     snprintf(command, sizeof command,
              "openssl s_client -connect 127.0.0.1:%u -CAfile %s -cert %s -key %s %s </dev/null 2>&1",
-             rd_server_port(t->server), tls_file("ca.pem"), tls_file("alice.pem"), tls_file("alice.key"),
-             options);
+             rd_server_port(t->server), tls_file("ca.pem"), tls_file("alice.pem"), tls_file("alice.key"), options);
     FILE *f = popen(command, "r");
     size_t n = fread(text, 1, size - 1, f);
     text[n] = '\0';
@@ -117,8 +115,7 @@ Test(tls, speaks_modern_suites_only)
 /* A TCP connection without TLS that says text and returns all that it hears until the end. */
 static const char *say_plainly(const toy *t, const char *text, char *heard, size_t size)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)rd_server_port(t->server))};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)rd_server_port(t->server))};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     cr_assert_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
@@ -198,10 +195,8 @@ Test(tls, start_names_what_is_wrong)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         rd_server *server = NULL;
         rd_error err = {.message = ""};
-        cr_expect_eq(rd_server_start(&cases[i].options, &app, &server, &err), cases[i].status, "%s",
-                     err.message);
-        cr_expect_not_null(strstr(err.message, cases[i].what), "expected %s, got %s", cases[i].what,
-                           err.message);
+        cr_expect_eq(rd_server_start(&cases[i].options, &app, &server, &err), cases[i].status, "%s", err.message);
+        cr_expect_not_null(strstr(err.message, cases[i].what), "expected %s, got %s", cases[i].what, err.message);
         cr_expect_null(server);
     }
 }

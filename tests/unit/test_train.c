@@ -102,8 +102,7 @@ static void check_steps(size_t copies)
             char name[32];
             rd_report report;
             round_call call = {m, training_of(3, 0, 0.1f), {0}, 1, 1, &d, rd_dataset_all_rows(&d), global};
-            cr_assert_eq(sscanf(optimizers[i], "%f-%f", &call.training.momentum, &call.training.weight_decay),
-                         2);
+            cr_assert_eq(sscanf(optimizers[i], "%f-%f", &call.training.momentum, &call.training.weight_decay), 2);
             run_well(&call, delta, &report);
             for (size_t j = 0; j < N; j++)
                 delta[j] += global[j];
@@ -138,8 +137,7 @@ Test(steps, the_last_partial_batch_is_trained_and_losses_are_weighted_by_samples
     rd_report report;
     for (size_t i = 0; i < 10; i++)
         d.x_f32[i] = d.targets[i] = 1;
-    round_call call = {
-        m, training_of(2, 3, 0.1f), {.train_loss = true}, 1, 1, &d, rd_dataset_all_rows(&d), global};
+    round_call call = {m, training_of(2, 3, 0.1f), {.train_loss = true}, 1, 1, &d, rd_dataset_all_rows(&d), global};
     run_well(&call, delta, &report);
 
     const double q = 1 - 4 * 0.1, second = pow(q, 8); /* squared error at the start of epoch 2 */
@@ -212,8 +210,7 @@ static void check_least_squares(double noise, rd_training training, double toler
         for (size_t i = 0; i < SLOPES; i++)
             x[i] = (float)rd_random_normal(&random);
         x[2] += 0.5f * x[0]; /* correlated, so that the answer is not the plain covariances */
-        d.targets[r] =
-            (float)(2.0 * x[0] - 3.0 * x[1] + 0.5 * x[2] + 1.5 + noise * rd_random_normal(&random));
+        d.targets[r] = (float)(2.0 * x[0] - 3.0 * x[1] + 0.5 * x[2] + 1.5 + noise * rd_random_normal(&random));
     }
     double expected[UNKNOWNS];
     float global[UNKNOWNS], delta[UNKNOWNS];
@@ -346,8 +343,7 @@ Test(bits, are_the_same_for_rows_of_a_large_set_and_for_a_set_of_their_own)
     uint32_t index[SMALL_ROWS];
     for (size_t i = 0; i < SMALL_ROWS; i++) {
         index[i] = (uint32_t)((i * 211 + 17) % 500);
-        memcpy(own.x_f32 + i * SMALL_FEATURES, all.x_f32 + index[i] * SMALL_FEATURES,
-               SMALL_FEATURES * sizeof(float));
+        memcpy(own.x_f32 + i * SMALL_FEATURES, all.x_f32 + index[i] * SMALL_FEATURES, SMALL_FEATURES * sizeof(float));
         own.labels[i] = all.labels[index[i]];
     }
     float *global = malloc(bytes), *simulated = malloc(bytes), *deployed = malloc(bytes);
@@ -418,8 +414,7 @@ Test(holdout, never_takes_the_last_row)
     rd_dataset d = table(1, 1, 1, 0);
     float global[2] = {0}, delta[2];
     rd_report report;
-    round_call call = {m,     training_of(1, 1, 0.1f), {.holdout = 0.9}, 1, 1, &d, rd_dataset_all_rows(&d),
-                       global};
+    round_call call = {m, training_of(1, 1, 0.1f), {.holdout = 0.9}, 1, 1, &d, rd_dataset_all_rows(&d), global};
     run_well(&call, delta, &report);
     cr_assert_eq(report.samples, 1);
     cr_assert_eq(report.holdout.samples, 0);
@@ -442,13 +437,12 @@ Test(errors, divergence_names_round_epoch_and_learning_rate)
         d.x_f32[i] = d.targets[i] = 1;
     round_call call = {m, training_of(100, 10, 250000), {0}, 3, 1, &d, rd_dataset_all_rows(&d), global};
     cr_assert_eq(run(&call, delta, &report, &err), RD_ERR_RANGE);
-    cr_assert_not_null(strstr(err.message, "round 3, epoch 8: training diverged at learning rate 250000"),
-                       "%s", err.message);
+    cr_assert_not_null(strstr(err.message, "round 3, epoch 8: training diverged at learning rate 250000"), "%s",
+                       err.message);
     call.training = training_of(1, 10, 1e9f); /* one step: the loss is fine, the parameters are far away */
     cr_assert_eq(run(&call, delta, &report, &err), RD_ERR_RANGE);
-    cr_assert_not_null(strstr(err.message,
-                              "round 3, after epoch 1: training diverged at learning rate 1e+09: "
-                              "element 0 of fc1.weight changed by 2e+09"),
+    cr_assert_not_null(strstr(err.message, "round 3, after epoch 1: training diverged at learning rate 1e+09: "
+                                           "element 0 of fc1.weight changed by 2e+09"),
                        "%s", err.message);
     global[1] = NAN;
     call.evaluation.train_loss = true;

@@ -32,8 +32,8 @@ static rd_status keep(void *user, size_t first, const float *v, size_t count, rd
 }
 
 /* Feeds the body in pieces of the given sizes (the second one takes the rest). */
-static rd_status receive(const rd_model *m, const char *body, size_t size, size_t cut, size_t step,
-                         float *got, rd_report *report, rd_error *err)
+static rd_status receive(const rd_model *m, const char *body, size_t size, size_t cut, size_t step, float *got,
+                         rd_report *report, rd_error *err)
 {
     rd_update_decoder *d;
     rd_status status = rd_update_decoder_create(m, 3, keep, got, &d, err);
@@ -89,10 +89,8 @@ Test(update, any_pieces_give_the_same)
             cr_assert_eq(memcmp(got, values, sizeof values), 0);
             cr_assert(report.samples == 600 && report.running_loss == sent.running_loss &&
                       report.before.loss == sent.before.loss);
-            cr_assert(report.before.accuracy == 0.75 && report.before.samples == 600 &&
-                      report.holdout.samples == 60);
-            cr_assert(isnan(report.holdout.accuracy) && report.holdout.loss == 2.5 &&
-                      report.delta_norm == 1e-300);
+            cr_assert(report.before.accuracy == 0.75 && report.before.samples == 600 && report.holdout.samples == 60);
+            cr_assert(isnan(report.holdout.accuracy) && report.holdout.loss == 2.5 && report.delta_norm == 1e-300);
         }
     }
     free(body);
@@ -114,8 +112,7 @@ static rd_status by_hand(const char *header, const float *v, size_t count, float
     return status;
 }
 
-#define W(begin, end) \
-    "\"fc1.weight\":{\"dtype\":\"F32\",\"shape\":[3,2],\"data_offsets\":[" begin "," end "]}"
+#define W(begin, end) "\"fc1.weight\":{\"dtype\":\"F32\",\"shape\":[3,2],\"data_offsets\":[" begin "," end "]}"
 #define B(begin, end) "\"fc1.bias\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[" begin "," end "]}"
 #define META "\"__metadata__\":{\"round\":\"3\",\"samples\":\"5\"}"
 
@@ -124,8 +121,7 @@ Test(update, tensors_may_come_in_any_order)
     float got[9] = {0};
     rd_error err = {0};
     const float wire[9] = {7, 8, 9, 1, 2, 3, 4, 5, 6};
-    cr_assert(by_hand("{" B("0", "12") "," W("12", "36") "," META "}", wire, 9, got, &err) == RD_OK, "%s",
-              err.message);
+    cr_assert(by_hand("{" B("0", "12") "," W("12", "36") "," META "}", wire, 9, got, &err) == RD_OK, "%s", err.message);
     for (int i = 0; i < 9; i++)
         cr_assert_eq(got[i], i + 1);
 }
@@ -158,16 +154,14 @@ Test(update, wrong_bodies_are_named)
 {
     refuse(GOOD, values, 8, RD_ERR_FORMAT, "ends after 32 of 36 bytes");
     refuse("{" META "," W("0", "24") "}", values, 6, RD_ERR_FORMAT, "tensor 'fc1.bias' is missing");
-    refuse("{" META "," W("0", "24") ",\"x\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[24,36]}}",
-           values, 9, RD_ERR_FORMAT, "tensor 'x' is not one of the model's");
-    refuse("{" META
-           ",\"fc1.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}," B("24", "36") "}",
+    refuse("{" META "," W("0", "24") ",\"x\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[24,36]}}", values, 9,
+           RD_ERR_FORMAT, "tensor 'x' is not one of the model's");
+    refuse("{" META ",\"fc1.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}," B("24", "36") "}",
            values, 9, RD_ERR_FORMAT, "expected shape [3, 2], found [2, 3]");
-    refuse("{" META
-           ",\"fc1.weight\":{\"dtype\":\"I32\",\"shape\":[3,2],\"data_offsets\":[0,24]}," B("24", "36") "}",
+    refuse("{" META ",\"fc1.weight\":{\"dtype\":\"I32\",\"shape\":[3,2],\"data_offsets\":[0,24]}," B("24", "36") "}",
            values, 9, RD_ERR_FORMAT, "expected dtype F32, found I32");
-    refuse("{" META "," W("0", "24") "," B(
-               "24", "36") ",\"y\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[36,40]}}",
+    refuse("{" META
+           "," W("0", "24") "," B("24", "36") ",\"y\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[36,40]}}",
            values, 9, RD_ERR_FORMAT, "tensor 'y' is not one of the model's");
     const float more[10] = {0};
     refuse(GOOD, more, 10, RD_ERR_FORMAT, "longer than its header says");
@@ -177,37 +171,31 @@ Test(update, wrong_metadata_is_named)
 {
 #define WITH(meta) "{\"__metadata__\":{" meta "}," W("0", "24") "," B("24", "36") "}"
     refuse("{" W("0", "24") "," B("24", "36") "}", values, 9, RD_ERR_FORMAT, "metadata 'round' is missing");
-    refuse(WITH("\"round\":\"4\",\"samples\":\"5\""), values, 9, RD_ERR_STATE,
-           "'round' is 4, but this is round 3");
+    refuse(WITH("\"round\":\"4\",\"samples\":\"5\""), values, 9, RD_ERR_STATE, "'round' is 4, but this is round 3");
     refuse(WITH("\"round\":\"three\",\"samples\":\"5\""), values, 9, RD_ERR_RANGE,
            "expected a whole number, found 'three'");
-    refuse(WITH("\"round\":\"3\""), values, 9, RD_ERR_RANGE,
-           "'samples': expected 1 to 2147483647, found 'nothing'");
+    refuse(WITH("\"round\":\"3\""), values, 9, RD_ERR_RANGE, "'samples': expected 1 to 2147483647, found 'nothing'");
     refuse(WITH("\"round\":\"3\",\"samples\":\"0\""), values, 9, RD_ERR_RANGE, "found '0'");
     refuse(WITH("\"round\":\"3\",\"samples\":\"2147483648\""), values, 9, RD_ERR_RANGE, "found '2147483648'");
-    refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"loss\":\"nan\""), values, 9, RD_ERR_RANGE,
-           "metadata 'loss'");
-    refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"loss\":\"-1\""), values, 9, RD_ERR_RANGE,
-           "metadata 'loss'");
+    refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"loss\":\"nan\""), values, 9, RD_ERR_RANGE, "metadata 'loss'");
+    refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"loss\":\"-1\""), values, 9, RD_ERR_RANGE, "metadata 'loss'");
     refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"holdout_samples\":\"4\""), values, 9, RD_ERR_RANGE,
            "'holdout_loss' is missing");
     /* a client must not use up the weight of the round's means */
-    refuse(
-        WITH("\"round\":\"3\",\"samples\":\"1\",\"before_samples\":\"1099511627776\",\"before_loss\":\"1\""),
-        values, 9, RD_ERR_RANGE, "'before_samples': expected at most 2147483647, found 1099511627776");
+    refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"before_samples\":\"1099511627776\",\"before_loss\":\"1\""), values,
+           9, RD_ERR_RANGE, "'before_samples': expected at most 2147483647, found 1099511627776");
     refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"before_accuracy\":\"1.01\""), values, 9, RD_ERR_RANGE,
            "'before_accuracy': expected a number from 0 to 1, found '1.01'");
     refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"seconds\":\"1e13\""), values, 9, RD_ERR_RANGE,
            "'seconds': expected a number from 0 to 1e+12, found '1e13'");
-    refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"seconds\":\"1 s\""), values, 9, RD_ERR_RANGE,
-           "found '1 s'");
+    refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"seconds\":\"1 s\""), values, 9, RD_ERR_RANGE, "found '1 s'");
     /* the message ends up in a log: no client may begin a line there */
     refuse(WITH("\"round\":\"3\",\"samples\":\"1\\nround 9 \\u001b[31mdone\""), values, 9, RD_ERR_RANGE,
            "found '1?round 9 ?[31mdone'");
     refuse(WITH("\"round\":\"3\",\"samples\":\"1\\u0000\""), values, 9, RD_ERR_FORMAT, "\\u0000 would end");
     refuse(WITH("\"round\":\"3\",\"samples\":\"-1\""), values, 9, RD_ERR_RANGE, "found '-1'");
-    refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"colour\":\"red\",\"round\":\"4\""), values, 9,
-           RD_ERR_FORMAT, "__metadata__.round is there twice");
+    refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"colour\":\"red\",\"round\":\"4\""), values, 9, RD_ERR_FORMAT,
+           "__metadata__.round is there twice");
 }
 
 Test(update, absurd_lengths_are_refused_at_once)

@@ -60,8 +60,7 @@ static void toy_on_request(rd_exchange *x, void *app)
     atomic_fetch_add(&t->requests_of_worker[rd_exchange_worker(x)], 1);
     rd_exchange_set_user(x, calloc(1, sizeof(toy_exchange)));
     if (toy_is(x, "/hello")) {
-        snprintf(text, sizeof text, "%s %s %s", rd_exchange_method(x), rd_exchange_client(x),
-                 rd_exchange_query(x));
+        snprintf(text, sizeof text, "%s %s %s", rd_exchange_method(x), rd_exchange_client(x), rd_exchange_query(x));
         toy_say(x, 200, text);
     } else if (toy_is(x, "/header")) {
         const char *value = rd_exchange_header(x, "x-test");

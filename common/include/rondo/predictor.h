@@ -31,13 +31,12 @@ size_t rd_predictor_outputs(const rd_predictor *p); /* Y */
  * the columns meant in training: by their names, in any order, with its scales, categories and missing values. A label
  * may be missing. *x (rows, D) is the caller's to free(). RD_ERR_DATA names line, column and field; RD_ERR_STATE: the
  * model is not one of tables. */
-rd_status rd_predictor_read_table(const rd_predictor *p, const char *text, size_t size, float **x,
-                                  size_t *rows, rd_error *err) RONDO_MUST_CHECK;
+rd_status rd_predictor_read_table(const rd_predictor *p, const char *text, size_t size, float **x, size_t *rows,
+                                  rd_error *err) RONDO_MUST_CHECK;
 
 /* y (rows, Y) of x (rows, D): logits of classes, or numbers in the units of the label. RD_ERR_DATA names the sample
  * that has a number which is not finite, or no token of the model's. */
-rd_status rd_predictor_run(rd_predictor *p, const float *x, size_t rows, float *y,
-                           rd_error *err) RONDO_MUST_CHECK;
+rd_status rd_predictor_run(rd_predictor *p, const float *x, size_t rows, float *y, rd_error *err) RONDO_MUST_CHECK;
 
 /* How many classes there are; 0: the outputs are no classes. */
 size_t rd_predictor_classes(const rd_predictor *p);

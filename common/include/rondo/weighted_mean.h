@@ -25,13 +25,11 @@ void rd_weighted_mean_free(rd_weighted_mean *m); /* NULL: nothing */
 
 /* Adds x (count) with a weight of 1 to 2^31. RD_ERR_RANGE: an element is NaN, infinite or 2^23 or more (err names it),
  * or the weight is none, or all weights together would pass 2^40; nothing is added then. */
-rd_status rd_weighted_mean_add(rd_weighted_mean *m, const float *x, uint32_t weight,
-                               rd_error *err) RONDO_MUST_CHECK;
+rd_status rd_weighted_mean_add(rd_weighted_mean *m, const float *x, uint32_t weight, rd_error *err) RONDO_MUST_CHECK;
 
 /* Adds all that was added to from, which stays as it is. RD_ERR_RANGE: their counts differ, or all weights together
  * would pass 2^40. */
-rd_status rd_weighted_mean_merge(rd_weighted_mean *into, const rd_weighted_mean *from,
-                                 rd_error *err) RONDO_MUST_CHECK;
+rd_status rd_weighted_mean_merge(rd_weighted_mean *into, const rd_weighted_mean *from, rd_error *err) RONDO_MUST_CHECK;
 
 /* All weights together. */
 uint64_t rd_weighted_mean_weight(const rd_weighted_mean *m);

@@ -61,8 +61,8 @@ extern void (*plain_POST_ALL)(struct criterion_global_stats *);
     }                                                               \
     static void plain_hook_##When
 
-__attribute__((format(printf, 5, 6))) static inline void
-plain_check(bool holds, const char *file, int line, const char *what, const char *format, ...)
+__attribute__((format(printf, 5, 6))) static inline void plain_check(bool holds, const char *file, int line,
+                                                                     const char *what, const char *format, ...)
 {
     va_list list;
     if (holds)
@@ -94,8 +94,7 @@ static inline bool plain_same(const char *a, const char *b)
 #define cr_assert_str_eq(A, B, ...) cr_assert(plain_same(A, B), __VA_ARGS__)
 #define cr_assert_str_neq(A, B, ...) cr_assert(!plain_same(A, B), __VA_ARGS__)
 #define cr_assert_arr_eq(A, B, Size, ...) cr_assert(memcmp(A, B, Size) == 0, __VA_ARGS__)
-#define cr_assert_float_eq(A, B, Epsilon, ...) \
-    cr_assert(fabs((double)(A) - (double)(B)) <= (Epsilon), __VA_ARGS__)
+#define cr_assert_float_eq(A, B, Epsilon, ...) cr_assert(fabs((double)(A) - (double)(B)) <= (Epsilon), __VA_ARGS__)
 
 #define cr_expect cr_assert
 #define cr_expect_not cr_assert_not

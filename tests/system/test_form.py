@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+"""The form of sources and documents, as far as a reader would stumble over it."""
+import os
+import re
+
+import harness
+
+WIDTH = 120
+# A line that is nothing but a type, or begins with the size of an array: its name went to another line.
+TORN = re.compile(r"^\s*((static|const|unsigned|struct|extern) )*(?!(else|do|return|break|continue)\b)[a-z_][a-z_0-9]*( \*+)?$|^\s+\[[A-Z_0-9a-z]*\];")
+
+
+def files(*endings):
+    """(name, lines) of the sources and documents; what is built lies in folders of its own."""
+    found = []
+    for folder in ("aggregator", "certs", "client", "common", "simulations", "tests", ""):
+        for path, _, names in os.walk(os.path.join(harness.ROOT, folder)):
+            found += [os.path.join(path, name) for name in names if name.endswith(endings)]
+            if not folder:
+                break
+    assert found, endings
+    return [(os.path.relpath(path, harness.ROOT), harness.read(path).split("\n")) for path in found]
+
+
+def test_documents_fit_a_terminal(world):
+    """But for tables, whose rows cannot be wrapped, and commands and files, which are shown as they are."""
+    wide = [f"{name}:{i}: {len(line)} columns" for name, lines in files(".md") for i, line in enumerate(lines, 1)
+            if len(line) > WIDTH and not line.startswith(("|", "    "))]
+    assert not wide, "\n".join(wide)
+
+
+def test_types_stand_beside_their_names(world):
+    torn = [f"{name}:{i}: {line}" for name, lines in files(".c", ".h")
+            for i, line in enumerate(lines, 1) if TORN.match(line)]
+    assert not torn, "\n".join(torn)
+
+
+if __name__ == "__main__":
+    harness.main()
