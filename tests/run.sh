@@ -100,12 +100,18 @@ count() {
     [ "$bad" -eq 0 ] || { grep -v '^ok ' "$3"; cat "$work/$2.errors"; } | tail -n 60
 }
 
-# run_one KIND NAME COMMAND...: a command that is one test. Leaves what `count` wants in $work/NAME.*.
+# ran KIND NAME EXIT_CODE SECONDS: a test has ended; `count` is called when its turn comes.
+ran() {
+    echo "$1 $2 $work/$2.tap $3 $4" > "$work/$2.ends"
+    mv "$work/$2.ends" "$work/$2.ran"
+}
+
+# run_one KIND NAME COMMAND...: a command that is one test.
 run_one() {
     local begin=$SECONDS result=ok
     "${@:3}" > "$work/$2.errors" 2>&1 || result='not ok'
     printf '1..1\n%s 1 - %s\n' "$result" "$2" > "$work/$2.tap"
-    echo "$1 $2 $work/$2.tap 0 $((SECONDS - begin))" > "$work/$2.ran"
+    ran "$1" "$2" 0 $((SECONDS - begin))
 }
 
 # run_unit TEST: the same for a program of Criterion's.
@@ -117,17 +123,7 @@ run_unit() {
     env --default-signal=INT,QUIT timeout 1800 "${wrapper[@]}" "$1" --tap="$work/$name.tap" --quiet > "$work/$name.errors" 2>&1
     local code=$?
     touch "$work/$name.tap"
-    echo "unit $name $work/$name.tap $code $((SECONDS - begin))" > "$work/$name.ran"
-}
-
-# counted NAME...: waits for the tests that run, and counts them.
-counted() {
-    local name
-    wait
-    for name in "$@"; do
-        # shellcheck disable=SC2046 # five words
-        count $(< "$work/$name.ran")
-    done
+    ran unit "$name" $code $((SECONDS - begin))
 }
 
 # programs PATTERN: the programs among the files of that name.
@@ -138,55 +134,85 @@ programs() {
     done
 }
 
-# Nothing that these do depends on time, so two run side by side.
-run_fuzzers() {
-    local fuzzer name pair=()
-    for fuzzer in $(programs 'fuzz_*'); do
-        name=$(basename "$fuzzer")
-        mkdir -p "$work/$name"
-        run_one fuzz "$name" "$fuzzer" -max_total_time="$fuzz_seconds" -timeout=10 -artifact_prefix="$work/$name-" \
-            "$work/$name" "$rondo_root/tests/fuzz/corpus/$name" &
-        pair+=("$name")
-        [ ${#pair[@]} -lt 2 ] || { counted "${pair[@]}"; pair=(); }
+# count_ran: counts the tests that have ended since.
+count_ran() {
+    local file
+    for file in "$work"/*.ran; do
+        [ -f "$file" ] || continue
+        # shellcheck disable=SC2046 # five words
+        count $(< "$file")
+        rm "$file"
     done
-    counted "${pair[@]}"
+}
+
+# each FUNCTION FILE...: calls it for each file, and counts. Two at a time where programs take ten times as long, and the
+# tests are that patient; elsewhere some look at the clock or at memory.
+each() {
+    local file width=1
+    case $part in asan | tsan | valgrind | fuzz) width=2 ;; esac
+    for file in "${@:2}"; do
+        if [ $width -eq 1 ]; then
+            "$1" "$file"
+        else
+            "$1" "$file" &
+            while [ "$(jobs -rp | wc -l)" -ge $width ]; do wait -n; done
+        fi
+        count_ran
+    done
+    wait
+    count_ran
+}
+
+run_fuzzer() {
+    local name
+    name=$(basename "$1")
+    mkdir -p "$work/$name"
+    run_one fuzz "$name" "$1" -max_total_time="$fuzz_seconds" -timeout=10 -artifact_prefix="$work/$name-" \
+        "$work/$name" "$rondo_root/tests/fuzz/corpus/$name"
+}
+
+run_fuzzers() {
+    local name
+    # shellcheck disable=SC2046 # names without blanks
+    each run_fuzzer $(programs 'fuzz_*')
     for name in "$work"/fuzz_*/; do
         echo "  $(basename "$name"): $(find "$name" -type f | wc -l) inputs found"
     done
 }
 
-# Under valgrind two side by side, as these take minutes; elsewhere some look at the clock.
 run_units() {
-    local test name pair=() width=1
-    [ $part = valgrind ] && width=2
+    local test tests=()
     for test in $(programs 'test_*'); do
-        name=$(basename "$test")
-        [ $part = valgrind ] && grep -q "^$name\b" "$rondo_root/tests/valgrind-not.txt" && continue
-        run_unit "$test" &
-        pair+=("$name")
-        [ ${#pair[@]} -lt $width ] || { counted "${pair[@]}"; pair=(); }
+        [ $part = valgrind ] && grep -q "^$(basename "$test")\b" "$rondo_root/tests/valgrind-not.txt" && continue
+        tests+=("$test")
     done
-    counted "${pair[@]}"
+    each run_unit "${tests[@]}"
+}
+
+run_corpus() {
+    local name
+    name=$(basename "$1")
+    run_one corpus "$name" "$1" "$rondo_root/tests/fuzz/corpus/$name"/*
 }
 
 run_corpora() {
-    local replay name
-    for replay in $(programs 'fuzz_*'); do
-        name=$(basename "$replay")
-        run_one corpus "$name" "$replay" "$rondo_root/tests/fuzz/corpus/$name"/*
-        counted "$name"
-    done
+    # shellcheck disable=SC2046 # names without blanks
+    each run_corpus $(programs 'fuzz_*')
+}
+
+# run_script SCRIPT: the same for a system test.
+run_script() {
+    local begin=$SECONDS name run=()
+    name=$(basename "$1")
+    case $name in *.py) run=(/usr/bin/python3) ;; esac # Debian's, which has Debian's packages
+    "${run[@]}" "$1" "$bin" > "$work/$name.tap" 2> "$work/$name.errors"
+    ran system "$name" $? $((SECONDS - begin))
 }
 
 run_system() {
-    local script name run begin scripts=("$rondo_root"/tests/system/test_*.py)
+    local scripts=("$rondo_root"/tests/system/test_*.py)
     [ $long -eq 1 ] && scripts+=("$rondo_root"/tests/system/long_*)
-    for script in "${scripts[@]}"; do
-        case $script in *.py) run=(/usr/bin/python3) ;; *) run=() ;; esac # Debian's, which has Debian's packages
-        begin=$SECONDS name=$(basename "$script")
-        "${run[@]}" "$script" "$bin" > "$work/tap" 2> "$work/$name.errors"
-        count system "$name" "$work/tap" $? $((SECONDS - begin))
-    done
+    each run_script "${scripts[@]}"
 }
 
 run_benchmarks() {
