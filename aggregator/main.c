@@ -1,7 +1,7 @@
 /* rondo-aggregator: serves one run of federated learning to its clients.
  *
  *   main.c     the command line, and the order in which things start and stop
- *   server.c   HTTPS: connections, threads                    (knows nothing of Rondo)
+ *   https/     HTTPS: connections, threads, TLS               (knows nothing of Rondo)
  *   routes.c   what a request means                           (PROTOCOL.md)
  *   upload.c   an update on its way in
  *   sessions.c which of several programs with one certificate is the client
@@ -24,7 +24,7 @@
 #include "routes.h"
 #include "run/parallel.h"
 #include "run/run.h"
-#include "server.h"
+#include "https/server.h"
 
 typedef struct serve_options {
     const char *config, *state, *listen, *ca, *cert, *key, *passphrase, *allow;

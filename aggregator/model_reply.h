@@ -4,7 +4,7 @@
 #define RONDO_AGGREGATOR_MODEL_REPLY_H
 
 #include "core/error.h"
-#include "server.h"
+#include "https/server.h"
 
 /* Answers 200, 206 or 304; tag is the ETag, quotes included. RD_ERR_STATE where there is no such file,
  * RD_ERR_RANGE where the Range cannot be satisfied: then nothing was answered. */

@@ -4,7 +4,7 @@
 
 #include "driver.h"
 #include "gate.h"
-#include "server.h"
+#include "https/server.h"
 #include "staging.h"
 
 typedef struct rd_routes {

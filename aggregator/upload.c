@@ -2,13 +2,12 @@
 #include "upload.h"
 
 #include <math.h>
-#include <mbedtls/base64.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "codec/update.h"
-#include "core/digest.h"
+#include "core/crypto.h"
 #include "core/exact_sum.h"
 
 #define PIECE 16384 /* floats read back at a time: one stripe of the sum */
@@ -35,8 +34,7 @@ static rd_status parse_digest(rd_upload *u, const char *field, rd_error *err)
         end = strchr(value, ':');
     }
     if (end == NULL ||
-        mbedtls_base64_decode(u->digest_told, sizeof u->digest_told, &size, (const uint8_t *)value,
-                              (size_t)(end - value)) != 0 ||
+        !rd_base64_decode(value, (size_t)(end - value), u->digest_told, sizeof u->digest_told, &size) ||
         size != sizeof u->digest_told)
         return rd_fail(err, RD_ERR_FORMAT, "Content-Digest: expected sha-256=:BASE64 of 32 bytes:, found '%.80s'",
                        field);

@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "codec/messages.h"
+#include "core/crypto.h"
 #include "core/random.h"
 #include "core/signals.h"
 
@@ -225,7 +225,7 @@ static rd_status check_files(rd_requester *r, rd_error *err)
     const rd_credential_files *files = &r->options.transport.files;
     double began = rd_clock_seconds();
     bool early = true, told = false;
-    rd_credentials c;
+    rd_credentials *c = NULL;
     rd_status status = rd_credentials_load(files, RD_SIDE_CLIENT, &c, &early, err);
     while (status != RD_OK && early && !rd_requester_stopped(r) &&
            rd_clock_seconds() < began + r->options.retry_seconds) {
@@ -237,23 +237,13 @@ static rd_status check_files(rd_requester *r, rd_error *err)
     }
     if (status != RD_OK)
         return status;
-    if (!c.own_authority)
+    if (!rd_credentials_own_authority(c))
         say(r,
             "--cert %s is not signed by --ca %s: that is right only where the aggregator has another "
             "authority for clients",
             files->cert, files->ca);
-    (void)snprintf(r->passphrase, sizeof r->passphrase, "%s", c.passphrase);
-    rd_credentials_free(&c);
-    return RD_OK;
-}
-
-static rd_status draw_session(rd_requester *r, rd_error *err)
-{
-    uint8_t drawn[16];
-    if (getrandom(drawn, sizeof drawn, 0) != (ssize_t)sizeof drawn)
-        return rd_fail(err, RD_ERR_IO, "random numbers: %s", strerror(errno));
-    for (size_t i = 0; i < sizeof drawn; i++)
-        (void)snprintf(r->session + 2 * i, 3, "%02x", drawn[i]);
+    (void)snprintf(r->passphrase, sizeof r->passphrase, "%s", rd_credentials_passphrase(c));
+    rd_credentials_free(c);
     return RD_OK;
 }
 
@@ -266,7 +256,7 @@ rd_status rd_requester_create(const rd_requester_options *options, rd_requester 
     r->jitter = rd_random_stream((uint64_t)time(NULL), RD_PURPOSE_JITTER, 0, (uint64_t)getpid());
     r->options.transport.session = r->session;
     r->options.transport.passphrase = r->passphrase;
-    rd_status status = draw_session(r, err);
+    rd_status status = rd_random_hex(16, r->session, err);
     if (status == RD_OK)
         status = check_files(r, err);
     if (status == RD_OK)

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "config/json_print.h"
-#include "core/digest.h"
+#include "core/crypto.h"
 #include "core/file.h"
 #include "core/signals.h"
 #include "search_ask.h"

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "core/digest.h"
+#include "core/crypto.h"
 #include "core/error.h"
 
 /* Reads the whole file into *bytes (owned by the caller, with one extra '\0' that is not counted in *size).

@@ -1,13 +1,11 @@
 /* credentials.h: the certificate files of one side, read and checked before anything is sent.
  *
- * Both sides look with the aggregator's TLS library, because a key that it cannot use ends every handshake, in words
+ * Both sides look with the aggregator's TLS library (credentials_mbedtls.c), because a key that it cannot use ends every handshake, in words
  * that name something else. A key behind a pass phrase is opened with the one in a file; nobody is ever asked on a
  * terminal, where a library would, again at each connection. */
 #ifndef RONDO_CREDENTIALS_CREDENTIALS_H
 #define RONDO_CREDENTIALS_CREDENTIALS_H
 
-#include <mbedtls/pk.h>
-#include <mbedtls/x509_crt.h>
 #include <stdbool.h>
 
 #include "core/error.h"
@@ -22,25 +20,17 @@ typedef struct rd_credential_files {
 
 typedef enum rd_credential_side { RD_SIDE_CLIENT, RD_SIDE_AGGREGATOR } rd_credential_side;
 
-typedef struct rd_credentials {
-    mbedtls_x509_crt ca, certificate;
-    mbedtls_pk_context key;
-    char passphrase[RD_PASSPHRASE_MAX]; /* "" where the key is plain */
-    bool own_authority;                 /* --ca signed --cert, too; it need not have */
-} rd_credentials;
+typedef struct rd_credentials rd_credentials;
 
 /* Checks that the files are there, can be used for this side, belong together and are valid today. RD_ERR_CONFIG names
  * option and file; *early: all that is wrong is that a certificate is not valid yet, which a clock may explain. */
-rd_status rd_credentials_load(const rd_credential_files *files, rd_credential_side side, rd_credentials *out,
+rd_status rd_credentials_load(const rd_credential_files *files, rd_credential_side side, rd_credentials **out,
                               bool *early, rd_error *err) RD_MUST_CHECK;
-void rd_credentials_free(rd_credentials *c);
+void rd_credentials_free(rd_credentials *c); /* NULL: nothing */
 
-/* Can the aggregator's TLS work with this key? kind becomes its name in words: "EC secp521r1". */
-bool rd_key_is_usable(const mbedtls_pk_context *key, char *kind, size_t size);
-
-/* pkcs8.c: parses a private key in PEM. Returns mbedTLS's code. */
-int rd_private_key_parse(mbedtls_pk_context *key, const char *pem, size_t size, const char *passphrase);
-/* Do certificate and key belong together? 0: yes. */
-int rd_private_key_check(const mbedtls_x509_crt *certificate, const mbedtls_pk_context *key);
+/* What opens the key: "" where it is plain. Valid as long as c. */
+const char *rd_credentials_passphrase(const rd_credentials *c);
+/* Did --ca sign --cert, too? It need not have. */
+bool rd_credentials_own_authority(const rd_credentials *c);
 
 #endif

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/digest.h"
+#include "core/crypto.h"
 #include "core/error.h"
 
 typedef struct rd_dataset {

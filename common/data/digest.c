@@ -1,5 +1,5 @@
 /* digest.c: are these the same rows? */
-#include "core/digest.h"
+#include "core/crypto.h"
 
 #include <zlib.h>
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "core/digest.h"
+#include "core/crypto.h"
 #include "core/file.h"
 
 static rd_status keep_rows(rd_store *s, const char *name, const rd_source *source, const rd_dataset *rows, bool decides,

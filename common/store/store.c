@@ -20,11 +20,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "config/json_print.h"
+#include "core/crypto.h"
 #include "core/file.h"
 #include "core/number.h"
 #include "data/source.h"
@@ -233,20 +233,6 @@ static rd_status sync_directory(const rd_store *s, rd_error *err)
 
 /* ---- the run ---- */
 
-static rd_status draw_run_id(char id[RD_RUN_ID_MAX], rd_error *err)
-{
-    uint8_t bytes[16];
-    ssize_t got;
-    do
-        got = getrandom(bytes, sizeof bytes, 0);
-    while (got < 0 && errno == EINTR);
-    if (got != (ssize_t)sizeof bytes)
-        return rd_fail(err, RD_ERR_IO, "no random numbers for the run's id: %s", strerror(errno));
-    for (size_t i = 0; i < sizeof bytes; i++)
-        (void)snprintf(id + 2 * i, 3, "%02x", bytes[i]);
-    return RD_OK;
-}
-
 /* Without the number of clients it is no simulation. */
 static const cJSON *setting_of(const rd_config *config)
 {
@@ -286,7 +272,7 @@ static rd_status make_run(rd_store *s, const rd_config *config, rd_error *err)
         status = rd_fail(err, RD_ERR_MEMORY, "no memory for the configuration");
         goto cleanup;
     }
-    RD_TRY(draw_run_id(s->run_id, err));
+    RD_TRY(rd_random_hex(16, s->run_id, err));
     RD_TRY(execute(s, "BEGIN IMMEDIATE", "begin a transaction", err));
     open = true;
     RD_TRY(execute(s, rd_store_schema(), "make its tables", err));

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "codec/messages.h"
-#include "core/digest.h"
+#include "core/crypto.h"
 #include "core/error.h"
 #include "round/round.h"
 #include "train/local_round.h"

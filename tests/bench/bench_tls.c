@@ -14,8 +14,8 @@
 
 #include "../unit/tls_files.h"
 #include "bench.h"
-#include "server.h"
-#include "tls.h"
+#include "https/server.h"
+#include "https/tls.h"
 
 #define BODY ((size_t)100 << 20)
 #define MOST_CLIENTS 2
@@ -51,7 +51,7 @@ static void *bare_serve(void *user)
     bare *b = user;
     rd_error err;
     rd_tls *tls;
-    rd_tls_session s;
+    rd_tls_session *s;
     char *buffer = malloc(RD_TLS_RECORD + 1);
     int on = 1, fd = accept(b->listener, NULL, NULL);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -59,26 +59,26 @@ static void *bare_serve(void *user)
         rd_tls_create(&(rd_credential_files){tls_file("ca.pem"), tls_file("server.pem"), tls_file("server.key"), NULL},
                       &tls, &err) == RD_OK,
         err.message);
-    demand(rd_tls_session_open(&s, tls, fd, &err) == RD_OK, err.message);
-    demand(rd_tls_handshake(&s, &err) == RD_TLS_OK, err.message);
+    demand(rd_tls_session_open(tls, fd, &s, &err) == RD_OK, err.message);
+    demand(rd_tls_handshake(s, &err) == RD_TLS_OK, err.message);
     size_t n = 0;
-    demand(rd_tls_read(&s, buffer, RD_TLS_RECORD, &n) == RD_TLS_OK, "bare read");
+    demand(rd_tls_read(s, buffer, RD_TLS_RECORD, &n) == RD_TLS_OK, "bare read");
     buffer[n] = '\0';
     if (buffer[0] == 'G') {
-        bare_send(&s, buffer, (size_t)snprintf(buffer, RD_TLS_RECORD, answer_head, BODY));
+        bare_send(s, buffer, (size_t)snprintf(buffer, RD_TLS_RECORD, answer_head, BODY));
         for (size_t sent = 0; sent < BODY; sent += n) {
             n = (size_t)pread(b->file, buffer, RD_TLS_RECORD, (off_t)sent);
-            bare_send(&s, buffer, n);
+            bare_send(s, buffer, n);
         }
     } else {
         char *body = strstr(buffer, "\r\n\r\n");
         demand(body != NULL, "bare head");
         for (size_t got = n - (size_t)(body + 4 - buffer); got < BODY; got += n)
-            demand(rd_tls_read(&s, buffer, RD_TLS_RECORD, &n) == RD_TLS_OK, "bare read");
-        bare_send(&s, buffer, (size_t)snprintf(buffer, RD_TLS_RECORD, answer_head, (size_t)0));
+            demand(rd_tls_read(s, buffer, RD_TLS_RECORD, &n) == RD_TLS_OK, "bare read");
+        bare_send(s, buffer, (size_t)snprintf(buffer, RD_TLS_RECORD, answer_head, (size_t)0));
     }
-    rd_tls_say_goodbye(&s);
-    rd_tls_session_close(&s);
+    rd_tls_say_goodbye(s);
+    rd_tls_session_close(s);
     rd_tls_free(tls);
     close(fd);
     free(buffer);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http.h"
+#include "https/http.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 

@@ -35,5 +35,20 @@ def test_types_stand_beside_their_names(world):
     assert not torn, "\n".join(torn)
 
 
+def test_rooms_keep_to_themselves(world):
+    """What a TLS library is called is known to the files that bear its name; the HTTPS server knows nothing of Rondo."""
+    wrong = []
+    for name, lines in files(".c", ".h"):
+        for line in lines:
+            included = re.match(r"\s*#include [<\"]([^>\"]+)", line)
+            if included is None:
+                continue
+            if included[1].startswith("mbedtls/") and "mbedtls" not in os.path.basename(name):
+                wrong.append(f"{name}: {line}")
+            if name.startswith("aggregator/https/") and '"' in line and not included[1].startswith(("https/", "core/", "credentials/", "rondo/")):
+                wrong.append(f"{name}: {line}")
+    assert not wrong, "\n".join(wrong)
+
+
 if __name__ == "__main__":
     harness.main()

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/digest.h"
+#include "core/crypto.h"
 #include "core/error.h"
 #include "core/file.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http.h"
+#include "https/http.h"
 
 /* Writes down all that happens as text: "POST /a?b [5] <hello> end " ... */
 typedef struct story {

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "server.h"
+#include "https/server.h"
 #include "tls_files.h"
 
 #define TOY_FILE_SIZE 1000003u /* no multiple of anything */

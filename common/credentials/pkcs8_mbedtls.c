@@ -1,4 +1,4 @@
-/* pkcs8.c: private keys, behind a pass phrase or not. What `openssl pkcs8 -topk8` and `openssl genpkey -aes256` write is
+/* pkcs8_mbedtls.c: private keys, behind a pass phrase or not. What `openssl pkcs8 -topk8` and `openssl genpkey -aes256` write is
  * PBES2 with AES-CBC (RFC 8018), which mbedTLS 2.28 cannot read, although it has all the pieces; 3.6 can. */
 #include <mbedtls/cipher.h>
 #include <mbedtls/ctr_drbg.h>
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "credentials/credentials.h"
+#include "credentials/mbedtls.h"
 
 #if MBEDTLS_VERSION_NUMBER >= 0x03000000
 static int with_random(int (*use)(mbedtls_ctr_drbg_context *random, void *user), void *user)

@@ -1,16 +1,9 @@
-/* exchange.c: what an application sees of a request, and how its answer gets into the output.
- *
- * An answer is one run of bytes, head and body together, so that a small one leaves in a single TLS record;
- * or a head and a file, which is read 16 KB at a time to where the record is made from. Nothing is sent here:
- * connection.c does that when the callback is back. */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+/* exchange.c: see exchange.h and server.h. An answer is one run of bytes, head and body together, or a head and a file. */
+#include "https/exchange.h"
 
-#include "connection_state.h"
+#include <stdio.h>
+#include <string.h>
+
 #include "rondo/version.h"
 
 /* So much of a body that nobody wants is read and dropped to keep the connection; for more it is closed. */
@@ -42,14 +35,12 @@ static bool put_head(rd_connection *c, int status, const char *content_type, con
     const char *connection = c->keep ? "" : "Connection: close\r\n";
     const char *text = rd_http_status_text(status);
     int n = snprintf(NULL, 0, format, status, text, type, size, headers, connection);
-    c->out = malloc((size_t)n + 1 + extra);
-    if (c->out == NULL) {
+    if (!rd_output_reserve(&c->output, (size_t)n + 1 + extra)) {
         c->broken = true;
         return false;
     }
-    (void)snprintf((char *)c->out, (size_t)n + 1, format, status, text, type, size, headers, connection);
-    c->out_begin = 0;
-    c->out_end = (size_t)n;
+    (void)snprintf((char *)c->output.bytes, (size_t)n + 1, format, status, text, type, size, headers, connection);
+    c->output.end = (size_t)n;
     return true;
 }
 
@@ -59,15 +50,15 @@ static bool wants_body(const rd_connection *c, int status)
     return status != 204 && status != 304 && (method == NULL || strcmp(method, "HEAD") != 0);
 }
 
-void rd_output_put(rd_connection *c, int status, const char *content_type, const char *headers, const void *body,
-                   size_t count)
+void rd_exchange_put(rd_connection *c, int status, const char *content_type, const char *headers, const void *body,
+                     size_t count)
 {
     c->exchange.answered = true;
     size_t shown = wants_body(c, status) ? count : 0;
     if (!put_head(c, status, content_type, headers, count, shown) || shown == 0)
         return;
-    memcpy(c->out + c->out_end, body, shown);
-    c->out_end += shown;
+    memcpy(c->output.bytes + c->output.end, body, shown);
+    c->output.end += shown;
     (void)atomic_fetch_add(&c->worker->bytes_out, shown);
 }
 
@@ -75,7 +66,7 @@ void rd_exchange_reply(rd_exchange *x, int status, const char *content_type, con
                        size_t count)
 {
     if (!x->answered)
-        rd_output_put(x->connection, status, content_type, headers, body, count);
+        rd_exchange_put(x->connection, status, content_type, headers, body, count);
 }
 
 void rd_exchange_reply_file(rd_exchange *x, int status, const char *content_type, const char *headers, int fd,
@@ -89,52 +80,21 @@ void rd_exchange_reply_file(rd_exchange *x, int status, const char *content_type
     size_t room = shown < RD_TLS_RECORD ? (size_t)shown : RD_TLS_RECORD;
     if (!put_head(c, status, content_type, headers, count, room) || shown == 0)
         return;
-    c->file = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    c->file_at = offset;
-    c->file_left = shown;
-    if (c->file < 0)
+    if (!rd_output_attach(&c->output, fd, offset, shown))
         c->broken = true;
 }
 
-bool rd_output_refill(rd_connection *c)
+void rd_exchange_park(rd_exchange *x, unsigned milliseconds)
 {
-    size_t room = RD_TLS_RECORD - c->out_end;
-    if (room > c->file_left)
-        room = (size_t)c->file_left;
-    while (room > 0) {
-        ssize_t n = pread(c->file, c->out + c->out_end, room, (off_t)c->file_at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            rd_connection_trouble(c, "the file of an answer to '%s' ended early or cannot be read: %s", c->tls.client,
-                                  n < 0 ? strerror(errno) : "no more bytes");
-            return false;
-        }
-        room -= (size_t)n;
-        c->out_end += (size_t)n;
-        c->file_at += (uint64_t)n;
-        c->file_left -= (uint64_t)n;
-        (void)atomic_fetch_add(&c->worker->bytes_out, (uint64_t)n);
-    }
-    return true;
-}
-
-void rd_output_release(rd_connection *c)
-{
-    free(c->out);
-    c->out = NULL;
-    c->out_begin = c->out_end = 0;
-    if (c->file >= 0)
-        close(c->file);
-    c->file = -1;
-    c->file_left = 0;
+    x->parked = x->park_anew = true;
+    x->park_ms = milliseconds;
 }
 
 /* ---- what the application asks of an exchange ---- */
 
 const char *rd_exchange_client(const rd_exchange *x)
 {
-    return x->connection->tls.client;
+    return rd_tls_session_client(x->connection->tls);
 }
 
 const char *rd_exchange_method(const rd_exchange *x)

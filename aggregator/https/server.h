@@ -17,8 +17,8 @@
  *
  * Memory per connection: the TLS context (about 40 KB with Debian's mbedTLS), and a 16 KB buffer each way
  * only while something is in it. */
-#ifndef RONDO_AGGREGATOR_SERVER_H
-#define RONDO_AGGREGATOR_SERVER_H
+#ifndef RONDO_HTTPS_SERVER_H
+#define RONDO_HTTPS_SERVER_H
 
 #include <stdbool.h>
 #include <stddef.h>

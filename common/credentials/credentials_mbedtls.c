@@ -1,5 +1,5 @@
-/* credentials.c: see credentials.h. */
-#include "credentials/credentials.h"
+/* credentials_mbedtls.c: credentials.h by mbedTLS. */
+#include "credentials/mbedtls.h"
 
 #include <mbedtls/ecp.h>
 #include <mbedtls/error.h>
@@ -66,7 +66,7 @@ cleanup:
     return status;
 }
 
-/* What the aggregator's TLS can work with: aggregator/tls.c allows these groups, mbedTLS's profile these sizes. */
+/* What the aggregator's TLS can work with: aggregator/https/tls_mbedtls.c allows these groups, mbedTLS's profile these sizes. */
 bool rd_key_is_usable(const mbedtls_pk_context *key, char *kind, size_t size)
 {
     size_t bits = mbedtls_pk_get_bitlen(key);
@@ -172,12 +172,15 @@ cleanup:
 
 /* ---- all of it ---- */
 
-rd_status rd_credentials_load(const rd_credential_files *f, rd_credential_side side, rd_credentials *c, bool *early,
+rd_status rd_credentials_load(const rd_credential_files *f, rd_credential_side side, rd_credentials **out, bool *early,
                               rd_error *err)
 {
     rd_status status = RD_OK;
+    rd_credentials *c = calloc(1, sizeof *c);
     *early = false;
-    memset(c, 0, sizeof *c);
+    *out = NULL;
+    if (c == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for certificates");
     mbedtls_x509_crt_init(&c->ca);
     mbedtls_x509_crt_init(&c->certificate);
     mbedtls_pk_init(&c->key);
@@ -185,16 +188,30 @@ rd_status rd_credentials_load(const rd_credential_files *f, rd_credential_side s
     RD_TRY(load_certificates(f->cert, "--cert", &c->certificate, early, err));
     RD_TRY(check_certificate(c, f->cert, side, err));
     RD_TRY(load_key(c, f, err));
+    *out = c;
+    c = NULL;
 cleanup:
-    if (status != RD_OK)
-        rd_credentials_free(c);
+    rd_credentials_free(c);
     return status;
 }
 
 void rd_credentials_free(rd_credentials *c)
 {
+    if (c == NULL)
+        return;
     mbedtls_pk_free(&c->key);
     mbedtls_x509_crt_free(&c->certificate);
     mbedtls_x509_crt_free(&c->ca);
     explicit_bzero(c->passphrase, sizeof c->passphrase);
+    free(c);
+}
+
+const char *rd_credentials_passphrase(const rd_credentials *c)
+{
+    return c->passphrase;
+}
+
+bool rd_credentials_own_authority(const rd_credentials *c)
+{
+    return c->own_authority;
 }

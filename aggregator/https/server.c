@@ -3,7 +3,7 @@
  *
  * The only things that come to a worker from outside are new sockets, "wake" and "stop"; each is noted under
  * the worker's lock or in a flag, and uv_async_send makes the worker look. */
-#include "server.h"
+#include "https/server.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -16,8 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "connection.h"
 #include "core/number.h"
+#include "https/connection.h"
 
 #define BACKLOG 1024
 #define ACCEPT_PAUSE_MS 100 /* without free descriptors there is no point in asking again at once */

@@ -1,15 +1,15 @@
-/* tls.h: mutual TLS on a non-blocking socket, and the only place that knows mbedTLS and its versions.
+/* tls.h: mutual TLS on a non-blocking socket. One file a library makes it (tls_mbedtls.c); no type of the library is seen
+ * here.
  *
- * An rd_tls holds what the connections of one worker share: certificates, settings, random numbers. Each
- * worker makes its own, because mbedTLS caches inside keys and certificates while it uses them; so nothing is
- * shared between threads and nothing needs a lock.
+ * An rd_tls holds what the connections of one worker share: certificates, settings, random numbers. Each worker makes
+ * its own, because libraries cache inside keys and certificates while they use them; so nothing is shared between
+ * threads and nothing needs a lock.
  *
- * TLS 1.2; ECDHE over P-256, X25519 or P-384; AEAD only, ChaCha20-Poly1305 first (mbedTLS 2.28:
- * 534 MB/s against 322 MB/s for AES-128-GCM with AES-NI). No session tickets, no renegotiation. */
-#ifndef RONDO_AGGREGATOR_TLS_H
-#define RONDO_AGGREGATOR_TLS_H
+ * TLS 1.2; ECDHE over P-256, X25519 or P-384; AEAD only, ChaCha20-Poly1305 first (mbedTLS 2.28: 534 MB/s against 322 MB/s
+ * for AES-128-GCM with AES-NI). No session tickets, no renegotiation. */
+#ifndef RONDO_HTTPS_TLS_H
+#define RONDO_HTTPS_TLS_H
 
-#include <mbedtls/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -27,12 +27,7 @@ rd_status rd_tls_create(const rd_credential_files *files, rd_tls **out, rd_error
 void rd_tls_free(rd_tls *t);
 
 /* One connection. */
-typedef struct rd_tls_session {
-    mbedtls_ssl_context ssl;
-    rd_tls *tls;
-    int fd;
-    char client[RD_TLS_CLIENT_MAX]; /* common name of the client's certificate, once the handshake is done */
-} rd_tls_session;
+typedef struct rd_tls_session rd_tls_session;
 
 typedef enum rd_tls_result {
     RD_TLS_OK,
@@ -42,10 +37,12 @@ typedef enum rd_tls_result {
     RD_TLS_FAILED,     /* a violation of the protocol, or a refused handshake */
 } rd_tls_result;
 
-/* The session does not own fd. It must stay where it is in memory. rd_tls_session_close may be called after a
- * failure, and once more is harmless. */
-rd_status rd_tls_session_open(rd_tls_session *s, rd_tls *t, int fd, rd_error *err) RD_MUST_CHECK;
-void rd_tls_session_close(rd_tls_session *s);
+/* The session does not own fd. RD_ERR_MEMORY: *out is NULL. */
+rd_status rd_tls_session_open(rd_tls *t, int fd, rd_tls_session **out, rd_error *err) RD_MUST_CHECK;
+void rd_tls_session_close(rd_tls_session *s); /* NULL: nothing */
+
+/* The common name of the client's certificate, once the handshake is done. */
+const char *rd_tls_session_client(const rd_tls_session *s);
 
 /* Until RD_TLS_OK. On RD_TLS_FAILED and RD_TLS_CLOSED err tells the operator why, in words. */
 rd_tls_result rd_tls_handshake(rd_tls_session *s, rd_error *err);

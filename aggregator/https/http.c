@@ -4,7 +4,7 @@
  * parser, and rd_http_feed returns what was noted. The strings of a head are kept one after the other, each
  * with its '\0', in one block: target, name, value, name, value, ... The block grows to RD_HTTP_HEAD_MAX at
  * most, because no more bytes than that are ever fed to the parser before the head is complete. */
-#include "http.h"
+#include "https/http.h"
 
 #include <http_parser.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
-/* tls.c: see tls.h. Written for mbedTLS 2.28 and 3.x; what differs between them is in the first section.
+/* tls_mbedtls.c: tls.h by mbedTLS 2.28 and 3.x; what differs between them is in the first section.
  *
  * TLS 1.2 with both: 2.28 has no other, and a client that 3.6 refuses under TLS 1.3 cannot read the alert
  * that says why (seen with 3.6.6 against OpenSSL 3.5: "bad record mac"). */
-#include "tls.h"
+#include "https/tls.h"
 
 #include <errno.h>
 #include <mbedtls/ctr_drbg.h>
@@ -18,6 +18,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "credentials/mbedtls.h"
+
 #if MBEDTLS_VERSION_NUMBER >= 0x03000000
 #include <mbedtls/build_info.h>
 #endif
@@ -26,9 +28,16 @@
 struct rd_tls {
     mbedtls_entropy_context entropy;
     mbedtls_ctr_drbg_context random;
-    rd_credentials own;
+    rd_credentials *own;
     mbedtls_ssl_config config;
     char reason[REASON_MAX]; /* why the certificate of the handshake under way is refused, or "" */
+};
+
+struct rd_tls_session {
+    mbedtls_ssl_context ssl;
+    rd_tls *tls; /* not owned */
+    int fd;
+    char client[RD_TLS_CLIENT_MAX];
 };
 
 static const int suites[] = {
@@ -299,7 +308,7 @@ rd_status rd_tls_create(const rd_credential_files *files, rd_tls **out, rd_error
     code = mbedtls_ssl_config_defaults(&t->config, MBEDTLS_SSL_IS_SERVER, MBEDTLS_SSL_TRANSPORT_STREAM,
                                        MBEDTLS_SSL_PRESET_DEFAULT);
     if (code == 0)
-        code = mbedtls_ssl_conf_own_cert(&t->config, &t->own.certificate, &t->own.key);
+        code = mbedtls_ssl_conf_own_cert(&t->config, &t->own->certificate, &t->own->key);
     if (code == 0)
         code = mbedtls_ssl_conf_alpn_protocols(&t->config, protocols);
     if (code != 0) {
@@ -309,7 +318,7 @@ rd_status rd_tls_create(const rd_credential_files *files, rd_tls **out, rd_error
     set_protocol(&t->config);
     mbedtls_ssl_conf_ciphersuites(&t->config, suites);
     mbedtls_ssl_conf_authmode(&t->config, MBEDTLS_SSL_VERIFY_REQUIRED);
-    mbedtls_ssl_conf_ca_chain(&t->config, &t->own.ca, NULL);
+    mbedtls_ssl_conf_ca_chain(&t->config, &t->own->ca, NULL);
     mbedtls_ssl_conf_rng(&t->config, mbedtls_ctr_drbg_random, &t->random);
     *out = t;
     t = NULL;
@@ -323,7 +332,7 @@ void rd_tls_free(rd_tls *t)
     if (t == NULL)
         return;
     mbedtls_ssl_config_free(&t->config);
-    rd_credentials_free(&t->own);
+    rd_credentials_free(t->own);
     mbedtls_ctr_drbg_free(&t->random);
     mbedtls_entropy_free(&t->entropy);
     free(t);
@@ -331,23 +340,37 @@ void rd_tls_free(rd_tls *t)
 
 /* ---- one connection ---- */
 
-rd_status rd_tls_session_open(rd_tls_session *s, rd_tls *t, int fd, rd_error *err)
+rd_status rd_tls_session_open(rd_tls *t, int fd, rd_tls_session **out, rd_error *err)
 {
+    rd_tls_session *s = calloc(1, sizeof *s);
+    *out = NULL;
+    if (s == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "TLS session: out of memory");
     s->tls = t;
     s->fd = fd;
-    s->client[0] = '\0';
     mbedtls_ssl_init(&s->ssl);
     int code = mbedtls_ssl_setup(&s->ssl, &t->config);
-    if (code != 0)
+    if (code != 0) {
+        rd_tls_session_close(s);
         return fail_mbedtls(err, RD_ERR_MEMORY, "TLS session", code);
+    }
     mbedtls_ssl_set_verify(&s->ssl, on_certificate, s);
     mbedtls_ssl_set_bio(&s->ssl, s, send_bytes, receive_bytes, NULL);
+    *out = s;
     return RD_OK;
 }
 
 void rd_tls_session_close(rd_tls_session *s)
 {
+    if (s == NULL)
+        return;
     mbedtls_ssl_free(&s->ssl);
+    free(s);
+}
+
+const char *rd_tls_session_client(const rd_tls_session *s)
+{
+    return s->client;
 }
 
 static rd_tls_result result_of(int code)

@@ -4,8 +4,8 @@
  * here are bytes of the body, the request has ended). So the caller decides between any two of them whether
  * to go on, which is what makes answering early, waiting, and pipelined requests simple. The parsing itself
  * is done by http-parser, behind this interface and only in http.c. */
-#ifndef RONDO_AGGREGATOR_HTTP_H
-#define RONDO_AGGREGATOR_HTTP_H
+#ifndef RONDO_HTTPS_HTTP_H
+#define RONDO_HTTPS_HTTP_H
 
 #include <stdbool.h>
 #include <stddef.h>

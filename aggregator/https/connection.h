@@ -1,16 +1,16 @@
 /* connection.h: one client's connection, from accept to close, on one worker.
  *
  * Everything here happens on the worker's own thread, except what is marked atomic. */
-#ifndef RONDO_AGGREGATOR_CONNECTION_H
-#define RONDO_AGGREGATOR_CONNECTION_H
+#ifndef RONDO_HTTPS_CONNECTION_H
+#define RONDO_HTTPS_CONNECTION_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
-#include "server.h"
-#include "tls.h"
+#include "https/server.h"
+#include "https/tls.h"
 
 typedef struct rd_connection rd_connection;
 

@@ -1,0 +1,95 @@
+/* connection_state.c: see connection_state.h. */
+#include "https/connection_state.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/error.h"
+
+/* ---- rings ---- */
+
+void rd_link_init(rd_link *l)
+{
+    l->next = l->previous = l;
+}
+
+void rd_link_append(rd_link *ring, rd_link *l)
+{
+    l->previous = ring->previous;
+    l->next = ring;
+    ring->previous->next = l;
+    ring->previous = l;
+}
+
+void rd_link_remove(rd_link *l)
+{
+    l->previous->next = l->next;
+    l->next->previous = l->previous;
+    rd_link_init(l);
+}
+
+/* ---- time ---- */
+
+void rd_connection_arm_timer(rd_connection *c, uint64_t ms)
+{
+    c->timer_due = uv_now(&c->worker->loop) + ms;
+    (void)uv_timer_start(&c->timer, c->on_timer, ms, 0);
+}
+
+void rd_connection_set_deadline(rd_connection *c, uint64_t ms)
+{
+    c->deadline = uv_now(&c->worker->loop) + ms;
+    if (!uv_is_active((uv_handle_t *)&c->timer) || c->deadline < c->timer_due)
+        rd_connection_arm_timer(c, ms);
+}
+
+bool rd_connection_in_request(const rd_connection *c)
+{
+    return c->exchange.open || rd_http_in_request(c->http);
+}
+
+void rd_connection_touch(rd_connection *c)
+{
+    bool busy = c->phase == PHASE_SEND || rd_connection_in_request(c);
+    rd_connection_set_deadline(c, 1000u * (uint64_t)(busy ? c->worker->idle_seconds : c->worker->keep_seconds));
+}
+
+void rd_connection_trouble(rd_connection *c, const char *format, ...)
+{
+    char what[RD_ERROR_MESSAGE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(what, sizeof what, format, arguments);
+    va_end(arguments);
+    c->worker->app->on_trouble(c->peer, what, c->worker->app->app);
+}
+
+void rd_connection_apply_parking(rd_connection *c)
+{
+    if (!c->exchange.park_anew)
+        return;
+    c->exchange.park_anew = false;
+    uv_update_time(&c->worker->loop);
+    rd_connection_set_deadline(c, c->exchange.park_ms);
+}
+
+/* ---- the end of an exchange ---- */
+
+void rd_connection_release_input(rd_connection *c)
+{
+    free(c->in);
+    c->in = NULL;
+    c->in_begin = c->in_end = 0;
+}
+
+void rd_connection_finish_exchange(rd_connection *c)
+{
+    rd_link_remove(&c->in_parked);
+    rd_output_release(&c->output);
+    if (!c->exchange.open)
+        return;
+    c->exchange.open = false;
+    c->worker->app->on_close(&c->exchange, c->worker->app->app);
+    c->exchange.user = NULL;
+}
