@@ -297,7 +297,7 @@ static void refuse_update(rd_routes *routes, rd_exchange *x, request *r, const r
 static void update_begin(rd_routes *routes, rd_exchange *x, request *r)
 {
     rd_error err;
-    const rd_model *model = rd_run_update_model(rd_driver_run(routes->driver));
+    const rd_tensor_table tensors = rd_run_update_tensors(rd_driver_run(routes->driver));
     rd_verdict verdict = rd_driver_may_deliver(routes->driver, r->client, r->number);
     if (verdict != RD_VERDICT_ACCEPT) {
         answer_verdict(routes, x, r, verdict);
@@ -308,14 +308,14 @@ static void update_begin(rd_routes *routes, rd_exchange *x, request *r)
         return;
     }
     int64_t length = rd_exchange_content_length(x);
-    if (length > 0 && (uint64_t)length > rd_update_max_size(model)) {
+    if (length > 0 && (uint64_t)length > rd_update_max_size(tensors)) {
         (void)rd_fail(&err, RD_ERR_RANGE, "the body has %lld bytes, an update of this model at most %llu",
-                      (long long)length, (unsigned long long)rd_update_max_size(model));
+                      (long long)length, (unsigned long long)rd_update_max_size(tensors));
         refuse(x, r, 413, "range", err.message);
         rd_driver_refused(routes->driver, r->client, r->number, err.message);
         return;
     }
-    if (rd_upload_create(model, &routes->staging, routes->state_directory, r->number,
+    if (rd_upload_create(tensors, &routes->staging, routes->state_directory, r->number,
                          rd_exchange_header(x, "Content-Digest"), &r->upload, &err) != RD_OK)
         refuse_update(routes, x, r, &err);
 }

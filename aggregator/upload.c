@@ -33,8 +33,7 @@ static rd_status parse_digest(rd_upload *u, const char *field, rd_error *err)
         value += sizeof start - 1;
         end = strchr(value, ':');
     }
-    if (end == NULL ||
-        !rd_base64_decode(value, (size_t)(end - value), u->digest_told, sizeof u->digest_told, &size) ||
+    if (end == NULL || !rd_base64_decode(value, (size_t)(end - value), u->digest_told, sizeof u->digest_told, &size) ||
         size != sizeof u->digest_told)
         return rd_fail(err, RD_ERR_FORMAT, "Content-Digest: expected sha-256=:BASE64 of 32 bytes:, found '%.80s'",
                        field);
@@ -50,18 +49,18 @@ static rd_status lay_down(void *user, size_t first, const float *values, size_t 
     return rd_staging_write(u->staging, first * sizeof *values, values, count * sizeof *values, err);
 }
 
-rd_status rd_upload_create(const rd_model *m, rd_staging_budget *budget, const char *folder, uint64_t round,
+rd_status rd_upload_create(rd_tensor_table tensors, rd_staging_budget *budget, const char *folder, uint64_t round,
                            const char *digest, rd_upload **out, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_upload *u = calloc(1, sizeof *u);
     if (u == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for an upload");
-    u->parameters = rd_model_set_size(m, RD_TENSORS_SHARED);
+    u->parameters = tensors.elements;
     if (digest != NULL)
         RD_TRY(parse_digest(u, digest, err));
     RD_TRY(rd_staging_create(budget, folder, u->parameters * sizeof(float), &u->staging, err));
-    RD_TRY(rd_update_decoder_create(m, round, lay_down, u, &u->decoder, err));
+    RD_TRY(rd_update_decoder_create(tensors, round, lay_down, u, &u->decoder, err));
     *out = u;
     u = NULL;
 cleanup:

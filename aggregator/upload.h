@@ -16,7 +16,7 @@ typedef struct rd_upload rd_upload;
 
 /* budget, folder: see staging.h. digest: the value of the request's Content-Digest field, or NULL;
  * RD_ERR_FORMAT where it holds no well-formed sha-256. */
-rd_status rd_upload_create(const rd_model *m, rd_staging_budget *budget, const char *folder, uint64_t round,
+rd_status rd_upload_create(rd_tensor_table tensors, rd_staging_budget *budget, const char *folder, uint64_t round,
                            const char *digest, rd_upload **out, rd_error *err) RD_MUST_CHECK;
 /* The next bytes of the body. RD_ERR_FORMAT, RD_ERR_RANGE, RD_ERR_STATE: see codec/update.h; RD_ERR_IO: no
  * room. */

@@ -13,7 +13,7 @@
 #include "codec/tensor_stream.h"
 #include "codec/update.h"
 #include "model/model.h"
-#include "model/twin.h"
+#include "model/tensors.h"
 #include "request.h"
 #include "rondo/version.h"
 #include "samples.h"
@@ -36,7 +36,7 @@ typedef struct session {
     rd_trainer *trainer;
     float *global;                /* (n) parameters of model version `version` */
     float *delta;                 /* (rd_local_round_room) */
-    rd_model *twin;               /* scaffold: what travels is parameters and control variate; else NULL */
+    rd_tensor_table with_control; /* scaffold: what travels is parameters and control variate; else no tensors */
     float *control;               /* (n that travel) scaffold's c of that version */
     rd_keep *keep;                /* what the client keeps between rounds; NULL: nothing */
     float *memory;                /* the same, of the round in progress */
@@ -199,12 +199,13 @@ static rd_status recall(session *s, const rd_task *task, bool *is_new, rd_error 
 /* What strategies need beside the parameters. */
 static rd_status plan_memory(session *s, bool scaffold, rd_error *err)
 {
-    size_t shared = rd_model_set_size(s->model, RD_TENSORS_SHARED),
+    size_t travelling = rd_model_tensors(s->model, RD_TENSORS_TRAVELLING).elements,
            floats = rd_client_memory(s->model, scaffold, &s->welcome.config.personalisation);
     rd_status status = RD_OK;
     if (scaffold) {
-        RD_TRY(rd_twin_plan(s->model, "control.", &s->twin, err));
-        s->control = malloc(2 * shared * sizeof *s->control);
+        RD_TRY(rd_tensor_table_double(rd_model_tensors(s->model, RD_TENSORS_TRAVELLING), "control.", &s->with_control,
+                                      err));
+        s->control = malloc(2 * travelling * sizeof *s->control);
     }
     if (floats > 0) {
         RD_TRY(open_keep(s, floats, err));
@@ -320,8 +321,7 @@ static rd_status plan_late(session *s, rd_error *err)
 typedef struct download {
     rd_tensor_stream *stream;
     float *into;
-    const rd_model *model;
-    rd_tensor_set set;
+    rd_tensor_table tensors;
 } download;
 
 static rd_status place(void *user, size_t first, const float *values, size_t count, rd_error *err)
@@ -337,7 +337,7 @@ static rd_status take(void *user, const void *bytes, size_t count, rd_error *err
     download *d = user;
     if (d->stream == NULL) {
         rd_tensor_sink sink = {.on_values = place, .user = d};
-        rd_status status = rd_tensor_stream_create(d->model, d->set, &sink, &d->stream, err);
+        rd_status status = rd_tensor_stream_create(d->tensors, &sink, &d->stream, err);
         if (status != RD_OK)
             return status;
     }
@@ -352,10 +352,10 @@ static void start_download_again(void *user)
 }
 
 /* Asks for tensors of a model and leaves them in a vector. */
-static rd_status fetch_tensors(session *s, const char *path, const rd_model *model, rd_tensor_set set, float *into,
+static rd_status fetch_tensors(session *s, const char *path, rd_tensor_table tensors, float *into,
                                rd_response *response, rd_error *err)
 {
-    download d = {.into = into, .model = model, .set = set};
+    download d = {.into = into, .tensors = tensors};
     rd_request request = {.method = "GET", .path = path, .take = take, .restart = start_download_again, .user = &d};
     rd_status status = rd_requester_ask(s->requester, &request, response, err);
     if (status == RD_OK && response->status == 200)
@@ -371,44 +371,46 @@ static rd_status fetch_tensors(session *s, const char *path, const rd_model *mod
 static rd_status fetch_frozen(session *s, rd_error *err)
 {
     rd_response response;
-    if (s->has_frozen || rd_model_set_size(s->model, RD_TENSORS_REST) == 0)
+    if (s->has_frozen || rd_model_tensors(s->model, RD_TENSORS_STAYING).elements == 0)
         return RD_OK;
-    rd_status status = fetch_tensors(s, "/v1/frozen", s->model, RD_TENSORS_REST, s->global, &response, err);
+    rd_status status =
+        fetch_tensors(s, "/v1/frozen", rd_model_tensors(s->model, RD_TENSORS_STAYING), s->global, &response, err);
     if (status == RD_OK && response.status != 200)
         status = rd_requester_refused(&response, err);
     s->has_frozen = status == RD_OK;
     if (status == RD_OK)
-        say(s, "fetched the frozen part of the model: %zu parameters", rd_model_set_size(s->model, RD_TENSORS_REST));
+        say(s, "fetched the frozen part of the model: %zu parameters",
+            rd_model_tensors(s->model, RD_TENSORS_STAYING).elements);
     return status;
 }
 
 /* Asks for a pruned model, what is kept and where it belongs, and unpacks it. */
 static rd_status fetch_packed(session *s, const char *path, size_t kept, rd_response *response, rd_error *err)
 {
-    size_t all = rd_model_set_size(s->model, RD_TENSORS_SHARED);
-    rd_model *plan = NULL;
+    size_t all = rd_model_tensors(s->model, RD_TENSORS_TRAVELLING).elements;
+    rd_tensor_table packed = {0};
     float *body = NULL;
     rd_status status = RD_OK;
     if (kept > all)
         return rd_fail(err, RD_ERR_FORMAT, "the aggregator keeps %zu of %zu parameters", kept, all);
-    RD_TRY(rd_packing_plan(kept, all, &plan, err));
-    body = malloc(rd_model_parameter_count(plan) * sizeof *body);
+    RD_TRY(rd_packing_table(kept, all, &packed, err));
+    body = malloc(packed.elements * sizeof *body);
     if (body == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", rd_model_parameter_count(plan)));
-    RD_TRY(fetch_tensors(s, path, plan, RD_TENSORS_SHARED, body, response, err));
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", packed.elements));
+    RD_TRY(fetch_tensors(s, path, packed, body, response, err));
     if (response->status == 200)
         RD_TRY(rd_packing_read(body, kept, all, s->global, &s->packing, err));
 cleanup:
     free(body);
-    rd_model_free(plan);
+    rd_tensor_table_free(&packed);
     return status;
 }
 
 /* Scaffold's control variate comes with the parameters. */
-static rd_status fetch_twin(session *s, const char *path, rd_response *response, rd_error *err)
+static rd_status fetch_with_control(session *s, const char *path, rd_response *response, rd_error *err)
 {
-    size_t n = rd_model_set_size(s->model, RD_TENSORS_SHARED);
-    rd_status status = fetch_tensors(s, path, s->twin, RD_TENSORS_SHARED, s->control, response, err);
+    size_t n = rd_model_tensors(s->model, RD_TENSORS_TRAVELLING).elements;
+    rd_status status = fetch_tensors(s, path, s->with_control, s->control, response, err);
     if (status == RD_OK && response->status == 200) {
         memcpy(s->global, s->control, n * sizeof *s->global);
         memmove(s->control, s->control + n, n * sizeof *s->control);
@@ -433,9 +435,10 @@ static rd_status fetch_model(session *s, uint64_t version, uint64_t kept, uint64
     (void)snprintf(path, sizeof path, "/v1/model/%" PRIu64, version);
     rd_status status = fetch_frozen(s, err);
     if (status == RD_OK)
-        status = kept > 0          ? fetch_packed(s, path, (size_t)kept, &response, err)
-                 : s->twin != NULL ? fetch_twin(s, path, &response, err)
-                                   : fetch_tensors(s, path, s->model, RD_TENSORS_SHARED, s->global, &response, err);
+        status = kept > 0                    ? fetch_packed(s, path, (size_t)kept, &response, err)
+                 : s->with_control.count > 0 ? fetch_with_control(s, path, &response, err)
+                                             : fetch_tensors(s, path, rd_model_tensors(s->model, RD_TENSORS_TRAVELLING),
+                                                             s->global, &response, err);
     if (status != RD_OK)
         return status;
     if (response.status == 404) {
@@ -461,13 +464,15 @@ static rd_status deliver(session *s, uint64_t round, const rd_report *report, bo
     rd_response response;
     int counted = 0;
     double started = rd_clock_seconds();
-    const rd_model *sent = s->packing != NULL ? s->packing->update : s->twin != NULL ? s->twin : s->model;
+    const rd_tensor_table sent = s->packing != NULL          ? s->packing->update
+                                 : s->with_control.count > 0 ? s->with_control
+                                                             : rd_model_tensors(s->model, RD_TENSORS_TRAVELLING);
     if (s->packing != NULL)
         rd_packing_pack(s->packing, s->delta);
     rd_status status = rd_update_header(sent, round, report, &header, &header_size, err);
     if (status != RD_OK)
         return status;
-    size_t size = rd_model_set_size(sent, RD_TENSORS_SHARED) * sizeof *s->delta;
+    size_t size = sent.elements * sizeof *s->delta;
     (void)snprintf(path, sizeof path, "/v1/update/%" PRIu64, round);
     rd_request request = {.method = "POST",
                           .path = path,
@@ -525,7 +530,7 @@ static rd_status train_and_deliver(session *s, const rd_task *task, bool *taken,
                           .continual = &c->continual,
                           .packing = s->packing,
                           .proximal = c->strategy.proximal,
-                          .control = s->twin != NULL ? s->control : NULL,
+                          .control = s->with_control.count > 0 ? s->control : NULL,
                           .personalisation = &c->personalisation,
                           .memory = s->memory};
     if (s->keep != NULL)
@@ -653,7 +658,7 @@ cleanup:
     rd_trainer_free(s.trainer);
     rd_packing_free(s.packing);
     rd_keep_close(s.keep);
-    rd_model_free(s.twin);
+    rd_tensor_table_free(&s.with_control);
     free(s.control);
     free(s.memory);
     free(s.global);

@@ -344,8 +344,7 @@ static void share_run(simulator *s)
     rd_ranks_share(&last, sizeof last, 0);
     rd_ranks_share(rd_run_own_parameters(s->run), rd_model_parameter_count(rd_run_model(s->run)) * sizeof(float), 0);
     if (memory != NULL)
-        rd_ranks_share(memory,
-                       rd_model_parameter_count(rd_aggregate_memory_plan(rd_run_updates(s->run))) * sizeof *memory, 0);
+        rd_ranks_share(memory, rd_aggregate_memory_table(rd_run_updates(s->run)).elements * sizeof *memory, 0);
     if (rd_rank() != 0)
         rd_run_follow(s->run, &last);
 }

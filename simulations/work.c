@@ -83,7 +83,7 @@ static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error 
                                     &j->part.report, err);
     if (status == RD_OK && j->attacks)
         rd_attack_change(&c->simulation.attack, c->seed, j->round, key, update,
-                         rd_model_set_size(rd_run_model(s->run), RD_TENSORS_SHARED));
+                         rd_model_tensors(rd_run_model(s->run), RD_TENSORS_TRAVELLING).elements);
     if (status == RD_OK && task.packing != NULL)
         rd_packing_pack(task.packing, update);
     double seconds = rd_progress_clock() - started;

@@ -24,22 +24,22 @@ static char *print_section(run_model *run, bool keep_lora)
 static rd_status write_tensors(run_model *run, bool keep_lora, const char *path, rd_error *err)
 {
     rd_status status = RD_OK;
-    size_t count, kept = 0, header_size;
-    const rd_tensor *tensors = rd_model_tensors(run->model, RD_TENSORS_ALL, &count);
-    rd_st_tensor *entries = calloc(count, sizeof *entries);
+    size_t kept = 0, header_size;
+    const rd_tensor_table table = rd_model_tensors(run->model, RD_TENSORS_ALL);
+    rd_st_tensor *entries = calloc(table.count, sizeof *entries);
     char *header = NULL, *section = NULL, *schema = NULL, round[24];
     int fd = -1;
     if (entries == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for the header of %zu tensors", count);
-    for (size_t i = 0; i < count; i++) {
-        if (!keep_lora && rd_tensor_is_lora(&tensors[i]))
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the header of %zu table.tensors", table.count);
+    for (size_t i = 0; i < table.count; i++) {
+        if (!keep_lora && rd_tensor_is_lora(&table.tensors[i]))
             continue;
         rd_st_tensor *e = &entries[kept++];
-        e->name = tensors[i].name;
+        e->name = table.tensors[i].name;
         e->dtype = RD_DTYPE_F32;
-        e->rank = tensors[i].rank;
+        e->rank = table.tensors[i].rank;
         for (int k = 0; k < e->rank; k++)
-            e->shape[k] = tensors[i].shape[k];
+            e->shape[k] = table.tensors[i].shape[k];
     }
     (void)snprintf(round, sizeof round, "%llu", (unsigned long long)run->round);
     if (run->schema.column_count > 0 && (schema = rd_schema_print(&run->schema)) == NULL)
@@ -54,11 +54,11 @@ static rd_status write_tensors(run_model *run, bool keep_lora, const char *path,
         goto cleanup;
     }
     RD_TRY(rd_fd_write_all(fd, header, header_size, path, err));
-    for (size_t i = 0; i < count; i++)
-        if (keep_lora || !rd_tensor_is_lora(&tensors[i]))
-            RD_TRY(
-                rd_fd_write_all(fd, run->parameters + tensors[i].offset, tensors[i].count * sizeof(float), path, err));
-    printf("%s: %zu tensors of round %s\n", path, kept, round);
+    for (size_t i = 0; i < table.count; i++)
+        if (keep_lora || !rd_tensor_is_lora(&table.tensors[i]))
+            RD_TRY(rd_fd_write_all(fd, run->parameters + table.tensors[i].offset,
+                                   table.tensors[i].count * sizeof(float), path, err));
+    printf("%s: %zu table.tensors of round %s\n", path, kept, round);
 cleanup:
     if (fd >= 0 && close(fd) != 0 && status == RD_OK)
         status = rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));

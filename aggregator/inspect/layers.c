@@ -66,7 +66,7 @@ static void print_totals(const rd_model *m)
     }
     table_count(all, rd_model_parameter_count(m));
     table_count(trained, count);
-    table_count(travel, 4 * rd_model_set_size(m, RD_TENSORS_SHARED));
+    table_count(travel, 4 * rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements);
     table_count(flops, rd_model_forward_flops(m));
     table_count(step, 3 * rd_model_forward_flops(m));
     table_count(memory, bytes);

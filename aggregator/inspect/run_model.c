@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "codec/tensor_file.h"
 #include "config/config.h"
 #include "config/schema_section.h"
-#include "run/model_file.h"
 #include "store/store.h"
 
 static rd_status plan(rd_store *store, run_model *out, rd_error *err)
@@ -67,10 +67,10 @@ rd_status run_model_load(const char *directory, uint64_t round, run_model *out, 
     if (out->parameters == NULL)
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", rd_model_parameter_count(out->model)));
     rd_store_model_path(store, out->round, path, sizeof path);
-    RD_TRY(rd_model_file_read(out->model, RD_TENSORS_SHARED, path, out->parameters, err));
-    if (rd_model_set_size(out->model, RD_TENSORS_REST) > 0) {
+    RD_TRY(rd_tensor_file_read(rd_model_tensors(out->model, RD_TENSORS_TRAVELLING), path, out->parameters, err));
+    if (rd_model_tensors(out->model, RD_TENSORS_STAYING).elements > 0) {
         rd_store_frozen_path(store, path, sizeof path);
-        RD_TRY(rd_model_file_read(out->model, RD_TENSORS_REST, path, out->parameters, err));
+        RD_TRY(rd_tensor_file_read(rd_model_tensors(out->model, RD_TENSORS_STAYING), path, out->parameters, err));
     }
 cleanup:
     rd_store_close(store);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec/model_header.h"
+#include "codec/tensor_header.h"
 #include "core/exact_sum.h"
 #include "format/foreign.h"
 
@@ -23,8 +23,7 @@
 typedef enum stage { STAGE_LENGTH, STAGE_HEADER, STAGE_DATA } stage;
 
 struct rd_tensor_stream {
-    const rd_model *model;
-    rd_tensor_set set;
+    rd_tensor_table table;
     rd_tensor_sink sink;
 
     stage stage;
@@ -41,26 +40,22 @@ struct rd_tensor_stream {
     float values[STAGE];
 };
 
-static uint64_t max_header(const rd_model *m, rd_tensor_set set)
+static uint64_t max_header(rd_tensor_table t)
 {
-    size_t count;
-    rd_model_tensors(m, set, &count);
-    return METADATA_ROOM + BYTES_PER_TENSOR * (uint64_t)count;
+    return METADATA_ROOM + BYTES_PER_TENSOR * (uint64_t)t.count;
 }
 
-uint64_t rd_tensor_stream_max_size(const rd_model *m, rd_tensor_set set)
+uint64_t rd_tensor_stream_max_size(rd_tensor_table t)
 {
-    return 8 + max_header(m, set) + sizeof(float) * (uint64_t)rd_model_set_size(m, set);
+    return 8 + max_header(t) + sizeof(float) * (uint64_t)t.elements;
 }
 
-rd_status rd_tensor_stream_create(const rd_model *m, rd_tensor_set set, const rd_tensor_sink *sink,
-                                  rd_tensor_stream **out, rd_error *err)
+rd_status rd_tensor_stream_create(rd_tensor_table t, const rd_tensor_sink *sink, rd_tensor_stream **out, rd_error *err)
 {
     rd_tensor_stream *s = calloc(1, sizeof *s);
     if (s == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for a stream of tensors");
-    s->model = m;
-    s->set = set;
+    s->table = t;
     s->sink = *sink;
     *out = s;
     return RD_OK;
@@ -71,10 +66,10 @@ static rd_status length_complete(rd_tensor_stream *s, rd_error *err)
     s->header_size = 0;
     for (int i = 7; i >= 0; i--)
         s->header_size = s->header_size << 8 | s->length_bytes[i];
-    if (s->header_size < 2 || s->header_size > max_header(s->model, s->set))
+    if (s->header_size < 2 || s->header_size > max_header(s->table))
         return rd_fail(err, RD_ERR_FORMAT,
                        "not a safetensors body: a header of %" PRIu64 " bytes, at most %" PRIu64 " are expected",
-                       s->header_size, max_header(s->model, s->set));
+                       s->header_size, max_header(s->table));
     s->header = malloc((size_t)s->header_size);
     if (s->header == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for a header of %" PRIu64 " bytes", s->header_size);
@@ -86,9 +81,8 @@ static rd_status length_complete(rd_tensor_stream *s, rd_error *err)
 static rd_status header_complete(rd_tensor_stream *s, rd_error *err)
 {
     rd_status status = RD_OK;
-    size_t count;
+    const size_t count = s->table.count;
     size_t *origin = NULL;
-    const rd_tensor *tensors = rd_model_tensors(s->model, s->set, &count);
     RD_TRY(rd_safetensors_parse(s->header, (size_t)s->header_size, "body", &s->file, err));
     origin = calloc(count, sizeof *origin);
     s->destination = calloc(count, sizeof *s->destination);
@@ -96,9 +90,9 @@ static rd_status header_complete(rd_tensor_stream *s, rd_error *err)
         status = rd_fail(err, RD_ERR_MEMORY, "no memory for the table of %zu tensors", count);
         goto cleanup;
     }
-    RD_TRY(rd_model_header_match(s->model, s->set, &s->file, "body", origin, err));
+    RD_TRY(rd_tensor_header_match(s->table, &s->file, "body", origin, err));
     for (size_t i = 0; i < count; i++)
-        s->destination[origin[i]] = tensors[i].offset;
+        s->destination[origin[i]] = s->table.tensors[i].offset;
     if (s->sink.on_header != NULL)
         RD_TRY(s->sink.on_header(s->sink.user, &s->file, err));
     s->stage = STAGE_DATA;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec/model_header.h"
+#include "codec/tensor_header.h"
 #include "codec/tensor_stream.h"
 #include "core/exact_sum.h"
 #include "core/number.h"
@@ -22,9 +22,9 @@ struct rd_update_decoder {
     rd_report report;
 };
 
-uint64_t rd_update_max_size(const rd_model *m)
+uint64_t rd_update_max_size(rd_tensor_table t)
 {
-    return rd_tensor_stream_max_size(m, RD_TENSORS_SHARED);
+    return rd_tensor_stream_max_size(t);
 }
 
 /* ---- writing ---- */
@@ -63,7 +63,7 @@ static void add_real(pairs *p, char *key, double value)
     add_text(p, key, text);
 }
 
-rd_status rd_update_header(const rd_model *m, uint64_t round, const rd_report *report, char **bytes, size_t *size,
+rd_status rd_update_header(rd_tensor_table t, uint64_t round, const rd_report *report, char **bytes, size_t *size,
                            rd_error *err)
 {
     pairs p = {.count = 0};
@@ -91,7 +91,7 @@ rd_status rd_update_header(const rd_model *m, uint64_t round, const rd_report *r
     add_real(&p, "seconds", report->seconds);
     if (p.count > PAIRS)
         return rd_fail(err, RD_ERR_INTERNAL, "an update's header has room for %d values, not %zu", PAIRS, p.count);
-    return rd_model_header(m, RD_TENSORS_SHARED, p.pair, p.count, bytes, size, err);
+    return rd_tensor_header(t, p.pair, p.count, bytes, size, err);
 }
 
 /* ---- metadata ---- */
@@ -185,7 +185,7 @@ static rd_status pass_on(void *user, size_t first, const float *values, size_t c
     return d->sink(d->user, first, values, count, err);
 }
 
-rd_status rd_update_decoder_create(const rd_model *m, uint64_t round, rd_update_sink sink, void *user,
+rd_status rd_update_decoder_create(rd_tensor_table t, uint64_t round, rd_update_sink sink, void *user,
                                    rd_update_decoder **out, rd_error *err)
 {
     rd_update_decoder *d = calloc(1, sizeof *d);
@@ -195,7 +195,7 @@ rd_status rd_update_decoder_create(const rd_model *m, uint64_t round, rd_update_
     d->sink = sink;
     d->user = user;
     rd_tensor_sink inner = {.on_header = read_report, .on_values = pass_on, .user = d};
-    rd_status status = rd_tensor_stream_create(m, RD_TENSORS_SHARED, &inner, &d->stream, err);
+    rd_status status = rd_tensor_stream_create(t, &inner, &d->stream, err);
     if (status == RD_OK)
         *out = d;
     else

@@ -1,4 +1,4 @@
-/* update.h: an update as it travels: a safetensors body with the model's tensors as F32, holding the delta
+/* update.h: an update as it travels: a safetensors body with a table of tensors as F32, holding the delta
  * (local - global), and the client's report as metadata:
  *
  *   "round": "3", "samples": "600", "loss": "0.52",            (loss: running loss; optional)
@@ -16,22 +16,21 @@
 #include <stdint.h>
 
 #include "core/error.h"
-#include "model/model.h"
+#include "model/tensors.h"
 #include "train/local_round.h"
 
-/* The header (8 + N bytes) that goes in front of the delta's parameter_count * 4 bytes. Caller frees *bytes.
- */
-rd_status rd_update_header(const rd_model *m, uint64_t round, const rd_report *report, char **bytes, size_t *size,
+/* The header (8 + N bytes) that goes in front of the delta's 4 t.elements bytes. The caller frees *bytes. */
+rd_status rd_update_header(rd_tensor_table t, uint64_t round, const rd_report *report, char **bytes, size_t *size,
                            rd_error *err) RD_MUST_CHECK;
 
 /* Receives count values that belong at parameters [first, first + count). Failing stops the decoder. */
 typedef rd_status (*rd_update_sink)(void *user, size_t first, const float *values, size_t count, rd_error *err);
 
 typedef struct rd_update_decoder rd_update_decoder;
-rd_status rd_update_decoder_create(const rd_model *m, uint64_t round, rd_update_sink sink, void *user,
+rd_status rd_update_decoder_create(rd_tensor_table t, uint64_t round, rd_update_sink sink, void *user,
                                    rd_update_decoder **out, rd_error *err) RD_MUST_CHECK;
-/* Largest body that can be right for this model: refuse a Content-Length beyond it at once. */
-uint64_t rd_update_max_size(const rd_model *m);
+/* Largest body that can be right for these tensors: refuse a Content-Length beyond it at once. */
+uint64_t rd_update_max_size(rd_tensor_table t);
 /* Takes the next bytes of the body. RD_ERR_FORMAT: not safetensors, wrong names, shapes or dtype, too long;
  * RD_ERR_RANGE: NaN, Inf or too large for the exact sum, samples out of range; RD_ERR_STATE: metadata "round"
  * is not this round. */

@@ -418,17 +418,16 @@ rd_status rd_config_parse(const char *json, size_t size, const char *whose, cons
 
 static rd_status check_decay_skips(const rd_training *t, const rd_model *m, rd_error *err)
 {
-    size_t count;
-    const rd_tensor *tensors = rd_model_tensors(m, RD_TENSORS_ALL, &count);
+    const rd_tensor_table table = rd_model_tensors(m, RD_TENSORS_ALL);
     for (size_t i = 0; i < t->decay_skip_count; i++) {
         bool found = false;
-        for (size_t k = 0; k < count && !found; k++)
-            found = fnmatch(t->decay_skips[i], tensors[k].name, 0) == 0;
+        for (size_t k = 0; k < table.count && !found; k++)
+            found = fnmatch(t->decay_skips[i], table.tensors[k].name, 0) == 0;
         if (!found)
             return rd_fail(err, RD_ERR_CONFIG,
                            "training.weight_decay_skips[%zu]: no tensor of the model is called \"%s\"; the "
                            "first is '%s'",
-                           i, t->decay_skips[i], tensors[0].name);
+                           i, t->decay_skips[i], table.tensors[0].name);
     }
     return RD_OK;
 }

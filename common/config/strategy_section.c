@@ -181,7 +181,8 @@ rd_status rd_config_check_strategy(const rd_config *c, const rd_model *m, rd_err
     const rd_strategy *s = &c->strategy;
     const char *name = rd_strategy_names[s->kind];
     bool plain = s->kind == RD_FEDAVG || s->kind == RD_FEDPROX || s->kind == RD_FEDSGD;
-    bool local = rd_model_set_size(m, RD_TENSORS_LEARNED) > rd_model_set_size(m, RD_TENSORS_SHARED);
+    bool local =
+        rd_model_tensors(m, RD_TENSORS_CHANGING).elements > rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements;
     if (rd_model_counts(m) && s->kind != RD_FEDAVG)
         return rd_fail(err, RD_ERR_CONFIG, "strategy.name: the model learns by counting, which only fedavg sums");
     if (c->pruning.sparsity > 0 && (!plain || local || c->personalisation.method == RD_PERSONAL_DITTO))

@@ -6,13 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "codec/tensor_file.h"
 #include "config/schema_section.h"
 #include "core/error.h"
 #include "data/encode.h"
 #include "format/safetensors.h"
 #include "model/loss.h"
 #include "model/model.h"
-#include "run/model_file.h"
 #include "train/local_round.h"
 
 struct rd_predictor {
@@ -58,7 +58,7 @@ rd_status rd_predictor_open(const char *path, rd_predictor **out, rd_error *err)
     p->parameters = malloc(count * sizeof *p->parameters);
     if (p->parameters == NULL)
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "%s: no memory for %zu parameters", path, count));
-    RD_TRY(rd_model_file_read(p->model, RD_TENSORS_ALL, path, p->parameters, err));
+    RD_TRY(rd_tensor_file_read(rd_model_tensors(p->model, RD_TENSORS_ALL), path, p->parameters, err));
     p->batch = rd_evaluation_batch(p->model);
     RD_TRY(rd_workspace_create(p->model, p->batch, &p->workspace, err));
     *out = p;

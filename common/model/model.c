@@ -82,26 +82,20 @@ size_t rd_model_parameter_count(const rd_model *m)
     return m->parameter_count;
 }
 
-size_t rd_model_shared_count(const rd_model *m)
+rd_tensor_table rd_model_tensors(const rd_model *m, rd_tensor_set set)
 {
-    return m->shared_count;
-}
-
-const rd_tensor *rd_model_tensors(const rd_model *m, rd_tensor_set set, size_t *count)
-{
-    *count = set == RD_TENSORS_ALL       ? m->tensor_count
-             : set == RD_TENSORS_SHARED  ? m->shared_tensors
-             : set == RD_TENSORS_LEARNED ? m->learned_tensors
-                                         : m->tensor_count - m->shared_tensors;
-    return set == RD_TENSORS_REST ? m->tensors + m->shared_tensors : m->tensors;
-}
-
-size_t rd_model_set_size(const rd_model *m, rd_tensor_set set)
-{
-    return set == RD_TENSORS_ALL       ? m->parameter_count
-           : set == RD_TENSORS_SHARED  ? m->shared_count
-           : set == RD_TENSORS_LEARNED ? m->learned_count
-                                       : m->parameter_count - m->shared_count;
+    switch (set) {
+    case RD_TENSORS_TRAVELLING:
+        return (rd_tensor_table){m->tensors, m->travelling_tensors, 0, m->travelling_count};
+    case RD_TENSORS_CHANGING:
+        return (rd_tensor_table){m->tensors, m->changing_tensors, 0, m->changing_count};
+    case RD_TENSORS_STAYING:
+        return (rd_tensor_table){m->tensors + m->travelling_tensors, m->tensor_count - m->travelling_tensors,
+                                 m->travelling_count, m->parameter_count - m->travelling_count};
+    case RD_TENSORS_ALL:
+        break;
+    }
+    return (rd_tensor_table){m->tensors, m->tensor_count, 0, m->parameter_count};
 }
 
 uint64_t rd_model_forward_flops(const rd_model *m)

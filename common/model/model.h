@@ -5,8 +5,7 @@
  * people see the table of names and shapes. Names and layouts follow PyTorch: a dense layer from I to O
  * units has "fc1.weight" (O,I) and "fc1.bias" (O).
  *
- * The vector begins with everything that travels between clients and aggregator (rd_model_shared_count
- * elements); after it come tensors that each client keeps for itself (fine_tuning.local), and then frozen ones,
+ * The vector begins with everything that travels between clients and aggregator (RD_TENSORS_TRAVELLING); after it come tensors that each client keeps for itself (fine_tuning.local), and then frozen ones,
  * which stay as they are.
  *
  * Letters used for shapes: B batch, I inputs of a layer, O outputs, C classes or channels, T positions in
@@ -21,27 +20,8 @@
 
 #include "core/error.h"
 #include "core/random.h"
+#include "model/tensors.h"
 #include "model/vocabulary.h"
-
-#define RD_TENSOR_NAME_MAX 80
-#define RD_TENSOR_MAX_RANK 4
-
-typedef enum rd_tensor_role {
-    RD_TENSOR_TRAINED,   /* has a gradient */
-    RD_TENSOR_STATISTIC, /* follows the data, without a gradient: batch norm's running mean; it travels and is
-                            averaged like a trained one */
-    RD_TENSOR_FROZEN,    /* never changes and never travels */
-} rd_tensor_role;
-
-typedef struct rd_tensor {
-    char name[RD_TENSOR_NAME_MAX];
-    int rank;
-    size_t shape[RD_TENSOR_MAX_RANK];
-    size_t offset; /* of its first element in the parameter vector */
-    size_t count;  /* product of shape */
-    rd_tensor_role role;
-    bool local; /* every client trains and keeps its own: it never travels */
-} rd_tensor;
 
 /* The shape of one sample on its way through the model. */
 typedef struct rd_shape {
@@ -94,18 +74,16 @@ bool rd_model_classifies(const rd_model *m);
 /* C: of classes that labels may name; two for a single output. */
 size_t rd_model_class_count(const rd_model *m);
 size_t rd_model_parameter_count(const rd_model *m);
-/* The first so many parameters travel. */
-size_t rd_model_shared_count(const rd_model *m);
+/* What clients and aggregator send each other comes first, what every client keeps for itself behind it, and then what
+ * never changes. */
 typedef enum rd_tensor_set {
     RD_TENSORS_ALL,
-    RD_TENSORS_SHARED,  /* those that travel */
-    RD_TENSORS_LEARNED, /* those that change: shared ones, then local ones */
-    RD_TENSORS_REST,    /* those that do not travel: local ones, then frozen ones */
+    RD_TENSORS_TRAVELLING,
+    RD_TENSORS_CHANGING, /* those that travel, then local ones */
+    RD_TENSORS_STAYING,  /* those that do not travel: local ones, then frozen ones */
 } rd_tensor_set;
-/* By rising offset, without gaps. */
-const rd_tensor *rd_model_tensors(const rd_model *m, rd_tensor_set set, size_t *count);
-/* Elements of all tensors of the set. */
-size_t rd_model_set_size(const rd_model *m, rd_tensor_set set);
+/* Valid as long as the model. */
+rd_tensor_table rd_model_tensors(const rd_model *m, rd_tensor_set set);
 /* Multiply-adds times two, of one sample's forward pass. */
 uint64_t rd_model_forward_flops(const rd_model *m);
 

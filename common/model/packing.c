@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "model/plan.h"
-#include "model/twin.h"
+#include "model/tensors.h"
 
 enum { BITS = 16 }; /* of a number of the mask: any float holds them exactly */
 
@@ -50,12 +50,12 @@ static int by_size(const void *a, const void *b)
 static size_t each_target(const rd_pruning *p, const rd_model *m, float *parameters,
                           void (*visit)(float *weight, size_t number, void *user), void *user)
 {
-    size_t count, number = 0;
-    const rd_tensor *t = rd_model_tensors(m, RD_TENSORS_SHARED, &count);
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < t[i].count && is_target(p, &t[i]); j++, number++)
+    size_t number = 0;
+    const rd_tensor_table table = rd_model_tensors(m, RD_TENSORS_TRAVELLING);
+    for (size_t i = 0; i < table.count; i++)
+        for (size_t j = 0; j < table.tensors[i].count && is_target(p, &table.tensors[i]); j++, number++)
             if (visit != NULL)
-                visit(parameters + t[i].offset + j, number, user);
+                visit(parameters + table.tensors[i].offset + j, number, user);
     return number;
 }
 
@@ -105,9 +105,9 @@ rd_status rd_pruning_apply(const rd_pruning *p, const rd_model *m, uint64_t roun
 
 static const char *const vectors[] = {"kept", "mask"};
 
-rd_status rd_packing_plan(size_t kept, size_t all, rd_model **out, rd_error *err)
+rd_status rd_packing_table(size_t kept, size_t all, rd_tensor_table *out, rd_error *err)
 {
-    return rd_vectors_plan(vectors, (const size_t[]){kept, (all + BITS - 1) / BITS}, 2, out, err);
+    return rd_tensor_table_of_vectors(vectors, (const size_t[]){kept, (all + BITS - 1) / BITS}, 2, out, err);
 }
 
 /* From p->mask, with p->all set. */
@@ -124,8 +124,8 @@ static rd_status finish(rd_packing *p, rd_packing **out, rd_error *err)
     for (size_t i = 0; i < p->all; i++)
         if (p->mask[i] != 0)
             p->index[next++] = (uint32_t)i;
-    RD_TRY(rd_vectors_plan(vectors, &p->kept, 1, &p->update, err));
-    RD_TRY(rd_packing_plan(p->kept, p->all, &p->download, err));
+    RD_TRY(rd_tensor_table_of_vectors(vectors, &p->kept, 1, &p->update, err));
+    RD_TRY(rd_packing_table(p->kept, p->all, &p->download, err));
     *out = p;
     return RD_OK;
 cleanup:
@@ -151,13 +151,14 @@ static rd_packing *make(size_t all)
 rd_status rd_packing_create(const rd_pruning *pruning, const rd_model *m, const float *parameters, rd_packing **out,
                             rd_error *err)
 {
-    size_t count;
-    const rd_tensor *t = rd_model_tensors(m, RD_TENSORS_SHARED, &count);
-    rd_packing *p = make(rd_model_set_size(m, RD_TENSORS_SHARED));
+    const rd_tensor_table table = rd_model_tensors(m, RD_TENSORS_TRAVELLING);
+    rd_packing *p = make(rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements);
     if (p == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory to pack %zu parameters", rd_model_set_size(m, RD_TENSORS_SHARED));
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = t[i].offset; j < t[i].offset + t[i].count && is_target(pruning, &t[i]); j++)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory to pack %zu parameters",
+                       rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements);
+    for (size_t i = 0; i < table.count; i++)
+        for (size_t j = table.tensors[i].offset;
+             j < table.tensors[i].offset + table.tensors[i].count && is_target(pruning, &table.tensors[i]); j++)
             p->mask[j] = parameters[j] != 0.0f;
     return finish(p, out, err);
 }
@@ -166,8 +167,8 @@ void rd_packing_free(rd_packing *p)
 {
     if (p == NULL)
         return;
-    rd_model_free(p->update);
-    rd_model_free(p->download);
+    rd_tensor_table_free(&p->update);
+    rd_tensor_table_free(&p->download);
     free(p->index);
     free(p->mask);
     free(p);

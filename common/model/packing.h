@@ -33,11 +33,11 @@ rd_status rd_pruning_apply(const rd_pruning *p, const rd_model *m, uint64_t roun
                            rd_error *err) RD_MUST_CHECK;
 
 typedef struct rd_packing {
-    size_t all, kept;   /* n, of what travels, and K */
-    uint32_t *index;    /* (K) places in the vector, rising */
-    uint8_t *mask;      /* (n) 1: kept */
-    rd_model *update;   /* what an update holds, for the codecs: "kept" (K) */
-    rd_model *download; /* what a fetched model holds: "kept" (K), "mask" (ceil(n / 16)) */
+    size_t all, kept;         /* n, of what travels, and K */
+    uint32_t *index;          /* (K) places in the vector, rising */
+    uint8_t *mask;            /* (n) 1: kept */
+    rd_tensor_table update;   /* what an update holds, for the codecs: "kept" (K) */
+    rd_tensor_table download; /* what a fetched model holds: "kept" (K), "mask" (ceil(n / 16)) */
 } rd_packing;
 
 /* Keeps everything but the targets' zeros. */
@@ -47,8 +47,8 @@ void rd_packing_free(rd_packing *p);
 /* values (n) -> values (K), in place */
 void rd_packing_pack(const rd_packing *p, float *values);
 
-/* The plan of a fetched model with K of n parameters; the caller frees it. */
-rd_status rd_packing_plan(size_t kept, size_t all, rd_model **out, rd_error *err) RD_MUST_CHECK;
+/* What a fetched model with K of n parameters holds; the caller frees it. */
+rd_status rd_packing_table(size_t kept, size_t all, rd_tensor_table *out, rd_error *err) RD_MUST_CHECK;
 /* parameters (n) -> body (K + ceil(n / 16)) */
 void rd_packing_write(const rd_packing *p, const float *parameters, float *body);
 /* The other way. RD_ERR_FORMAT: the mask does not have K bits. */

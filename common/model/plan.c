@@ -404,7 +404,7 @@ static rd_status check_counting(const rd_model *m, const char *path, rd_error *e
     if (m->layers[0].type->counting != NULL && !kmeans && m->loss.kind != RD_LOSS_SOFTMAX_CROSS_ENTROPY)
         return rd_fail(err, RD_ERR_CONFIG, "%s.loss: layer '%s' needs softmax_cross_entropy, the loss of its posterior",
                        path, m->layers[0].name);
-    if (m->layers[0].type->counting != NULL && m->shared_count < m->parameter_count)
+    if (m->layers[0].type->counting != NULL && m->travelling_count < m->parameter_count)
         return rd_fail(err, RD_ERR_CONFIG,
                        "%s.fine_tuning: layer '%s' learns by counting, nothing of it can be frozen or local", path,
                        m->layers[0].name);
@@ -437,11 +437,11 @@ static rd_status lay_out(rd_plan *plan, rd_error *err)
                 m->parameter_count += m->tensors[i].count;
             }
         if (part == 0) {
-            m->shared_tensors = next;
-            m->shared_count = m->parameter_count;
+            m->travelling_tensors = next;
+            m->travelling_count = m->parameter_count;
         } else if (part == 1) {
-            m->learned_tensors = next;
-            m->learned_count = m->parameter_count;
+            m->changing_tensors = next;
+            m->changing_count = m->parameter_count;
         }
     }
     free(m->tensors);
@@ -537,7 +537,7 @@ rd_status rd_model_create(const cJSON *section, rd_model **out, rd_error *err)
     RD_TRY(lay_out(&plan, err));
     RD_TRY(plan_gradients(m, err));
     RD_TRY(check_counting(m, path, err));
-    if (m->shared_count == 0)
+    if (m->travelling_count == 0)
         RD_TRY(rd_fail(err, RD_ERR_CONFIG, "%s: nothing is left to train: %s", path,
                        m->parameter_count == 0 ? "no layer has parameters"
                                                : "fine_tuning names every tensor as frozen or local"));

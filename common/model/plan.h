@@ -14,8 +14,8 @@ struct rd_model {
     rd_layer *layers; /* (layer_count) each after those whose output it takes */
     size_t layer_count;
     rd_tensor *tensors; /* (tensor_count), by rising offset, without gaps; frozen ones last */
-    size_t tensor_count, shared_tensors, learned_tensors;
-    size_t parameter_count, shared_count, learned_count;
+    size_t tensor_count, travelling_tensors, changing_tensors;
+    size_t parameter_count, travelling_count, changing_count;
     float lora_scaling; /* alpha / rank; 0: no LoRA */
 
     /* Gradients of the layers' outputs lie in slots that are used again as soon as they are free. */

@@ -8,7 +8,7 @@
 
 #include "core/random.h"
 #include "model/counting.h"
-#include "model/twin.h"
+#include "model/tensors.h"
 #include "train/schedule.h"
 
 #define STRIPE 16384 /* parameters under one lock: 256 KB of the sum, a tenth of a millisecond of folding */
@@ -24,7 +24,8 @@ static rd_status make_memory(rd_aggregate *a, rd_error *err)
     bool controls = s->kind == RD_SCAFFOLD;
     if (vectors == 0 && !controls)
         return RD_OK;
-    rd_status status = rd_vectors_plan(controls ? control : names, sizes, controls ? 1 : vectors, &a->memory_plan, err);
+    rd_status status =
+        rd_tensor_table_of_vectors(controls ? control : names, sizes, controls ? 1 : vectors, &a->memory_table, err);
     if (status != RD_OK)
         return status;
     a->memory = calloc((controls ? 1 : vectors) * a->n + 1, sizeof *a->memory);
@@ -47,7 +48,7 @@ rd_status rd_aggregate_create(const rd_config *config, const rd_model *m, rd_agg
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the updates of a round");
     a->config = config;
     a->model = m;
-    a->n = rd_model_set_size(m, RD_TENSORS_SHARED);
+    a->n = rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements;
     a->update_size = config->strategy.kind == RD_SCAFFOLD ? 2 * a->n : a->n;
     a->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     if (rd_strategy_intake(&config->strategy) != RD_INTAKE_ROWS) {
@@ -89,7 +90,7 @@ void rd_aggregate_free(rd_aggregate *a)
     free(a->spare);
     free(a->root);
     free(a->memory);
-    rd_model_free(a->memory_plan);
+    rd_tensor_table_free(&a->memory_table);
     free(a);
 }
 
@@ -98,9 +99,9 @@ size_t rd_aggregate_update_size(const rd_aggregate *a)
     return a->update_size;
 }
 
-const rd_model *rd_aggregate_memory_plan(const rd_aggregate *a)
+rd_tensor_table rd_aggregate_memory_table(const rd_aggregate *a)
 {
-    return a->memory_plan;
+    return a->memory_table;
 }
 
 float *rd_aggregate_memory(rd_aggregate *a)

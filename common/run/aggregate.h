@@ -70,7 +70,7 @@ rd_status rd_aggregate_set_root(rd_aggregate *a, const float *delta, rd_error *e
 
 /* What the server remembers between rounds, one vector after the other, and a plan of it for files; NULL:
  * nothing. */
-const rd_model *rd_aggregate_memory_plan(const rd_aggregate *a);
+rd_tensor_table rd_aggregate_memory_table(const rd_aggregate *a);
 float *rd_aggregate_memory(rd_aggregate *a);
 /* (n) scaffold's c, which is part of the memory; NULL with other strategies. */
 const float *rd_aggregate_control(const rd_aggregate *a);

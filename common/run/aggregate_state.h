@@ -42,8 +42,8 @@ struct rd_aggregate {
 
     float *root; /* (n) the server's own delta; fltrust */
     double root_norm;
-    rd_model *memory_plan; /* NULL: the server remembers nothing */
-    float *memory;         /* m, v, c as far as the strategy has them */
+    rd_tensor_table memory_table; /* without tensors: the server remembers nothing */
+    float *memory;                /* m, v, c as far as the strategy has them */
     rd_server_memory server;
     float *control; /* (n) c, in memory */
 };

@@ -44,13 +44,12 @@ static double step_range(rd_aggregate *a, const source *from, size_t first, size
 
 static double step_all(rd_aggregate *a, const source *from, const rd_target *target)
 {
-    size_t count;
     double squares = 0;
-    const rd_tensor *t = rd_model_tensors(a->model, RD_TENSORS_SHARED, &count);
+    const rd_tensor_table table = rd_model_tensors(a->model, RD_TENSORS_TRAVELLING);
     if (target->index != NULL)
         return step_range(a, from, 0, target->count, RD_TENSOR_TRAINED, target);
-    for (size_t i = 0; i < count; i++)
-        squares += step_range(a, from, t[i].offset, t[i].count, t[i].role, target);
+    for (size_t i = 0; i < table.count; i++)
+        squares += step_range(a, from, table.tensors[i].offset, table.tensors[i].count, table.tensors[i].role, target);
     return squares;
 }
 

@@ -233,7 +233,8 @@ rd_status rd_initial_load(const rd_initial_config *config, const rd_model *m, fl
     report[0] = '\0';
     if (r.path[0] == '\0')
         return RD_OK;
-    r.tensors = rd_model_tensors(m, RD_TENSORS_ALL, &r.count);
+    r.tensors = rd_model_tensors(m, RD_TENSORS_ALL).tensors;
+    r.count = rd_model_tensors(m, RD_TENSORS_ALL).count;
     r.origin = calloc(r.count, sizeof(rd_st_tensor *));
     if (r.origin == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for a table of %zu tensors", r.path, r.count);

@@ -10,16 +10,15 @@
 #include <string.h>
 #include <time.h>
 
+#include "codec/tensor_file.h"
 #include "config/schema_section.h"
 #include "core/exact_sum.h"
 #include "core/fingerprint.h"
 #include "data/source.h"
 #include "model/counting.h"
-#include "model/twin.h"
 #include "run/aggregate.h"
 #include "run/initial.h"
 #include "run/inputs.h"
-#include "run/model_file.h"
 #include "run/outcome.h"
 #include "run/parallel.h"
 #include "run/root.h"
@@ -47,8 +46,8 @@ struct rd_run {
     rd_trainer **trainers; /* (threads) for evaluation; NULL without a test set */
 
     float *parameters;
-    rd_aggregate *updates; /* of the round in progress */
-    rd_model *twin;        /* what travels with scaffold: parameters and control; NULL: another strategy */
+    rd_aggregate *updates;        /* of the round in progress */
+    rd_tensor_table with_control; /* what travels with scaffold: parameters and control; of another strategy: none */
     rd_root_training root;
     rd_error root_trouble; /* of the round that is open; status RD_OK: none */
 
@@ -94,9 +93,11 @@ const rd_packing *rd_run_packing(const rd_run *run)
     return run->packing;
 }
 
-const rd_model *rd_run_update_model(const rd_run *run)
+rd_tensor_table rd_run_update_tensors(const rd_run *run)
 {
-    return run->packing != NULL ? run->packing->update : run->twin != NULL ? run->twin : run->model;
+    return run->packing != NULL          ? run->packing->update
+           : run->with_control.count > 0 ? run->with_control
+                                         : rd_model_tensors(run->model, RD_TENSORS_TRAVELLING);
 }
 
 const rd_dataset *rd_run_test_set(const rd_run *run)
@@ -126,7 +127,7 @@ rd_status rd_run_read_version(rd_run *run, uint64_t version, float *parameters, 
     if (run->store == NULL)
         return RD_OK; /* another process reads it */
     rd_store_model_path(run->store, version, path, sizeof path);
-    return rd_model_file_read(run->model, RD_TENSORS_SHARED, path, parameters, err);
+    return rd_tensor_file_read(rd_model_tensors(run->model, RD_TENSORS_TRAVELLING), path, parameters, err);
 }
 
 uint64_t rd_run_model_version(const rd_run *run)
@@ -143,8 +144,8 @@ uint64_t rd_run_model_fingerprint(const rd_run *run)
 static void be_version(rd_run *run, uint64_t version)
 {
     run->version = version;
-    run->fingerprint =
-        rd_fingerprint(run->parameters, rd_model_set_size(run->model, RD_TENSORS_SHARED) * sizeof *run->parameters);
+    run->fingerprint = rd_fingerprint(run->parameters, rd_model_tensors(run->model, RD_TENSORS_TRAVELLING).elements *
+                                                           sizeof *run->parameters);
 }
 
 uint64_t rd_run_next_round(const rd_run *run)
@@ -210,7 +211,7 @@ const float *rd_run_control(const rd_run *run)
 
 size_t rd_run_update_size(const rd_run *run)
 {
-    return rd_model_set_size(rd_run_update_model(run), RD_TENSORS_SHARED);
+    return rd_run_update_tensors(run).elements;
 }
 
 /* Packs the model as it is now. */
@@ -272,19 +273,18 @@ static rd_status prepare_round(rd_run *run, uint64_t round, rd_error *err)
  * Every update was fit, so where the model is not, nobody else is to blame. */
 static rd_status check_model(const rd_run *run, uint64_t round, rd_error *err)
 {
-    size_t count;
-    const rd_tensor *t = rd_model_tensors(run->model, RD_TENSORS_SHARED, &count);
-    for (size_t k = 0; k < count; k++) {
-        const float *values = run->parameters + t[k].offset;
-        size_t unfit = rd_exact_find_unfit(values, t[k].count);
-        while (unfit < t[k].count && round >= run->config->rounds && isfinite(values[unfit]))
-            unfit += 1 + rd_exact_find_unfit(values + unfit + 1, t[k].count - unfit - 1);
-        if (unfit == t[k].count)
+    const rd_tensor_table table = rd_model_tensors(run->model, RD_TENSORS_TRAVELLING);
+    for (size_t k = 0; k < table.count; k++) {
+        const float *values = run->parameters + table.tensors[k].offset;
+        size_t unfit = rd_exact_find_unfit(values, table.tensors[k].count);
+        while (unfit < table.tensors[k].count && round >= run->config->rounds && isfinite(values[unfit]))
+            unfit += 1 + rd_exact_find_unfit(values + unfit + 1, table.tensors[k].count - unfit - 1);
+        if (unfit == table.tensors[k].count)
             continue;
         return rd_fail(err, RD_ERR_RANGE, "round %llu: the global model %s: element %zu of %s is %s; %s may help",
                        (unsigned long long)round,
-                       rd_model_counts(run->model) ? "is beyond what can be sent" : "diverged", unfit, t[k].name,
-                       rd_exact_unfit_word((double)values[unfit]),
+                       rd_model_counts(run->model) ? "is beyond what can be sent" : "diverged", unfit,
+                       table.tensors[k].name, rd_exact_unfit_word((double)values[unfit]),
                        rd_model_counts(run->model) ? "smaller features" : "smaller learning rates");
     }
     return RD_OK;
@@ -322,28 +322,28 @@ rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t kno
 static rd_status save_packed(rd_run *run, uint64_t round, rd_error *err)
 {
     char path[RD_SOURCE_PATH_MAX];
-    float *body = malloc(rd_model_parameter_count(run->packing->download) * sizeof *body);
+    float *body = malloc(run->packing->download.elements * sizeof *body);
     if (body == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for a pruned model");
     rd_packing_write(run->packing, run->parameters, body);
     rd_store_packed_path(run->store, round, path, sizeof path);
-    rd_status status = rd_model_file_write(run->packing->download, RD_TENSORS_SHARED, body, round, path, err);
+    rd_status status = rd_tensor_file_write(run->packing->download, body, round, path, err);
     free(body);
     return status;
 }
 
 /* What clients fetch with scaffold. */
-static rd_status save_twin(rd_run *run, uint64_t round, rd_error *err)
+static rd_status save_with_control(rd_run *run, uint64_t round, rd_error *err)
 {
     char path[RD_SOURCE_PATH_MAX];
-    size_t n = rd_model_set_size(run->model, RD_TENSORS_SHARED);
+    size_t n = rd_model_tensors(run->model, RD_TENSORS_TRAVELLING).elements;
     float *body = malloc(2 * n * sizeof *body);
     if (body == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for two times %zu parameters", n);
     memcpy(body, run->parameters, n * sizeof *body);
     memcpy(body + n, rd_aggregate_control(run->updates), n * sizeof *body);
     rd_store_packed_path(run->store, round, path, sizeof path);
-    rd_status status = rd_model_file_write(run->twin, RD_TENSORS_SHARED, body, round, path, err);
+    rd_status status = rd_tensor_file_write(run->with_control, body, round, path, err);
     free(body);
     return status;
 }
@@ -352,15 +352,15 @@ static rd_status save_twin(rd_run *run, uint64_t round, rd_error *err)
 static rd_status save_beside(rd_run *run, uint64_t round, rd_error *err)
 {
     char path[RD_SOURCE_PATH_MAX];
-    const rd_model *memory = rd_aggregate_memory_plan(run->updates);
+    const rd_tensor_table memory = rd_aggregate_memory_table(run->updates);
     rd_status status = RD_OK;
     if (run->packing != NULL)
         status = save_packed(run, round, err);
-    if (status == RD_OK && run->twin != NULL)
-        status = save_twin(run, round, err);
-    if (status == RD_OK && memory != NULL) {
+    if (status == RD_OK && run->with_control.count > 0)
+        status = save_with_control(run, round, err);
+    if (status == RD_OK && memory.count > 0) {
         rd_store_server_path(run->store, round, path, sizeof path);
-        status = rd_model_file_write(memory, RD_TENSORS_SHARED, rd_aggregate_memory(run->updates), round, path, err);
+        status = rd_tensor_file_write(memory, rd_aggregate_memory(run->updates), round, path, err);
     }
     return status;
 }
@@ -370,7 +370,8 @@ rd_status rd_run_save_model(rd_run *run, uint64_t round, rd_error *err)
     if (run->store != NULL) {
         char path[RD_SOURCE_PATH_MAX];
         rd_store_model_path(run->store, round, path, sizeof path);
-        rd_status status = rd_model_file_write(run->model, RD_TENSORS_SHARED, run->parameters, round, path, err);
+        rd_status status = rd_tensor_file_write(rd_model_tensors(run->model, RD_TENSORS_TRAVELLING), run->parameters,
+                                                round, path, err);
         if (status == RD_OK)
             status = save_beside(run, round, err);
         if (status != RD_OK)
@@ -475,7 +476,8 @@ rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participa
 {
     rd_sha256 digest;
     rd_sha256_start(&digest);
-    rd_sha256_add(&digest, run->parameters, rd_model_set_size(run->model, RD_TENSORS_SHARED) * sizeof *run->parameters);
+    rd_sha256_add(&digest, run->parameters,
+                  rd_model_tensors(run->model, RD_TENSORS_TRAVELLING).elements * sizeof *run->parameters);
     rd_sha256_finish_hex(&digest, record->model_sha256);
 
     record->test = (rd_metrics){.loss = NAN, .accuracy = NAN};
@@ -565,12 +567,13 @@ static rd_status resume(rd_run *run, const history *h, rd_error *err)
     rd_store_model_path(run->store, h->version, path, sizeof path);
     rd_status status = rd_store_newest_model(run->store, &version, err);
     if (status == RD_OK)
-        status = rd_model_file_read(run->model, RD_TENSORS_SHARED, path, run->parameters, err);
+        status = rd_tensor_file_read(rd_model_tensors(run->model, RD_TENSORS_TRAVELLING), path, run->parameters, err);
     if (status != RD_OK)
         return status;
     rd_sha256 digest;
     rd_sha256_start(&digest);
-    rd_sha256_add(&digest, run->parameters, rd_model_set_size(run->model, RD_TENSORS_SHARED) * sizeof *run->parameters);
+    rd_sha256_add(&digest, run->parameters,
+                  rd_model_tensors(run->model, RD_TENSORS_TRAVELLING).elements * sizeof *run->parameters);
     rd_sha256_finish_hex(&digest, hex);
     if (strcmp(hex, h->last.model_sha256) != 0)
         return rd_fail(err, RD_ERR_FORMAT,
@@ -586,17 +589,17 @@ static rd_status resume(rd_run *run, const history *h, rd_error *err)
         status = pack(run, err);
     if (status != RD_OK)
         return status;
-    const rd_model *memory = rd_aggregate_memory_plan(run->updates);
-    if (memory != NULL) {
+    const rd_tensor_table memory = rd_aggregate_memory_table(run->updates);
+    if (memory.count > 0) {
         rd_store_server_path(run->store, h->version, path, sizeof path);
-        status = rd_model_file_read(memory, RD_TENSORS_SHARED, path, rd_aggregate_memory(run->updates), err);
+        status = rd_tensor_file_read(memory, path, rd_aggregate_memory(run->updates), err);
         if (status != RD_OK)
             return status;
     }
-    if (rd_model_set_size(run->model, RD_TENSORS_REST) == 0)
+    if (rd_model_tensors(run->model, RD_TENSORS_STAYING).elements == 0)
         return RD_OK;
     rd_store_frozen_path(run->store, path, sizeof path);
-    return rd_model_file_read(run->model, RD_TENSORS_REST, path, run->parameters, err);
+    return rd_tensor_file_read(rd_model_tensors(run->model, RD_TENSORS_STAYING), path, run->parameters, err);
 }
 
 static rd_status begin(rd_run *run, rd_error *err)
@@ -606,9 +609,9 @@ static rd_status begin(rd_run *run, rd_error *err)
     record.train = record.holdout = record.personal = (rd_metrics){.loss = NAN, .accuracy = NAN};
     char path[RD_SOURCE_PATH_MAX];
     rd_status status = RD_OK;
-    if (run->store != NULL && rd_model_set_size(run->model, RD_TENSORS_REST) > 0) {
+    if (run->store != NULL && rd_model_tensors(run->model, RD_TENSORS_STAYING).elements > 0) {
         rd_store_frozen_path(run->store, path, sizeof path);
-        status = rd_model_file_write(run->model, RD_TENSORS_REST, run->parameters, 0, path, err);
+        status = rd_tensor_file_write(rd_model_tensors(run->model, RD_TENSORS_STAYING), run->parameters, 0, path, err);
     }
     if (status == RD_OK)
         status = rd_run_save_model(run, 0, err);
@@ -647,7 +650,8 @@ static rd_status allocate(rd_run *run, rd_error *err)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for a model of %zu parameters", n);
     rd_status status = rd_aggregate_create(run->config, run->model, &run->updates, err);
     if (status == RD_OK && run->config->strategy.kind == RD_SCAFFOLD)
-        status = rd_twin_plan(run->model, "control.", &run->twin, err);
+        status = rd_tensor_table_double(rd_model_tensors(run->model, RD_TENSORS_TRAVELLING), "control.",
+                                        &run->with_control, err);
     return status;
 }
 
@@ -777,7 +781,7 @@ void rd_run_free(rd_run *run)
         rd_trainer_free(run->trainers[i]);
     free(run->trainers);
     rd_aggregate_free(run->updates);
-    rd_model_free(run->twin);
+    rd_tensor_table_free(&run->with_control);
     rd_root_training_free(&run->root);
     rd_dataset_free(&run->test);
     rd_schema_free(&run->schema);

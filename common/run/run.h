@@ -45,7 +45,7 @@ const char *rd_run_initial(const rd_run *run);
 const rd_packing *rd_run_packing(const rd_run *run);
 /* What an update has to hold now, for the codecs: the model, or what is kept of it. Valid as long as the run.
  */
-const rd_model *rd_run_update_model(const rd_run *run);
+rd_tensor_table rd_run_update_tensors(const rd_run *run);
 /* Version of the current global model: the round that made it, 0 for the initial one. */
 uint64_t rd_run_model_version(const rd_run *run);
 /* rd_fingerprint of the parameters of that version that travel: a repeated round may make other ones under the same

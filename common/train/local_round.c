@@ -73,11 +73,11 @@ static double subtract(float *restrict delta, const float *restrict global, size
 static rd_status check_fit(const rd_model *m, const float *values, const char *whose, const rd_local_task *task,
                            double learning_rate, rd_error *err)
 {
-    size_t n = rd_model_set_size(m, RD_TENSORS_SHARED), count;
+    size_t n = rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements;
     size_t unfit = rd_exact_find_unfit(values, n);
     if (unfit == n)
         return RD_OK;
-    const rd_tensor *tensor = rd_model_tensors(m, RD_TENSORS_SHARED, &count);
+    const rd_tensor *tensor = rd_model_tensors(m, RD_TENSORS_TRAVELLING).tensors;
     while (unfit >= tensor->offset + tensor->count)
         tensor++;
     return rd_fail(err, RD_ERR_RANGE,
@@ -105,40 +105,42 @@ static rd_status check_task(const rd_trainer *t, const rd_training *training, si
 
 size_t rd_client_memory(const rd_model *m, bool scaffold, const rd_personalisation *p)
 {
-    size_t shared = rd_model_set_size(m, RD_TENSORS_SHARED), learned = rd_model_set_size(m, RD_TENSORS_LEARNED);
-    return (scaffold ? shared : 0) + (learned - shared) +
+    size_t travelling = rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements,
+           changing = rd_model_tensors(m, RD_TENSORS_CHANGING).elements;
+    return (scaffold ? travelling : 0) + (changing - travelling) +
            (p != NULL && p->method == RD_PERSONAL_DITTO ? rd_model_parameter_count(m) : 0);
 }
 
 size_t rd_local_round_room(const rd_model *m, bool scaffold)
 {
-    size_t all = rd_model_parameter_count(m), both = 2 * rd_model_set_size(m, RD_TENSORS_SHARED);
+    size_t all = rd_model_parameter_count(m), both = 2 * rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements;
     return scaffold && both > all ? both : all;
 }
 
 typedef struct memory {
-    float *control; /* (shared) c_i; NULL: no scaffold */
-    float *local;   /* (learned - shared) */
+    float *control; /* (travelling) c_i; NULL: no scaffold */
+    float *local;   /* (changing - travelling) */
     float *ditto;   /* (all); NULL */
 } memory;
 
 static memory open_memory(const rd_model *m, const rd_local_task *task, const float *global)
 {
-    size_t shared = rd_model_set_size(m, RD_TENSORS_SHARED), learned = rd_model_set_size(m, RD_TENSORS_LEARNED);
+    size_t travelling = rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements,
+           changing = rd_model_tensors(m, RD_TENSORS_CHANGING).elements;
     memory k = {.local = task->memory};
     bool ditto = task->personalisation != NULL && task->personalisation->method == RD_PERSONAL_DITTO;
     if (task->control != NULL) {
         k.control = task->memory;
-        k.local = task->memory + shared;
+        k.local = task->memory + travelling;
     }
     if (ditto)
-        k.ditto = k.local + (learned - shared);
+        k.ditto = k.local + (changing - travelling);
     if (!task->is_new)
         return k;
     if (k.control != NULL)
-        memset(k.control, 0, shared * sizeof *k.control);
-    if (learned > shared)
-        memcpy(k.local, global + shared, (learned - shared) * sizeof *k.local);
+        memset(k.control, 0, travelling * sizeof *k.control);
+    if (changing > travelling)
+        memcpy(k.local, global + travelling, (changing - travelling) * sizeof *k.local);
     if (ditto)
         memcpy(k.ditto, global, rd_model_parameter_count(m) * sizeof *k.ditto);
     return k;
@@ -148,32 +150,32 @@ static memory open_memory(const rd_model *m, const rd_local_task *task, const fl
 
 static bool has_own_model(const rd_model *m, const rd_local_task *task)
 {
-    return rd_model_set_size(m, RD_TENSORS_LEARNED) > rd_model_set_size(m, RD_TENSORS_SHARED) ||
+    return rd_model_tensors(m, RD_TENSORS_CHANGING).elements > rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements ||
            (task->personalisation != NULL && task->personalisation->method != RD_PERSONAL_NONE);
 }
 
 /* What s->parameters are pulled to while they train: to the anchor (all) by the proximal term, and along scaffold's
- * c_i - c where `control` (shared) is given. Only what travels and is trained is pulled: a local tensor has no global
+ * c_i - c where `control` (travelling) is given. Only what travels and is trained is pulled: a local tensor has no global
  * value to be near, and a statistic is not the optimizer's. */
 static rd_status prepare_pull(rd_session *s, double proximal, const float *anchor, const float *own_control,
                               const float *control, rd_error *err)
 {
     rd_trainer *t = s->trainer;
     rd_status status = RD_OK;
-    size_t count, shared = rd_model_set_size(t->model, RD_TENSORS_SHARED);
-    const rd_tensor *tensors = rd_model_tensors(t->model, RD_TENSORS_SHARED, &count);
+    size_t travelling = rd_model_tensors(t->model, RD_TENSORS_TRAVELLING).elements;
+    const rd_tensor_table table = rd_model_tensors(t->model, RD_TENSORS_TRAVELLING);
     s->proximal = proximal;
     s->pulled = proximal > 0 || control != NULL;
-    s->stepwise = proximal > 0 && rd_model_set_size(t->model, RD_TENSORS_LEARNED) > shared;
+    s->stepwise = proximal > 0 && rd_model_tensors(t->model, RD_TENSORS_CHANGING).elements > travelling;
     if (!s->pulled)
         return RD_OK;
     RD_TRY(rd_trainer_need_pull(t, err));
     if (s->stepwise)
         RD_TRY(rd_trainer_need_vectors(t, s->task->training, err));
-    memset(t->pull, 0, shared * sizeof *t->pull);
-    for (size_t j = 0; j < count; j++)
-        for (size_t i = tensors[j].offset, end = i + tensors[j].count; i < end && tensors[j].role == RD_TENSOR_TRAINED;
-             i++)
+    memset(t->pull, 0, travelling * sizeof *t->pull);
+    for (size_t j = 0; j < table.count; j++)
+        for (size_t i = table.tensors[j].offset, end = i + table.tensors[j].count;
+             i < end && table.tensors[j].role == RD_TENSOR_TRAINED; i++)
             t->pull[i] = (float)proximal * anchor[i] + (control != NULL ? own_control[i] - control[i] : 0.0f);
 cleanup:
     return status;
@@ -181,9 +183,9 @@ cleanup:
 
 static void forget_optimizer(rd_trainer *t)
 {
-    size_t learned = rd_model_set_size(t->model, RD_TENSORS_LEARNED);
+    size_t changing = rd_model_tensors(t->model, RD_TENSORS_CHANGING).elements;
     if (t->vectors != NULL)
-        memset(t->vectors, 0, t->vector_count * learned * sizeof *t->vectors);
+        memset(t->vectors, 0, t->vector_count * changing * sizeof *t->vectors);
 }
 
 /* Ditto's v, pulled towards the global model. */
@@ -212,12 +214,12 @@ static rd_status train_ditto(const rd_session *global_session, const memory *k, 
 static void change_control(const rd_session *s, const memory *k, float *update)
 {
     const rd_model *m = s->trainer->model;
-    size_t count, n = rd_model_set_size(m, RD_TENSORS_SHARED);
-    const rd_tensor *tensors = rd_model_tensors(m, RD_TENSORS_SHARED, &count);
+    size_t n = rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements;
+    const rd_tensor_table table = rd_model_tensors(m, RD_TENSORS_TRAVELLING);
     double way = (double)s->steps * s->learning_rate;
-    for (size_t j = 0; j < count; j++)
-        for (size_t i = tensors[j].offset; i < tensors[j].offset + tensors[j].count; i++) {
-            bool trained = tensors[j].role == RD_TENSOR_TRAINED && way > 0;
+    for (size_t j = 0; j < table.count; j++)
+        for (size_t i = table.tensors[j].offset; i < table.tensors[j].offset + table.tensors[j].count; i++) {
+            bool trained = table.tensors[j].role == RD_TENSOR_TRAINED && way > 0;
             float change = trained ? (float)(-(double)s->task->control[i] - (double)update[i] / way) : 0.0f;
             update[n + i] = change;
             k->control[i] += change;
@@ -229,8 +231,8 @@ static rd_status train_both(rd_session *s, const memory *k, const float *global,
 {
     rd_trainer *t = s->trainer;
     const rd_local_task *task = s->task;
-    size_t shared = rd_model_set_size(t->model, RD_TENSORS_SHARED),
-           learned = rd_model_set_size(t->model, RD_TENSORS_LEARNED);
+    size_t travelling = rd_model_tensors(t->model, RD_TENSORS_TRAVELLING).elements,
+           changing = rd_model_tensors(t->model, RD_TENSORS_CHANGING).elements;
     rd_status status = RD_OK;
     RD_TRY(prepare_pull(s, task->proximal, global, k->control, task->control, err));
     forget_optimizer(t);
@@ -240,8 +242,8 @@ static rd_status train_both(rd_session *s, const memory *k, const float *global,
         RD_TRY(train_ditto(s, k, global, kept, err));
     if (held.count > 0 && has_own_model(t->model, task))
         RD_TRY(look(t, k->ditto != NULL ? k->ditto : s->parameters, s->data, held, "hold-out", &report->personal, err));
-    if (learned > shared)
-        memcpy(k->local, s->parameters + shared, (learned - shared) * sizeof *k->local);
+    if (changing > travelling)
+        memcpy(k->local, s->parameters + travelling, (changing - travelling) * sizeof *k->local);
 cleanup:
     return status;
 }
@@ -275,8 +277,8 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_
                     .start = global,
                     .shuffle = rd_random_stream(task->seed, RD_PURPOSE_SHUFFLE, task->round, task->client_key),
                     .dropout = rd_random_stream(task->seed, RD_PURPOSE_DROPOUT, task->round, task->client_key)};
-    size_t shared = rd_model_set_size(t->model, RD_TENSORS_SHARED),
-           learned = rd_model_set_size(t->model, RD_TENSORS_LEARNED);
+    size_t travelling = rd_model_tensors(t->model, RD_TENSORS_TRAVELLING).elements,
+           changing = rd_model_tensors(t->model, RD_TENSORS_CHANGING).elements;
     memset(report, 0, sizeof *report);
     rd_status status = check_task(t, training, rows.count, err);
     if (status != RD_OK)
@@ -286,8 +288,8 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_
     deal_rows(t, task, rows, held);
     memory k = open_memory(t->model, task, global);
     memcpy(update, global, rd_model_parameter_count(t->model) * sizeof *update);
-    if (learned > shared)
-        memcpy(update + shared, k.local, (learned - shared) * sizeof *update);
+    if (changing > travelling)
+        memcpy(update + travelling, k.local, (changing - travelling) * sizeof *update);
     rd_rows held_rows = {t->rows + kept, held};
     RD_TRY(choose_rows(t, task, d, &kept, err));
     if (task->evaluation->train_loss)
@@ -302,11 +304,11 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_
         goto cleanup;
     }
     RD_TRY(train_both(&s, &k, global, kept, held_rows, report, err));
-    report->delta_norm = subtract(update, global, shared);
+    report->delta_norm = subtract(update, global, travelling);
     RD_TRY(check_fit(t->model, update, "", task, s.learning_rate, err));
     if (k.control != NULL) {
         change_control(&s, &k, update);
-        RD_TRY(check_fit(t->model, update + shared, "control.", task, s.learning_rate, err));
+        RD_TRY(check_fit(t->model, update + travelling, "control.", task, s.learning_rate, err));
     }
 cleanup:
     return status;

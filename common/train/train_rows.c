@@ -19,12 +19,11 @@ static float decay_of(const rd_training *t, const rd_tensor *tensor)
 /* The gradient's length over all that is trained, and what to multiply it with. */
 static float clip_factor(const rd_trainer *t, float most)
 {
-    size_t count;
     double squares = 0;
-    const rd_tensor *tensors = rd_model_tensors(t->model, RD_TENSORS_LEARNED, &count);
-    for (size_t k = 0; k < count; k++) {
-        const float *g = t->vectors + tensors[k].offset;
-        for (size_t i = 0; i < tensors[k].count && tensors[k].role == RD_TENSOR_TRAINED; i++)
+    const rd_tensor_table table = rd_model_tensors(t->model, RD_TENSORS_CHANGING);
+    for (size_t k = 0; k < table.count; k++) {
+        const float *g = t->vectors + table.tensors[k].offset;
+        for (size_t i = 0; i < table.tensors[k].count && table.tensors[k].role == RD_TENSOR_TRAINED; i++)
             squares += (double)g[i] * (double)g[i];
     }
     double factor = (double)most / (sqrt(squares) + 1e-6);
@@ -37,24 +36,24 @@ static void make_step(rd_session *s)
 {
     rd_trainer *t = s->trainer;
     const rd_optimizer *o = &rd_optimizers[s->task->training->optimizer];
-    size_t count, n = rd_model_set_size(t->model, RD_TENSORS_LEARNED),
-                  shared = rd_model_set_size(t->model, RD_TENSORS_SHARED);
-    const rd_tensor *tensors = rd_model_tensors(t->model, RD_TENSORS_LEARNED, &count);
+    size_t n = rd_model_tensors(t->model, RD_TENSORS_CHANGING).elements,
+           travelling = rd_model_tensors(t->model, RD_TENSORS_TRAVELLING).elements;
+    const rd_tensor_table table = rd_model_tensors(t->model, RD_TENSORS_CHANGING);
     float factor = s->task->training->clip_norm > 0.0f ? clip_factor(t, s->task->training->clip_norm) : 1.0f;
-    for (size_t k = 0; k < count; k++) {
-        size_t at = tensors[k].offset;
-        if (tensors[k].role != RD_TENSOR_TRAINED)
+    for (size_t k = 0; k < table.count; k++) {
+        size_t at = table.tensors[k].offset;
+        if (table.tensors[k].role != RD_TENSOR_TRAINED)
             continue;
-        for (size_t i = at; i < at + tensors[k].count && factor < 1.0f; i++)
+        for (size_t i = at; i < at + table.tensors[k].count && factor < 1.0f; i++)
             t->vectors[i] *= factor;
-        for (size_t i = at; i < at + tensors[k].count && i < shared && s->pulled; i++)
+        for (size_t i = at; i < at + table.tensors[k].count && i < travelling && s->pulled; i++)
             t->vectors[i] += (float)s->proximal * s->parameters[i] - t->pull[i];
         rd_step step = {
             s->task->training,
             s->learning_rate,
             s->steps,
-            decay_of(s->task->training, &tensors[k]),
-            tensors[k].count,
+            decay_of(s->task->training, &table.tensors[k]),
+            table.tensors[k].count,
             s->parameters + at,
             t->vectors + at,
             {t->vector_count > 1 ? t->vectors + n + at : NULL, t->vector_count > 2 ? t->vectors + 2 * n + at : NULL}};
@@ -67,7 +66,7 @@ static void make_step(rd_session *s)
 static void follow_pull(const rd_session *s)
 {
     const float *pull = s->trainer->pull, rate = (float)s->learning_rate;
-    size_t n = rd_model_set_size(s->trainer->model, RD_TENSORS_SHARED);
+    size_t n = rd_model_tensors(s->trainer->model, RD_TENSORS_TRAVELLING).elements;
     for (size_t i = 0; i < n && s->pulled; i++)
         s->parameters[i] += rate * pull[i];
 }

@@ -50,7 +50,7 @@ rd_status rd_trainer_check_memory(const rd_model *m, const rd_training *training
     needs n = needs_of(m, training, most_rows);
     double have = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
     double vectors = (double)rd_model_parameter_count(m) * sizeof(float) +
-                     (double)n.vectors * (double)rd_model_set_size(m, RD_TENSORS_LEARNED) * sizeof(float);
+                     (double)n.vectors * (double)rd_model_tensors(m, RD_TENSORS_CHANGING).elements * sizeof(float);
     double need = (double)trainers * ((double)rd_workspace_bytes(m, n.most) + vectors);
     if (need <= have)
         return RD_OK;
@@ -91,7 +91,7 @@ rd_status rd_trainer_create(const rd_model *m, const rd_training *training, size
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory to shuffle %zu rows", most_rows));
     if (n.vectors > 0) {
         t->vector_count = n.vectors;
-        t->vectors = calloc(rd_model_set_size(m, RD_TENSORS_LEARNED), n.vectors * sizeof *t->vectors);
+        t->vectors = calloc(rd_model_tensors(m, RD_TENSORS_CHANGING).elements, n.vectors * sizeof *t->vectors);
         if (t->vectors == NULL)
             RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the gradient of %zu parameters",
                            rd_model_parameter_count(m)));
@@ -124,7 +124,7 @@ void rd_trainer_free(rd_trainer *t)
 
 rd_status rd_trainer_need_pull(rd_trainer *t, rd_error *err)
 {
-    size_t n = rd_model_set_size(t->model, RD_TENSORS_SHARED);
+    size_t n = rd_model_tensors(t->model, RD_TENSORS_TRAVELLING).elements;
     if (t->pull == NULL)
         t->pull = malloc((n + 1) * sizeof *t->pull);
     return t->pull != NULL ? RD_OK : rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", n);
@@ -132,7 +132,7 @@ rd_status rd_trainer_need_pull(rd_trainer *t, rd_error *err)
 
 rd_status rd_trainer_need_vectors(rd_trainer *t, const rd_training *training, rd_error *err)
 {
-    size_t n = rd_model_set_size(t->model, RD_TENSORS_LEARNED), vectors = rd_optimizer_vectors(training);
+    size_t n = rd_model_tensors(t->model, RD_TENSORS_CHANGING).elements, vectors = rd_optimizer_vectors(training);
     if (t->vectors != NULL)
         return RD_OK;
     t->vectors = malloc((vectors * n + 1) * sizeof *t->vectors);

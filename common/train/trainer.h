@@ -11,9 +11,9 @@ struct rd_trainer {
     rd_workspace *workspace; /* for the larger of: */
     size_t piece;            /* samples that go through at a time in training */
     size_t evaluation_batch; /* and in evaluation */
-    float *vectors;          /* (vector_count, learned) the gradient first; NULL where every step is made in place */
+    float *vectors;          /* (vector_count, changing) the gradient first; NULL where every step is made in place */
     size_t vector_count;     /* rd_optimizer_vectors */
-    float *pull;             /* (shared) see rd_session; NULL until a task needs it */
+    float *pull;             /* (travelling) see rd_session; NULL until a task needs it */
     uint32_t *rows;          /* (most_rows) row numbers of the client at work */
     size_t most_rows;
     uint32_t *pick; /* (evaluation_batch) */

@@ -20,13 +20,13 @@ static double largest(const float *values, size_t count)
 
 rd_status rd_fail_unfit_loss(const rd_trainer *t, const float *parameters, size_t B, double loss, rd_error *err)
 {
-    size_t count, worst = 0;
+    size_t worst = 0;
     double most = 0;
     char targets[48] = "";
-    const rd_tensor *tensors = rd_model_tensors(t->model, RD_TENSORS_ALL, &count);
+    const rd_tensor_table table = rd_model_tensors(t->model, RD_TENSORS_ALL);
     const float *y = rd_workspace_targets(t->workspace);
-    for (size_t i = 0; i < count; i++) {
-        double size = largest(parameters + tensors[i].offset, tensors[i].count);
+    for (size_t i = 0; i < table.count; i++) {
+        double size = largest(parameters + table.tensors[i].offset, table.tensors[i].count);
         if (isnan(size) || size > most) {
             most = size;
             worst = i;
@@ -39,6 +39,6 @@ rd_status rd_fail_unfit_loss(const rd_trainer *t, const float *parameters, size_
     return rd_fail(err, RD_ERR_RANGE,
                    "the loss is %.3g, where a number below 2^40 was expected (parameters up to %.3g in %s, "
                    "features up to %.3g%s)",
-                   loss, most, tensors[worst].name,
+                   loss, most, table.tensors[worst].name,
                    largest(rd_workspace_x(t->workspace), B * rd_model_input_size(t->model)), targets);
 }

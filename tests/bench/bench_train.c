@@ -53,9 +53,8 @@ static double sgemm_peak(void)
 /* Floating-point operations of one sample's training: forward, dW of every layer, dx of all but the first. */
 static double training_flops(const rd_model *m)
 {
-    size_t count;
-    const rd_tensor *first = rd_model_tensors(m, RD_TENSORS_ALL, &count);
-    return 3.0 * (double)rd_model_forward_flops(m) - 2.0 * (double)first->count;
+    const rd_tensor_table table = rd_model_tensors(m, RD_TENSORS_ALL);
+    return 3.0 * (double)rd_model_forward_flops(m) - 2.0 * (double)table.tensors->count;
 }
 
 typedef struct worker {

@@ -30,7 +30,7 @@ static double decode(const rd_model *m, const char *body, size_t size, rd_error 
     rd_report report;
     size_t got = 0;
     double start = now();
-    rd_status status = rd_update_decoder_create(m, 1, take, &got, &d, err);
+    rd_status status = rd_update_decoder_create(rd_model_tensors(m, RD_TENSORS_TRAVELLING), 1, take, &got, &d, err);
     for (size_t at = 0; at < size && status == RD_OK; at += PIECE)
         status = rd_update_decoder_feed(d, body + at, size - at < PIECE ? size - at : PIECE, err);
     if (status == RD_OK)
@@ -70,7 +70,7 @@ int main(void)
     cJSON *section = cJSON_Parse(layout);
     rd_report report = {.samples = 600, .running_loss = 0.5};
     if (section == NULL || rd_model_create(section, &m, &err) != RD_OK ||
-        rd_update_header(m, 1, &report, &header, &header_size, &err) != RD_OK)
+        rd_update_header(rd_model_tensors(m, RD_TENSORS_TRAVELLING), 1, &report, &header, &header_size, &err) != RD_OK)
         goto cleanup;
     size_t count = rd_model_parameter_count(m), size = header_size + count * sizeof(float);
     memory = malloc(size + 8);

@@ -42,7 +42,7 @@ static void decode(const rd_model *m, const uint8_t *bytes, size_t count, size_t
     rd_update_decoder *d = NULL;
     rd_error err = {RD_OK, ""};
     memset(o, 0, sizeof *o);
-    check(rd_update_decoder_create(m, 3, take, o, &d, &err) == RD_OK);
+    check(rd_update_decoder_create(rd_model_tensors(m, RD_TENSORS_TRAVELLING), 3, take, o, &d, &err) == RD_OK);
     for (size_t at = 0; at < count && o->status == RD_OK; at += piece) {
         size_t n = count - at < piece ? count - at : piece;
         uint8_t *copy = malloc(n);

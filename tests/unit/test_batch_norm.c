@@ -9,11 +9,10 @@ enum { D = 2, MOST = 16 };
 
 static float *find(const rd_model *m, float *vector, const char *name)
 {
-    size_t count;
-    const rd_tensor *t = rd_model_tensors(m, RD_TENSORS_ALL, &count);
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(t[i].name, name) == 0)
-            return vector + t[i].offset;
+    const rd_tensor_table table = rd_model_tensors(m, RD_TENSORS_ALL);
+    for (size_t i = 0; i < table.count; i++)
+        if (strcmp(table.tensors[i].name, name) == 0)
+            return vector + table.tensors[i].offset;
     cr_assert_fail("no tensor %s", name);
     return NULL;
 }

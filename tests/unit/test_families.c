@@ -105,34 +105,33 @@ static void expect_values(const family *c, const array *a, const float *found)
 /* All of PyTorch's tensors of a word, in a vector laid out as the model's. */
 static void expect_tensors(const family *c, const char *word, const float *vector)
 {
-    size_t count;
-    const rd_tensor *t = rd_model_tensors(c->model, RD_TENSORS_ALL, &count);
-    for (size_t i = 0; i < count; i++) {
-        const array *a = find(c, word, t[i].name);
-        if (strcmp(word, "gradient") == 0 && t[i].role != RD_TENSOR_TRAINED) {
-            cr_expect_null(a, "%s: PyTorch trains %s", c->name, t[i].name);
+    const rd_tensor_table table = rd_model_tensors(c->model, RD_TENSORS_ALL);
+    for (size_t i = 0; i < table.count; i++) {
+        const array *a = find(c, word, table.tensors[i].name);
+        if (strcmp(word, "gradient") == 0 && table.tensors[i].role != RD_TENSOR_TRAINED) {
+            cr_expect_null(a, "%s: PyTorch trains %s", c->name, table.tensors[i].name);
             continue;
         }
-        cr_assert_not_null(a, "%s: PyTorch has no %s %s", c->name, word, t[i].name);
-        expect_values(c, a, vector + t[i].offset);
+        cr_assert_not_null(a, "%s: PyTorch has no %s %s", c->name, word, table.tensors[i].name);
+        expect_values(c, a, vector + table.tensors[i].offset);
     }
 }
 
 static float *initial_of(const family *c)
 {
-    size_t count, found = 0;
-    const rd_tensor *t = rd_model_tensors(c->model, RD_TENSORS_ALL, &count);
+    size_t found = 0;
+    const rd_tensor_table table = rd_model_tensors(c->model, RD_TENSORS_ALL);
     float *p = malloc(rd_model_parameter_count(c->model) * sizeof *p);
-    for (size_t i = 0; i < count; i++) {
-        const array *a = find(c, "initial", t[i].name);
-        cr_assert_not_null(a, "%s: PyTorch has no %s", c->name, t[i].name);
-        cr_assert_eq(a->count, t[i].count);
+    for (size_t i = 0; i < table.count; i++) {
+        const array *a = find(c, "initial", table.tensors[i].name);
+        cr_assert_not_null(a, "%s: PyTorch has no %s", c->name, table.tensors[i].name);
+        cr_assert_eq(a->count, table.tensors[i].count);
         for (size_t j = 0; j < a->count; j++)
-            p[t[i].offset + j] = (float)a->values[j];
+            p[table.tensors[i].offset + j] = (float)a->values[j];
     }
     for (size_t i = 0; i < c->count; i++)
         found += strcmp(c->arrays[i].word, "initial") == 0;
-    cr_assert_eq(found, count, "%s: PyTorch has %zu tensors, Rondo %zu", c->name, found, count);
+    cr_assert_eq(found, table.count, "%s: PyTorch has %zu tensors, Rondo %zu", c->name, found, table.count);
     return p;
 }
 
@@ -198,7 +197,7 @@ static void check_steps(const family *c, const rd_dataset *d, const float *p, co
     cr_assert_eq(rd_trainer_create(c->model, &training, BATCH, &t, &err), RD_OK, "%s", err.message);
     cr_assert_eq(rd_local_round_run(t, &task, d, rd_dataset_all_rows(d), p, local, &report, &err), RD_OK, "%s: %s",
                  c->name, err.message);
-    for (size_t i = 0; i < rd_model_set_size(c->model, RD_TENSORS_SHARED); i++)
+    for (size_t i = 0; i < rd_model_tensors(c->model, RD_TENSORS_TRAVELLING).elements; i++)
         local[i] += p[i];
     expect_tensors(c, word, local);
     free(local);

@@ -28,23 +28,20 @@ static rd_model *model_of(const char *fine_tuning)
 
 static size_t count_frozen(const rd_model *m)
 {
-    size_t count;
-    (void)rd_model_tensors(m, RD_TENSORS_REST, &count);
-    return count;
+    return rd_model_tensors(m, RD_TENSORS_STAYING).count;
 }
 
 Test(fine_tuning, patterns_choose_what_is_trained)
 {
     rd_model *all = model_of("{}"), *head = model_of("{\"freeze\": [\"*\"], \"train\": [\"fc1.*\"]}");
-    size_t count;
     cr_assert_eq(count_frozen(all), 0);
-    cr_assert_eq(rd_model_set_size(head, RD_TENSORS_SHARED), 7 * 8 + 7);
+    cr_assert_eq(rd_model_tensors(head, RD_TENSORS_TRAVELLING).elements, 7 * 8 + 7);
     cr_assert_eq(rd_model_parameter_count(head), rd_model_parameter_count(all));
-    const rd_tensor *t = rd_model_tensors(head, RD_TENSORS_ALL, &count);
-    cr_assert_str_eq(t[0].name, "fc1.weight", "what travels comes first");
-    cr_assert_str_eq(t[1].name, "fc1.bias");
-    for (size_t i = 1; i < count; i++)
-        cr_assert_eq(t[i].offset, t[i - 1].offset + t[i - 1].count);
+    const rd_tensor_table table = rd_model_tensors(head, RD_TENSORS_ALL);
+    cr_assert_str_eq(table.tensors[0].name, "fc1.weight", "what travels comes first");
+    cr_assert_str_eq(table.tensors[1].name, "fc1.bias");
+    for (size_t i = 1; i < table.count; i++)
+        cr_assert_eq(table.tensors[i].offset, table.tensors[i - 1].offset + table.tensors[i - 1].count);
     rd_model_free(all);
     rd_model_free(head);
 }
@@ -54,13 +51,13 @@ Test(fine_tuning, lora_has_rank_times_inputs_and_outputs)
 {
     rd_model *m =
         model_of("{\"freeze\": [\"*\"], \"lora\": {\"rank\": 2, \"alpha\": 6, \"targets\": [\"block1.*weight\"]}}");
-    size_t count, adapters = 0;
-    const rd_tensor *t = rd_model_tensors(m, RD_TENSORS_SHARED, &count);
-    for (size_t i = 0; i < count; i++)
-        adapters += rd_tensor_is_lora(&t[i]);
-    cr_assert_eq(adapters, count);
-    cr_assert_eq(count, 8);
-    cr_assert_eq(rd_model_set_size(m, RD_TENSORS_SHARED), 2 * ((24 + 8) + (8 + 8) + (16 + 8) + (8 + 16)));
+    size_t adapters = 0;
+    const rd_tensor_table table = rd_model_tensors(m, RD_TENSORS_TRAVELLING);
+    for (size_t i = 0; i < table.count; i++)
+        adapters += rd_tensor_is_lora(&table.tensors[i]);
+    cr_assert_eq(adapters, table.count);
+    cr_assert_eq(table.count, 8);
+    cr_assert_eq(rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements, 2 * ((24 + 8) + (8 + 8) + (16 + 8) + (8 + 16)));
     rd_model_free(m);
 }
 
@@ -72,7 +69,7 @@ Test(fine_tuning, a_change_taken_into_the_weights_is_the_same_model)
     rd_random random = rd_random_stream(1, RD_PURPOSE_TEST, 0, 0);
     rd_error err;
     rd_workspace *w;
-    size_t n = rd_model_parameter_count(m), count;
+    size_t n = rd_model_parameter_count(m);
     float *p = malloc(n * sizeof *p), before[B * T * V];
     for (size_t i = 0; i < n; i++)
         p[i] = (float)(0.3 * rd_random_normal(&random));
@@ -84,10 +81,10 @@ Test(fine_tuning, a_change_taken_into_the_weights_is_the_same_model)
     const float *after = rd_model_forward(m, p, w, B, NULL);
     for (size_t i = 0; i < B * T * V; i++)
         cr_assert_float_eq(after[i], before[i], 1e-5 * fmax(1, fabs((double)before[i])));
-    const rd_tensor *t = rd_model_tensors(m, RD_TENSORS_SHARED, &count);
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < t[i].count && strstr(t[i].name, "lora_B") != NULL; j++)
-            cr_assert_eq(p[t[i].offset + j], 0.0f);
+    const rd_tensor_table table = rd_model_tensors(m, RD_TENSORS_TRAVELLING);
+    for (size_t i = 0; i < table.count; i++)
+        for (size_t j = 0; j < table.tensors[i].count && strstr(table.tensors[i].name, "lora_B") != NULL; j++)
+            cr_assert_eq(p[table.tensors[i].offset + j], 0.0f);
     free(p);
     rd_workspace_free(w);
     rd_model_free(m);

@@ -116,11 +116,11 @@ static problem pose(const char *text)
     q.p = malloc(q.n * sizeof *q.p);
     for (size_t i = 0; i < q.n; i++) /* not as they start: zeros would hide mistakes */
         q.p[i] = 0.6 * rd_random_normal(&random);
-    size_t count, vocabulary = rd_model_input(q.m)->vocabulary, labels = B * rd_model_predictions(q.m);
-    const rd_tensor *t = rd_model_tensors(q.m, RD_TENSORS_ALL, &count);
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < t[i].count && strstr(t[i].name, "running_var") != NULL; j++)
-            q.p[t[i].offset + j] = 1;
+    size_t vocabulary = rd_model_input(q.m)->vocabulary, labels = B * rd_model_predictions(q.m);
+    const rd_tensor_table table = rd_model_tensors(q.m, RD_TENSORS_ALL);
+    for (size_t i = 0; i < table.count; i++)
+        for (size_t j = 0; j < table.tensors[i].count && strstr(table.tensors[i].name, "running_var") != NULL; j++)
+            q.p[table.tensors[i].offset + j] = 1;
     for (size_t i = 0; i < B * rd_model_input_size(q.m); i++)
         rd_workspace_x(q.w)[i] =
             vocabulary > 0 ? rd_random_below(&random, (uint32_t)vocabulary) : rd_random_normal(&random);
@@ -155,16 +155,16 @@ static void check(const char *text)
     for (size_t i = 0; i < q.n; i++)
         gradient[i] = NAN; /* scale 0 has to forget it */
     (void)loss_of(&q, gradient, counted.predictions);
-    size_t count, checked = 0;
+    size_t checked = 0;
     double largest = 0;
-    const rd_tensor *t = rd_model_tensors(q.m, RD_TENSORS_ALL, &count);
+    const rd_tensor_table table = rd_model_tensors(q.m, RD_TENSORS_ALL);
     for (size_t i = 0; i < q.n; i++) /* the loss, and so the difference's error, grows with it */
         largest = fmax(largest, isnan(gradient[i]) ? 0 : fabs(gradient[i]));
-    for (size_t k = 0; k < count; k++)
-        for (size_t i = t[k].offset; i < t[k].offset + t[k].count; i++) {
+    for (size_t k = 0; k < table.count; k++)
+        for (size_t i = table.tensors[k].offset; i < table.tensors[k].offset + table.tensors[k].count; i++) {
             const double h = 1e-5, kept = q.p[i];
-            if (t[k].role != RD_TENSOR_TRAINED) {
-                cr_assert(isnan(gradient[i]), "%s: %s is not trained", text, t[k].name);
+            if (table.tensors[k].role != RD_TENSOR_TRAINED) {
+                cr_assert(isnan(gradient[i]), "%s: %s is not trained", text, table.tensors[k].name);
                 continue;
             }
             q.p[i] = kept + h;
@@ -173,8 +173,8 @@ static void check(const char *text)
             double down = loss_of(&q, NULL, counted.predictions);
             q.p[i] = kept;
             cr_expect_float_eq(gradient[i], (up - down) / (2 * h), 2e-8 * fmax(1, largest),
-                               "%s: %s[%zu]: %.10g, by difference %.10g", text, t[k].name, i - t[k].offset, gradient[i],
-                               (up - down) / (2 * h));
+                               "%s: %s[%zu]: %.10g, by difference %.10g", text, table.tensors[k].name,
+                               i - table.tensors[k].offset, gradient[i], (up - down) / (2 * h));
             checked++;
         }
     cr_assert_gt(largest, 1e-3, "%s", text);

@@ -8,22 +8,21 @@
 Test(model, mnist_2nn_is_the_network_of_the_paper)
 {
     rd_model *m = model_from_text("{\"preset\": \"mnist-2nn\"}");
-    size_t count;
-    const rd_tensor *t = rd_model_tensors(m, RD_TENSORS_ALL, &count);
+    const rd_tensor_table table = rd_model_tensors(m, RD_TENSORS_ALL);
     const char *names[] = {"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias", "fc3.weight", "fc3.bias"};
     const size_t sizes[] = {200 * 784, 200, 200 * 200, 200, 10 * 200, 10};
     size_t offset = 0;
-    cr_assert_eq(count, 6);
-    for (size_t i = 0; i < count; i++) {
-        cr_assert_str_eq(t[i].name, names[i]);
-        cr_assert_eq(t[i].count, sizes[i]);
-        cr_assert_eq(t[i].offset, offset);
+    cr_assert_eq(table.count, 6);
+    for (size_t i = 0; i < table.count; i++) {
+        cr_assert_str_eq(table.tensors[i].name, names[i]);
+        cr_assert_eq(table.tensors[i].count, sizes[i]);
+        cr_assert_eq(table.tensors[i].offset, offset);
         offset += sizes[i];
     }
-    cr_assert_eq(t[0].rank, 2);
-    cr_assert_eq(t[0].shape[0], 200);
-    cr_assert_eq(t[0].shape[1], 784);
-    cr_assert_eq(t[1].rank, 1);
+    cr_assert_eq(table.tensors[0].rank, 2);
+    cr_assert_eq(table.tensors[0].shape[0], 200);
+    cr_assert_eq(table.tensors[0].shape[1], 784);
+    cr_assert_eq(table.tensors[1].rank, 1);
     cr_assert_eq(rd_model_parameter_count(m), 199210);
     cr_assert_eq(rd_model_forward_flops(m), 2 * (784 * 200 + 200 * 200 + 200 * 10));
     cr_assert_eq(rd_model_input_size(m), 784);
@@ -69,12 +68,11 @@ Test(model, layers_may_be_named)
                                   "{\"type\": \"dense\", \"units\": 3},"
                                   "{\"type\": \"dense\", \"units\": 2, \"name\": \"head.0\"},"
                                   "{\"type\": \"dense\", \"units\": 1}]}");
-    size_t count;
-    const rd_tensor *t = rd_model_tensors(m, RD_TENSORS_ALL, &count);
-    cr_assert_eq(count, 6);
-    cr_assert_str_eq(t[0].name, "fc1.weight");
-    cr_assert_str_eq(t[2].name, "head.0.weight");
-    cr_assert_str_eq(t[5].name, "fc3.bias");
+    const rd_tensor_table table = rd_model_tensors(m, RD_TENSORS_ALL);
+    cr_assert_eq(table.count, 6);
+    cr_assert_str_eq(table.tensors[0].name, "fc1.weight");
+    cr_assert_str_eq(table.tensors[2].name, "head.0.weight");
+    cr_assert_str_eq(table.tensors[5].name, "fc3.bias");
     rd_model_free(m);
 }
 
@@ -192,28 +190,27 @@ Test(init, he_in_front_of_relu_and_glorot_elsewhere)
                                   "{\"type\": \"dense\", \"units\": 200, \"activation\": \"relu\"},"
                                   "{\"type\": \"dense\", \"units\": 250, \"activation\": \"tanh\"}]}");
     float *p = malloc(rd_model_parameter_count(m) * sizeof *p);
-    size_t count;
-    const rd_tensor *t = rd_model_tensors(m, RD_TENSORS_ALL, &count);
+    const rd_tensor_table table = rd_model_tensors(m, RD_TENSORS_ALL);
     double mean, variance, largest;
     rd_model_init(m, 1, p);
 
     /* 60,000 draws: the sample variance of a normal has a relative deviation of sqrt(2/n) = 0.6 %. */
-    moments(p + t[0].offset, t[0].count, &mean, &variance, &largest);
+    moments(p + table.tensors[0].offset, table.tensors[0].count, &mean, &variance, &largest);
     double he = 2.0 / 300;
     cr_assert_float_eq(variance, he, 0.025 * he);
-    cr_assert_float_eq(mean, 0, 5 * sqrt(he / t[0].count));
+    cr_assert_float_eq(mean, 0, 5 * sqrt(he / table.tensors[0].count));
     cr_assert_gt(largest, 3.5 * sqrt(he), "a normal has tails, a uniform has none");
 
-    moments(p + t[2].offset, t[2].count, &mean, &variance, &largest);
+    moments(p + table.tensors[2].offset, table.tensors[2].count, &mean, &variance, &largest);
     double glorot = 2.0 / (200 + 250), bound = sqrt(6.0 / (200 + 250));
     cr_assert_float_eq(variance, glorot, 0.02 * glorot);
-    cr_assert_float_eq(mean, 0, 5 * sqrt(glorot / t[2].count));
+    cr_assert_float_eq(mean, 0, 5 * sqrt(glorot / table.tensors[2].count));
     cr_assert_leq(largest, bound * (1 + 1e-6));
     cr_assert_gt(largest, 0.999 * bound);
 
-    for (size_t i = 1; i < count; i += 2) /* biases */
-        for (size_t j = 0; j < t[i].count; j++)
-            cr_assert_eq(p[t[i].offset + j], 0.0f);
+    for (size_t i = 1; i < table.count; i += 2) /* biases */
+        for (size_t j = 0; j < table.tensors[i].count; j++)
+            cr_assert_eq(p[table.tensors[i].offset + j], 0.0f);
     free(p);
     rd_model_free(m);
 }

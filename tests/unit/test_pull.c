@@ -30,11 +30,10 @@ static rd_model *model_of(const char *json)
 
 static size_t place_of(const rd_model *m, const char *name)
 {
-    size_t count;
-    const rd_tensor *t = rd_model_tensors(m, RD_TENSORS_ALL, &count);
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(t[i].name, name) == 0)
-            return t[i].offset;
+    const rd_tensor_table table = rd_model_tensors(m, RD_TENSORS_ALL);
+    for (size_t i = 0; i < table.count; i++)
+        if (strcmp(table.tensors[i].name, name) == 0)
+            return table.tensors[i].offset;
     cr_assert(false, "no tensor %s", name);
     return 0;
 }
@@ -136,7 +135,7 @@ Test(pull, statistics_are_not_pulled)
                        "\"name\": \"bn\"}, {\"type\": \"dense\", \"name\": \"fc\", \"units\": 1}]}",
                        with[ditto]);
         rd_model *m = model_of(json);
-        size_t at = place_of(m, "bn.running_var"), shared = rd_model_set_size(m, RD_TENSORS_SHARED);
+        size_t at = place_of(m, "bn.running_var"), shared = rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements;
         rd_model_init(m, 1, global);
         global[at] = 4;
         memcpy(memory, global + (ditto ? 0 : shared), (ditto ? 6 : 6 - shared) * sizeof *memory);

@@ -36,7 +36,7 @@ static rd_status receive(const rd_model *m, const char *body, size_t size, size_
                          rd_report *report, rd_error *err)
 {
     rd_update_decoder *d;
-    rd_status status = rd_update_decoder_create(m, 3, keep, got, &d, err);
+    rd_status status = rd_update_decoder_create(rd_model_tensors(m, RD_TENSORS_TRAVELLING), 3, keep, got, &d, err);
     cr_assert_eq(status, RD_OK);
     for (size_t at = 0; at < size && status == RD_OK;) {
         size_t n = at < cut ? cut - at : step;
@@ -59,13 +59,14 @@ static char *make_body(const rd_model *m, const rd_report *report, size_t *size)
     char *header, *body;
     size_t header_size;
     rd_error err;
-    cr_assert_eq(rd_update_header(m, 3, report, &header, &header_size, &err), RD_OK);
+    cr_assert_eq(rd_update_header(rd_model_tensors(m, RD_TENSORS_TRAVELLING), 3, report, &header, &header_size, &err),
+                 RD_OK);
     *size = header_size + sizeof values;
     body = malloc(*size);
     memcpy(body, header, header_size);
     memcpy(body + header_size, values, sizeof values);
     free(header);
-    cr_assert(*size <= rd_update_max_size(m));
+    cr_assert(*size <= rd_update_max_size(rd_model_tensors(m, RD_TENSORS_TRAVELLING)));
     return body;
 }
 
@@ -203,11 +204,11 @@ Test(update, absurd_lengths_are_refused_at_once)
     rd_model *m = make_model();
     rd_update_decoder *d;
     rd_error err = {0};
-    cr_assert_eq(rd_update_decoder_create(m, 3, keep, NULL, &d, &err), RD_OK);
+    cr_assert_eq(rd_update_decoder_create(rd_model_tensors(m, RD_TENSORS_TRAVELLING), 3, keep, NULL, &d, &err), RD_OK);
     cr_assert_eq(rd_update_decoder_feed(d, "\xff\xff\xff\xff\xff\xff\xff\xff", 8, &err), RD_ERR_FORMAT);
     cr_assert_not_null(strstr(err.message, "a header of 18446744073709551615 bytes"));
     rd_update_decoder_free(d);
-    cr_assert_eq(rd_update_decoder_create(m, 3, keep, NULL, &d, &err), RD_OK);
+    cr_assert_eq(rd_update_decoder_create(rd_model_tensors(m, RD_TENSORS_TRAVELLING), 3, keep, NULL, &d, &err), RD_OK);
     rd_report report;
     cr_assert_eq(rd_update_decoder_finish(d, &report, &err), RD_ERR_FORMAT);
     rd_update_decoder_free(d);

@@ -1,5 +1,5 @@
-/* model_file.c: see model_file.h. */
-#include "run/model_file.h"
+/* tensor_file.c: see tensor_file.h. */
+#include "codec/tensor_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,13 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "codec/model_header.h"
+#include "codec/tensor_header.h"
 #include "core/exact_sum.h"
 #include "core/file.h"
 #include "format/safetensors.h"
 
-rd_status rd_model_file_write(const rd_model *m, rd_tensor_set set, const float *parameters, uint64_t round,
-                              const char *path, rd_error *err)
+rd_status rd_tensor_file_write(rd_tensor_table t, const float *vector, uint64_t round, const char *path, rd_error *err)
 {
     rd_status status = RD_OK;
     char temporary[4096], text[24];
@@ -26,15 +25,14 @@ rd_status rd_model_file_write(const rd_model *m, rd_tensor_set set, const float 
     if (snprintf(temporary, sizeof temporary, "%s.tmp", path) >= (int)sizeof temporary)
         return rd_fail(err, RD_ERR_IO, "%s: path too long", path);
     (void)snprintf(text, sizeof text, "%" PRIu64, round);
-    RD_TRY(rd_model_header(m, set, &(rd_st_pair){"round", text}, 1, &header, &header_size, err));
+    RD_TRY(rd_tensor_header(t, &(rd_st_pair){"round", text}, 1, &header, &header_size, err));
     fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0) {
         status = rd_fail(err, RD_ERR_IO, "%s: %s", temporary, strerror(errno));
         goto cleanup;
     }
     RD_TRY(rd_fd_write_all(fd, header, header_size, temporary, err));
-    size_t first = set == RD_TENSORS_REST ? rd_model_set_size(m, RD_TENSORS_SHARED) : 0;
-    RD_TRY(rd_fd_write_all(fd, parameters + first, rd_model_set_size(m, set) * sizeof *parameters, temporary, err));
+    RD_TRY(rd_fd_write_all(fd, vector + t.first, t.elements * sizeof *vector, temporary, err));
     if (rename(temporary, path) != 0)
         status = rd_fail(err, RD_ERR_IO, "%s: cannot take its place: %s", path, strerror(errno));
 cleanup:
@@ -47,33 +45,34 @@ cleanup:
     return status;
 }
 
-static rd_status check_finite(const rd_tensor *t, const float *parameters, const char *path, rd_error *err)
+static rd_status check_finite(const rd_tensor *t, const float *vector, const char *path, rd_error *err)
 {
     for (size_t i = 0; i < t->count; i++)
-        if (!isfinite(parameters[t->offset + i]))
+        if (!isfinite(vector[t->offset + i]))
             return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '%s': element %zu is %s", path, t->name, i,
-                           rd_exact_unfit_word((double)parameters[t->offset + i]));
+                           rd_exact_unfit_word((double)vector[t->offset + i]));
     return RD_OK;
 }
 
-rd_status rd_model_file_read(const rd_model *m, rd_tensor_set set, const char *path, float *parameters, rd_error *err)
+rd_status rd_tensor_file_read(rd_tensor_table t, const char *path, float *vector, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_safetensors file = {0};
     int fd = -1;
-    size_t count, *origin = NULL;
-    const rd_tensor *tensors = rd_model_tensors(m, set, &count);
+    size_t *origin = NULL;
+    const size_t count = t.count;
+    const rd_tensor *tensors = t.tensors;
     RD_TRY(rd_safetensors_open(path, &file, &fd, err));
     origin = calloc(count, sizeof *origin);
     if (origin == NULL) {
         status = rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the table of %zu tensors", path, count);
         goto cleanup;
     }
-    RD_TRY(rd_model_header_match(m, set, &file, path, origin, err));
+    RD_TRY(rd_tensor_header_match(t, &file, path, origin, err));
     for (size_t i = 0; i < count; i++) {
-        RD_TRY(rd_fd_pread_all(fd, parameters + tensors[i].offset, tensors[i].count * sizeof *parameters,
+        RD_TRY(rd_fd_pread_all(fd, vector + tensors[i].offset, tensors[i].count * sizeof *vector,
                                (off_t)(file.data_start + file.tensors[origin[i]].begin), path, err));
-        RD_TRY(check_finite(&tensors[i], parameters, path, err));
+        RD_TRY(check_finite(&tensors[i], vector, path, err));
     }
 cleanup:
     if (fd >= 0)

@@ -1,16 +1,16 @@
-/* model_header.c: see model_header.h. */
-#include "codec/model_header.h"
+/* tensor_header.c: see tensor_header.h. */
+#include "codec/tensor_header.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-rd_status rd_model_header(const rd_model *m, rd_tensor_set set, const rd_st_pair *metadata, size_t metadata_count,
-                          char **bytes, size_t *size, rd_error *err)
+rd_status rd_tensor_header(rd_tensor_table t, const rd_st_pair *metadata, size_t metadata_count, char **bytes,
+                           size_t *size, rd_error *err)
 {
-    size_t count;
-    const rd_tensor *tensors = rd_model_tensors(m, set, &count);
+    const size_t count = t.count;
+    const rd_tensor *tensors = t.tensors;
     rd_st_tensor *entries = calloc(count, sizeof *entries);
     if (entries == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the header of %zu tensors", count);
@@ -56,15 +56,12 @@ static rd_status match_tensor(const rd_tensor *t, const rd_st_tensor *s, const c
 }
 
 /* A tensor of the file that is not one of the model's. */
-static rd_status find_stranger(const rd_model *m, rd_tensor_set set, const rd_safetensors *file, const char *whose,
-                               rd_error *err)
+static rd_status find_stranger(rd_tensor_table t, const rd_safetensors *file, const char *whose, rd_error *err)
 {
-    size_t count;
-    const rd_tensor *tensors = rd_model_tensors(m, set, &count);
     for (size_t i = 0; i < file->tensor_count; i++) {
         bool known = false;
-        for (size_t k = 0; k < count && !known; k++)
-            known = strcmp(tensors[k].name, file->tensors[i].name) == 0;
+        for (size_t k = 0; k < t.count && !known; k++)
+            known = strcmp(t.tensors[k].name, file->tensors[i].name) == 0;
         if (!known)
             return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '%.100s' is not one of the model's", whose,
                            file->tensors[i].name);
@@ -72,17 +69,17 @@ static rd_status find_stranger(const rd_model *m, rd_tensor_set set, const rd_sa
     return RD_OK;
 }
 
-rd_status rd_model_header_match(const rd_model *m, rd_tensor_set set, const rd_safetensors *file, const char *whose,
-                                size_t *origin, rd_error *err)
+rd_status rd_tensor_header_match(rd_tensor_table t, const rd_safetensors *file, const char *whose, size_t *origin,
+                                 rd_error *err)
 {
-    size_t count;
-    const rd_tensor *tensors = rd_model_tensors(m, set, &count);
+    const size_t count = t.count;
+    const rd_tensor *tensors = t.tensors;
     if (file->tensor_count > count)
-        return find_stranger(m, set, file, whose, err);
+        return find_stranger(t, file, whose, err);
     for (size_t i = 0; i < count; i++) {
         const rd_st_tensor *s = rd_safetensors_find(file, tensors[i].name);
         if (s == NULL && file->tensor_count == count)
-            return find_stranger(m, set, file, whose, err);
+            return find_stranger(t, file, whose, err);
         if (s == NULL)
             return rd_fail(err, RD_ERR_FORMAT, "%s: tensor '%s' is missing", whose, tensors[i].name);
         rd_status status = match_tensor(&tensors[i], s, whose, err);
