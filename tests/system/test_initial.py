@@ -212,12 +212,12 @@ def test_a_model_that_diverges_at_the_server_blames_the_server(world):
 
 
 def test_a_loss_beyond_numbers_names_what_is_large(world):
-    rows = world.write("rows.csv", "x,y,label\n" + "1e38,-1e38,0\n-1e38,1e38,1\n" * 3)
+    rows = world.write("rows.csv", "x,y,label\n" + f"{2.0 ** 126},-{2.0 ** 126},0\n-{2.0 ** 126},{2.0 ** 126},1\n" * 3)
     few = world.write("few.csv", "x,y,label\n1,2,0\n3,1,1\n1,2,0\n3,1,1\n")
     model = {"input": 2, "loss": "softmax_cross_entropy", "layers": [{"type": "dense", "units": 2}]}
     world.write("start.safetensors", safetensors({"fc1.weight": ([2, 2], [8e6, -8e6, -8e6, 8e6]), "fc1.bias": ([2], [0, 0])}))
     run = {"rounds": 1, "model": model, "training": {"learning_rate": 1e-6}, "initial": {"path": world.path("start.safetensors")}}
-    large = "where a number below 2^40 was expected (parameters up to 8e+06 in fc1.weight, features up to 1e+38)"
+    large = "where a number below 2^40 was expected (parameters up to 8e+06 in fc1.weight, features up to 8.51e+37)"
     data = {"train": {"path": rows}}
     result = world.run(world.program("rondo-sim"), "--config", world.write("run.json", dict(run, data=data)), "--clients", 1)
     assert "client-1 failed: round 1: the model as it came, on this client's rows: the loss is " in result.stdout, result.stdout
