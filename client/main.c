@@ -193,7 +193,7 @@ int main(int argc, char **argv)
         session.quiet = o.quiet;
         session.keep = o.keep;
         if (status == RD_OK)
-            status = rd_session_run(&session, &err);
+            status = rd_session_run(&session, &rd_built_in_learner, &err);
     }
     if (status != RD_OK)
         fprintf(stderr, "rondo-client: %s\n", err.message);

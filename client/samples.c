@@ -89,6 +89,21 @@ static bool wants_other_labels(const rd_samples *s, const rd_model *m)
            rd_model_classifies(m) != (s->data.labels != NULL);
 }
 
+/* What the command line says of the data, and the run otherwise. */
+static rd_status check_wishes(const rd_samples *s, const rd_schema *schema, rd_error *err)
+{
+    bool scaled = false;
+    for (size_t i = 0; i < schema->column_count; i++)
+        scaled = scaled || schema->columns[i].scale == RD_SCALE_STANDARD;
+    if (s->source->standardise && !scaled)
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "--standardise: how features are scaled is settled by the run, and it leaves them as they are "
+                       "(data.schema.scale in its run.json)");
+    if (s->source->regression == RD_YES && schema->label.type == RD_COLUMN_CATEGORY)
+        return rd_fail(err, RD_ERR_CONFIG, "--regression: the run's model predicts classes");
+    return RD_OK;
+}
+
 rd_status rd_samples_settle(rd_samples *s, const rd_schema *schema, const rd_model *m, rd_error *err)
 {
     rd_status status = RD_OK;
@@ -97,6 +112,8 @@ rd_status rd_samples_settle(rd_samples *s, const rd_schema *schema, const rd_mod
     if (s->is_ready)
         rd_dataset_free(&s->data);
     s->is_ready = false;
+    if (s->is_table)
+        RD_TRY(check_wishes(s, schema, err));
     RD_TRY(s->is_table ? rd_table_file_encode(&s->table, schema, true, &s->data, err)
                        : rd_source_load(s->source, m, NULL, false, &s->data, err));
     rd_table_file_close(&s->table); /* its text is not needed any more */

@@ -36,7 +36,8 @@ rd_status rd_samples_describe(rd_samples *s, const rd_schema *schema, bool settl
 /* What is told when asked to measure: JSON, free(). */
 rd_status rd_samples_measure(const rd_samples *s, const rd_schema *schema, int step, char **json,
                              rd_error *err) RD_MUST_CHECK;
-/* Makes samples, through a settled schema where the source is a table. */
+/* Makes samples, through a settled schema where the source is a table. RD_ERR_CONFIG: the command line asks for another
+ * scale or label than the run has settled. */
 rd_status rd_samples_settle(rd_samples *s, const rd_schema *schema, const rd_model *m, rd_error *err) RD_MUST_CHECK;
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "data/source.h"
+#include "learner.h"
 #include "transport.h"
 
 typedef struct rd_session_options {
@@ -18,6 +19,7 @@ typedef struct rd_session_options {
 
 /* Returns RD_OK when the run is finished, or when a signal arrived (the aggregator is then
  * told). RD_ERR_DATA, RD_ERR_CONFIG, RD_ERR_REFUSED, RD_ERR_NETWORK say why else it ended. */
-rd_status rd_session_run(const rd_session_options *options, rd_error *err) RD_MUST_CHECK;
+rd_status rd_session_run(const rd_session_options *options, const rd_learner_type *learner,
+                         rd_error *err) RD_MUST_CHECK;
 
 #endif

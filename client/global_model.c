@@ -1,0 +1,181 @@
+/* global_model.c: see global_model.h. */
+#include "global_model.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/messages.h"
+#include "codec/tensor_stream.h"
+#include "say.h"
+
+rd_status rd_global_model_open(rd_requester *r, rd_tensor_table travelling, rd_tensor_table staying, bool control,
+                               rd_global_model *out, rd_error *err)
+{
+    rd_status status = RD_OK;
+    const size_t n = travelling.elements + staying.elements;
+    *out = (rd_global_model){.requester = r, .travelling = travelling, .staying = staying, .version = RD_NO_VERSION};
+    out->parameters = malloc(n * sizeof *out->parameters);
+    if (control) {
+        RD_TRY(rd_tensor_table_double(travelling, "control.", &out->with_control, err));
+        out->control = malloc(out->with_control.elements * sizeof *out->control);
+    }
+    if (out->parameters == NULL || (control && out->control == NULL))
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", n));
+cleanup:
+    if (status != RD_OK)
+        rd_global_model_close(out);
+    return status;
+}
+
+void rd_global_model_close(rd_global_model *g)
+{
+    rd_packing_free(g->packing);
+    rd_tensor_table_free(&g->with_control);
+    free(g->control);
+    free(g->parameters);
+    memset(g, 0, sizeof *g);
+}
+
+void rd_global_model_forget(rd_global_model *g)
+{
+    g->version = RD_NO_VERSION;
+}
+
+rd_tensor_table rd_global_model_update_tensors(const rd_global_model *g)
+{
+    return g->packing != NULL ? g->packing->update : g->with_control.count > 0 ? g->with_control : g->travelling;
+}
+
+/* ---- downloads ---- */
+
+typedef struct download {
+    rd_tensor_stream *stream;
+    float *into;
+    rd_tensor_table tensors;
+} download;
+
+static rd_status put(void *user, size_t first, const float *values, size_t count, rd_error *err)
+{
+    download *d = user;
+    (void)err;
+    memcpy(d->into + first, values, count * sizeof *values);
+    return RD_OK;
+}
+
+static rd_status feed(void *user, const void *bytes, size_t count, rd_error *err)
+{
+    download *d = user;
+    if (d->stream == NULL) {
+        rd_tensor_sink sink = {.on_values = put, .user = d};
+        rd_status status = rd_tensor_stream_create(d->tensors, &sink, &d->stream, err);
+        if (status != RD_OK)
+            return status;
+    }
+    return rd_tensor_stream_feed(d->stream, bytes, count, err);
+}
+
+static void start_download_again(void *user)
+{
+    download *d = user;
+    rd_tensor_stream_free(d->stream);
+    d->stream = NULL;
+}
+
+/* Asks for tensors of a model and leaves them in a vector. */
+static rd_status fetch_tensors(rd_global_model *g, const char *path, rd_tensor_table tensors, float *into,
+                               rd_response *response, rd_error *err)
+{
+    download d = {.into = into, .tensors = tensors};
+    rd_request request = {.method = "GET", .path = path, .take = feed, .restart = start_download_again, .user = &d};
+    rd_status status = rd_requester_ask(g->requester, &request, response, err);
+    if (status == RD_OK && response->status == 200)
+        status =
+            d.stream != NULL ? rd_tensor_stream_finish(d.stream, err) : rd_fail(err, RD_ERR_FORMAT, "it came empty");
+    rd_tensor_stream_free(d.stream);
+    if (status != RD_ERR_FORMAT && status != RD_ERR_RANGE)
+        return status;
+    return rd_fail_context(err, RD_ERR_FORMAT, "%s, as the aggregator sent it", path);
+}
+
+/* What is frozen comes once. */
+static rd_status fetch_frozen(rd_global_model *g, rd_error *err)
+{
+    rd_response response;
+    if (g->has_staying || g->staying.elements == 0)
+        return RD_OK;
+    rd_status status = fetch_tensors(g, "/v1/frozen", g->staying, g->parameters, &response, err);
+    if (status == RD_OK && response.status != 200)
+        status = rd_requester_refused(&response, err);
+    g->has_staying = status == RD_OK;
+    if (status == RD_OK)
+        rd_say(g->quiet, "fetched the frozen part of the model: %zu parameters", g->staying.elements);
+    return status;
+}
+
+/* Asks for a pruned model, what is kept and where it belongs, and unpacks it. */
+static rd_status fetch_packed(rd_global_model *g, const char *path, size_t kept, rd_response *response, rd_error *err)
+{
+    size_t all = g->travelling.elements;
+    rd_tensor_table packed = {0};
+    float *body = NULL;
+    rd_status status = RD_OK;
+    if (kept > all)
+        return rd_fail(err, RD_ERR_FORMAT, "the aggregator keeps %zu of %zu parameters", kept, all);
+    RD_TRY(rd_packing_table(kept, all, &packed, err));
+    body = malloc(packed.elements * sizeof *body);
+    if (body == NULL)
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", packed.elements));
+    RD_TRY(fetch_tensors(g, path, packed, body, response, err));
+    if (response->status == 200)
+        RD_TRY(rd_packing_read(body, kept, all, g->parameters, &g->packing, err));
+cleanup:
+    free(body);
+    rd_tensor_table_free(&packed);
+    return status;
+}
+
+/* Scaffold's control variate comes with the parameters. */
+static rd_status fetch_with_control(rd_global_model *g, const char *path, rd_response *response, rd_error *err)
+{
+    size_t n = g->travelling.elements;
+    rd_status status = fetch_tensors(g, path, g->with_control, g->control, response, err);
+    if (status == RD_OK && response->status == 200) {
+        memcpy(g->parameters, g->control, n * sizeof *g->parameters);
+        memmove(g->control, g->control + n, n * sizeof *g->control);
+    }
+    return status;
+}
+
+rd_status rd_global_model_fetch(rd_global_model *g, uint64_t version, uint64_t kept, uint64_t *bytes, rd_error *err)
+{
+    char path[64];
+    rd_refusal refusal;
+    rd_response response;
+    *bytes = 0;
+    if (g->version == version)
+        return RD_OK;
+    g->version = RD_NO_VERSION;
+    rd_packing_free(g->packing);
+    g->packing = NULL;
+    (void)snprintf(path, sizeof path, "/v1/model/%" PRIu64, version);
+    rd_status status = fetch_frozen(g, err);
+    if (status == RD_OK)
+        status = kept > 0                    ? fetch_packed(g, path, (size_t)kept, &response, err)
+                 : g->with_control.count > 0 ? fetch_with_control(g, path, &response, err)
+                                             : fetch_tensors(g, path, g->travelling, g->parameters, &response, err);
+    if (status != RD_OK)
+        return status;
+    if (response.status == 404) {
+        rd_refusal_parse(response.body, response.size, &refusal);
+        rd_say(g->quiet, "the model to train is gone: %s", refusal.message);
+        return RD_OK;
+    }
+    if (response.status != 200)
+        return rd_requester_refused(&response, err);
+    *bytes = response.received;
+    g->version = version;
+    (void)snprintf(g->name, sizeof g->name, "%s", response.etag);
+    return RD_OK;
+}
