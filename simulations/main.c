@@ -3,8 +3,8 @@
  *   main.c       the command line: simulate (default), partition, or search
  *   simulator.c  the loop that drives the round core; sim.h names the files that belong to it
  *   ranks.c      one run in several processes; seeds.c one run after another; bench.c how fast
- *   search.c     hyperparameters: search_space.c what to try, search_ask.c and search_gp.c where next,
- *                search_trial.c one trial, search_record.c what came of it
+ *   search/      hyperparameters: space.c what to try, ask.c and gp.c where next, trial.c one trial,
+ *                record.c what came of it
  *   progress.c   the bar */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@
 #include "ranks.h"
 #include "run/parallel.h"
 #include "schema.h"
-#include "search.h"
+#include "search/search.h"
 #include "seeds.h"
 #include "simulator.h"
 #include "usage.h"

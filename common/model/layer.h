@@ -1,8 +1,8 @@
 /* layer.h: what a kind of layer is.
  *
  * A kind of layer is one file: how it is planned from JSON, how its parameters start, and its forward and
- * backward pass side by side, offered as one rd_layer_type. To add a kind, write that file (dense.c is the
- * example) and name its type in the table in layers.c; plan, model, training, files and wire need no change.
+ * backward pass side by side, offered as one rd_layer_type. To add a kind, write that file (layers/dense.c is
+ * the example) and name its type in the table in layers/layers.c; plan, model, training, files and wire need no change.
  *
  * Every layer may end in an activation ("activation": "relu"). The model applies it between layers, so a
  * layer computes its own arithmetic only, and its gradient arrives with the activation already taken off.

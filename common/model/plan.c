@@ -1,7 +1,7 @@
 /* plan.c: from the "model" object of run.json to the plan of layers.
  *
  * Each layer is told what comes in, answers with what goes out, and declares its tensors. Kinds of layers
- * that are made of others (compose.c) call back to plan those. In the end the tensors are laid one after
+ * that are made of others (layers/compose.c) call back to plan those. In the end the tensors are laid one after
  * another into the vector of parameters, those that travel first. Whatever is wrong is found here, where
  * there still is a key to point at; running a plan cannot fail. */
 #include <fnmatch.h>

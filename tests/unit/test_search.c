@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "core/random.h"
-#include "search_ask.h"
-#include "search_gp.h"
+#include "search/ask.h"
+#include "search/gp.h"
 
 enum { PREDICTIONS = 6 };
 

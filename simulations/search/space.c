@@ -1,5 +1,5 @@
-/* search_space.c: see search_space.h. */
-#include "search_space.h"
+/* space.c: see space.h. */
+#include "search/space.h"
 
 #include <math.h>
 #include <stdio.h>

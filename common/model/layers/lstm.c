@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "model/elementwise.h"
-#include "model/recurrent.h"
+#include "model/layers/recurrent.h"
 
 enum { GATES = 4 };
 

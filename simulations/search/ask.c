@@ -1,15 +1,15 @@
-/* search_ask.c: see search_ask.h. The first points of a Bayesian search spread evenly (Halton 1960, moved as
+/* ask.c: see ask.h. The first points of a Bayesian search spread evenly (Halton 1960, moved as
  * a whole by a random vector); each later one is the best of many candidates: random ones, and neighbours of
  * the best so far. A simulation repeated is a result known, so whatever the method, a point with the values
  * of an earlier one is passed over while there are others. */
-#include "search_ask.h"
+#include "search/ask.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/random.h"
-#include "search_gp.h"
+#include "search/gp.h"
 
 enum { RANDOM_CANDIDATES = 2000, NEIGHBOURS = 500, ATTEMPTS = 1000 };
 

@@ -1,5 +1,5 @@
-/* search_gp.c: see search_gp.h. */
-#include "search_gp.h"
+/* gp.c: see gp.h. */
+#include "search/gp.h"
 
 #include <math.h>
 #include <stdlib.h>

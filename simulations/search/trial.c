@@ -1,6 +1,6 @@
-/* search_trial.c: see search_trial.h. A trial is run by a process of its own: one that runs out of memory, or
+/* trial.c: see trial.h. A trial is run by a process of its own: one that runs out of memory, or
  * is killed, takes nothing with it, and several use several cores without knowing of each other. */
-#include "search_trial.h"
+#include "search/trial.h"
 
 #include <errno.h>
 #include <math.h>
@@ -15,7 +15,7 @@
 #include "config/paths.h"
 #include "core/file.h"
 #include "format/foreign.h"
-#include "search_ask.h"
+#include "search/ask.h"
 #include "simulator.h"
 #include "store/store.h"
 

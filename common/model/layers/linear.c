@@ -4,7 +4,7 @@
  * the tensors where they lie. The weight gradient never exists as a matrix of its own: alpha and beta of the
  * product are the rate and the scale, which makes plain SGD a rank-B update of W in place. That spares a pass
  * over the weights to write the gradient and one to apply it, at batch 10 a third of the memory traffic. */
-#include "model/linear.h"
+#include "model/layers/linear.h"
 #include "model/blas.h"
 
 #include <math.h>

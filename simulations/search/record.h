@@ -1,4 +1,4 @@
-/* search_record.h: DIR/trials.jsonl, which says of every trial of a search where it began and what came of
+/* record.h: DIR/trials.jsonl, which says of every trial of a search where it began and what came of
  * it, and the ranked table of them. Lines are only ever added; one that was cut off by a crash is ignored. */
 #ifndef RONDO_SIMULATIONS_SEARCH_RECORD_H
 #define RONDO_SIMULATIONS_SEARCH_RECORD_H
@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "core/error.h"
-#include "search_ask.h"
+#include "search/ask.h"
 
 typedef struct search_record {
     int fd;

@@ -1,6 +1,6 @@
 /* recurrent.c: see recurrent.h. What does not depend on the step before is one product over all steps at
  * once. */
-#include "model/recurrent.h"
+#include "model/layers/recurrent.h"
 #include "model/blas.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* search_gp.h: where to look next. A Gaussian process with a Matern 5/2 kernel is fitted to what has been
+/* gp.h: where to look next. A Gaussian process with a Matern 5/2 kernel is fitted to what has been
  * seen, and the next point is one with the largest expected improvement (Jones, Schonlau and Welch 1998,
  * equation 15; kernel and fit as in Snoek, Larochelle and Adams 2012, with one length scale that maximises
  * the marginal likelihood). Linear algebra is LAPACK's.

@@ -14,7 +14,7 @@
 #include "model/blas.h"
 #include "model/elementwise.h"
 #include "model/json_key.h"
-#include "model/linear.h"
+#include "model/layers/linear.h"
 
 typedef struct attention {
     size_t T, E, heads, d; /* d = E / heads */

@@ -1,8 +1,8 @@
-/* search.c: see search.h. Each trial runs in a process of its own (search_trial.c), several at a time. What
+/* search.c: see search.h. Each trial runs in a process of its own (trial.c), several at a time. What
  * became of it is appended to trials.jsonl: a line when it starts, with its point, and one when it ends. A
  * search that is called again reads these lines: finished trials count, the others continue where their
  * simulation stopped. */
-#include "search.h"
+#include "search/search.h"
 
 #include <errno.h>
 #include <math.h>
@@ -18,9 +18,9 @@
 #include "core/crypto.h"
 #include "core/file.h"
 #include "core/signals.h"
-#include "search_ask.h"
-#include "search_record.h"
-#include "search_trial.h"
+#include "search/ask.h"
+#include "search/record.h"
+#include "search/trial.h"
 
 typedef struct slot {
     pid_t child; /* 0: free */

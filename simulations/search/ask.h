@@ -1,9 +1,9 @@
-/* search_ask.h: the next point of a search, from those that have been tried: pure, so that a search that was
+/* ask.h: the next point of a search, from those that have been tried: pure, so that a search that was
  * interrupted asks for the same points as one that was not. */
 #ifndef RONDO_SIMULATIONS_SEARCH_ASK_H
 #define RONDO_SIMULATIONS_SEARCH_ASK_H
 
-#include "search_space.h"
+#include "search/space.h"
 
 typedef struct search_trial {
     double point[SEARCH_KEYS];

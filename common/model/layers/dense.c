@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "model/json_key.h"
-#include "model/linear.h"
+#include "model/layers/linear.h"
 
 typedef struct dense {
     rd_linear map;

@@ -1,4 +1,4 @@
-/* search_space.h: which keys of run.json a search may change, and how (space.json):
+/* space.h: which keys of run.json a search may change, and how (space.json):
  *
  *     { "method": "bayesian", "trials": 20, "objective": "test_loss", "seed": 1,
  *       "keys": { "training.learning_rate": { "from": 0.001, "to": 1, "scale": "log" },

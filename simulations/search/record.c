@@ -1,5 +1,5 @@
-/* search_record.c: see search_record.h. */
-#include "search_record.h"
+/* record.c: see record.h. */
+#include "search/record.h"
 
 #include <errno.h>
 #include <fcntl.h>

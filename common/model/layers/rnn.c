@@ -1,6 +1,6 @@
 /* rnn.c: the simple recurrent layer (Elman 1990): h_t = tanh(x_t W_ih^T + b_ih + h_(t-1) W_hh^T + b_hh). */
 #include "model/elementwise.h"
-#include "model/recurrent.h"
+#include "model/layers/recurrent.h"
 
 static rd_status rnn_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
 {

@@ -1,4 +1,4 @@
-/* search_trial.h: one trial of a search: its run.json, its simulation in a process of its own, and what came
+/* trial.h: one trial of a search: its run.json, its simulation in a process of its own, and what came
  * of it. */
 #ifndef RONDO_SIMULATIONS_SEARCH_TRIAL_H
 #define RONDO_SIMULATIONS_SEARCH_TRIAL_H
@@ -6,8 +6,8 @@
 #include <limits.h>
 #include <sys/types.h>
 
-#include "search.h"
-#include "search_space.h"
+#include "search/search.h"
+#include "search/space.h"
 
 /* What all trials of a search share. */
 typedef struct search_job {
