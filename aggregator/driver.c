@@ -12,6 +12,7 @@
 #include <time.h>
 #include <uv.h>
 
+#include "core/clock.h"
 #include "core/signals.h"
 #include "counted.h"
 #include "waiting.h"
@@ -65,7 +66,7 @@ struct rd_driver {
     bool *told;        /* (client_capacity) knows that the run is finished */
     published *given;  /* (client_capacity) with the client's last task */
     size_t client_capacity;
-    uint64_t opened_at; /* nanoseconds, uv_hrtime */
+    double opened_at; /* rd_clock_seconds */
     uint64_t bytes_in_before, bytes_out_before;
     newcomer *newcomers;
     rd_error fatal;
@@ -78,13 +79,6 @@ struct rd_driver {
     rd_participation_record *record_parts;
     size_t record_part_count;
 };
-
-static double now_unix(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 void rd_driver_log(rd_driver *d, const char *format, ...)
 {
@@ -217,7 +211,7 @@ rd_status rd_driver_join(rd_driver *d, const char *name, const rd_caller *caller
     if (n == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for client '%s'", name);
     n->join = *join;
-    n->at = now_unix();
+    n->at = rd_clock_unix();
     memcpy(n->name, name, length);
 
     pthread_mutex_lock(&d->lock);
@@ -366,7 +360,7 @@ rd_status rd_driver_deliver(rd_driver *d, size_t client, uint64_t round, const r
         (void)rd_rounds_deliver(d->rounds, client, round); /* ACCEPT again: the lock is held */
         part->report = *report;
         part->bytes_in = bytes;
-        part->seconds = 1e-9 * (double)(uv_hrtime() - d->opened_at);
+        part->seconds = rd_clock_seconds() - d->opened_at;
         part->reason[0] = '\0';
     }
     pthread_mutex_unlock(&d->lock);
@@ -449,7 +443,7 @@ static rd_status open_round(rd_driver *d, const rd_action *action, rd_error *err
     for (size_t i = 0; i < action->cohort_size; i++)
         if (part_of(d, action->cohort[i]) == NULL)
             return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients", action->cohort_size);
-    d->opened_at = uv_hrtime();
+    d->opened_at = rd_clock_seconds();
     d->callbacks.traffic(d->callbacks.user, &d->bytes_in_before, &d->bytes_out_before);
     return RD_OK;
 }
@@ -572,7 +566,7 @@ static rd_status close_round(rd_driver *d, const rd_action *action, rd_error *er
         if (status != RD_OK)
             return status;
     }
-    d->record.seconds = 1e-9 * (double)(uv_hrtime() - d->opened_at);
+    d->record.seconds = rd_clock_seconds() - d->opened_at;
     d->uncommitted = true;
     if (rd_stopping_decides(rd_run_config(d->run))) {
         status = commit_round(d, err);
@@ -740,7 +734,7 @@ static void describe_waiting(rd_driver *d, uint64_t *what, char *line, size_t si
 {
     size_t missing;
     const rd_cohort_config *cohort = &rd_run_config(d->run)->cohort;
-    double open = 1e-9 * (double)(uv_hrtime() - d->opened_at);
+    double open = rd_clock_seconds() - d->opened_at;
     *what = 0;
     pthread_mutex_lock(&d->lock);
     if (rd_rounds_waiting(d->rounds)) {

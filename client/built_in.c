@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "learner.h"
+#include "core/clock.h"
 #include "say.h"
 #include "train/keep.h"
 

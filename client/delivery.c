@@ -8,6 +8,7 @@
 
 #include "codec/messages.h"
 #include "codec/update.h"
+#include "core/clock.h"
 #include "say.h"
 
 rd_status rd_deliver(rd_global_model *g, uint64_t round, float *delta, const rd_report *report, bool *taken,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "codec/messages.h"
+#include "core/clock.h"
 #include "core/crypto.h"
 #include "core/random.h"
 #include "core/signals.h"
@@ -42,13 +43,6 @@ typedef struct trouble {
     rd_error in_use; /* what it said */
     double said_at;  /* when that was last told */
 } trouble;
-
-double rd_clock_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 bool rd_requester_stopped(const rd_requester *r)
 {

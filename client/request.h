@@ -48,6 +48,4 @@ typedef struct rd_backoff {
 } rd_backoff;
 double rd_requester_next_pause(rd_requester *r, rd_backoff *b);
 
-double rd_clock_seconds(void); /* of a clock that only runs forwards */
-
 #endif

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "core/clock.h"
 #include "delivery.h"
 #include "global_model.h"
 #include "learner.h"

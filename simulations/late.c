@@ -235,7 +235,7 @@ rd_status sim_late_loop(simulator *s, bool *interrupted, rd_error *err)
         rd_action action = rd_rounds_next(s->rounds);
         switch (action.kind) {
         case RD_ACTION_OPEN:
-            s->opened_at = rd_progress_clock();
+            s->opened_at = rd_clock_seconds();
             s->opened_clock = s->clock;
             *interrupted = rd_rank() == 0 && !q.past && rd_signals_arrived(s->signals, 0);
             rd_ranks_share(interrupted, sizeof *interrupted, 0);

@@ -1,4 +1,5 @@
 /* progress.c: see progress.h. */
+#include "core/clock.h"
 #include "progress.h"
 
 #include <stdio.h>
@@ -7,24 +8,17 @@
 
 #define BAR 30
 
-double rd_progress_clock(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void rd_progress_start(rd_progress *p, bool wanted, double done)
 {
     p->shown = wanted && isatty(STDERR_FILENO);
-    p->started = rd_progress_clock();
+    p->started = rd_clock_seconds();
     p->last_drawn = 0.0;
     p->begun_at = done;
 }
 
 void rd_progress_update(rd_progress *p, double done, const char *label)
 {
-    double now = rd_progress_clock();
+    double now = rd_clock_seconds();
     if (!p->shown || now - p->last_drawn < 0.1)
         return;
     p->last_drawn = now;

@@ -18,7 +18,4 @@ void rd_progress_update(rd_progress *p, double done, const char *label);
 /* Removes the bar, so that a line can be printed. */
 void rd_progress_clear(rd_progress *p);
 
-/* Seconds on the monotonic clock. */
-double rd_progress_clock(void);
-
 #endif

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "core/clock.h"
 #include "attack.h"
 #include "progress.h"
 #include "round/round.h"

@@ -67,7 +67,7 @@ static rd_status open_round(simulator *s, const rd_action *action, rd_action *cl
     double deadline = s->clock + s->config->cohort.deadline_seconds;
     size_t next = 0;
     rd_status status = RD_OK;
-    s->opened_at = rd_progress_clock();
+    s->opened_at = rd_clock_seconds();
     s->opened_clock = s->clock;
     RD_TRY(make_jobs(s, action, err));
     job **wave = malloc(s->job_count * sizeof *wave);
@@ -126,7 +126,7 @@ static rd_status measure_backdoor(simulator *s, uint64_t round, double *out, rd_
 rd_status sim_close(simulator *s, const rd_action *action, const rd_participation_record *parts, rd_error *err)
 {
     rd_status status = RD_OK;
-    double started = rd_progress_clock();
+    double started = rd_clock_seconds();
     rd_round_record record = {.selected = action->cohort_size, .clock = s->system != NULL ? s->clock : NAN};
     for (size_t i = 0; i < action->cohort_size; i++) {
         record.counted += parts[i].status == RD_PART_COUNTED;
@@ -137,15 +137,15 @@ rd_status sim_close(simulator *s, const rd_action *action, const rd_participatio
     RD_TRY(rd_run_average(s->run, action->round, action->aggregate, s->dealt.partition.clients, &record, err));
     if (record.aggregated)
         RD_TRY(rd_run_save_model(s->run, action->round, err));
-    s->averaging += rd_progress_clock() - started;
-    record.seconds = rd_progress_clock() - s->opened_at;
+    s->averaging += rd_clock_seconds() - started;
+    record.seconds = rd_clock_seconds() - s->opened_at;
     bool over = false;
     if (rd_rank() == 0) {
-        started = rd_progress_clock();
+        started = rd_clock_seconds();
         RD_TRY(measure_backdoor(s, action->round, &record.attack_success, err));
         RD_TRY(rd_run_commit(s->run, &record, parts, action->cohort_size, err));
         over = rd_run_is_over(s->run);
-        s->committing += rd_progress_clock() - started;
+        s->committing += rd_clock_seconds() - started;
     } else {
         rd_run_follow(s->run, &record);
     }
@@ -475,7 +475,7 @@ rd_status rd_simulate(const rd_config *config, const rd_sim_options *options, bo
     rd_status status = rd_signals_open(&s.signals, err);
     if (status == RD_OK)
         status = prepare(&s, err);
-    double started = rd_progress_clock();
+    double started = rd_clock_seconds();
     if (status == RD_OK && !mine.quiet)
         status = announce(&s, err);
     if (status == RD_OK) {
@@ -488,7 +488,7 @@ rd_status rd_simulate(const rd_config *config, const rd_sim_options *options, bo
     }
     rd_progress_clear(&s.progress);
     if (status == RD_OK && options->profile != NULL)
-        fill_profile(&s, rd_progress_clock() - started, options->profile);
+        fill_profile(&s, rd_clock_seconds() - started, options->profile);
     release(&s);
     return status;
 }

@@ -58,7 +58,7 @@ static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error 
 {
     const rd_config *c = s->config;
     uint64_t key = rd_rounds_client_key(s->rounds, j->client);
-    double started = rd_progress_clock();
+    double started = rd_clock_seconds();
     rd_poison poison = {&c->simulation.attack, rd_run_model(s->run), key ^ (j->round * UINT64_C(0x9e3779b97f4a7c15))};
     rd_local_task task = {.training = &c->training,
                           .evaluation = &c->client_evaluation,
@@ -86,7 +86,7 @@ static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error 
                          rd_model_tensors(rd_run_model(s->run), RD_TENSORS_TRAVELLING).elements);
     if (status == RD_OK && task.packing != NULL)
         rd_packing_pack(task.packing, update);
-    double seconds = rd_progress_clock() - started;
+    double seconds = rd_clock_seconds() - started;
     j->part.report.seconds = seconds;
     w->training += seconds;
     w->clients++;
@@ -97,7 +97,7 @@ static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error 
 /* As in a deployment, only an update that counts moves what its client keeps (memory). */
 static rd_status take_in(simulator *s, worker *w, job *j, const float *update, const float *memory, rd_error *err)
 {
-    double started = rd_progress_clock();
+    double started = rd_clock_seconds();
     rd_intake intake;
     uint64_t staleness = rd_rounds_staleness(s->rounds, j->client);
     size_t n = rd_run_update_size(s->run);
@@ -109,7 +109,7 @@ static rd_status take_in(simulator *s, worker *w, job *j, const float *update, c
     }
     if (status == RD_OK && s->keep != NULL)
         status = rd_keep_write(s->keep, j->client, j->round, RD_KEEP_NEWEST, memory, err);
-    w->folding += rd_progress_clock() - started;
+    w->folding += rd_clock_seconds() - started;
     return status;
 }
 
@@ -131,7 +131,7 @@ static rd_status serve(simulator *s, worker *w, job *j, rd_error *err)
     j->trained = true;
     if (status == RD_OK && s->fold)
         status = take_in(s, w, j, update, update + s->room, err);
-    j->part.seconds = s->system != NULL ? j->arrival - s->opened_clock : rd_progress_clock() - s->opened_at;
+    j->part.seconds = s->system != NULL ? j->arrival - s->opened_clock : rd_clock_seconds() - s->opened_at;
     return own_trouble(j, status, err);
 }
 

@@ -12,6 +12,7 @@
 
 #include "codec/tensor_file.h"
 #include "config/schema_section.h"
+#include "core/clock.h"
 #include "core/exact_sum.h"
 #include "core/fingerprint.h"
 #include "data/source.h"
@@ -177,13 +178,6 @@ static bool tell_change(const rd_change_record *c, void *user)
 rd_status rd_run_tell_changes(rd_run *run, void (*line)(void *user, const char *text), void *user, rd_error *err)
 {
     return run->store == NULL ? RD_OK : rd_store_changes(run->store, tell_change, &(teller){line, user}, err);
-}
-
-static double now_unix(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* ---- updates ---- */
@@ -490,7 +484,7 @@ rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participa
     }
     record->gap = gap_of(run, record);
     record->spread = rd_spread_of(parts, part_count);
-    record->finished_at = now_unix();
+    record->finished_at = rd_clock_unix();
     rd_stopping next = run->stopping;
     rd_stopping_tell(&next, run->config, record);
     if (run->store != NULL) {

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "config/json_print.h"
+#include "core/clock.h"
 
 /* ---- a list of them ---- */
 
@@ -49,16 +50,14 @@ void rd_changes_free(rd_changes *list)
 static rd_status put_change(rd_store *s, const rd_change_record *c, uint64_t round, rd_error *err)
 {
     sqlite3_stmt *statement = NULL;
-    struct timespec now;
     rd_status status = rd_store_statement(s, RD_SQL_ADD_CHANGE, &statement, err);
     if (status != RD_OK)
         return status;
-    clock_gettime(CLOCK_REALTIME, &now);
     sqlite3_bind_int64(statement, 1, (sqlite3_int64)round);
     sqlite3_bind_text(statement, 2, c->key, -1, SQLITE_STATIC);
     sqlite3_bind_text(statement, 3, c->before, -1, SQLITE_STATIC);
     sqlite3_bind_text(statement, 4, c->after, -1, SQLITE_STATIC);
-    sqlite3_bind_double(statement, 5, (double)now.tv_sec + 1e-9 * (double)now.tv_nsec);
+    sqlite3_bind_double(statement, 5, rd_clock_unix());
     status = rd_store_run_statement(s, statement, "write what has changed", err);
     s->news++;
     return status;

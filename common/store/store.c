@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "config/json_print.h"
+#include "core/clock.h"
 #include "core/crypto.h"
 #include "core/file.h"
 #include "core/number.h"
@@ -242,9 +243,7 @@ static const cJSON *setting_of(const rd_config *config)
 
 static rd_status insert_run(rd_store *s, const rd_config *config, const char *json, const char *setting, rd_error *err)
 {
-    struct timespec now;
     sqlite3_stmt *statement = NULL;
-    clock_gettime(CLOCK_REALTIME, &now);
     int code = sqlite3_prepare_v2(s->db,
                                   "INSERT INTO run (id, run_id, name, rounds, created_at, config, setting) "
                                   "VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
@@ -254,7 +253,7 @@ static rd_status insert_run(rd_store *s, const rd_config *config, const char *js
     sqlite3_bind_text(statement, 1, s->run_id, -1, SQLITE_STATIC);
     sqlite3_bind_text(statement, 2, config->name, -1, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 3, (sqlite3_int64)config->rounds);
-    sqlite3_bind_double(statement, 4, (double)now.tv_sec + 1e-9 * (double)now.tv_nsec);
+    sqlite3_bind_double(statement, 4, rd_clock_unix());
     sqlite3_bind_text(statement, 5, json, -1, SQLITE_STATIC);
     sqlite3_bind_text(statement, 6, setting, -1, SQLITE_STATIC);
     rd_status status = rd_store_run_statement(s, statement, "write the run", err);

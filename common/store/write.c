@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "data/source.h"
 
 #define DURABLE_SECONDS 1.0 /* between commits that wait for the disk */
@@ -254,18 +255,11 @@ static void keep_log_short(rd_store *s)
     (void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 }
 
-static double clock_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round, const rd_participation_record *parts,
                                 size_t part_count, uint64_t keep_every, rd_error *err)
 {
     char doing[48];
-    double now = clock_seconds();
+    double now = rd_clock_seconds();
     s->keep_every = keep_every;
     bool kept = keep_every > 0 && round->round % keep_every == 0;
     bool durable = round->round == 0 || kept || now - s->durable_at >= DURABLE_SECONDS;

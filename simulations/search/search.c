@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "config/json_print.h"
+#include "core/clock.h"
 #include "core/crypto.h"
 #include "core/file.h"
 #include "core/signals.h"
@@ -35,13 +36,6 @@ typedef struct runner {
     unsigned parallel;
     int signals;
 } runner;
-
-static double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* best.json is the run.json of the best trial so far. */
 static rd_status save_best(const runner *r, rd_error *err)
@@ -71,7 +65,7 @@ static rd_status end_trial(runner *r, slot *s, int code, rd_error *err)
         return rd_fail(err, RD_ERR_IO, "trial %zu could not go on, for the reason above", s->trial + 1);
     search_outcome o = search_trial_outcome(&r->job, s->trial);
     double objective = ended == SEARCH_EXIT_DONE ? o.objective : INFINITY;
-    rd_status status = search_record_end(&r->record, s->trial, objective, o.rounds, seconds_now() - s->started, err);
+    rd_status status = search_record_end(&r->record, s->trial, objective, o.rounds, rd_clock_seconds() - s->started, err);
     if (status == RD_OK && search_record_best(&r->record) == s->trial)
         status = save_best(r, err);
     if (status == RD_OK && !r->job.options->quiet) {
@@ -149,7 +143,7 @@ static rd_status fill(runner *r, rd_error *err)
         status = next_trial(r, &s->trial, err);
         if (status != RD_OK || s->trial == SIZE_MAX)
             break;
-        s->started = seconds_now();
+        s->started = rd_clock_seconds();
         status = search_trial_start(&r->job, s->trial, r->record.trials[s->trial].point, &s->child, err);
     }
     return status;
