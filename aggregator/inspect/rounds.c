@@ -90,6 +90,7 @@ static const table_column columns[COLUMNS] = {
 
 static const char *const csv_columns[] = {"round",
                                           "aggregated",
+                                          "abandoned",
                                           "test.samples",
                                           "test.loss",
                                           "test.accuracy",
@@ -179,8 +180,11 @@ static void fill_row(const rd_round_record *r, table_row *row)
     table_seconds(row->cell[SECONDS], r->seconds);
     table_count_if_any(row->cell[BYTES_IN], r->bytes_in);
     table_count_if_any(row->cell[BYTES_OUT], r->bytes_out);
-    if (!r->aggregated)
-        table_text(row->cell[NOTE], "too few updates: model kept");
+    if (!r->aggregated) {
+        char note[sizeof r->abandoned + 16];
+        (void)snprintf(note, sizeof note, "model kept: %s", r->abandoned[0] != '\0' ? r->abandoned : "too few updates");
+        table_text(row->cell[NOTE], note);
+    }
 }
 
 static bool measure(const rd_round_record *r, void *user)

@@ -192,6 +192,7 @@ rd_status rd_store_rounds(rd_store *s, uint64_t from, bool (*visit)(const rd_rou
         record.personal = take_metrics(&r);
         record.clock = take_number(&r);
         record.attack_success = take_number(&r);
+        take_text(&r, record.abandoned, sizeof record.abandoned);
         take_text(&r, record.model_sha256, sizeof record.model_sha256);
         if (!visit(&record, user))
             break;

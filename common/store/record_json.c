@@ -28,6 +28,10 @@ cJSON *rd_round_record_json(const rd_round_record *r)
     cJSON *object = cJSON_CreateObject();
     cJSON_AddNumberToObject(object, "round", (double)r->round);
     cJSON_AddBoolToObject(object, "aggregated", r->aggregated);
+    if (r->abandoned[0] != '\0')
+        cJSON_AddStringToObject(object, "abandoned", r->abandoned);
+    else
+        cJSON_AddNullToObject(object, "abandoned");
     add_metrics(object, "test", &r->test);
     cJSON *test = cJSON_GetObjectItemCaseSensitive(object, "test");
     for (size_t i = 0; i < RD_SCORES; i++)

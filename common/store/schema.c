@@ -98,6 +98,7 @@ const char *rd_store_schema(void)
         "    personal_accuracy REAL,\n"
         "    clock            REAL,             -- simulated seconds since the beginning of the run\n"
         "    attack_success   REAL,             -- of a backdoor in a simulation: share of triggered samples\n"
+        "    abandoned        TEXT NOT NULL,    -- why, where it was not for too few updates; else empty\n"
         "    model_sha256     TEXT NOT NULL     -- of the parameters as little-endian float32\n"
         ") STRICT;\n"
         "CREATE TABLE clients (\n"
@@ -149,7 +150,7 @@ const char *rd_store_schema(void)
     "samples, update_norm, bytes_in, bytes_out, seconds, finished_at, test_top2, test_top3, test_top4, "     \
     "test_top5, test_top6, test_top7, test_top8, test_top9, test_top10, "                                    \
     "test_f1, test_auc, test_rmse, test_r2, test_perplexity, spread_mean, spread_deviation, spread_worst, "  \
-    "personal_samples, personal_loss, personal_accuracy, clock, attack_success, model_sha256"
+    "personal_samples, personal_loss, personal_accuracy, clock, attack_success, abandoned, model_sha256"
 
 #define PARTICIPATION_COLUMNS                                                                             \
     "status, reason, samples, running_loss, train_samples, train_loss, train_accuracy, holdout_samples, " \
@@ -171,7 +172,7 @@ const char *rd_store_sql(rd_sql which)
             "INSERT INTO rounds (" ROUND_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
             "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, "
             "?29, "
-            "?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46)",
+            "?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46, ?47)",
         /* Someone who takes part without having joined (in a simulation) gets a row now. */
         [RD_SQL_TALLY_CLIENT] =
             "INSERT INTO clients (name, samples, software, joined_at, seen_at, selected, counted, late, "

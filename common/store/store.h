@@ -31,7 +31,7 @@ typedef struct rd_spread {
 typedef struct rd_round_record {
     uint64_t round;
     bool aggregated;     /* false: abandoned, the model is that of the round before */
-    char abandoned[160]; /* why, where it was not for too few updates; for the line of the round, not kept */
+    char abandoned[160]; /* why, where it was not for too few updates; else "" */
     rd_metrics test;     /* new global model on the aggregator's test set */
     rd_scores scores;    /* of the same; evaluation.metrics */
     rd_metrics train;    /* participants' training rows, model before the round, weighted by samples */

@@ -132,6 +132,7 @@ static rd_status add_round(rd_store *s, const rd_round_record *r, rd_error *err)
     put_metrics(&b, &r->personal);
     put_number(&b, r->clock);
     put_number(&b, r->attack_success);
+    put_text(&b, r->abandoned);
     put_text(&b, r->model_sha256);
     status = rd_store_run_statement(s, statement, "write a round", err);
     if (status != RD_OK && sqlite3_extended_errcode(s->db) == SQLITE_CONSTRAINT_PRIMARYKEY)

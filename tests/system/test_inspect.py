@@ -87,7 +87,7 @@ def test_rounds_table():
     first = lines[3 + 1]
     for text in (f"{expected_loss(1):.4f}", "50.00 %", "1,500", "1,593,680", "2,390,521", "0.143"):
         check(text in first, f"rounds: round 1 shows {text}", first)
-    check("too few updates: model kept" in lines[3 + 4], "rounds: an abandoned round says so", lines[3 + 4])
+    check("model kept: too few updates" in lines[3 + 4], "rounds: an abandoned round says so", lines[3 + 4])
     digest = rows(directory, "SELECT model_sha256 FROM rounds WHERE round = 10")[0]["model_sha256"]
     check(digest[:12] in lines[-1] and digest[:13] not in lines[-1], "rounds: prefix of the model's SHA-256")
     positions = {line.index(word) for line, word in ((heading, "model"), (lines[-1], digest[:12]))}

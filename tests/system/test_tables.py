@@ -15,6 +15,7 @@ sys.path.insert(0, FOLDER)
 import reddi  # noqa: E402
 import tables  # noqa: E402
 
+SKIP = "the tables' scenarios run with sanitizers in test_scenarios.py" if harness.SANITIZED else None
 COMMANDS = sorted(name for name in os.listdir(FOLDER) if "." not in name and not name.startswith("__"))
 SETTINGS = ("clients", "rates tried", "cut-off", "seeds", "machine")
 

@@ -98,6 +98,7 @@ def test_a_round_of_which_nothing_can_be_made_is_abandoned(world):
             assert sessions[3].update(2, body(1, 2, 2))[0] == 200
         committed(world, aggregator, number)
     assert [r["aggregated"] for r in world.rounds()] == [True, False, True], world.rounds()
+    assert [r["abandoned"] for r in world.rounds()] == [None, None, None]  # too few: the counts say so
     w, b = model(world, 0)
     assert abs(model(world, 2)[0] - w - 1) < 1e-6 and abs(model(world, 2)[1] - b - 2) < 1e-6
 
@@ -109,6 +110,8 @@ def test_nobody_to_trust_abandons_the_round(world):
     assert alice.task()[1]["round"] == 1
     assert alice.update(1, body(0, 0))[0] == 200
     assert committed(world, aggregator, 1)["aggregated"] is False
+    assert world.rounds()[-1]["abandoned"] == "none of 1 updates is trusted", world.rounds()[-1]
+    assert "model kept: none of 1" in world.check(world.program("rondo-inspect"), "rounds", world.path("state"))
     wait_for(lambda: "none of 1 updates is trusted: model kept" in harness.read(aggregator.log), "the log says why")
 
 
