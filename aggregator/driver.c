@@ -859,9 +859,8 @@ rd_status rd_driver_create(rd_run *run, rd_settling *settling, rd_driver **out, 
                                   rd_run_is_over(run) ? rd_run_next_round(run) - 1 : config->rounds,
                                   rd_run_next_round(run), &d->rounds, err);
     /* An asynchronous round is not that of the task which was done for it. */
-    d->clients_keep =
-        config->cohort.buffer_size == 0 &&
-        rd_client_memory(rd_run_model(run), config->strategy.kind == RD_SCAFFOLD, &config->personalisation) > 0;
+    d->clients_keep = config->cohort.buffer_size == 0 &&
+                      rd_client_memory(rd_run_model(run), &config->strategy, &config->personalisation) > 0;
     if (status == RD_OK && d->clients_keep)
         status = rd_counted_load(&d->counted, rd_run_store(run), err);
     if (status == RD_OK)

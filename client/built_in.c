@@ -26,7 +26,7 @@ static rd_status open_keep(built_in *b, size_t floats, rd_error *err)
 {
     char what[128], note[RD_KEEP_NOTE_MAX];
     const rd_config *c = &b->welcome->config;
-    (void)snprintf(what, sizeof what, "%s%s", rd_strategy_names[c->strategy.kind],
+    (void)snprintf(what, sizeof what, "%s%s", c->strategy.kind->name,
                    c->personalisation.method == RD_PERSONAL_DITTO ? ", ditto" : "");
     /* A round is published before it is committed, so the aggregator may come back one round before the last that
      * counted. */
@@ -81,14 +81,9 @@ static void say_joined(const built_in *b, size_t parameters)
            b->welcome->client, rows - held, out, tasks, parameters);
 }
 
-static bool is_scaffold(const built_in *b)
-{
-    return b->welcome->config.strategy.kind == RD_SCAFFOLD;
-}
-
 static rd_status prepare_keep(built_in *b, rd_error *err)
 {
-    size_t floats = rd_client_memory(b->model, is_scaffold(b), &b->welcome->config.personalisation);
+    size_t floats = rd_client_memory(b->model, &b->welcome->config.strategy, &b->welcome->config.personalisation);
     if (floats == 0) {
         if (b->options->keep != NULL)
             rd_say(b->options->quiet, "--keep %s is not used: in this run clients keep nothing between rounds",
@@ -143,7 +138,7 @@ static rd_status built_in_prepare(void *learner, rd_samples *samples, rd_error *
         rd_say(b->options->quiet, "%s", samples->data.note);
     RD_TRY(rd_data_check(b->model, &samples->data, samples->source->path, err));
     RD_TRY(rd_trainer_create(b->model, &b->welcome->config.training, samples->data.rows, &b->trainer, err));
-    b->delta = malloc(rd_local_round_room(b->model, is_scaffold(b)) * sizeof *b->delta);
+    b->delta = malloc(rd_local_round_room(b->model, &b->welcome->config.strategy) * sizeof *b->delta);
     if (b->delta == NULL)
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for two times %zu parameters", n));
     RD_TRY(prepare_keep(b, err));
@@ -174,11 +169,11 @@ static rd_status built_in_train(void *learner, const rd_task *task, const rd_glo
                           .client_key = rd_client_key(b->welcome->client),
                           .continual = &c->continual,
                           .packing = global->packing,
-                          .proximal = c->strategy.proximal,
-                          .control = global->control,
+                          .strategy = &c->strategy,
                           .personalisation = &c->personalisation,
                           .memory = b->kept};
     rd_status status = RD_OK;
+    memcpy(work.down, global->companions, sizeof work.down);
     if (b->keep != NULL)
         RD_TRY(recall(b, task, &work.is_new, err));
     double started = rd_clock_seconds();

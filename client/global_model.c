@@ -9,20 +9,31 @@
 #include "codec/messages.h"
 #include "codec/tensor_stream.h"
 #include "say.h"
+#include "train/companions.h"
 
-rd_status rd_global_model_open(rd_requester *r, rd_tensor_table travelling, rd_tensor_table staying, bool control,
-                               rd_global_model *out, rd_error *err)
+static rd_status make_room(rd_global_model *g, const rd_strategy *strategy, rd_error *err)
+{
+    const size_t n = g->travelling.elements;
+    float *places[RD_COMPANIONS_MAX];
+    g->parameters = malloc((n + g->staying.elements) * sizeof *g->parameters);
+    if (g->down.count > 0)
+        g->fetched = malloc(g->down.elements * sizeof *g->fetched);
+    if (g->parameters == NULL || (g->down.count > 0 && g->fetched == NULL))
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", n + g->staying.elements);
+    rd_companions_place(strategy, RD_GOES_DOWN, g->fetched != NULL ? g->fetched + n : NULL, n, places);
+    for (size_t i = 0; i < RD_COMPANIONS_MAX; i++)
+        g->companions[i] = places[i];
+    return RD_OK;
+}
+
+rd_status rd_global_model_open(rd_requester *r, rd_tensor_table travelling, rd_tensor_table staying,
+                               const rd_strategy *strategy, rd_global_model *out, rd_error *err)
 {
     rd_status status = RD_OK;
-    const size_t n = travelling.elements + staying.elements;
     *out = (rd_global_model){.requester = r, .travelling = travelling, .staying = staying, .version = RD_NO_VERSION};
-    out->parameters = malloc(n * sizeof *out->parameters);
-    if (control) {
-        RD_TRY(rd_tensor_table_double(travelling, "control.", &out->with_control, err));
-        out->control = malloc(out->with_control.elements * sizeof *out->control);
-    }
-    if (out->parameters == NULL || (control && out->control == NULL))
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", n));
+    RD_TRY(rd_companions_wire_table(travelling, strategy, RD_GOES_DOWN, &out->down, err));
+    RD_TRY(rd_companions_wire_table(travelling, strategy, RD_GOES_UP, &out->up, err));
+    RD_TRY(make_room(out, strategy, err));
 cleanup:
     if (status != RD_OK)
         rd_global_model_close(out);
@@ -32,8 +43,9 @@ cleanup:
 void rd_global_model_close(rd_global_model *g)
 {
     rd_packing_free(g->packing);
-    rd_tensor_table_free(&g->with_control);
-    free(g->control);
+    rd_tensor_table_free(&g->down);
+    rd_tensor_table_free(&g->up);
+    free(g->fetched);
     free(g->parameters);
     memset(g, 0, sizeof *g);
 }
@@ -45,7 +57,7 @@ void rd_global_model_forget(rd_global_model *g)
 
 rd_tensor_table rd_global_model_update_tensors(const rd_global_model *g)
 {
-    return g->packing != NULL ? g->packing->update : g->with_control.count > 0 ? g->with_control : g->travelling;
+    return g->packing != NULL ? g->packing->update : g->up.count > 0 ? g->up : g->travelling;
 }
 
 /* ---- downloads ---- */
@@ -136,15 +148,12 @@ cleanup:
     return status;
 }
 
-/* Scaffold's control variate comes with the parameters. */
-static rd_status fetch_with_control(rd_global_model *g, const char *path, rd_response *response, rd_error *err)
+/* The strategy's companions come with the parameters. */
+static rd_status fetch_with_companions(rd_global_model *g, const char *path, rd_response *response, rd_error *err)
 {
-    size_t n = g->travelling.elements;
-    rd_status status = fetch_tensors(g, path, g->with_control, g->control, response, err);
-    if (status == RD_OK && response->status == 200) {
-        memcpy(g->parameters, g->control, n * sizeof *g->parameters);
-        memmove(g->control, g->control + n, n * sizeof *g->control);
-    }
+    rd_status status = fetch_tensors(g, path, g->down, g->fetched, response, err);
+    if (status == RD_OK && response->status == 200)
+        memcpy(g->parameters, g->fetched, g->travelling.elements * sizeof *g->parameters);
     return status;
 }
 
@@ -162,9 +171,9 @@ rd_status rd_global_model_fetch(rd_global_model *g, uint64_t version, uint64_t k
     (void)snprintf(path, sizeof path, "/v1/model/%" PRIu64, version);
     rd_status status = fetch_frozen(g, err);
     if (status == RD_OK)
-        status = kept > 0                    ? fetch_packed(g, path, (size_t)kept, &response, err)
-                 : g->with_control.count > 0 ? fetch_with_control(g, path, &response, err)
-                                             : fetch_tensors(g, path, g->travelling, g->parameters, &response, err);
+        status = kept > 0            ? fetch_packed(g, path, (size_t)kept, &response, err)
+                 : g->down.count > 0 ? fetch_with_companions(g, path, &response, err)
+                                     : fetch_tensors(g, path, g->travelling, g->parameters, &response, err);
     if (status != RD_OK)
         return status;
     if (response.status == 404) {

@@ -10,6 +10,7 @@
 #include "model/model.h"
 #include "model/packing.h"
 #include "request.h"
+#include "round/strategy.h"
 
 #define RD_NO_VERSION UINT64_MAX
 
@@ -17,19 +18,20 @@ typedef struct rd_global_model {
     rd_requester *requester; /* not owned */
     bool quiet;
     rd_tensor_table travelling, staying; /* not owned */
-    rd_tensor_table with_control;        /* scaffold: what travels is parameters and control variate; else no tensors */
+    rd_tensor_table down, up; /* what is fetched, and what an update holds, with companions; none: `travelling` alone */
 
-    uint64_t version;       /* RD_NO_VERSION: none is held */
-    char name[RD_ETAG_MAX]; /* of that version, as the aggregator says it: its update repeats it */
-    float *parameters;      /* (travelling + staying) */
-    float *control;         /* (travelling) scaffold's c of that version, with room for as many behind it; else NULL */
-    rd_packing *packing;    /* of that version; NULL: it has not been pruned */
-    bool has_staying;       /* what does not travel has come */
+    uint64_t version;                           /* RD_NO_VERSION: none is held */
+    char name[RD_ETAG_MAX];                     /* of that version, as the aggregator says it: its update repeats it */
+    float *parameters;                          /* (travelling + staying) */
+    float *fetched;                             /* (down) of that version; NULL where no companions come */
+    const float *companions[RD_COMPANIONS_MAX]; /* (travelling) those that come, in it */
+    rd_packing *packing;                        /* of that version; NULL: it has not been pruned */
+    bool has_staying;                           /* what does not travel has come */
 } rd_global_model;
 
-/* control: the strategy is scaffold. RD_ERR_MEMORY. */
-rd_status rd_global_model_open(rd_requester *r, rd_tensor_table travelling, rd_tensor_table staying, bool control,
-                               rd_global_model *out, rd_error *err) RD_MUST_CHECK;
+/* strategy: its companions travel, too. RD_ERR_MEMORY; RD_ERR_CONFIG: a name becomes too long. */
+rd_status rd_global_model_open(rd_requester *r, rd_tensor_table travelling, rd_tensor_table staying,
+                               const rd_strategy *strategy, rd_global_model *out, rd_error *err) RD_MUST_CHECK;
 void rd_global_model_close(rd_global_model *g);
 
 /* Leaves this version in g->parameters. kept: so many of its parameters are left, 0: all. *bytes is what came over the

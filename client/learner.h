@@ -26,7 +26,7 @@ typedef struct rd_learner_type {
     /* The tensors of a set: what the global model consists of. */
     rd_tensor_table (*tensors)(const void *learner, rd_tensor_set set);
     /* Trains in this round. *delta is the learner's and may be changed until the next call: for each tensor that
-     * travels, local minus global; with scaffold, the change of the control variate behind it.
+     * travels, local minus global; behind it the strategy's companions that go up (round/companion.h).
      * RD_ERR_RANGE, RD_ERR_DATA: the round has to do without this client (training diverged, or none of its samples are
      * for this round); err says why. */
     rd_status (*train)(void *learner, const rd_task *task, const rd_global_model *global, float **delta,

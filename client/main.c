@@ -80,7 +80,7 @@ static rd_parse_result parse(int argc, char **argv, client_options *o, rd_error 
          "data",
          &o->describe, false, 0, 0},
         {RD_OPTION_TEXT, "keep", "FILE",
-         "what this client keeps between rounds (scaffold, ditto, local layers), for a client that is "
+         "what this client keeps between rounds (control variates, models and layers of its own), for a client that is "
          "started again; "
          "default: in memory",
          &o->keep, false, 0, 0},

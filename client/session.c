@@ -55,12 +55,12 @@ static rd_status open_learner(session *s, rd_error *err)
 /* What columns mean is known: from now on the client can train. */
 static rd_status prepare(session *s, rd_error *err)
 {
-    const bool control = s->membership.welcome.config.strategy.kind == RD_SCAFFOLD;
     rd_status status = RD_OK;
     RD_TRY(open_learner(s, err));
     RD_TRY(s->type->prepare(s->learner, &s->samples, err));
     RD_TRY(rd_global_model_open(s->requester, s->type->tensors(s->learner, RD_TENSORS_TRAVELLING),
-                                s->type->tensors(s->learner, RD_TENSORS_STAYING), control, &s->global, err));
+                                s->type->tensors(s->learner, RD_TENSORS_STAYING),
+                                &s->membership.welcome.config.strategy, &s->global, err));
     s->global.quiet = s->options->quiet;
     s->membership.fixed = true;
 cleanup:

@@ -1,4 +1,4 @@
-/* late.c: asynchronous rounds (strategy fedbuff), on the simulated clock. Whoever is asked starts at once
+/* late.c: asynchronous rounds, on the simulated clock. Whoever is asked starts at once
  * from the newest model, and its update arrives when its device is done; every arrival makes room for another
  * client. When an update arrives does not depend on what is in it, so those that come next are trained side
  * by side, ahead of their time, and taken in one after the other.

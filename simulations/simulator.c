@@ -268,7 +268,7 @@ static rd_status open_keep(simulator *s, size_t memory, rd_error *err)
     char path[RD_SOURCE_PATH_MAX], what[128], run[RD_RUN_ID_MAX] = "";
     const char *directory = s->options->directory;
     (void)snprintf(path, sizeof path, "%s/clients.keep", directory != NULL ? directory : "");
-    (void)snprintf(what, sizeof what, "%s%s", rd_strategy_names[c->strategy.kind],
+    (void)snprintf(what, sizeof what, "%s%s", c->strategy.kind->name,
                    c->personalisation.method == RD_PERSONAL_DITTO ? ", ditto" : "");
     if (rd_run_store(s->run) != NULL)
         (void)snprintf(run, sizeof run, "%s", rd_store_run_id(rd_run_store(s->run)));
@@ -292,8 +292,8 @@ static rd_status make_workers(simulator *s, rd_error *err)
     rd_status status = rd_trainer_check_memory(m, &c->training, s->most_rows, threads, err);
     if (status != RD_OK)
         return status;
-    s->room = rd_local_round_room(m, c->strategy.kind == RD_SCAFFOLD);
-    s->memory = rd_client_memory(m, c->strategy.kind == RD_SCAFFOLD, &c->personalisation);
+    s->room = rd_local_round_room(m, &c->strategy);
+    s->memory = rd_client_memory(m, &c->strategy, &c->personalisation);
     s->workers = calloc(threads, sizeof *s->workers);
     for (unsigned i = 0; i < threads && s->workers != NULL; i++) {
         worker *w = &s->workers[i];
@@ -330,9 +330,9 @@ static rd_status check_cohort(const simulator *s, rd_error *err)
         return rd_fail(err, RD_ERR_CONFIG,
                        "cohort.min_updates: %llu, but of %zu clients (--clients) a round asks for %zu update%s",
                        (unsigned long long)c->cohort.min_updates, clients, updates, updates == 1 ? "" : "s");
-    if (c->strategy.concurrency > s->dealt.partition.clients)
+    if (c->cohort.concurrency > s->dealt.partition.clients)
         return rd_fail(err, RD_ERR_CONFIG, "strategy.concurrency: %llu, but only %zu clients are simulated (--clients)",
-                       (unsigned long long)c->strategy.concurrency, clients);
+                       (unsigned long long)c->cohort.concurrency, clients);
     return RD_OK;
 }
 
@@ -375,8 +375,8 @@ static rd_status prepare(simulator *s, rd_error *err)
         RD_TRY(rd_system_model_create(&c->simulation.system, c->seed, &s->system, err));
     if (late && s->system != NULL && !rd_system_everybody_available(s->system))
         RD_TRY(rd_fail(err, RD_ERR_CONFIG,
-                       "simulation.system.availability has a meaning only without strategy fedbuff, which "
-                       "picks anybody"));
+                       "simulation.system.availability has a meaning only without strategy %s, which picks anybody",
+                       c->strategy.kind->name));
     share_run(s);
     if (s->system != NULL && rd_run_last_record(s->run)->round > 0)
         s->clock = rd_run_last_record(s->run)->clock;

@@ -68,10 +68,10 @@ static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error 
                           .continual = &c->continual,
                           .packing = rd_run_packing(s->run),
                           .epochs = j->epochs,
-                          .proximal = c->strategy.proximal,
-                          .control = rd_run_control(s->run),
+                          .strategy = &c->strategy,
                           .personalisation = &c->personalisation,
                           .memory = update + s->room};
+    rd_run_down(s->run, task.down);
     if (j->attacks && rd_attack_poisons(&c->simulation.attack)) {
         task.poison = rd_attack_poison;
         task.poison_user = &poison;

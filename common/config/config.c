@@ -357,9 +357,12 @@ static rd_status read_top(rd_fields *f, rd_config *out)
     RD_TRY(rd_config_read_simulation(f, &out->simulation));
     RD_TRY(rd_config_read_initial(f, &out->initial));
     RD_TRY(rd_fields_finish(f));
-    out->cohort.buffer_size = out->strategy.buffer_size;
-    out->cohort.concurrency = out->strategy.concurrency;
-    out->cohort.most_staleness = out->strategy.most_staleness;
+    if (out->strategy.kind->buffering != NULL) {
+        const rd_buffering b = out->strategy.kind->buffering(&out->strategy);
+        out->cohort.buffer_size = b.buffer_size;
+        out->cohort.concurrency = b.concurrency;
+        out->cohort.most_staleness = b.most_staleness;
+    }
     if (out->cohort.min_updates < rd_strategy_least_updates(&out->strategy)) /* fewer would not be robust */
         out->cohort.min_updates = rd_strategy_least_updates(&out->strategy);
     out->model = cJSON_Duplicate(model, true);

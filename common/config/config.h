@@ -59,7 +59,7 @@ typedef struct rd_config {
     rd_partition_config partition; /* "data.partition"; default iid */
     rd_schema schema;     /* "data.schema", and what the sources say where it is silent; the type of the label is the
                          model's after rd_config_load; owned by the config */
-    rd_source root;       /* "data.root": fltrust's samples at the server */
+    rd_source root;       /* "data.root": samples of the server's own, where it trains on them (round/strategy.h) */
     bool has_data;        /* "data" names files: this is the server's run.json, not what clients are told */
     rd_strategy strategy; /* "strategy"; fedavg */
     rd_simulation_config simulation;    /* "simulation"; for rondo-sim alone */

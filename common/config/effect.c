@@ -14,12 +14,14 @@ static rd_status check_cohort(const rd_config *c, rd_error *err)
 {
     const rd_cohort_config *h = &c->cohort;
     bool buffered = h->buffer_size > 0;
+    char without[160];
+    (void)snprintf(without, sizeof without, "without strategy %s", c->strategy.kind->name);
     if (buffered && h->select != RD_SELECT_ALL)
-        return only("cohort.select", "without strategy fedbuff, whose clients are as many as strategy.concurrency says",
-                    err);
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "cohort.select has a meaning only %s, whose clients are as many as strategy.concurrency says",
+                       without);
     if (h->over_selection > 1 && (buffered || h->select == RD_SELECT_ALL))
-        return only("cohort.over_selection",
-                    buffered ? "without strategy fedbuff" : "with \"select\": \"fraction\" or \"count\"", err);
+        return only("cohort.over_selection", buffered ? without : "with \"select\": \"fraction\" or \"count\"", err);
     if (h->select == RD_SELECT_COUNT && h->min_updates > h->count)
         return rd_fail(err, RD_ERR_CONFIG,
                        "cohort.min_updates: expected at most cohort.count, %llu, as a round ends with so "

@@ -10,21 +10,23 @@ static rd_status allocate(size_t count, rd_tensor **out, rd_error *err)
     return *out != NULL ? RD_OK : rd_fail(err, RD_ERR_MEMORY, "no memory for a table of %zu tensors", count);
 }
 
-rd_status rd_tensor_table_double(rd_tensor_table of, const char *prefix, rd_tensor_table *out, rd_error *err)
+rd_status rd_tensor_table_repeat(rd_tensor_table of, const char *const *prefixes, size_t count, rd_tensor_table *out,
+                                 rd_error *err)
 {
     rd_tensor *tensors;
-    rd_status status = allocate(2 * of.count, &tensors, err);
-    for (size_t i = 0; i < of.count && status == RD_OK; i++) {
-        rd_tensor *second = &tensors[of.count + i];
-        tensors[i] = *second = of.tensors[i];
-        second->offset += of.elements;
-        int length = snprintf(second->name, sizeof second->name, "%s%s", prefix, of.tensors[i].name);
-        if (length < 0 || (size_t)length >= sizeof second->name)
-            status = rd_fail(err, RD_ERR_CONFIG, "tensor name '%s' is too long for '%s...' beside it",
-                             of.tensors[i].name, prefix);
+    rd_status status = allocate((1 + count) * of.count, &tensors, err);
+    for (size_t i = 0; i < (1 + count) * of.count && status == RD_OK; i++) {
+        const rd_tensor *from = &of.tensors[i % of.count];
+        const char *prefix = i < of.count ? "" : prefixes[i / of.count - 1];
+        tensors[i] = *from;
+        tensors[i].offset += i / of.count * of.elements;
+        int length = snprintf(tensors[i].name, sizeof tensors[i].name, "%s%s", prefix, from->name);
+        if (length < 0 || (size_t)length >= sizeof tensors[i].name)
+            status =
+                rd_fail(err, RD_ERR_CONFIG, "tensor name '%s' is too long for '%s...' beside it", from->name, prefix);
     }
     if (status == RD_OK)
-        *out = (rd_tensor_table){tensors, 2 * of.count, 0, 2 * of.elements};
+        *out = (rd_tensor_table){tensors, (1 + count) * of.count, 0, (1 + count) * of.elements};
     else
         free(tensors);
     return status;

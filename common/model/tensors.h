@@ -37,9 +37,9 @@ typedef struct rd_tensor_table {
     size_t elements; /* of all of them */
 } rd_tensor_table;
 
-/* The tensors of `of`, and the same again under "prefix" + name behind them: twice as many elements. RD_ERR_CONFIG: a
- * name becomes too long. */
-rd_status rd_tensor_table_double(rd_tensor_table of, const char *prefix, rd_tensor_table *out,
+/* The tensors of `of`, and behind them the same again under each prefix + name: (1 + count) times as many elements.
+ * RD_ERR_CONFIG: a name becomes too long. */
+rd_status rd_tensor_table_repeat(rd_tensor_table of, const char *const *prefixes, size_t count, rd_tensor_table *out,
                                  rd_error *err) RD_MUST_CHECK;
 /* Vectors with these names and sizes. */
 rd_status rd_tensor_table_of_vectors(const char *const *names, const size_t *sizes, size_t count, rd_tensor_table *out,

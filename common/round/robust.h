@@ -1,51 +1,46 @@
-/* robust.h: averages that a few arbitrary updates cannot carry away. n updates come in, f of them may be an
- * attacker's; each rule withstands so many by its paper:
- *
- *   median            each coordinate's median                                           2 f < n    Yin et al. 2018
- *   trimmed_mean      each coordinate's mean without the f largest and f smallest        2 f < n    Yin et al. 2018
- *   krum              the update with the smallest sum of squared distances to the       2 f + 2 < n
- *                     n - f - 2 nearest                                          Blanchard et al. 2017
- *   multi_krum        the mean of the `chosen` updates with the smallest such sums       2 f + 2 < n
- *   bulyan            n - 2 f updates are selected by repeated krum; then each           4 f + 2 < n
- *                     coordinate's mean of the n - 4 f values closest to the median   El Mhamdi et al. 2018
- *   geometric_median  the point with the smallest weighted sum of distances, by smoothed
- *                     Weiszfeld steps                                     2 f < n    Pillutla et al. 2022 (RFA)
- *
- * Ties go to the row that comes first. Sums are doubles in the order of the rows: the same rows give the same bits. */
+/* robust.h: what rules are made of that a few arbitrary updates cannot carry away: columns in order of size, distances
+ * between rows. The rules themselves are strategies (strategies/). Ties go to the row that comes first. Sums are
+ * doubles in the order of the rows: the same rows give the same bits. */
 #ifndef RONDO_ROUND_ROBUST_H
 #define RONDO_ROUND_ROBUST_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "round/strategy.h"
 
-#include "core/error.h"
+enum { RD_COLUMNS = 64, RD_ROBUST_BLOCK = 1024 };
 
-typedef enum rd_robust_rule {
-    RD_ROBUST_MEDIAN,
-    RD_ROBUST_TRIMMED_MEAN,
-    RD_ROBUST_KRUM,
-    RD_ROBUST_MULTI_KRUM,
-    RD_ROBUST_BULYAN,
-    RD_ROBUST_GEOMETRIC_MEDIAN,
-} rd_robust_rule;
+/* RD_ERR_RANGE: there are fewer rows than the strategy needs to withstand what it promises. */
+rd_status rd_robust_check(const rd_strategy *s, const rd_update_rows *rows, rd_error *err) RD_MUST_CHECK;
 
-typedef struct rd_robust_config {
-    rd_robust_rule rule;
-    uint64_t byzantine;  /* f; the medians need not be told */
-    uint64_t chosen;     /* multi_krum; 0: n - f */
-    double smoothing;    /* geometric_median: distances below it count as it, > 0 */
-    uint32_t iterations; /* geometric_median: most steps */
-} rd_robust_config;
+/* ---- by coordinate ---- */
 
-/* The largest f among n updates; SIZE_MAX: n is too small for any. */
-size_t rd_robust_tolerance(rd_robust_rule rule, size_t n);
-/* The fewest updates among which c->byzantine are withstood, and c->chosen can be chosen beside them. */
-size_t rd_robust_least_updates(const rd_robust_config *c);
+/* One number for each of the first `count` columns of x (k,RD_COLUMNS), each sorted from its smallest value on.
+ * column: room for k. */
+typedef void rd_column_rule(const float *x, size_t k, size_t number, size_t count, float *column, float *out);
+/* out (n): what the rule makes of each coordinate. number: for the rule. */
+rd_status rd_robust_by_column(const rd_update_rows *rows, rd_column_rule *rule, size_t number, float *out,
+                              rd_error *err) RD_MUST_CHECK;
+double rd_robust_middle(const float *sorted, size_t n);
+double rd_robust_mean(const float *x, size_t n);
 
-/* rows (k) point to updates of n finite floats each, weights (k) are their samples, for the geometric median. Writes
- * out (n). RD_ERR_RANGE: k is below rd_robust_least_updates. Memory: 24 k^2 + 4 k * 65
- * bytes, 16 n for the geometric median. */
-rd_status rd_robust_aggregate(const rd_robust_config *c, const float *const *rows, const uint32_t *weights, size_t k,
-                              size_t n, float *out, rd_error *err) RD_MUST_CHECK;
+/* ---- by distance ---- */
+
+/* sum (RD_ROBUST_BLOCK) = sum of share[i] rows[i], in the order of the rows, for coordinates [first, first + count). */
+void rd_robust_add_rows(const rd_update_rows *rows, const double *share, size_t first, size_t count, double *sum);
+/* Squared distance of v (n) and a row. */
+double rd_robust_distance(const double *v, const float *row, size_t n);
+
+/* Which rows are near which: each row's score is the sum of the squared distances to its nearest others (Blanchard et
+ * al. 2017). */
+typedef struct rd_ranking rd_ranking;
+/* Memory: 24 k^2 bytes for k rows. */
+rd_status rd_ranking_create(const rd_update_rows *rows, rd_ranking **out, rd_error *err) RD_MUST_CHECK;
+void rd_ranking_free(rd_ranking *r);
+/* Scores anew, with `left` rows that were not taken, f of which may be anything. */
+void rd_ranking_score(rd_ranking *r, size_t left, size_t f);
+/* The row with the smallest score that was not taken, which it then is. */
+size_t rd_ranking_take_best(rd_ranking *r);
+/* out (n): the mean of the `chosen` rows with the smallest scores, in the order of the rows. */
+rd_status rd_robust_mean_of_best(const rd_update_rows *rows, size_t f, size_t chosen, float *out,
+                                 rd_error *err) RD_MUST_CHECK;
 
 #endif

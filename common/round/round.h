@@ -41,7 +41,7 @@ typedef struct rd_cohort_config {
                               min_updates of them are asked; default 1 */
     uint64_t min_updates;    /* a round with fewer updates at its deadline is abandoned: the model stays; default 1 */
     double deadline_seconds; /* of a round, from its publication; default 600 */
-    /* Asynchronous rounds (strategy fedbuff): */
+    /* Asynchronous rounds: */
     uint64_t buffer_size;    /* so many updates make a round; 0: rounds are synchronous */
     uint64_t concurrency;    /* so many clients train at a time */
     uint64_t most_staleness; /* rounds that may pass while a client trains */

@@ -1,27 +1,19 @@
-/* strategy.h: how the updates of a round become the next model (run.json "strategy"). A strategy is a line in the
- * table of strategy.c: how updates are taken in, how much each counts, and the step that the server makes with
- * what comes of them. What clients do differently while they train (train/local_round.h) follows from the same
- * line. Pure: no file, no clock, no thread.
+/* strategy.h: how the updates of a round become the next model (run.json "strategy"). A strategy is one file,
+ * strategies/NAME.c: a table of what it asks for (keys, companions, what it refuses) and of functions for what it does
+ * differently from fedavg, at the client and at the server. Everybody else goes through that table and knows no
+ * strategy by name. All of it is pure: no file, no clock, no thread.
  *
- *   name                                        what travels up        the server
- *   fedavg            McMahan et al. 2017       delta                  w += eta * sum n_k d_k / sum n_k
- *   fedsgd            McMahan et al. 2017       one full-batch step    the same
- *   fedprox           Li et al. 2020            delta, trained with    the same
- *                                               mu/2 |w - w_global|^2
- *   fedavgm           Hsu et al. 2019           delta                  momentum:  m = beta m + d;  w += eta m
- *   fedadagrad,       Reddi et al. 2021,        delta                  m = beta1 m + (1 - beta1) d;
- *   fedadam, fedyogi  algorithm 2                                      w += eta m / (sqrt(v) + tau)
- *   scaffold          Karimireddy et al. 2020,  delta and change of    w += eta * mean d;  c += (sum of changes) / N
- *                     option II                 the control variate
- *   fednova           Wang et al. 2020          delta                  w += eta * (sum p_k a_k) * sum p_k d_k / a_k
- *   q-fedavg          Li et al. 2020, "Fair     delta, loss before     w += eta * L sum F_k^q d_k / sum h_k,
- *                     Resource Allocation"      training               h_k = q F_k^(q-1) |L d_k|^2 + L F_k^q, L = 1/lr
- *   fedbuff           Nguyen et al. 2022        delta, when ready      w += eta / K sum s(staleness) d_k
- *   norm_clipping     Sun et al. 2019           delta                  d_k scaled down to a norm of at most C
- *   fltrust           Cao et al. 2021           delta                  d_k scaled to the norm of a delta of the
- *                                                                      server's own, weighted by their cosine
- *   median, trimmed_mean, krum, multi_krum, bulyan, geometric_median: robust.h
- */
+ *   at a client     before       once a round: what is taken off the gradient of every mini-batch
+ *                   proximal     how strongly training is pulled to the model that came
+ *                   after        once a round: what goes up beside the delta, and what the client keeps
+ *   at the server   weigh        one update: its weight in the sum, and what it is multiplied with
+ *                   combine      in place of the sum: all updates of a round at once
+ *                   factor       the mean is multiplied with it
+ *                   direct       from the mean delta to the direction of the step, with what the server keeps
+ *                   (take)       what came up beside the deltas (companion.h)
+ *
+ * The step itself is w += eta * direction for tensors that are trained and w += mean for statistics. A delta is
+ * local - global: it points where the model is to go, so it is added. A function that is NULL does what fedavg does. */
 #ifndef RONDO_ROUND_STRATEGY_H
 #define RONDO_ROUND_STRATEGY_H
 
@@ -30,30 +22,30 @@
 #include <stdint.h>
 
 #include "core/error.h"
-#include "round/robust.h"
+#include "round/companion.h"
 
-typedef enum rd_strategy_kind {
-    RD_FEDAVG,
-    RD_FEDSGD,
-    RD_FEDPROX,
-    RD_FEDAVGM,
-    RD_FEDADAGRAD,
-    RD_FEDADAM,
-    RD_FEDYOGI,
-    RD_SCAFFOLD,
-    RD_FEDNOVA,
-    RD_QFEDAVG,
-    RD_FEDBUFF,
-    RD_NORM_CLIPPING,
-    RD_FLTRUST,
-    RD_MEDIAN,
-    RD_TRIMMED_MEAN,
-    RD_KRUM,
-    RD_MULTI_KRUM,
-    RD_BULYAN,
-    RD_GEOMETRIC_MEDIAN,
-    RD_STRATEGIES
-} rd_strategy_kind;
+#define RD_STRATEGY_KEYS_MAX 4
+#define RD_STRATEGIES_MAX 64
+
+typedef struct rd_strategy_kind rd_strategy_kind;
+
+/* run.json "strategy" */
+typedef struct rd_strategy {
+    const rd_strategy_kind *kind;
+    double server_learning_rate;        /* eta */
+    bool uniform;                       /* "weighting": "uniform": every update counts the same, not by its samples */
+    double value[RD_STRATEGY_KEYS_MAX]; /* what its own keys come to, in the order of kind->keys */
+} rd_strategy;
+
+/* A key of run.json that a strategy knows beside "server_learning_rate" and "weighting". */
+typedef struct rd_strategy_key {
+    const char *name;
+    double least, most;
+    bool above; /* `least` itself is refused */
+    bool whole; /* a whole number */
+    bool required;
+    double preset; /* where it is absent */
+} rd_strategy_key;
 
 /* How an update is taken in. */
 typedef enum rd_intake_kind {
@@ -62,93 +54,141 @@ typedef enum rd_intake_kind {
     RD_INTAKE_ROWS,   /* all of a round are kept until its end: cohort * n * 4 bytes */
 } rd_intake_kind;
 
-typedef enum rd_server_optimizer {
-    RD_SERVER_PLAIN,
-    RD_SERVER_MOMENTUM,
-    RD_SERVER_ADAGRAD,
-    RD_SERVER_ADAM,
-    RD_SERVER_YOGI,
-} rd_server_optimizer;
+/* ---- what a strategy is told, and what it answers ---- */
 
-/* run.json "strategy" */
-typedef struct rd_strategy {
-    rd_strategy_kind kind;
-    double server_learning_rate; /* eta; default 1, adaptive ones 0.1 */
-    bool uniform;                /* "weighting": "uniform": every client counts the same, not by its samples */
-    double beta1;                /* fedavgm's "momentum", 0.9; adaptive "beta1", 0.9 (fedadagrad 0) */
-    double beta2, tau;           /* adaptive; 0.99 and 0.001 */
-    double proximal;             /* mu; fedprox, fednova */
-    double q;                    /* q-fedavg */
-    double clip_norm;            /* norm_clipping: C */
-    uint64_t buffer_size;        /* fedbuff: K updates make a step */
-    uint64_t concurrency;        /* fedbuff: so many clients train at a time */
-    uint64_t most_staleness;     /* fedbuff: older updates are refused */
-    double staleness_exponent;   /* fedbuff: s = (1 + staleness)^-exponent; 0.5 */
-    rd_robust_config robust;
-} rd_strategy;
-
-extern const char *const rd_strategy_names[]; /* in the order of rd_strategy_kind; RD_STRATEGIES of them */
-rd_intake_kind rd_strategy_intake(const rd_strategy *s);
-rd_server_optimizer rd_strategy_optimizer(const rd_strategy *s);
-/* Is it one of robust.h's rules? */
-bool rd_strategy_is_robust(const rd_strategy *s);
-/* Which one; means something only where it is one. */
-rd_robust_rule rd_strategy_rule(const rd_strategy *s);
-/* The fewest updates that a round needs: robust rules withstand `byzantine` attackers only among so many. */
-size_t rd_strategy_least_updates(const rd_strategy *s);
-/* What it needs them for: "krum withstands strategy.byzantine 4". */
-void rd_strategy_promise(const rd_strategy *s, char *text, size_t size);
-
-/* ---- what an update counts ---- */
+/* What the rest of run.json says, as far as strategies care. */
+typedef struct rd_strategy_setting {
+    bool sgd;        /* training.optimizer */
+    double momentum; /* training.momentum */
+    double learning_rate;
+    uint64_t epochs, batch_size;
+    bool train_loss; /* evaluation.train_loss */
+} rd_strategy_setting;
 
 /* What is known of an update when it has come. */
 typedef struct rd_update_facts {
     uint64_t samples;
-    uint64_t steps;       /* of local training; fednova */
-    double loss;          /* of the global model on the client's training rows; q-fedavg */
+    uint64_t steps;       /* of local training; 0: it does not say */
+    double loss;          /* of the global model on the client's training rows; NaN: it was not measured */
     double learning_rate; /* that clients train with in this round */
     double momentum;      /* of the clients' SGD */
-    uint64_t staleness;   /* rounds since the model that it was trained from; fedbuff */
-    double norm, cosine;  /* of the delta, and with the server's own; for RD_INTAKE_WHOLE only */
-    double root_norm;     /* of the server's own delta; fltrust */
+    uint64_t staleness;   /* rounds since the model that it was trained from */
+    double norm, cosine;  /* of the delta, and with the server's own; 0 before all of it is known */
+    double own_norm;      /* of the server's own delta */
 } rd_update_facts;
 
-/* The update enters the sum as weight * (scale * delta). */
+/* The update enters the sum as weight * (scale * update). */
 typedef struct rd_contribution {
     uint32_t weight; /* 0: it counts nothing */
     double scale;    /* not negative, finite */
-    double effort;   /* fednova: a_k; q-fedavg: h_k; else 0 */
+    double extra;    /* a number of the strategy's own, not negative: `factor` gets the mean, weighted as the updates */
 } rd_contribution;
+
+/* All updates of a round, in rising order of their clients' keys, which no order of arrival can change. */
+typedef struct rd_update_rows {
+    const float *const *values; /* (count) of n finite floats each */
+    const uint32_t *weights;    /* (count) */
+    size_t count, n;
+} rd_update_rows;
+
+/* A part of the vectors of a client, all within a tensor that travels and is trained. */
+typedef struct rd_client_view {
+    size_t count;
+    const float *down[RD_COMPANIONS_MAX];
+    float *kept[RD_COMPANIONS_MAX];
+    /* after training: */
+    const float *delta; /* local - global */
+    float *up[RD_COMPANIONS_MAX];
+    uint64_t steps;
+    double learning_rate; /* of this round */
+} rd_client_view;
+
+/* Asynchronous rounds (round.h). */
+typedef struct rd_buffering {
+    uint64_t buffer_size, concurrency, most_staleness;
+} rd_buffering;
+
+/* ---- the table ---- */
+
+struct rd_strategy_kind {
+    const char *name;
+    const rd_strategy_key keys[RD_STRATEGY_KEYS_MAX]; /* the first without a name ends them */
+    const rd_companion companions[RD_COMPANIONS_MAX]; /* the first that is nowhere ends them */
+    double server_learning_rate;                      /* its default; 0: 1 */
+    bool uniform;                                     /* the default of "weighting" */
+    bool weighted;      /* "weighting" is a key; else the default holds, as in the paper */
+    bool server_trains; /* the server makes a delta of its own, on data.root */
+    bool prunes;        /* pruned models are all right */
+    bool counts;        /* and so are models that learn by counting */
+    rd_intake_kind intake;
+    struct {
+        size_t among, each; /* f arbitrary updates are withstood among `among` + `each` * f; 0: no number is promised */
+    } withstands;
+
+    /* RD_ERR_CONFIG: not with such a configuration. */
+    rd_status (*check)(const rd_strategy *s, const rd_strategy_setting *c, rd_error *err);
+    /* Rounds are asynchronous, and how. */
+    rd_buffering (*buffering)(const rd_strategy *s);
+
+    /* The mu of a term mu/2 |w - w_global|^2 in the clients' loss. */
+    double (*proximal)(const rd_strategy *s);
+    /* Writes pull (v->count): each mini-batch's gradient becomes gradient - pull. Once a round, before the first. */
+    void (*before)(const rd_strategy *s, const rd_client_view *v, float *pull);
+    /* Once a round, after the last mini-batch. What goes up of other tensors (statistics) is 0. */
+    void (*after)(const rd_strategy *s, const rd_client_view *v);
+
+    /* out begins as weight by samples or 1, scale 1. RD_ERR_RANGE, RD_ERR_DATA: it cannot use such an update, and why. */
+    rd_status (*weigh)(const rd_strategy *s, const rd_update_facts *u, rd_contribution *out, rd_error *err);
+    /* With RD_INTAKE_ROWS: out (n). RD_ERR_RANGE: the rows are too few. */
+    rd_status (*combine)(const rd_strategy *s, const rd_update_rows *rows, float *out, rd_error *err);
+    size_t (*least_updates)(const rd_strategy *s); /* NULL: as `withstands` says */
+    double (*factor)(const rd_strategy *s, double mean_extra, double learning_rate);
+    /* `count` elements of the mean delta become the direction of the step. kept: the same elements of what the server
+     * keeps. */
+    void (*direct)(const rd_strategy *s, double *mean, size_t count, float *const kept[RD_COMPANIONS_MAX]);
+};
+
+extern const rd_strategy_kind *const rd_strategy_kinds[];
+extern const size_t rd_strategy_kind_count;
+
+/* The strategy of this name (NULL: none is of it), or the i-th, with its defaults. */
+const rd_strategy_kind *rd_strategy_find(const char *name);
+rd_strategy rd_strategy_of(const rd_strategy_kind *kind);
+size_t rd_strategy_key_count(const rd_strategy_kind *kind);
+/* What the key comes to; 0 where the strategy does not know it. */
+double rd_strategy_value(const rd_strategy *s, const char *key);
+
+/* ---- what everybody asks of it; s may be NULL where clients ask: as fedavg ---- */
+
+double rd_strategy_proximal(const rd_strategy *s);
+/* The fewest updates that a round needs: robust rules withstand strategy.byzantine attackers only among so many. */
+size_t rd_strategy_least_updates(const rd_strategy *s);
+/* The most arbitrary updates that it withstands among n; SIZE_MAX: n is too small for any. */
+size_t rd_strategy_tolerance(const rd_strategy_kind *kind, size_t n);
+/* What it needs so many for: "NAME withstands strategy.byzantine 4". */
+void rd_strategy_promise(const rd_strategy *s, char *text, size_t size);
 
 /* RD_ERR_RANGE, RD_ERR_DATA: this strategy cannot use such an update, and why. Where the update's norm plays a part
  * and is not known yet, the result says nothing but that the rest will do. */
 rd_status rd_strategy_weigh(const rd_strategy *s, const rd_update_facts *u, rd_contribution *out,
                             rd_error *err) RD_MUST_CHECK;
-/* One unit of fltrust's weights: a cosine of 1 weighs so much. */
-#define RD_TRUST_UNIT (1u << 20)
-/* fltrust: a delta shorter than this, the smallest normal float, points nowhere and counts nothing. */
-#define RD_TRUST_LEAST_NORM 0x1p-126
+/* The sum is divided by the total weight and multiplied with this. */
+double rd_strategy_factor(const rd_strategy *s, double mean_extra, double learning_rate);
 
-/* The sum is divided by the total weight and multiplied with this. effort: the mean of the contributions' effort,
- * weighted as strategy says (fednova: by samples; q-fedavg: uniformly). */
-double rd_strategy_factor(const rd_strategy *s, double mean_effort, double learning_rate);
-
-/* ---- the server's step ---- */
-
-/* What the server remembers between rounds; each (n), or NULL where the strategy has none. */
-typedef struct rd_server_memory {
-    float *m, *v;
-} rd_server_memory;
-/* Vectors of n that the server's optimizer keeps: 0, 1 (m) or 2 (m, v). */
-size_t rd_server_vectors(const rd_strategy *s);
-/* v starts as tau^2 (Reddi et al. 2021 ask for v >= tau^2), m as 0. */
-void rd_server_memory_start(const rd_strategy *s, size_t n, const rd_server_memory *memory);
-
-/* Makes the server's step for elements [first, first + count) with their mean delta (count). Returns the sum of
- * squares of the changes. */
-double rd_server_step(const rd_strategy *s, const rd_server_memory *memory, const double *mean, size_t first,
-                      size_t count, float *parameters);
-/* Without an optimizer: statistics, and parameters in scattered places. */
+/* Makes the server's step for `count` elements of trained tensors: mean is changed, and so is what is kept of them.
+ * Returns the sum of squares of the changes. */
+double rd_server_step(const rd_strategy *s, double *mean, size_t count, float *parameters,
+                      float *const kept[RD_COMPANIONS_MAX]);
+/* Without a strategy: statistics, and parameters in scattered places. */
 double rd_server_add(const double *mean, size_t count, float *parameters);
+
+/* ---- for several strategies' `check` ---- */
+
+/* RD_ERR_CONFIG: clients do not train with plain SGD, whose steps the strategy's arithmetic follows from. */
+rd_status rd_strategy_needs_sgd(const rd_strategy *s, const rd_strategy_setting *c, bool momentum_too,
+                                rd_error *err) RD_MUST_CHECK;
+/* A step of plain SGD along mu (w - w0) leaves 1 - lr mu of the distance: from lr mu = 2 on, that is more than there
+ * was, on the other side. RD_ERR_CONFIG then. key: where mu was said. */
+rd_status rd_strategy_check_pull(const char *key, double mu, const rd_strategy_setting *c, rd_error *err) RD_MUST_CHECK;
 
 #endif

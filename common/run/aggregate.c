@@ -9,6 +9,7 @@
 #include "core/random.h"
 #include "model/counting.h"
 #include "model/tensors.h"
+#include "train/companions.h"
 #include "train/schedule.h"
 
 #define STRIPE 16384 /* parameters under one lock: 256 KB of the sum, a tenth of a millisecond of folding */
@@ -18,25 +19,20 @@
 static rd_status make_memory(rd_aggregate *a, rd_error *err)
 {
     const rd_strategy *s = &a->config->strategy;
-    static const char *const names[] = {"m", "v"}, *const control[] = {"c"};
-    const size_t sizes[] = {a->n, a->n};
-    size_t vectors = rd_server_vectors(s);
-    bool controls = s->kind == RD_SCAFFOLD;
-    if (vectors == 0 && !controls)
-        return RD_OK;
-    rd_status status =
-        rd_tensor_table_of_vectors(controls ? control : names, sizes, controls ? 1 : vectors, &a->memory_table, err);
-    if (status != RD_OK)
+    size_t vectors = rd_companions_count(s, RD_KEPT_SERVER);
+    rd_status status = rd_companions_kept_table(s, a->n, &a->memory_table, err);
+    if (status != RD_OK || vectors == 0)
         return status;
-    a->memory = calloc((controls ? 1 : vectors) * a->n + 1, sizeof *a->memory);
+    a->memory = calloc(vectors * a->n + 1, sizeof *a->memory);
     if (a->memory == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for what strategy %s remembers of %zu parameters",
-                       rd_strategy_names[s->kind], a->n);
-    if (controls)
-        a->control = a->memory;
-    else
-        a->server = (rd_server_memory){a->memory, vectors > 1 ? a->memory + a->n : NULL};
-    rd_server_memory_start(s, a->n, &a->server);
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for what strategy %s keeps of %zu parameters", s->kind->name,
+                       a->n);
+    rd_companions_place(s, RD_KEPT_SERVER, a->memory, a->n, a->kept);
+    for (size_t c = 0; c < RD_COMPANIONS_MAX; c++) {
+        float start = s->kind->companions[c].start != NULL ? (float)s->kind->companions[c].start(s) : 0.0f;
+        for (size_t i = 0; a->kept[c] != NULL && i < a->n; i++)
+            a->kept[c][i] = start;
+    }
     return RD_OK;
 }
 
@@ -49,9 +45,13 @@ rd_status rd_aggregate_create(const rd_config *config, const rd_model *m, rd_agg
     a->config = config;
     a->model = m;
     a->n = rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements;
-    a->update_size = config->strategy.kind == RD_SCAFFOLD ? 2 * a->n : a->n;
+    a->update_size = (1 + rd_companions_count(&config->strategy, RD_GOES_UP)) * a->n;
     a->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-    if (rd_strategy_intake(&config->strategy) != RD_INTAKE_ROWS) {
+    if (config->strategy.kind->intake == RD_INTAKE_ROWS) {
+        if (a->update_size != a->n)
+            RD_TRY(rd_fail(err, RD_ERR_INTERNAL, "strategy %s combines deltas: nothing can go up beside them",
+                           config->strategy.kind->name));
+    } else {
         size_t stripes = a->update_size / STRIPE + 1;
         a->stripes = calloc(stripes, sizeof *a->stripes);
         if (a->stripes == NULL)
@@ -60,9 +60,9 @@ rd_status rd_aggregate_create(const rd_config *config, const rd_model *m, rd_agg
             a->stripes[a->stripe_count] = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
         RD_TRY(rd_exact_vector_create(a->update_size, &a->sum, err));
     }
-    if (config->strategy.kind == RD_FLTRUST) {
-        a->root = calloc(a->n + 1, sizeof *a->root);
-        if (a->root == NULL)
+    if (config->strategy.kind->server_trains) {
+        a->own = calloc(a->n + 1, sizeof *a->own);
+        if (a->own == NULL)
             RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the server's own delta of %zu parameters", a->n));
     }
     RD_TRY(make_memory(a, err));
@@ -88,7 +88,7 @@ void rd_aggregate_free(rd_aggregate *a)
         free(a->spare[i]);
     free(a->rows);
     free(a->spare);
-    free(a->root);
+    free(a->own);
     free(a->memory);
     rd_tensor_table_free(&a->memory_table);
     free(a);
@@ -109,9 +109,10 @@ float *rd_aggregate_memory(rd_aggregate *a)
     return a->memory;
 }
 
-const float *rd_aggregate_control(const rd_aggregate *a)
+void rd_aggregate_down(const rd_aggregate *a, const float *out[RD_COMPANIONS_MAX])
 {
-    return a->control;
+    for (size_t i = 0; i < RD_COMPANIONS_MAX; i++)
+        out[i] = (a->config->strategy.kind->companions[i].where & RD_GOES_DOWN) != 0 ? a->kept[i] : NULL;
 }
 
 rd_exact_vector *rd_aggregate_sum(rd_aggregate *a)
@@ -123,7 +124,7 @@ rd_exact_vector *rd_aggregate_sum(rd_aggregate *a)
 
 static float *take_vector(rd_aggregate *a)
 {
-    return a->spare_count > 0 ? a->spare[--a->spare_count] : malloc((a->n + 1) * sizeof(float));
+    return a->spare_count > 0 ? a->spare[--a->spare_count] : malloc((a->update_size + 1) * sizeof(float));
 }
 
 static void give_vector(rd_aggregate *a, float *values)
@@ -182,7 +183,7 @@ static rd_update_facts facts_of(const rd_aggregate *a, const rd_intake *in, uint
                              .learning_rate = rd_aggregate_learning_rate(t, in->round),
                              .momentum = (double)t->momentum,
                              .staleness = staleness,
-                             .root_norm = a->root_norm};
+                             .own_norm = a->own_norm};
 }
 
 /* What the update has to do with its weight: with RD_INTAKE_WHOLE once all of it is known. */
@@ -191,9 +192,7 @@ static rd_status add_weight(client_sums *sums, const rd_strategy *s, const rd_co
     sums->weight += c->weight;
     if (sums->weight > RD_EXACT_MAX_WEIGHT)
         return rd_fail(err, RD_ERR_RANGE, "a weight of %u would bring the round beyond 2^40 in all", c->weight);
-    if (s->kind != RD_FEDNOVA && s->kind != RD_QFEDAVG)
-        return RD_OK;
-    return rd_exact_scalar_add(&sums->effort, c->effort, c->weight, err);
+    return s->kind->factor != NULL ? rd_exact_scalar_add(&sums->extra, c->extra, c->weight, err) : RD_OK;
 }
 
 /* What the client tells, into sums: all of it, or an error. */
@@ -232,7 +231,7 @@ static rd_status check_fit(const rd_strategy *s, const rd_contribution *c, float
         return rd_fail(err, RD_ERR_RANGE,
                        "strategy %s multiplies the update by %g, which makes of its largest value, %g, one of 2^23 or "
                        "more",
-                       rd_strategy_names[s->kind], c->scale, (double)largest);
+                       s->kind->name, c->scale, (double)largest);
     return RD_OK;
 }
 
@@ -240,7 +239,7 @@ rd_status rd_aggregate_admit(rd_aggregate *a, uint64_t client_key, uint64_t roun
                              const rd_report *report, float largest, rd_intake *out, rd_error *err)
 {
     const rd_strategy *s = &a->config->strategy;
-    rd_intake_kind kind = rd_strategy_intake(s);
+    rd_intake_kind kind = s->kind->intake;
     rd_status status = RD_OK;
     *out = (rd_intake){.report = *report, .round = round, .key = client_key, .largest = largest};
     rd_update_facts facts = facts_of(a, out, staleness);
@@ -313,10 +312,10 @@ static void look_at(const rd_aggregate *a, const float *values, rd_update_facts 
     double squares = 0, product = 0;
     for (size_t i = 0; i < a->n; i++)
         squares += (double)values[i] * (double)values[i];
-    for (size_t i = 0; i < a->n && a->root != NULL; i++)
-        product += (double)values[i] * (double)a->root[i];
+    for (size_t i = 0; i < a->n && a->own != NULL; i++)
+        product += (double)values[i] * (double)a->own[i];
     facts->norm = sqrt(squares);
-    facts->cosine = squares > 0 && a->root_norm > 0 ? product / (facts->norm * a->root_norm) : 0;
+    facts->cosine = squares > 0 && a->own_norm > 0 ? product / (facts->norm * a->own_norm) : 0;
 }
 
 static void add_scalar(rd_exact_scalar *into, const rd_exact_scalar *from, int sign)
@@ -338,7 +337,7 @@ static void add_sums(client_sums *into, const client_sums *from, int sign)
     add_scalar(&into->holdout_accuracy, &from->holdout_accuracy, sign);
     add_scalar(&into->personal_loss, &from->personal_loss, sign);
     add_scalar(&into->personal_accuracy, &from->personal_accuracy, sign);
-    add_scalar(&into->effort, &from->effort, sign);
+    add_scalar(&into->extra, &from->extra, sign);
 }
 
 /* A whole update: now that all of it is known, its weight is, too. What then cannot be used is as if it had never been
@@ -365,7 +364,7 @@ static rd_status weigh_whole(rd_aggregate *a, rd_intake *in, rd_error *err)
     }
     pthread_mutex_unlock(&a->lock);
     if (status == RD_OK)
-        add_scaled(a, 0, in->row, a->n, &in->contribution);
+        add_scaled(a, 0, in->row, a->update_size, &in->contribution);
     return status;
 }
 
@@ -374,7 +373,7 @@ rd_status rd_aggregate_folded(rd_aggregate *a, rd_intake *in, rd_error *err)
     rd_status status = RD_OK;
     if (in->row == NULL)
         return RD_OK;
-    bool whole = rd_strategy_intake(&a->config->strategy) == RD_INTAKE_WHOLE;
+    bool whole = a->config->strategy.kind->intake == RD_INTAKE_WHOLE;
     if (whole)
         status = weigh_whole(a, in, err);
     pthread_mutex_lock(&a->lock);
@@ -387,18 +386,18 @@ rd_status rd_aggregate_folded(rd_aggregate *a, rd_intake *in, rd_error *err)
     return status;
 }
 
-rd_status rd_aggregate_set_root(rd_aggregate *a, const float *delta, rd_error *err)
+rd_status rd_aggregate_set_own(rd_aggregate *a, const float *delta, rd_error *err)
 {
     double squares = 0;
-    a->root_norm = 0;
+    a->own_norm = 0;
     if (!rd_exact_is_fit((double)rd_exact_largest(delta, a->n)))
         return rd_fail(err, RD_ERR_RANGE, "the server's own delta holds NaN, an infinite value or one of 2^23 or more");
-    memcpy(a->root, delta, a->n * sizeof *delta);
+    memcpy(a->own, delta, a->n * sizeof *delta);
     for (size_t i = 0; i < a->n; i++)
         squares += (double)delta[i] * (double)delta[i];
     if (!rd_exact_is_fit(sqrt(squares))) /* it is what others are scaled to */
         return rd_fail(err, RD_ERR_RANGE, "the server's own delta has the norm %g; below 2^23 expected", sqrt(squares));
-    a->root_norm = sqrt(squares);
+    a->own_norm = sqrt(squares);
     return RD_OK;
 }
 

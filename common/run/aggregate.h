@@ -5,8 +5,8 @@
  * are folded in side by side, one a stripe behind the other. Strategies that must look at whole updates
  * collect them first (round/strategy.h, rd_intake_kind).
  *
- * Memory, with n parameters that travel: 16 n bytes for the sum (32 n with scaffold) and 4 n for each vector
- * that the server remembers; WHOLE: 4 n for each update that is being taken in; ROWS: no sum, but 4 n for
+ * Memory, with n parameters that travel: 16 n bytes for the sum, as much for each companion
+ * that goes up, and 4 n for each that the server keeps; WHOLE: 4 n for each update that is being taken in; ROWS: no sum, but 4 n for
  * each of the cohort. */
 #ifndef RONDO_RUN_AGGREGATE_H
 #define RONDO_RUN_AGGREGATE_H
@@ -22,7 +22,7 @@ rd_status rd_aggregate_create(const rd_config *config, const rd_model *m, rd_agg
                               rd_error *err) RD_MUST_CHECK;
 void rd_aggregate_free(rd_aggregate *a);
 
-/* What an update holds: n, or 2 n with scaffold. */
+/* What an update holds: n, and n more for each companion that goes up. */
 size_t rd_aggregate_update_size(const rd_aggregate *a);
 
 /* ---- from any thread ---- */
@@ -33,7 +33,7 @@ typedef struct rd_intake {
     uint64_t round, key; /* that it was trained for; rd_client_key */
     float largest;       /* magnitude of its elements */
     rd_contribution contribution;
-    float *row; /* (n) where it is collected; NULL: it goes straight into the sum */
+    float *row; /* (rd_aggregate_update_size) where it is collected; NULL: it goes straight into the sum */
 } rd_intake;
 
 /* The gate: reserves the update's weight in the sum and takes its metrics in. staleness: rounds since the model that it
@@ -55,7 +55,7 @@ typedef struct rd_target {
     float *parameters;
     const uint32_t *index; /* (count) of a pruned model */
     size_t count;          /* elements of the sum that are in use, with an index */
-    size_t known_clients;  /* scaffold's N */
+    size_t clients;        /* of the whole run, those that were not selected included */
 } rd_target;
 
 /* The server's step with what has come, from which the round's record is filled in (samples, clients'
@@ -64,16 +64,16 @@ typedef struct rd_target {
 rd_status rd_aggregate_finish(rd_aggregate *a, uint64_t round, bool apply, const rd_target *target,
                               rd_round_record *record, rd_error *err) RD_MUST_CHECK;
 
-/* The server's own delta, which fltrust compares the others with; before any update of the round is admitted.
- * RD_ERR_RANGE: an element or its norm is beyond what sums hold; then nobody is trusted. */
-rd_status rd_aggregate_set_root(rd_aggregate *a, const float *delta, rd_error *err) RD_MUST_CHECK;
+/* The delta (n) of the server's own training, for strategies that compare the others with it; before any update of the
+ * round is admitted. RD_ERR_RANGE: an element or its norm is beyond what sums hold; then it is as if it had none. */
+rd_status rd_aggregate_set_own(rd_aggregate *a, const float *delta, rd_error *err) RD_MUST_CHECK;
 
 /* What the server remembers between rounds, one vector after the other, and a plan of it for files; NULL:
  * nothing. */
 rd_tensor_table rd_aggregate_memory_table(const rd_aggregate *a);
 float *rd_aggregate_memory(rd_aggregate *a);
-/* (n) scaffold's c, which is part of the memory; NULL with other strategies. */
-const float *rd_aggregate_control(const rd_aggregate *a);
+/* (n) its companions that go down with the model, which are part of the memory. */
+void rd_aggregate_down(const rd_aggregate *a, const float *out[RD_COMPANIONS_MAX]);
 
 /* ---- between processes that each took in a part of a round; before rd_aggregate_finish ---- */
 

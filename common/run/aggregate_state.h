@@ -15,12 +15,12 @@ typedef struct client_sums {
     rd_exact_scalar train_loss, train_accuracy;
     rd_exact_scalar holdout_loss, holdout_accuracy;
     rd_exact_scalar personal_loss, personal_accuracy;
-    rd_exact_scalar effort;
+    rd_exact_scalar extra; /* of their contributions */
 } client_sums;
 
 /* An update that was collected. */
 typedef struct row {
-    float *values; /* (n) */
+    float *values; /* (update_size) */
     uint64_t key;
     uint32_t weight;
 } row;
@@ -37,15 +37,14 @@ struct rd_aggregate {
     client_sums clients;
     row *rows;                                /* (row_count) RD_INTAKE_ROWS: those of this round */
     size_t row_count, row_capacity, rows_due; /* that are there, that there is room for, that were admitted */
-    float **spare;                            /* (spare_count) vectors of n for updates to come */
+    float **spare;                            /* (spare_count) vectors of update_size for updates to come */
     size_t spare_count, spare_capacity;
 
-    float *root; /* (n) the server's own delta; fltrust */
-    double root_norm;
-    rd_tensor_table memory_table; /* without tensors: the server remembers nothing */
-    float *memory;                /* m, v, c as far as the strategy has them */
-    rd_server_memory server;
-    float *control; /* (n) c, in memory */
+    float *own; /* (n) the server's own delta, where it trains; else NULL */
+    double own_norm;
+    rd_tensor_table memory_table;   /* without tensors: the server keeps nothing */
+    float *memory;                  /* the strategy's companions at the server, one after the other */
+    float *kept[RD_COMPANIONS_MAX]; /* (n) where each begins */
 };
 
 /* That clients train with in a round. */

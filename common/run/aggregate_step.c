@@ -1,16 +1,26 @@
-/* aggregate_step.c: from the updates of a round to the parameters: the mean of the exact sum, what a robust rule makes of
- * the rows, or what was counted; and the server's step with it. */
+/* aggregate_step.c: from the updates of a round to the parameters: the mean of the exact sum, what the strategy makes
+ * of the rows, or what was counted; and the server's step with it. */
 #include <math.h>
 #include <stdlib.h>
 
 #include "model/counting.h"
 #include "run/aggregate_state.h"
 
-static double step(rd_aggregate *a, const double *mean, size_t first, size_t count, rd_tensor_role role,
+/* Where `count` elements of what the server keeps begin. */
+static void kept_from(const rd_aggregate *a, size_t first, float *out[RD_COMPANIONS_MAX])
+{
+    for (size_t i = 0; i < RD_COMPANIONS_MAX; i++)
+        out[i] = a->kept[i] != NULL ? a->kept[i] + first : NULL;
+}
+
+static double step(rd_aggregate *a, double *mean, size_t first, size_t count, rd_tensor_role role,
                    const rd_target *target)
 {
-    if (target->index == NULL && role == RD_TENSOR_TRAINED)
-        return rd_server_step(&a->config->strategy, &a->server, mean, first, count, target->parameters);
+    if (target->index == NULL && role == RD_TENSOR_TRAINED) {
+        float *kept[RD_COMPANIONS_MAX];
+        kept_from(a, first, kept);
+        return rd_server_step(&a->config->strategy, mean, count, target->parameters + first, kept);
+    }
     if (target->index == NULL)
         return rd_server_add(mean, count, target->parameters + first);
     double squares = 0;
@@ -20,7 +30,7 @@ static double step(rd_aggregate *a, const double *mean, size_t first, size_t cou
 }
 
 typedef struct source {
-    const float *row; /* (n) a robust rule's result; NULL: the exact sum */
+    const float *row; /* (n) what the strategy made of the rows; NULL: the exact sum */
     uint64_t weight;
     double factor;
 } source;
@@ -53,16 +63,24 @@ static double step_all(rd_aggregate *a, const source *from, const rd_target *tar
     return squares;
 }
 
-/* c += (sum of the changes) / N, with N all clients: of those that took part the mean is in the sum. */
-static void move_control(rd_aggregate *a, size_t clients)
+/* What came up beside the deltas changes what the server keeps. */
+static void take_companions(rd_aggregate *a, size_t clients)
 {
     double mean[BLOCK];
-    double share = (double)a->clients.updates / (double)(clients > 0 ? clients : a->clients.updates);
-    for (size_t done = 0; done < a->n; done += BLOCK) {
-        size_t n = a->n - done < BLOCK ? a->n - done : BLOCK;
-        rd_exact_vector_mean(&a->sum, a->n + done, n, a->clients.weight, mean);
-        for (size_t i = 0; i < n; i++)
-            a->control[done + i] = (float)((double)a->control[done + i] + share * mean[i]);
+    const rd_strategy *s = &a->config->strategy;
+    const rd_round_facts facts = {.updates = a->clients.updates, .clients = clients};
+    size_t at = a->n;
+    for (size_t i = 0; i < RD_COMPANIONS_MAX; i++) {
+        if ((s->kind->companions[i].where & RD_GOES_UP) == 0)
+            continue;
+        for (size_t done = 0; done < a->n; done += BLOCK) {
+            float *kept[RD_COMPANIONS_MAX];
+            size_t n = a->n - done < BLOCK ? a->n - done : BLOCK;
+            kept_from(a, done, kept);
+            rd_exact_vector_mean(&a->sum, at + done, n, a->clients.weight, mean);
+            s->kind->companions[i].take(s, &facts, mean, n, kept);
+        }
+        at += a->n;
     }
 }
 
@@ -72,7 +90,7 @@ static int by_key(const void *a, const void *b)
     return x->key < y->key ? -1 : x->key > y->key;
 }
 
-/* What the robust rule makes of the rows, in rising order of key, which no order of arrival can change. */
+/* What the strategy makes of the rows, in rising order of key, which no order of arrival can change. */
 static rd_status agree(rd_aggregate *a, float *out, rd_error *err)
 {
     rd_status status = RD_OK;
@@ -85,7 +103,8 @@ static rd_status agree(rd_aggregate *a, float *out, rd_error *err)
         values[i] = a->rows[i].values;
         weights[i] = a->rows[i].weight;
     }
-    status = rd_robust_aggregate(&a->config->strategy.robust, values, weights, a->row_count, a->n, out, err);
+    const rd_update_rows rows = {values, weights, a->row_count, a->n};
+    status = a->config->strategy.kind->combine(&a->config->strategy, &rows, out, err);
 cleanup:
     free(values);
     free(weights);
@@ -108,11 +127,11 @@ rd_status rd_aggregate_apply(rd_aggregate *a, uint64_t round, const rd_target *t
 {
     const rd_strategy *s = &a->config->strategy;
     const client_sums *c = &a->clients;
-    double effort = rd_exact_scalar_mean(&c->effort);
+    double extra = rd_exact_scalar_mean(&c->extra);
     source from = {NULL, c->weight, 1};
     if (rd_model_counts(a->model))
         return conclude(a, target, err);
-    if (rd_strategy_intake(s) == RD_INTAKE_ROWS) {
+    if (s->kind->intake == RD_INTAKE_ROWS) {
         float *agreed = malloc((a->n + 1) * sizeof *agreed);
         if (agreed == NULL)
             return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", a->n);
@@ -126,9 +145,8 @@ rd_status rd_aggregate_apply(rd_aggregate *a, uint64_t round, const rd_target *t
     if (c->weight == 0)
         return rd_fail(err, RD_ERR_RANGE, "none of %llu updates is trusted", (unsigned long long)c->updates);
     from.factor =
-        rd_strategy_factor(s, isnan(effort) ? 0 : effort, rd_aggregate_learning_rate(&a->config->training, round));
+        rd_strategy_factor(s, isnan(extra) ? 0 : extra, rd_aggregate_learning_rate(&a->config->training, round));
     *norm = sqrt(step_all(a, &from, target));
-    if (a->control != NULL)
-        move_control(a, target->known_clients);
+    take_companions(a, target->clients);
     return RD_OK;
 }

@@ -106,7 +106,7 @@ rd_status rd_agreement_create(const rd_config *config, const rd_model *m, rd_agr
         return rd_fail(err, RD_ERR_MEMORY, "no memory for an agreement about columns");
     a->config = config;
     RD_TRY(describe(a, &config->test, m, "data.test", &a->test, &a->has_test, err));
-    if (config->strategy.kind == RD_FLTRUST)
+    if (config->strategy.kind->server_trains)
         RD_TRY(describe(a, &config->root, m, "data.root", &a->root, &a->has_root, err));
     RD_TRY(rd_schema_copy(&config->schema, &a->schema, err));
     RD_TRY(begin_if_complete(a, err));

@@ -21,10 +21,11 @@
 #include "run/initial.h"
 #include "run/inputs.h"
 #include "run/outcome.h"
+#include "run/own_training.h"
 #include "run/parallel.h"
-#include "run/root.h"
 #include "run/spread.h"
 #include "run/stopping.h"
+#include "train/companions.h"
 
 /* What an earlier process has committed. */
 typedef struct history {
@@ -47,10 +48,10 @@ struct rd_run {
     rd_trainer **trainers; /* (threads) for evaluation; NULL without a test set */
 
     float *parameters;
-    rd_aggregate *updates;        /* of the round in progress */
-    rd_tensor_table with_control; /* what travels with scaffold: parameters and control; of another strategy: none */
-    rd_root_training root;
-    rd_error root_trouble; /* of the round that is open; status RD_OK: none */
+    rd_aggregate *updates;    /* of the round in progress */
+    rd_tensor_table down, up; /* what is fetched, and what an update holds, with companions; none: the model alone */
+    rd_own_training own;
+    rd_error own_trouble; /* of the round that is open; status RD_OK: none */
 
     _Atomic(rd_packing *) packing; /* NULL: not pruned; looked at by threads that receive */
     rd_packing **outdated; /* (outdated_count) before it: uploads that come too late still look at their plans */
@@ -96,9 +97,9 @@ const rd_packing *rd_run_packing(const rd_run *run)
 
 rd_tensor_table rd_run_update_tensors(const rd_run *run)
 {
-    return run->packing != NULL          ? run->packing->update
-           : run->with_control.count > 0 ? run->with_control
-                                         : rd_model_tensors(run->model, RD_TENSORS_TRAVELLING);
+    return run->packing != NULL ? run->packing->update
+           : run->up.count > 0  ? run->up
+                                : rd_model_tensors(run->model, RD_TENSORS_TRAVELLING);
 }
 
 const rd_dataset *rd_run_test_set(const rd_run *run)
@@ -198,9 +199,9 @@ rd_status rd_run_folded(rd_run *run, rd_intake *in, rd_error *err)
     return rd_aggregate_folded(run->updates, in, err);
 }
 
-const float *rd_run_control(const rd_run *run)
+void rd_run_down(const rd_run *run, const float *out[RD_COMPANIONS_MAX])
 {
-    return rd_aggregate_control(run->updates);
+    rd_aggregate_down(run->updates, out);
 }
 
 size_t rd_run_update_size(const rd_run *run)
@@ -246,18 +247,18 @@ static bool is_of_a_round(rd_status status)
     return status == RD_ERR_RANGE || status == RD_ERR_DATA;
 }
 
-/* What the server does itself before the first update of a round comes: fltrust trains on data.root. Where that
- * diverges nobody is trusted, and the round will be abandoned; in the first one it is the configuration's fault. */
+/* What the server does itself before the first update of a round comes: for some strategies it trains on data.root.
+ * Where that diverges nobody is trusted, and the round will be abandoned; in the first one it is the configuration's fault. */
 static rd_status prepare_round(rd_run *run, uint64_t round, rd_error *err)
 {
     rd_error trouble = {0};
-    run->root_trouble = trouble;
-    if (run->config->strategy.kind != RD_FLTRUST || round > run->config->rounds)
+    run->own_trouble = trouble;
+    if (!run->config->strategy.kind->server_trains || round > run->config->rounds)
         return RD_OK;
-    rd_status status = rd_root_training_run(&run->root, run->config, round, run->parameters, &trouble);
+    rd_status status = rd_own_training_run(&run->own, run->config, round, run->parameters, &trouble);
     if (status == RD_OK)
-        status = rd_aggregate_set_root(run->updates, run->root.delta, &trouble);
-    run->root_trouble = trouble;
+        status = rd_aggregate_set_own(run->updates, run->own.delta, &trouble);
+    run->own_trouble = trouble;
     if (status == RD_OK || (round > 1 && is_of_a_round(status)))
         return RD_OK;
     return rd_fail(err, status, "%s", trouble.message);
@@ -284,21 +285,21 @@ static rd_status check_model(const rd_run *run, uint64_t round, rd_error *err)
     return RD_OK;
 }
 
-rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t known_clients, rd_round_record *record,
+rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t clients, rd_round_record *record,
                          rd_error *err)
 {
     const rd_packing *packing = run->packing;
     rd_target target = {.parameters = run->parameters,
                         .index = packing != NULL ? packing->index : NULL,
                         .count = packing != NULL ? packing->kept : 0,
-                        .known_clients = known_clients};
+                        .clients = clients};
     record->round = round;
-    record->aggregated = aggregate && run->root_trouble.status == RD_OK;
+    record->aggregated = aggregate && run->own_trouble.status == RD_OK;
     record->abandoned[0] = '\0';
     rd_error trouble = {0};
     rd_status status = rd_aggregate_finish(run->updates, round, record->aggregated, &target, record, &trouble);
     if (aggregate && (!record->aggregated || is_of_a_round(status))) {
-        const rd_error *why = record->aggregated ? &trouble : &run->root_trouble;
+        const rd_error *why = record->aggregated ? &trouble : &run->own_trouble;
         (void)snprintf(record->abandoned, sizeof record->abandoned, "%.150s", why->message);
         record->aggregated = false;
         status = RD_OK;
@@ -326,18 +327,24 @@ static rd_status save_packed(rd_run *run, uint64_t round, rd_error *err)
     return status;
 }
 
-/* What clients fetch with scaffold. */
-static rd_status save_with_control(rd_run *run, uint64_t round, rd_error *err)
+/* What clients fetch where companions go down. */
+static rd_status save_down(rd_run *run, uint64_t round, rd_error *err)
 {
     char path[RD_SOURCE_PATH_MAX];
-    size_t n = rd_model_tensors(run->model, RD_TENSORS_TRAVELLING).elements;
-    float *body = malloc(2 * n * sizeof *body);
+    const float *down[RD_COMPANIONS_MAX];
+    size_t n = rd_model_tensors(run->model, RD_TENSORS_TRAVELLING).elements, at = n;
+    float *body = malloc(run->down.elements * sizeof *body);
     if (body == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for two times %zu parameters", n);
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", run->down.elements);
     memcpy(body, run->parameters, n * sizeof *body);
-    memcpy(body + n, rd_aggregate_control(run->updates), n * sizeof *body);
+    rd_run_down(run, down);
+    for (size_t i = 0; i < RD_COMPANIONS_MAX; i++)
+        if (down[i] != NULL) {
+            memcpy(body + at, down[i], n * sizeof *body);
+            at += n;
+        }
     rd_store_packed_path(run->store, round, path, sizeof path);
-    rd_status status = rd_tensor_file_write(run->with_control, body, round, path, err);
+    rd_status status = rd_tensor_file_write(run->down, body, round, path, err);
     free(body);
     return status;
 }
@@ -350,8 +357,8 @@ static rd_status save_beside(rd_run *run, uint64_t round, rd_error *err)
     rd_status status = RD_OK;
     if (run->packing != NULL)
         status = save_packed(run, round, err);
-    if (status == RD_OK && run->with_control.count > 0)
-        status = save_with_control(run, round, err);
+    if (status == RD_OK && run->down.count > 0)
+        status = save_down(run, round, err);
     if (status == RD_OK && memory.count > 0) {
         rd_store_server_path(run->store, round, path, sizeof path);
         status = rd_tensor_file_write(memory, rd_aggregate_memory(run->updates), round, path, err);
@@ -643,9 +650,11 @@ static rd_status allocate(rd_run *run, rd_error *err)
     if (run->parameters == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for a model of %zu parameters", n);
     rd_status status = rd_aggregate_create(run->config, run->model, &run->updates, err);
-    if (status == RD_OK && run->config->strategy.kind == RD_SCAFFOLD)
-        status = rd_tensor_table_double(rd_model_tensors(run->model, RD_TENSORS_TRAVELLING), "control.",
-                                        &run->with_control, err);
+    const rd_tensor_table travelling = rd_model_tensors(run->model, RD_TENSORS_TRAVELLING);
+    if (status == RD_OK)
+        status = rd_companions_wire_table(travelling, &run->config->strategy, RD_GOES_DOWN, &run->down, err);
+    if (status == RD_OK)
+        status = rd_companions_wire_table(travelling, &run->config->strategy, RD_GOES_UP, &run->up, err);
     return status;
 }
 
@@ -660,8 +669,8 @@ static rd_status begin_or_resume(rd_run *run, rd_error *err)
     rd_status status = RD_OK;
     const rd_config *config = run->config;
     RD_TRY(load_test_set(run, err));
-    if (config->strategy.kind == RD_FLTRUST)
-        RD_TRY(rd_root_training_open(config, run->model, &run->schema, &run->root, err));
+    if (config->strategy.kind->server_trains)
+        RD_TRY(rd_own_training_open(config, run->model, &run->schema, &run->own, err));
     bool tests = config->early_stopping.patience > 0 && config->early_stopping.metric != RD_STOP_HOLDOUT_LOSS;
     if (run->test.rows == 0 && (config->target_accuracy > 0.0 || tests || config->scores != 0)) {
         status = rd_fail(err, RD_ERR_CONFIG, "%s needs data.test to be measured on",
@@ -671,7 +680,7 @@ static rd_status begin_or_resume(rd_run *run, rd_error *err)
         goto cleanup;
     }
     if (run->store != NULL)
-        RD_TRY(rd_inputs_keep(run->store, config, &run->test, &run->root.data, err));
+        RD_TRY(rd_inputs_keep(run->store, config, &run->test, &run->own.data, err));
     if (run->past.any) {
         RD_TRY(resume(run, &run->past, err));
         RD_TRY(check_model(run, run->last.round, err)); /* there may be more rounds than there were */
@@ -757,7 +766,7 @@ rd_status rd_run_open(const rd_config *config, const rd_schema *schema, const ch
     }
     RD_TRY(read_schema(run, schema, directory, err));
     bool table = config->test.format == RD_SOURCE_CSV ||
-                 (config->strategy.kind == RD_FLTRUST && config->root.format == RD_SOURCE_CSV);
+                 (config->strategy.kind->server_trains && config->root.format == RD_SOURCE_CSV);
     if (!run->begun && (run->settled || !table))
         RD_TRY(begin_or_resume(run, err));
     *out = run;
@@ -775,8 +784,9 @@ void rd_run_free(rd_run *run)
         rd_trainer_free(run->trainers[i]);
     free(run->trainers);
     rd_aggregate_free(run->updates);
-    rd_tensor_table_free(&run->with_control);
-    rd_root_training_free(&run->root);
+    rd_tensor_table_free(&run->down);
+    rd_tensor_table_free(&run->up);
+    rd_own_training_free(&run->own);
     rd_dataset_free(&run->test);
     rd_schema_free(&run->schema);
     rd_packing_free(run->packing);

@@ -74,16 +74,16 @@ void rd_run_fold(rd_run *run, rd_intake *in, size_t first, const float *values, 
 rd_status rd_run_folded(rd_run *run, rd_intake *in, rd_error *err) RD_MUST_CHECK;
 /* Elements of an update. */
 size_t rd_run_update_size(const rd_run *run);
-/* scaffold's c, as long as the parameters that travel; NULL with other strategies. */
-const float *rd_run_control(const rd_run *run);
+/* (n that travel) The companions that go down with the model. */
+void rd_run_down(const rd_run *run, const float *out[RD_COMPANIONS_MAX]);
 
 /* ---- from one thread, while nothing is folded ---- */
 
 /* Ends the sum: with aggregate, applies the strategy to the parameters; without, leaves them, and so where the strategy
  * can make nothing of these updates (record->abandoned says why). Fills in what this decides of the record (round,
  * aggregated, samples, clients' metrics, norm) and empties the sum.
- * known_clients: of the whole run, those that were not selected included. */
-rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t known_clients, rd_round_record *record,
+ * clients: of the whole run, those that were not selected included. */
+rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t clients, rd_round_record *record,
                          rd_error *err) RD_MUST_CHECK;
 /* Writes the model file of this round and makes it the current version. May be repeated when it failed (disk
  * full). */

@@ -35,8 +35,8 @@ void rd_stopping_tell(rd_stopping *s, const rd_config *c, const rd_round_record 
         s->measured = version;
     if (record->aggregated || record->round == 0)
         s->version = record->round;
-    /* fltrust trusts nobody where the norm is 0. */
-    if (record->aggregated && (c->strategy.kind != RD_FLTRUST || record->update_norm > 0.0))
+    /* Compared with the server's own delta all others may have come to nothing. */
+    if (record->aggregated && (!c->strategy.kind->server_trains || record->update_norm > 0.0))
         s->changed = record->round;
     if (record->test.samples > 0 && !(record->test.accuracy <= s->accuracy) && !isnan(record->test.accuracy)) {
         s->accuracy = record->test.accuracy;

@@ -25,7 +25,7 @@ typedef struct rd_keep_options {
     /* Whose the file is; none longer than 127 bytes. */
     const char *run;    /* the run's identifier */
     const char *client; /* its name; of all simulated clients: "simulated" */
-    const char *what;   /* "scaffold", "fedavg, ditto" */
+    const char *what;   /* the strategy's name; with ", ditto" behind it */
     size_t clients;
     size_t floats;       /* > 0, of each client */
     unsigned rounds;     /* newest rounds that a client may have to go back to: 1, or more where it may deliver for a

@@ -103,47 +103,97 @@ static rd_status check_task(const rd_trainer *t, const rd_training *training, si
 
 /* ---- what a client keeps ---- */
 
-size_t rd_client_memory(const rd_model *m, bool scaffold, const rd_personalisation *p)
+size_t rd_client_memory(const rd_model *m, const rd_strategy *strategy, const rd_personalisation *p)
 {
     size_t travelling = rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements,
            changing = rd_model_tensors(m, RD_TENSORS_CHANGING).elements;
-    return (scaffold ? travelling : 0) + (changing - travelling) +
+    return rd_companions_count(strategy, RD_KEPT_CLIENT) * travelling + (changing - travelling) +
            (p != NULL && p->method == RD_PERSONAL_DITTO ? rd_model_parameter_count(m) : 0);
 }
 
-size_t rd_local_round_room(const rd_model *m, bool scaffold)
+size_t rd_local_round_room(const rd_model *m, const rd_strategy *strategy)
 {
-    size_t all = rd_model_parameter_count(m), both = 2 * rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements;
-    return scaffold && both > all ? both : all;
+    size_t all = rd_model_parameter_count(m), vectors = 1 + rd_companions_count(strategy, RD_GOES_UP),
+           update = vectors * rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements;
+    return update > all ? update : all;
 }
 
 typedef struct memory {
-    float *control; /* (travelling) c_i; NULL: no scaffold */
-    float *local;   /* (changing - travelling) */
-    float *ditto;   /* (all); NULL */
+    float *kept[RD_COMPANIONS_MAX]; /* (travelling) the strategy's companions */
+    float *local;                   /* (changing - travelling) */
+    float *ditto;                   /* (all); NULL */
 } memory;
 
 static memory open_memory(const rd_model *m, const rd_local_task *task, const float *global)
 {
     size_t travelling = rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements,
-           changing = rd_model_tensors(m, RD_TENSORS_CHANGING).elements;
+           changing = rd_model_tensors(m, RD_TENSORS_CHANGING).elements,
+           companions = rd_companions_count(task->strategy, RD_KEPT_CLIENT) * travelling;
     memory k = {.local = task->memory};
     bool ditto = task->personalisation != NULL && task->personalisation->method == RD_PERSONAL_DITTO;
-    if (task->control != NULL) {
-        k.control = task->memory;
-        k.local = task->memory + travelling;
-    }
+    rd_companions_place(task->strategy, RD_KEPT_CLIENT, task->memory, travelling, k.kept);
+    if (companions > 0)
+        k.local = task->memory + companions;
     if (ditto)
         k.ditto = k.local + (changing - travelling);
     if (!task->is_new)
         return k;
-    if (k.control != NULL)
-        memset(k.control, 0, travelling * sizeof *k.control);
+    if (companions > 0)
+        memset(task->memory, 0, companions * sizeof *task->memory);
     if (changing > travelling)
         memcpy(k.local, global + travelling, (changing - travelling) * sizeof *k.local);
     if (ditto)
         memcpy(k.ditto, global, rd_model_parameter_count(m) * sizeof *k.ditto);
     return k;
+}
+
+/* ---- what the strategy does ---- */
+
+/* Its vectors from element `first` on. update: the delta, and behind it what goes up; NULL: not yet trained. */
+static rd_client_view view_of(const rd_local_task *task, const memory *k, size_t n, float *update, size_t first,
+                              size_t count)
+{
+    rd_client_view v = {.count = count, .delta = update != NULL ? update + first : NULL};
+    rd_companions_place(task->strategy, RD_GOES_UP, update != NULL ? update + n : NULL, n, v.up);
+    for (size_t i = 0; i < RD_COMPANIONS_MAX; i++) {
+        v.down[i] = task->down[i] != NULL ? task->down[i] + first : NULL;
+        v.kept[i] = k->kept[i] != NULL ? k->kept[i] + first : NULL;
+        v.up[i] = v.up[i] != NULL ? v.up[i] + first : NULL;
+    }
+    return v;
+}
+
+/* What goes up beside the delta, and what the client keeps. Statistics are not the optimizer's: theirs is 0. */
+static void finish_companions(const rd_session *s, const memory *k, float *update)
+{
+    const rd_local_task *task = s->task;
+    const rd_model *m = s->trainer->model;
+    const rd_tensor_table table = rd_model_tensors(m, RD_TENSORS_TRAVELLING);
+    const rd_tensor *tensors = table.tensors;
+    const size_t n = table.elements;
+    memset(update + n, 0, rd_companions_count(task->strategy, RD_GOES_UP) * n * sizeof *update);
+    for (size_t j = 0; j < table.count; j++) {
+        if (tensors[j].role != RD_TENSOR_TRAINED)
+            continue;
+        rd_client_view v = view_of(task, k, n, update, tensors[j].offset, tensors[j].count);
+        v.steps = s->steps;
+        v.learning_rate = s->learning_rate;
+        task->strategy->kind->after(task->strategy, &v);
+    }
+}
+
+static rd_status check_companions(const rd_session *s, const float *update, rd_error *err)
+{
+    size_t n = rd_model_tensors(s->trainer->model, RD_TENSORS_TRAVELLING).elements, at = n;
+    rd_status status = RD_OK;
+    for (size_t i = 0; i < RD_COMPANIONS_MAX && status == RD_OK; i++) {
+        const rd_companion *c = &s->task->strategy->kind->companions[i];
+        if ((c->where & RD_GOES_UP) == 0)
+            continue;
+        status = check_fit(s->trainer->model, update + at, c->prefix, s->task, s->learning_rate, err);
+        at += n;
+    }
+    return status;
 }
 
 /* ---- the client's own model ---- */
@@ -154,18 +204,20 @@ static bool has_own_model(const rd_model *m, const rd_local_task *task)
            (task->personalisation != NULL && task->personalisation->method != RD_PERSONAL_NONE);
 }
 
-/* What s->parameters are pulled to while they train: to the anchor (all) by the proximal term, and along scaffold's
- * c_i - c where `control` (travelling) is given. Only what travels and is trained is pulled: a local tensor has no global
- * value to be near, and a statistic is not the optimizer's. */
-static rd_status prepare_pull(rd_session *s, double proximal, const float *anchor, const float *own_control,
-                              const float *control, rd_error *err)
+/* What s->parameters are pulled to while they train: to the anchor (all) by the proximal term, and, where `memory` is
+ * given, along what the strategy takes off the gradient. Only what travels and is trained is pulled: a local tensor has
+ * no global value to be near, and a statistic is not the optimizer's. */
+static rd_status prepare_pull(rd_session *s, double proximal, const float *anchor, const memory *k, rd_error *err)
 {
     rd_trainer *t = s->trainer;
+    const rd_strategy *strategy = s->task->strategy;
     rd_status status = RD_OK;
-    size_t travelling = rd_model_tensors(t->model, RD_TENSORS_TRAVELLING).elements;
     const rd_tensor_table table = rd_model_tensors(t->model, RD_TENSORS_TRAVELLING);
+    const rd_tensor *tensors = table.tensors;
+    const size_t travelling = table.elements;
+    bool corrects = k != NULL && strategy != NULL && strategy->kind->before != NULL;
     s->proximal = proximal;
-    s->pulled = proximal > 0 || control != NULL;
+    s->pulled = proximal > 0 || corrects;
     s->stepwise = proximal > 0 && rd_model_tensors(t->model, RD_TENSORS_CHANGING).elements > travelling;
     if (!s->pulled)
         return RD_OK;
@@ -173,10 +225,17 @@ static rd_status prepare_pull(rd_session *s, double proximal, const float *ancho
     if (s->stepwise)
         RD_TRY(rd_trainer_need_vectors(t, s->task->training, err));
     memset(t->pull, 0, travelling * sizeof *t->pull);
-    for (size_t j = 0; j < table.count; j++)
-        for (size_t i = table.tensors[j].offset, end = i + table.tensors[j].count;
-             i < end && table.tensors[j].role == RD_TENSOR_TRAINED; i++)
-            t->pull[i] = (float)proximal * anchor[i] + (control != NULL ? own_control[i] - control[i] : 0.0f);
+    for (size_t j = 0; j < table.count; j++) {
+        size_t at = tensors[j].offset;
+        if (tensors[j].role != RD_TENSOR_TRAINED)
+            continue;
+        if (corrects) {
+            rd_client_view v = view_of(s->task, k, travelling, NULL, at, tensors[j].count);
+            strategy->kind->before(strategy, &v, t->pull + at);
+        }
+        for (size_t i = at; i < at + tensors[j].count; i++)
+            t->pull[i] = (float)proximal * anchor[i] + t->pull[i];
+    }
 cleanup:
     return status;
 }
@@ -200,7 +259,7 @@ static rd_status train_ditto(const rd_session *global_session, const memory *k, 
     s.start = NULL;
     s.steps = 0;
     s.shuffle = rd_random_stream(task->seed, RD_PURPOSE_PERSONAL, task->round, task->client_key);
-    rd_status status = prepare_pull(&s, task->personalisation->lambda, global, NULL, NULL, err);
+    rd_status status = prepare_pull(&s, task->personalisation->lambda, global, NULL, err);
     if (status != RD_OK)
         return status;
     forget_optimizer(s.trainer);
@@ -208,23 +267,6 @@ static rd_status train_ditto(const rd_session *global_session, const memory *k, 
 }
 
 /* ---- the global model ---- */
-
-/* c_i <- c_i - c - delta / (steps * lr), the change of which is the second half of the update (Karimireddy et al.
- * 2020, option II). */
-static void change_control(const rd_session *s, const memory *k, float *update)
-{
-    const rd_model *m = s->trainer->model;
-    size_t n = rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements;
-    const rd_tensor_table table = rd_model_tensors(m, RD_TENSORS_TRAVELLING);
-    double way = (double)s->steps * s->learning_rate;
-    for (size_t j = 0; j < table.count; j++)
-        for (size_t i = table.tensors[j].offset; i < table.tensors[j].offset + table.tensors[j].count; i++) {
-            bool trained = table.tensors[j].role == RD_TENSOR_TRAINED && way > 0;
-            float change = trained ? (float)(-(double)s->task->control[i] - (double)update[i] / way) : 0.0f;
-            update[n + i] = change;
-            k->control[i] += change;
-        }
-}
 
 static rd_status train_both(rd_session *s, const memory *k, const float *global, size_t kept, rd_rows held,
                             rd_report *report, rd_error *err)
@@ -234,7 +276,7 @@ static rd_status train_both(rd_session *s, const memory *k, const float *global,
     size_t travelling = rd_model_tensors(t->model, RD_TENSORS_TRAVELLING).elements,
            changing = rd_model_tensors(t->model, RD_TENSORS_CHANGING).elements;
     rd_status status = RD_OK;
-    RD_TRY(prepare_pull(s, task->proximal, global, k->control, task->control, err));
+    RD_TRY(prepare_pull(s, rd_strategy_proximal(task->strategy), global, k, err));
     forget_optimizer(t);
     RD_TRY(rd_train_rows(s, kept, &report->running_loss, err));
     report->steps = s->steps;
@@ -306,9 +348,9 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_
     RD_TRY(train_both(&s, &k, global, kept, held_rows, report, err));
     report->delta_norm = subtract(update, global, travelling);
     RD_TRY(check_fit(t->model, update, "", task, s.learning_rate, err));
-    if (k.control != NULL) {
-        change_control(&s, &k, update);
-        RD_TRY(check_fit(t->model, update + travelling, "control.", task, s.learning_rate, err));
+    if (task->strategy != NULL && task->strategy->kind->after != NULL) {
+        finish_companions(&s, &k, update);
+        RD_TRY(check_companions(&s, update, err));
     }
 cleanup:
     return status;

@@ -13,6 +13,7 @@
 #include "data/dataset.h"
 #include "model/model.h"
 #include "model/packing.h"
+#include "round/strategy.h"
 #include "train/continual.h"
 #include "train/schedule.h"
 #include "train/scores.h"
@@ -118,9 +119,9 @@ typedef struct rd_local_task {
     const rd_continual *continual; /* NULL: all rows in all rounds */
     const rd_packing *packing;     /* of a pruned model: what is not kept stays zero; NULL: all is trained */
 
-    uint32_t epochs;      /* of this client in this round; 0: those of training */
-    double proximal;      /* mu of FedProx; 0: none */
-    const float *control; /* (n that travel) scaffold's c; NULL: another strategy */
+    uint32_t epochs;                      /* of this client in this round; 0: those of training */
+    const rd_strategy *strategy;          /* what it does at a client; NULL: nothing, as fedavg */
+    const float *down[RD_COMPANIONS_MAX]; /* (n that travel) its companions that came with the parameters */
     const rd_personalisation *personalisation;
     float *memory; /* (rd_client_memory) what the client keeps between rounds; NULL where that is nothing */
     bool is_new;   /* it has never taken part: memory holds nothing yet */
@@ -129,17 +130,17 @@ typedef struct rd_local_task {
     void *poison_user;
 } rd_local_task;
 
-/* Floats that a client keeps between rounds: scaffold's c_i, its local tensors, Ditto's personal model. */
-size_t rd_client_memory(const rd_model *m, bool scaffold, const rd_personalisation *p);
+/* Floats that a client keeps between rounds: the strategy's companions (round/companion.h), its local tensors, Ditto's
+ * personal model; in this order. */
+size_t rd_client_memory(const rd_model *m, const rd_strategy *s, const rd_personalisation *p);
 /* Floats of the vector that rd_local_round_run trains in. */
-size_t rd_local_round_room(const rd_model *m, bool scaffold);
+size_t rd_local_round_room(const rd_model *m, const rd_strategy *s);
 
 /* Rows to keep out of a client's so many: the share, rounded to whole rows, but never the last one. */
 size_t rd_holdout_rows(double share, size_t rows);
 
 /* Trains from global (all parameters) on the client's rows and writes the update to the first elements of update
- * (rd_local_round_room): delta = local - global of what travels, and with scaffold the change of c_i after it; and
- * the report. Brings task->memory up to date. Fails with RD_ERR_RANGE where training diverges (a loss or parameter
+ * (rd_local_round_room): delta = local - global of what travels, behind it the companions that go up, and the report. Brings task->memory up to date. Fails with RD_ERR_RANGE where training diverges (a loss or parameter
  * that is not finite), RD_ERR_DATA where no row is left to train on; memory is then unusable. update must not overlap
  * global. */
 rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, rd_rows rows,

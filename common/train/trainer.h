@@ -29,8 +29,8 @@ typedef struct rd_session {
     uint32_t epochs;
     float *parameters;  /* (all) trained in place */
     const float *start; /* (all) what they were before; NULL: not known any more */
-    /* What is added to the gradient of what travels: proximal * parameters - t->pull. The proximal term of FedProx and Ditto has
-     * pull = mu * anchor, scaffold's correction pull = c_i - c. */
+    /* What is added to the gradient of what travels: proximal * parameters - t->pull. A proximal term mu/2 |w - anchor|^2
+     * has pull = mu * anchor; what a strategy takes off the gradient (round/strategy.h, `before`) is in pull as it is. */
     bool pulled;
     bool stepwise; /* local tensors are not pulled: the gradient is collected, and each tensor makes its own step */
     double proximal;

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../unit/strategy_named.h"
 #include "bench.h"
 #include "core/exact_sum.h"
 #include "core/random.h"
-#include "round/robust.h"
 
 typedef struct updates {
     size_t k, n;
@@ -58,20 +58,21 @@ static double exact(const updates *u)
     return seconds;
 }
 
-static double rule(const updates *u, rd_robust_rule which, float *out)
+static double rule(const updates *u, const char *name, float *out)
 {
-    rd_robust_config config = {
-        .rule = which, .byzantine = rd_robust_tolerance(which, u->k), .smoothing = 1e-6, .iterations = 10};
+    rd_strategy s = strategy_named(name);
+    const rd_update_rows rows = {(const float *const *)u->rows, u->weights, u->k, u->n};
+    set_key(&s, "byzantine", (double)rd_strategy_tolerance(s.kind, u->k));
+    set_key(&s, "iterations", 10);
     rd_error err;
     double start = now();
-    succeed(rd_robust_aggregate(&config, (const float *const *)u->rows, u->weights, u->k, u->n, out, &err), &err);
+    succeed(s.kind->combine(&s, &rows, out, &err), &err);
     return now() - start;
 }
 
 int main(int argc, char **argv)
 {
-    static const char *const names[] = {"median",     "trimmed mean", "krum",
-                                        "multi-krum", "bulyan",       "geometric median, 10 steps"};
+    static const char *const names[] = {"median", "trimmed_mean", "krum", "multi_krum", "bulyan", "geometric_median"};
     size_t k = argc == 3 ? strtoull(argv[1], NULL, 10) : 50, n = argc == 3 ? strtoull(argv[2], NULL, 10) : 199210;
     if ((argc != 1 && argc != 3) || k < 7 || n < 1) {
         fprintf(stderr, "usage: bench_robust [UPDATES PARAMETERS], at least 7 updates\n");
@@ -80,13 +81,13 @@ int main(int argc, char **argv)
     updates u = draw(k, n);
     float *out = checked(malloc(n * sizeof *out));
     double once = pass(&u), sum = exact(&u);
-    printf("%zu updates of %zu parameters, %.1f MB; as many attackers as each rule withstands\n", k, n,
+    printf("%zu updates of %zu parameters, %.1f MB; as many attackers as each rule withstands, 10 steps\n", k, n,
            4e-6 * (double)(k * n));
     printf("%-28s %10s %16s\n", "", "seconds", "of the exact sum");
     printf("%-28s %10.4f %16.2f  (%.1f GB/s)\n", "reading them once", once, once / sum, 4e-9 * (double)(k * n) / once);
     printf("%-28s %10.4f %16.2f\n", "exact sum (fedavg)", sum, 1.0);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        double seconds = rule(&u, (rd_robust_rule)i, out);
+        double seconds = rule(&u, names[i], out);
         printf("%-28s %10.4f %16.2f\n", names[i], seconds, seconds / sum);
     }
     for (size_t i = 0; i < k; i++)

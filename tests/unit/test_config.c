@@ -42,7 +42,7 @@ Test(config, defaults)
     cr_assert_eq(c.training.schedule.kind, RD_SCHEDULE_CONSTANT);
     cr_assert_eq(c.training.momentum, 0.0f);
     cr_assert_eq(c.training.weight_decay, 0.0f);
-    cr_assert_eq(c.strategy.kind, RD_FEDAVG);
+    cr_assert_str_eq(c.strategy.kind->name, "fedavg");
     cr_assert_eq(c.cohort.select, RD_SELECT_ALL);
     cr_assert_eq(c.cohort.over_selection, 1.0);
     cr_assert_eq(c.cohort.min_clients, 1);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "strategy_named.h"
 #include "train/local_round.h"
 
 enum { ROWS = 4, STEPS = 3 };
@@ -51,12 +52,14 @@ static void run(const rd_model *m, const rd_training *training, double proximal,
     rd_report report;
     rd_client_evaluation evaluation = {0};
     rd_dataset d = data_of();
+    rd_strategy strategy = strategy_named("fedprox");
+    set_key(&strategy, "proximal", proximal);
     rd_local_task task = {.training = training,
                           .evaluation = &evaluation,
                           .seed = 1,
                           .round = 2,
                           .client_key = 7,
-                          .proximal = proximal,
+                          .strategy = &strategy,
                           .personalisation = p,
                           .memory = memory};
     cr_assert_eq(rd_trainer_create(m, training, ROWS, &t, &err), RD_OK);

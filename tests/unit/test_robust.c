@@ -1,4 +1,4 @@
-/* Robust rules against plain NumPy (tests/reference/make_robust.py), and the promises of robust.h. */
+/* Robust rules against plain NumPy (tests/reference/make_robust.py), and the promises of their papers. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -7,12 +7,26 @@
 
 #include "core/random.h"
 #include "round/robust.h"
+#include "strategy_named.h"
 
 enum { MOST_ROWS = 64, MOST = 80 };
 
-static rd_robust_config config_of(rd_robust_rule rule, size_t f)
+/* As make_robust.py numbers them. */
+static const char *const rules[] = {"median", "trimmed_mean", "krum", "multi_krum", "bulyan", "geometric_median"};
+
+static rd_strategy strategy_of(const char *rule, size_t f)
 {
-    return (rd_robust_config){.rule = rule, .byzantine = f, .smoothing = 1e-6, .iterations = 30};
+    rd_strategy s = strategy_named(rule);
+    set_key(&s, "byzantine", (double)f);
+    set_key(&s, "smoothing", 1e-6);
+    set_key(&s, "iterations", 30);
+    return s;
+}
+
+static rd_status combine(const rd_strategy *s, const float *const *values, const uint32_t *weights, size_t k, size_t n,
+                         float *out, rd_error *err)
+{
+    return s->kind->combine(s, &(rd_update_rows){values, weights, k, n}, out, err);
 }
 
 Test(robust, agrees_with_numpy)
@@ -37,9 +51,9 @@ Test(robust, agrees_with_numpy)
             for (size_t j = 0; j < n; j++)
                 cr_assert_eq(fscanf(file, "%f", &values[i][j]), 1);
         }
-        rd_robust_config config = config_of((rd_robust_rule)rule, f);
-        config.chosen = chosen;
-        cr_assert_eq(rd_robust_aggregate(&config, rows, weights, k, n, out, &err), RD_OK, "%s", err.message);
+        rd_strategy s = strategy_of(rules[rule], f);
+        set_key(&s, "chosen", (double)chosen);
+        cr_assert_eq(combine(&s, rows, weights, k, n, out, &err), RD_OK, "%s", err.message);
         for (size_t j = 0; j < n; j++) {
             double expected, found = (double)out[j];
             cr_assert_eq(fscanf(file, "%lf", &expected), 1);
@@ -54,22 +68,23 @@ Test(robust, agrees_with_numpy)
 Test(robust, withstands_what_its_paper_says)
 {
     struct {
-        rd_robust_rule rule;
+        const char *rule;
         size_t n, f;
-    } table[] = {{RD_ROBUST_MEDIAN, 1, 0},        {RD_ROBUST_MEDIAN, 2, 0},
-                 {RD_ROBUST_MEDIAN, 3, 1},        {RD_ROBUST_TRIMMED_MEAN, 10, 4},
-                 {RD_ROBUST_TRIMMED_MEAN, 11, 5}, {RD_ROBUST_KRUM, 2, SIZE_MAX},
-                 {RD_ROBUST_KRUM, 3, 0},          {RD_ROBUST_KRUM, 5, 1},
-                 {RD_ROBUST_MULTI_KRUM, 10, 3},   {RD_ROBUST_BULYAN, 6, 0},
-                 {RD_ROBUST_BULYAN, 7, 1},        {RD_ROBUST_BULYAN, 10, 1},
-                 {RD_ROBUST_BULYAN, 11, 2},       {RD_ROBUST_GEOMETRIC_MEDIAN, 100, 49}};
+    } table[] = {{"median", 1, 0},        {"median", 2, 0},
+                 {"median", 3, 1},        {"trimmed_mean", 10, 4},
+                 {"trimmed_mean", 11, 5}, {"krum", 2, SIZE_MAX},
+                 {"krum", 3, 0},          {"krum", 5, 1},
+                 {"multi_krum", 10, 3},   {"bulyan", 6, 0},
+                 {"bulyan", 7, 1},        {"bulyan", 10, 1},
+                 {"bulyan", 11, 2},       {"geometric_median", 100, 49}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        cr_expect_eq(rd_robust_tolerance(table[i].rule, table[i].n), table[i].f, "line %zu", i);
+        cr_expect_eq(rd_strategy_tolerance(rd_strategy_find(table[i].rule), table[i].n), table[i].f, "line %zu", i);
     for (size_t f = 0; f < 20; f++) {
-        cr_expect_eq(rd_robust_least_updates(&(rd_robust_config){.rule = RD_ROBUST_TRIMMED_MEAN, .byzantine = f}),
-                     2 * f + 1);
-        cr_expect_eq(rd_robust_least_updates(&(rd_robust_config){.rule = RD_ROBUST_KRUM, .byzantine = f}), 2 * f + 3);
-        cr_expect_eq(rd_robust_least_updates(&(rd_robust_config){.rule = RD_ROBUST_BULYAN, .byzantine = f}), 4 * f + 3);
+        const rd_strategy trimmed = strategy_of("trimmed_mean", f), krum = strategy_of("krum", f),
+                          bulyan = strategy_of("bulyan", f);
+        cr_expect_eq(rd_strategy_least_updates(&trimmed), 2 * f + 1);
+        cr_expect_eq(rd_strategy_least_updates(&krum), 2 * f + 3);
+        cr_expect_eq(rd_strategy_least_updates(&bulyan), 4 * f + 3);
     }
 }
 
@@ -79,11 +94,11 @@ Test(robust, refuses_what_it_does_not_withstand)
     const uint32_t weights[6] = {1, 1, 1, 1, 1, 1};
     float out[2];
     rd_error err;
-    rd_robust_config krum = config_of(RD_ROBUST_KRUM, 2), some = config_of(RD_ROBUST_MULTI_KRUM, 1);
-    cr_assert_eq(rd_robust_aggregate(&krum, rows, weights, 6, 2, out, &err), RD_ERR_RANGE);
+    rd_strategy krum = strategy_of("krum", 2), some = strategy_of("multi_krum", 1);
+    cr_assert_eq(combine(&krum, rows, weights, 6, 2, out, &err), RD_ERR_RANGE);
     cr_assert_str_eq(err.message, "6 updates are too few to withstand strategy.byzantine 2: 7 are needed");
-    some.chosen = 6;
-    cr_assert_eq(rd_robust_aggregate(&some, rows, weights, 6, 2, out, &err), RD_ERR_RANGE);
+    set_key(&some, "chosen", 6);
+    cr_assert_eq(combine(&some, rows, weights, 6, 2, out, &err), RD_ERR_RANGE);
     cr_assert_str_eq(err.message, "6 updates are too few to withstand strategy.byzantine 1 and choose 6: 7 are needed");
 }
 
@@ -103,10 +118,11 @@ Test(robust, a_few_liars_do_not_carry_it_away)
         for (size_t j = 0; j < N; j++)
             values[i][j] = i < F ? 1e6f : (float)(2 * rd_random_uniform(&random) - 1);
     }
-    for (int rule = RD_ROBUST_MEDIAN; rule <= RD_ROBUST_GEOMETRIC_MEDIAN; rule++) {
-        rd_robust_config c = config_of((rd_robust_rule)rule, F);
-        cr_assert_eq(rd_robust_aggregate(&c, rows, weights, K, N, out, &err), RD_OK, "%s", err.message);
+    for (size_t rule = 0; rule < sizeof rules / sizeof *rules; rule++) {
+        rd_strategy s = strategy_of(rules[rule], F);
+        bool geometric = strcmp(rules[rule], "geometric_median") == 0;
+        cr_assert_eq(combine(&s, rows, weights, K, N, out, &err), RD_OK, "%s", err.message);
         for (size_t j = 0; j < N; j++)
-            cr_expect_leq(fabsf(out[j]), rule == RD_ROBUST_GEOMETRIC_MEDIAN ? 3.0f : 1.0f, "rule %d", rule);
+            cr_expect_leq(fabsf(out[j]), geometric ? 3.0f : 1.0f, "%s", rules[rule]);
     }
 }

@@ -9,6 +9,7 @@
 #include "config/strategy_section.h"
 #include "core/random.h"
 #include "run/aggregate.h"
+#include "strategy_named.h"
 
 enum { D = 3, N = D + 1, CLIENTS = 3, ROWS = 20, ROOT_ROWS = 5, ROUNDS = 3 };
 #define TOLERANCE 2e-6
@@ -109,34 +110,38 @@ static void train(federation *f, uint64_t round, size_t client, uint32_t epochs,
                           .round = round,
                           .client_key = client + 1,
                           .epochs = epochs,
-                          .proximal = f->config.strategy.proximal,
-                          .control = rd_aggregate_control(f->updates),
+                          .strategy = &f->config.strategy,
                           .personalisation = &f->config.personalisation,
                           .memory = f->memory[client],
                           .is_new = round == 1};
+    rd_aggregate_down(f->updates, task.down);
     cr_assert_eq(rd_local_round_run(f->trainer, &task, &f->bench->data, rows, f->parameters, update, report, &err),
                  RD_OK, "%s", err.message);
+}
+
+static bool is(const federation *f, const char *name)
+{
+    return strcmp(f->config.strategy.kind->name, name) == 0;
 }
 
 /* order: in which the clients' updates come. */
 static void run_round(federation *f, uint64_t round, const size_t order[CLIENTS])
 {
-    rd_strategy_kind kind = f->config.strategy.kind;
     float update[2 * N];
     rd_report report;
     rd_error err;
-    if (kind == RD_FLTRUST) {
+    if (is(f, "fltrust")) {
         train(f, round, 0, 0, (rd_rows){f->bench->index + f->bench->start[2], ROOT_ROWS}, update, &report);
-        cr_assert_eq(rd_aggregate_set_root(f->updates, update, &err), RD_OK);
+        cr_assert_eq(rd_aggregate_set_own(f->updates, update, &err), RD_OK);
     }
     for (size_t i = 0; i < CLIENTS; i++) {
         size_t k = order[i];
         rd_intake in;
         rd_rows rows = {f->bench->index + f->bench->start[k], f->bench->sizes[k]};
-        train(f, round, k, kind == RD_FEDNOVA ? (uint32_t)k + 1 : 0, rows, update, &report);
-        for (size_t j = 0; j < N && kind == RD_FLTRUST && k == 0; j++)
+        train(f, round, k, is(f, "fednova") ? (uint32_t)k + 1 : 0, rows, update, &report);
+        for (size_t j = 0; j < N && is(f, "fltrust") && k == 0; j++)
             update[j] = -update[j];
-        cr_assert_eq(rd_aggregate_admit(f->updates, k + 1, round, kind == RD_FEDBUFF ? k : 0, &report,
+        cr_assert_eq(rd_aggregate_admit(f->updates, k + 1, round, is(f, "fedbuff") ? k : 0, &report,
                                         rd_exact_largest(update, rd_aggregate_update_size(f->updates)), &in, &err),
                      RD_OK, "%s", err.message);
         rd_aggregate_fold(f->updates, &in, 0, update, 1); /* in two pieces */
@@ -144,7 +149,7 @@ static void run_round(federation *f, uint64_t round, const size_t order[CLIENTS]
         cr_assert_eq(rd_aggregate_folded(f->updates, &in, &err), RD_OK, "%s", err.message);
     }
     rd_round_record record = {0};
-    rd_target target = {.parameters = f->parameters, .known_clients = CLIENTS};
+    rd_target target = {.parameters = f->parameters, .clients = CLIENTS};
     cr_assert_eq(rd_aggregate_finish(f->updates, round, true, &target, &record, &err), RD_OK, "%s", err.message);
     cr_assert_eq(record.samples, ROWS);
     cr_assert_gt(record.update_norm, 0);
@@ -220,7 +225,7 @@ static rd_status take_in(federation *f, uint64_t key, const float *update, const
 static rd_status finish(federation *f, rd_round_record *record, rd_error *err)
 {
     *record = (rd_round_record){0};
-    return rd_aggregate_finish(f->updates, 1, true, &(rd_target){.parameters = f->parameters, .known_clients = CLIENTS},
+    return rd_aggregate_finish(f->updates, 1, true, &(rd_target){.parameters = f->parameters, .clients = CLIENTS},
                                record, err);
 }
 
@@ -259,9 +264,9 @@ Test(strategies, nothing_unfit_enters_a_sum)
         open_federation(&b, 0, one_of_each_kind[s], &without);
         size_t n = rd_aggregate_update_size(with.updates);
         rd_report report = good_report();
-        if (with.config.strategy.kind == RD_FLTRUST)
-            cr_assert(rd_aggregate_set_root(with.updates, root, &err) == RD_OK &&
-                      rd_aggregate_set_root(without.updates, root, &err) == RD_OK);
+        if (is(&with, "fltrust"))
+            cr_assert(rd_aggregate_set_own(with.updates, root, &err) == RD_OK &&
+                      rd_aggregate_set_own(without.updates, root, &err) == RD_OK);
         cr_assert_eq(take_in(&with, 1, good, &report, &err), RD_OK, "%s: %s", one_of_each_kind[s], err.message);
         cr_assert_eq(take_in(&without, 1, good, &report, &err), RD_OK);
         for (size_t at = 0; at < n; at++)
@@ -324,7 +329,7 @@ Test(strategies, fltrust_and_a_delta_of_no_length)
         float root[N] = {2, 0, 0, 0}, update[N] = {cases[i].value, 0, 0, 0};
         rd_report report = good_report();
         open_federation(&b, 0, "{\"name\": \"fltrust\"}", &f);
-        cr_assert_eq(rd_aggregate_set_root(f.updates, root, &err), RD_OK);
+        cr_assert_eq(rd_aggregate_set_own(f.updates, root, &err), RD_OK);
         cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
         cr_assert_eq(finish(&f, &record, &err), cases[i].counts ? RD_OK : RD_ERR_RANGE, "%g", (double)cases[i].value);
         cr_assert_float_eq(f.parameters[0], b.initial[0] + (cases[i].counts ? 2.0f : 0.0f), 1e-6, "%g: %g",
@@ -346,7 +351,7 @@ Test(strategies, the_servers_own_delta_has_to_be_fit_too)
     open_bench(&b);
     open_federation(&b, 0, "{\"name\": \"fltrust\"}", &f);
     for (size_t i = 0; i < 4; i++) {
-        cr_assert_eq(rd_aggregate_set_root(f.updates, unfit[i], &err), RD_ERR_RANGE, "case %zu", i);
+        cr_assert_eq(rd_aggregate_set_own(f.updates, unfit[i], &err), RD_ERR_RANGE, "case %zu", i);
         cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
         cr_assert_eq(finish(&f, &record, &err), RD_ERR_RANGE, "nobody is trusted");
         cr_assert_arr_eq(f.parameters, b.initial, sizeof f.parameters);
@@ -382,10 +387,10 @@ Test(strategies, fednova_with_steps_of_no_length)
     rd_update_facts facts = {.samples = 10, .steps = 2, .learning_rate = 0.5};
     rd_contribution out;
     cr_assert_eq(rd_strategy_weigh(&c.strategy, &facts, &out, &err), RD_OK);
-    cr_assert(out.effort == 0.5 && out.scale == 2 && out.weight == 10);
-    c.strategy.proximal = 4;
+    cr_assert(out.extra == 0.5 && out.scale == 2 && out.weight == 10);
+    set_key(&c.strategy, "proximal", 4);
     cr_assert_eq(rd_strategy_weigh(&c.strategy, &facts, &out, &err), RD_ERR_RANGE);
-    c.strategy.proximal = 6;
+    set_key(&c.strategy, "proximal", 6);
     facts.steps = 4; /* (1 - 16) / 3 */
     cr_assert_eq(rd_strategy_weigh(&c.strategy, &facts, &out, &err), RD_ERR_RANGE);
     cr_assert(strstr(err.message, "amount to -5") != NULL, "%s", err.message);
@@ -494,7 +499,7 @@ Test(strategies, without_anybody_to_trust_the_model_stays)
     open_bench(&b);
     open_federation(&b, 0, "{\"name\": \"fltrust\"}", &f);
     float root[N] = {1, 0, 0, 0}, update[N] = {-1, 5, 0, 0};
-    cr_assert_eq(rd_aggregate_set_root(f.updates, root, &err), RD_OK);
+    cr_assert_eq(rd_aggregate_set_own(f.updates, root, &err), RD_OK);
     rd_report report = good_report();
     rd_round_record record;
     cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK);

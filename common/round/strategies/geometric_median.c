@@ -1,0 +1,66 @@
+/* geometric_median.c: the point with the smallest weighted sum of distances to the updates, by smoothed Weiszfeld steps
+ * (Pillutla et al. 2022, RFA), 2 f < n. Memory: 16 bytes a parameter. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "round/robust.h"
+
+enum { SMOOTHING, ITERATIONS }; /* distances below the first count as it; most steps */
+
+/* v (n) -> sum of share[i] rows[i] / sum of share, and how far that is from v, squared. */
+static double move(const rd_update_rows *rows, const double *share, double *v)
+{
+    double total = 0, moved = 0, sum[RD_ROBUST_BLOCK];
+    for (size_t i = 0; i < rows->count; i++)
+        total += share[i];
+    for (size_t first = 0; first < rows->n; first += RD_ROBUST_BLOCK) {
+        size_t count = rows->n - first < RD_ROBUST_BLOCK ? rows->n - first : RD_ROBUST_BLOCK;
+        rd_robust_add_rows(rows, share, first, count, sum);
+        for (size_t j = 0; j < count; j++) {
+            double there = sum[j] / total, step = there - v[first + j];
+            moved += step * step;
+            v[first + j] = there;
+        }
+    }
+    return moved;
+}
+
+static rd_status combine(const rd_strategy *s, const rd_update_rows *rows, float *out, rd_error *err)
+{
+    rd_status status = RD_OK;
+    size_t k = rows->count, n = rows->n;
+    double *v = calloc(n + 1, sizeof *v), *share = malloc((k + 1) * sizeof *share);
+    RD_TRY(rd_robust_check(s, rows, err));
+    if (v == NULL || share == NULL)
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the median of %zu updates", k));
+    for (size_t i = 0; i < k; i++)
+        share[i] = (double)rows->weights[i];
+    (void)move(rows, share, v);
+    for (size_t step = 0; step < (size_t)s->value[ITERATIONS]; step++) {
+        double size = 0;
+        for (size_t i = 0; i < k; i++)
+            share[i] =
+                (double)rows->weights[i] / fmax(s->value[SMOOTHING], sqrt(rd_robust_distance(v, rows->values[i], n)));
+        double moved = move(rows, share, v);
+        for (size_t j = 0; j < n; j++)
+            size += v[j] * v[j];
+        if (moved <= 1e-20 * size)
+            break;
+    }
+    for (size_t j = 0; j < n; j++)
+        out[j] = (float)v[j];
+cleanup:
+    free(v);
+    free(share);
+    return status;
+}
+
+const rd_strategy_kind rd_strategy_geometric_median = {
+    .name = "geometric_median",
+    .keys = {[SMOOTHING] = {.name = "smoothing", .above = true, .most = 1e6, .preset = 1e-6},
+             [ITERATIONS] = {.name = "iterations", .whole = true, .least = 1, .most = 1e5, .preset = 100}},
+    .weighted = true,
+    .intake = RD_INTAKE_ROWS,
+    .withstands = {.among = 1, .each = 2},
+    .combine = combine,
+};

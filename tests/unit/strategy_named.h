@@ -1,0 +1,26 @@
+/* strategy_named.h: a strategy by its name, and its keys by theirs. */
+#ifndef RONDO_TESTS_STRATEGY_NAMED_H
+#define RONDO_TESTS_STRATEGY_NAMED_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "round/strategy.h"
+
+static inline rd_strategy strategy_named(const char *name)
+{
+    const rd_strategy_kind *kind = rd_strategy_find(name);
+    if (kind == NULL)
+        abort();
+    return rd_strategy_of(kind);
+}
+
+/* Strategies without such a key stay as they are. */
+static inline void set_key(rd_strategy *s, const char *key, double value)
+{
+    for (size_t i = 0; i < rd_strategy_key_count(s->kind); i++)
+        if (strcmp(s->kind->keys[i].name, key) == 0)
+            s->value[i] = value;
+}
+
+#endif
