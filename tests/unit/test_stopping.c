@@ -4,10 +4,11 @@
 #include <string.h>
 
 #include "run/stopping.h"
+#include "strategy_named.h"
 
 static rd_config config_of(rd_stopping_metric metric, uint64_t patience, double min_delta)
 {
-    return (rd_config){.early_stopping = {metric, patience, min_delta}};
+    return (rd_config){.strategy = strategy_named("fedavg"), .early_stopping = {metric, patience, min_delta}};
 }
 
 /* Round r measured this value; NaN: nothing. */
