@@ -349,13 +349,17 @@ rd_status rd_driver_deliver(rd_driver *d, size_t client, uint64_t round, const r
     pthread_mutex_lock(&d->lock);
     *verdict = rd_rounds_may_deliver(d->rounds, client, round);
     bool accept = *verdict == RD_VERDICT_ACCEPT;
+    const rd_arrival arrival = {.key = rd_rounds_client_key(d->rounds, client),
+                                .round = round,
+                                .staleness = rd_rounds_staleness(d->rounds, client),
+                                .report = report,
+                                .largest = largest};
     /* Its record first: what has been admitted must be folded in. */
     rd_participation_record *part = accept ? part_of(d, client) : NULL;
     if (accept && part == NULL)
         status = rd_fail(err, RD_ERR_MEMORY, "no memory for the record of another client");
     else if (accept)
-        status = rd_run_admit(d->run, rd_rounds_client_key(d->rounds, client), round,
-                              rd_rounds_staleness(d->rounds, client), report, largest, intake, err);
+        status = rd_run_admit(d->run, &arrival, intake, err);
     if (accept && status == RD_OK) {
         (void)rd_rounds_deliver(d->rounds, client, round); /* ACCEPT again: the lock is held */
         part->report = *report;

@@ -99,10 +99,13 @@ static rd_status take_in(simulator *s, worker *w, job *j, const float *update, c
 {
     double started = rd_clock_seconds();
     rd_intake intake;
-    uint64_t staleness = rd_rounds_staleness(s->rounds, j->client);
     size_t n = rd_run_update_size(s->run);
-    rd_status status = rd_run_admit(s->run, rd_rounds_client_key(s->rounds, j->client), j->round, staleness,
-                                    &j->part.report, rd_exact_largest(update, n), &intake, err);
+    const rd_arrival arrival = {.key = rd_rounds_client_key(s->rounds, j->client),
+                                .round = j->round,
+                                .staleness = rd_rounds_staleness(s->rounds, j->client),
+                                .report = &j->part.report,
+                                .largest = rd_exact_largest(update, n)};
+    rd_status status = rd_run_admit(s->run, &arrival, &intake, err);
     if (status == RD_OK) {
         rd_run_fold(s->run, &intake, 0, update, n);
         status = rd_run_folded(s->run, &intake, err);

@@ -235,21 +235,21 @@ static rd_status check_fit(const rd_strategy *s, const rd_contribution *c, float
     return RD_OK;
 }
 
-rd_status rd_aggregate_admit(rd_aggregate *a, uint64_t client_key, uint64_t round, uint64_t staleness,
-                             const rd_report *report, float largest, rd_intake *out, rd_error *err)
+rd_status rd_aggregate_admit(rd_aggregate *a, const rd_arrival *arrival, rd_intake *out, rd_error *err)
 {
     const rd_strategy *s = &a->config->strategy;
     rd_intake_kind kind = s->kind->intake;
     rd_status status = RD_OK;
-    *out = (rd_intake){.report = *report, .round = round, .key = client_key, .largest = largest};
-    rd_update_facts facts = facts_of(a, out, staleness);
+    *out = (rd_intake){
+        .report = *arrival->report, .round = arrival->round, .key = arrival->key, .largest = arrival->largest};
+    rd_update_facts facts = facts_of(a, out, arrival->staleness);
     pthread_mutex_lock(&a->lock);
     client_sums sums = a->clients;
-    RD_TRY(add_report(&sums, report, err));
+    RD_TRY(add_report(&sums, arrival->report, err));
     RD_TRY(rd_strategy_weigh(s, &facts, &out->contribution, err));
     if (rd_model_counts(a->model))
         out->contribution.weight = 1;
-    RD_TRY(check_fit(s, &out->contribution, largest, err));
+    RD_TRY(check_fit(s, &out->contribution, arrival->largest, err));
     if (kind == RD_INTAKE_STREAM)
         RD_TRY(add_weight(&sums, s, &out->contribution, err));
     if (kind == RD_INTAKE_ROWS)

@@ -27,21 +27,28 @@ size_t rd_aggregate_update_size(const rd_aggregate *a);
 
 /* ---- from any thread ---- */
 
+/* What is known of an update before its elements are summed. */
+typedef struct rd_arrival {
+    uint64_t key;            /* rd_client_key */
+    uint64_t round;          /* that it was trained for */
+    uint64_t staleness;      /* rounds since the model that it was trained from was the newest */
+    const rd_report *report; /* the caller's; copied */
+    float largest;           /* of its elements' magnitudes (rd_exact_largest) */
+} rd_arrival;
+
 /* An update that is being taken in. */
 typedef struct rd_intake {
     rd_report report;
-    uint64_t round, key; /* that it was trained for; rd_client_key */
-    float largest;       /* magnitude of its elements */
+    uint64_t round, key;
+    float largest;
     rd_contribution contribution;
     float *row; /* (rd_aggregate_update_size) where it is collected; NULL: it goes straight into the sum */
 } rd_intake;
 
-/* The gate: reserves the update's weight in the sum and takes its metrics in. staleness: rounds since the model that it
- * was trained from was the newest. largest: of its elements' magnitudes (rd_exact_largest). RD_ERR_RANGE, RD_ERR_DATA
- * where an element, its weight or a metric is beyond what sums hold, also after what the strategy multiplies it with,
- * or the strategy cannot use it; then nothing has changed. */
-rd_status rd_aggregate_admit(rd_aggregate *a, uint64_t client_key, uint64_t round, uint64_t staleness,
-                             const rd_report *report, float largest, rd_intake *out, rd_error *err) RD_MUST_CHECK;
+/* The gate: reserves the update's weight in the sum and takes its metrics in. RD_ERR_RANGE, RD_ERR_DATA where an
+ * element, its weight or a metric is beyond what sums hold, also after what the strategy multiplies it with, or the
+ * strategy cannot use it; then nothing has changed. */
+rd_status rd_aggregate_admit(rd_aggregate *a, const rd_arrival *arrival, rd_intake *out, rd_error *err) RD_MUST_CHECK;
 /* The values of elements [first, first + count). Every element comes once. */
 void rd_aggregate_fold(rd_aggregate *a, rd_intake *in, size_t first, const float *values, size_t count);
 /* All of it has come. RD_ERR_RANGE: seen as a whole it is beyond what sums hold (RD_INTAKE_WHOLE only); then it is as

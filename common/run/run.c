@@ -183,10 +183,9 @@ rd_status rd_run_tell_changes(rd_run *run, void (*line)(void *user, const char *
 
 /* ---- updates ---- */
 
-rd_status rd_run_admit(rd_run *run, uint64_t client_key, uint64_t round, uint64_t staleness, const rd_report *report,
-                       float largest, rd_intake *out, rd_error *err)
+rd_status rd_run_admit(rd_run *run, const rd_arrival *arrival, rd_intake *out, rd_error *err)
 {
-    return rd_aggregate_admit(run->updates, client_key, round, staleness, report, largest, out, err);
+    return rd_aggregate_admit(run->updates, arrival, out, err);
 }
 
 void rd_run_fold(rd_run *run, rd_intake *in, size_t first, const float *values, size_t count)

@@ -65,11 +65,8 @@ const rd_dataset *rd_run_test_set(const rd_run *run);
 
 /* ---- from any thread ---- */
 
-/* An update is taken in: admitted, its elements folded in, each once, and told to be complete
- * (run/aggregate.h). round: that it was trained for; staleness: rounds that have passed since its model was
- * the newest. */
-rd_status rd_run_admit(rd_run *run, uint64_t client_key, uint64_t round, uint64_t staleness, const rd_report *report,
-                       float largest, rd_intake *out, rd_error *err) RD_MUST_CHECK;
+/* An update is taken in: admitted, its elements folded in, each once, and told to be complete (run/aggregate.h). */
+rd_status rd_run_admit(rd_run *run, const rd_arrival *arrival, rd_intake *out, rd_error *err) RD_MUST_CHECK;
 void rd_run_fold(rd_run *run, rd_intake *in, size_t first, const float *values, size_t count);
 rd_status rd_run_folded(rd_run *run, rd_intake *in, rd_error *err) RD_MUST_CHECK;
 /* Elements of an update. */

@@ -141,9 +141,9 @@ static void run_round(federation *f, uint64_t round, const size_t order[CLIENTS]
         train(f, round, k, is(f, "fednova") ? (uint32_t)k + 1 : 0, rows, update, &report);
         for (size_t j = 0; j < N && is(f, "fltrust") && k == 0; j++)
             update[j] = -update[j];
-        cr_assert_eq(rd_aggregate_admit(f->updates, k + 1, round, is(f, "fedbuff") ? k : 0, &report,
-                                        rd_exact_largest(update, rd_aggregate_update_size(f->updates)), &in, &err),
-                     RD_OK, "%s", err.message);
+        const rd_arrival arrival = {k + 1, round, is(f, "fedbuff") ? k : 0, &report,
+                                    rd_exact_largest(update, rd_aggregate_update_size(f->updates))};
+        cr_assert_eq(rd_aggregate_admit(f->updates, &arrival, &in, &err), RD_OK, "%s", err.message);
         rd_aggregate_fold(f->updates, &in, 0, update, 1); /* in two pieces */
         rd_aggregate_fold(f->updates, &in, 1, update + 1, rd_aggregate_update_size(f->updates) - 1);
         cr_assert_eq(rd_aggregate_folded(f->updates, &in, &err), RD_OK, "%s", err.message);
@@ -194,13 +194,14 @@ Test(strategies, what_cannot_be_used_is_refused_and_changes_nothing)
     open_bench(&b);
     open_federation(&b, 0, "{\"name\": \"fednova\"}", &f);
     rd_report report = {.samples = 3, .running_loss = NAN, .before = {.loss = NAN, .accuracy = NAN}};
-    cr_assert_eq(rd_aggregate_admit(f.updates, 1, 1, 0, &report, 1, &in, &err), RD_ERR_DATA);
+    const rd_arrival arrival = {.key = 1, .round = 1, .report = &report, .largest = 1};
+    cr_assert_eq(rd_aggregate_admit(f.updates, &arrival, &in, &err), RD_ERR_DATA);
     cr_assert(strstr(err.message, "steps") != NULL);
     close_federation(&f);
     open_federation(&b, 0, "{\"name\": \"q-fedavg\", \"q\": 2}", &f);
-    cr_assert_eq(rd_aggregate_admit(f.updates, 1, 1, 0, &report, 1, &in, &err), RD_ERR_RANGE, "its loss is not known");
+    cr_assert_eq(rd_aggregate_admit(f.updates, &arrival, &in, &err), RD_ERR_RANGE, "its loss is not known");
     report.before = (rd_metrics){3, 1e6, NAN};
-    cr_assert_eq(rd_aggregate_admit(f.updates, 1, 1, 0, &report, 1, &in, &err), RD_ERR_RANGE, "1e12 is too much");
+    cr_assert_eq(rd_aggregate_admit(f.updates, &arrival, &in, &err), RD_ERR_RANGE, "1e12 is too much");
     rd_round_record record = {0};
     cr_assert_eq(rd_aggregate_finish(f.updates, 1, false, &(rd_target){.parameters = f.parameters}, &record, &err),
                  RD_OK);
@@ -215,7 +216,8 @@ static rd_status take_in(federation *f, uint64_t key, const float *update, const
 {
     rd_intake in;
     size_t n = rd_aggregate_update_size(f->updates);
-    rd_status status = rd_aggregate_admit(f->updates, key, 1, 0, report, rd_exact_largest(update, n), &in, err);
+    rd_status status =
+        rd_aggregate_admit(f->updates, &(rd_arrival){key, 1, 0, report, rd_exact_largest(update, n)}, &in, err);
     if (status != RD_OK)
         return status;
     rd_aggregate_fold(f->updates, &in, 0, update, n);
