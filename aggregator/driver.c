@@ -263,12 +263,12 @@ static rd_participation_record *part_of(rd_driver *d, size_t client)
     return part;
 }
 
-void rd_driver_leave(rd_driver *d, size_t client)
+void rd_driver_leave(rd_driver *d, size_t client, const char *reason)
 {
     pthread_mutex_lock(&d->lock);
     rd_participation_record *part = rd_rounds_has_task(d->rounds, client) ? part_of(d, client) : NULL;
     if (part != NULL)
-        (void)snprintf(part->reason, sizeof part->reason, "left");
+        (void)snprintf(part->reason, sizeof part->reason, "%s", reason);
     rd_rounds_leave(d->rounds, client);
     d->told[client] = true; /* nobody to wait for */
     char *name = strdupa(rd_rounds_client_name(d->rounds, client));

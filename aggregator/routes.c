@@ -130,9 +130,15 @@ static void measure_complete(rd_routes *routes, rd_exchange *x, request *r)
     rd_exchange_reply(x, 204, NULL, "", NULL, 0);
 }
 
-static void leave_begin(rd_routes *routes, rd_exchange *x, request *r)
+static void leave_complete(rd_routes *routes, rd_exchange *x, request *r)
 {
-    rd_driver_leave(routes->driver, r->client);
+    rd_error err;
+    char reason[RD_LEAVE_REASON_MAX];
+    if (rd_leave_parse(r->body != NULL ? r->body : "", r->body_size, reason, &err) != RD_OK) {
+        refuse_error(x, r, &err);
+        return;
+    }
+    rd_driver_leave(routes->driver, r->client, reason);
     r->answered = true;
     rd_exchange_reply(x, 204, NULL, "", NULL, 0);
 }
@@ -361,7 +367,7 @@ static void update_complete(rd_routes *routes, rd_exchange *x, request *r)
 
 static const route table[] = {
     {"POST", "/v1/join", false, false, NULL, join_complete},
-    {"POST", "/v1/leave", false, true, leave_begin, NULL},
+    {"POST", "/v1/leave", false, true, NULL, leave_complete},
     {"GET", "/v1/run", false, false, run_begin, NULL},
     {"POST", "/v1/measure/", true, true, NULL, measure_complete},
     {"GET", "/v1/task", false, true, task_begin, NULL},
@@ -401,7 +407,7 @@ static bool turn_away(rd_routes *routes, rd_exchange *x, request *r)
     if (rd_gate_admits(routes->gate, rd_exchange_client(x)))
         return false;
     if (r->client != SIZE_MAX)
-        rd_driver_leave(routes->driver, r->client);
+        rd_driver_leave(routes->driver, r->client, "left: not in the list of allowed clients any more");
     rd_driver_log(routes->driver, "%s refused: not in the list of allowed clients", rd_exchange_client(x));
     refuse(x, r, 403, "refused", "this client is not in the aggregator's list of allowed clients");
     return true;

@@ -113,10 +113,18 @@ cleanup:
 
 static const rd_request leave = {.method = "POST", .path = "/v1/leave", .content_type = JSON_TYPE};
 
-rd_status rd_membership_pass(rd_membership *m, rd_error *err)
+rd_status rd_membership_pass(rd_membership *m, const char *reason, rd_error *err)
 {
     rd_response response;
-    return rd_requester_ask(m->requester, &leave, &response, err);
+    char *json = rd_leave_write(reason);
+    if (json == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory to tell why this client cannot train");
+    rd_request request = leave;
+    request.body[0].bytes = json;
+    request.body[0].count = strlen(json);
+    rd_status status = rd_requester_ask(m->requester, &request, &response, err);
+    free(json);
+    return status;
 }
 
 void rd_membership_leave(rd_membership *m)

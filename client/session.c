@@ -121,7 +121,8 @@ static rd_status train_and_deliver(session *s, const rd_task *task, bool *taken,
     status = s->type->train(s->learner, task, &s->global, &delta, &report, err);
     if (status == RD_ERR_RANGE || status == RD_ERR_DATA) {
         rd_say(s->options->quiet, "round %" PRIu64 ": %s", task->round, err->message);
-        return rd_membership_pass(&s->membership, err);
+        return rd_membership_pass(
+            &s->membership, status == RD_ERR_RANGE ? "training diverged" : "its samples cannot be trained on", err);
     }
     RD_TRY(status);
     say_trained(s, task->round, bytes, &report);

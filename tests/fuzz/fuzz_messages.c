@@ -80,9 +80,23 @@ static rd_status refusal(const char *json, size_t size, rd_error *err)
     return RD_OK;
 }
 
+static rd_status leave(const char *json, size_t size, rd_error *err)
+{
+    char reason[RD_LEAVE_REASON_MAX], again[RD_LEAVE_REASON_MAX];
+    rd_status status = rd_leave_parse(json, size, reason, err);
+    if (status != RD_OK)
+        return status;
+    char *text = rd_leave_write(reason);
+    check(text == NULL || rd_leave_parse(text, strlen(text), again, err) == RD_OK);
+    check(text == NULL || strcmp(reason, again) == 0);
+    free(text);
+    return status;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
-    static rd_status (*const parsers[])(const char *, size_t, rd_error *) = {join, welcome, task, receipt, refusal};
+    static rd_status (*const parsers[])(const char *, size_t, rd_error *) = {join,    welcome, task,
+                                                                             receipt, refusal, leave};
     rd_error err = {RD_OK, ""};
     if (count < 1)
         return 0;

@@ -518,6 +518,7 @@ def test_training_that_diverges_costs_the_round(world):
     process = client()
     wait_for(lambda: fake.seen("POST /v1/leave"), "the client passes", process=process)
     assert not fake.seen("POST /v1/update")
+    assert json.loads(fake.seen("POST /v1/leave")[0].body) == {"reason": "training diverged"}
     fake.next_round = 2
     ended(process, 0, "round 1: ", "finished")
 

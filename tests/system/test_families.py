@@ -126,6 +126,19 @@ def test_more_clusters_than_anybody_has_rows(world):
     assert done.returncode == 4 and "4 failed (3 samples are too few to begin 5 clusters with)" in done.stderr, done
 
 
+def test_a_client_says_why_it_has_to_pass(world):
+    """Deployed: the operator reads the reason, and the run, which came to nothing, says so."""
+    world.certificates(["client-1"])
+    path = world.write("few.csv", "a,b\n1,0\n2,0\n3,0\n")
+    aggregator = world.aggregator(world.write("run.json", {
+        "rounds": 1, "model": {"input": 1, "loss": "inertia", "layers": [{"type": "kmeans", "clusters": 5}]}, "cohort": {"deadline_seconds": 5}}))
+    client = world.client(aggregator, "client-1", path)
+    assert wait_exit(aggregator) == 4, harness.read(aggregator.log)
+    assert wait_exit(client) == 0 and "3 samples are too few to begin 5 clusters with" in harness.read(client.log), harness.read(client.log)
+    said = world.check(world.program("rondo-inspect"), "clients", world.path("state"), "--round", 1)
+    assert "its samples cannot be trained on" in said, said
+
+
 def test_linear_classifiers_end_at_the_optimum(world):
     """A full-batch step a round on each of 5 clients is gradient descent on all the data."""
     _, rows = fetch(world, "breast-cancer")

@@ -93,7 +93,9 @@ def test_a_round_of_which_nothing_can_be_made_is_abandoned(world):
             status, answer, _ = session.update(number, body(1, 2, number))
             assert status == 200, answer
         if number == 1:
-            assert sessions[3].request("POST", "/v1/leave")[0] == 204
+            for body_of_leave in ('{"reason": 5}', '{"reason": ""}', '{"why": "x"}', json.dumps({"reason": "x" * 160})):
+                assert sessions[3].request("POST", "/v1/leave", body_of_leave)[0] == 400, body_of_leave
+            assert sessions[3].request("POST", "/v1/leave", json.dumps({"reason": "x" * 159}))[0] == 204
         else:
             assert sessions[3].update(2, body(1, 2, 2))[0] == 200
         committed(world, aggregator, number)
