@@ -216,8 +216,7 @@ def test_every_number_has_the_same_bounds_in_schema_and_program(world):
         for path, found in number_schemas(schema, schema, document, [], validator):
             if reached.get(id(found), 0) < 2:  # in another place a shared definition may be read by other code
                 reached[id(found)] = reached.get(id(found), 0) + 1
-                cases += [(path, value, inside, with_value(document, path, value)) for value, inside in probes(found)
-                          if not (path[-1] == "count" and value == 10_000_000)]  # it is planned column by column, for minutes
+                cases += [(path, value, inside, with_value(document, path, value)) for value, inside in probes(found)]
     missed = [place for key, (place, _) in every.items() if key not in reached]
     assert not missed, ("no document has", missed)
     paths = [world.write(f"{i}.json", case[-1]) for i, case in enumerate(cases)]
