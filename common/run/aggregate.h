@@ -75,8 +75,8 @@ rd_status rd_aggregate_finish(rd_aggregate *a, uint64_t round, bool apply, const
  * round is admitted. RD_ERR_RANGE: an element or its norm is beyond what sums hold; then it is as if it had none. */
 rd_status rd_aggregate_set_own(rd_aggregate *a, const float *delta, rd_error *err) RD_MUST_CHECK;
 
-/* What the server remembers between rounds, one vector after the other, and a plan of it for files; NULL:
- * nothing. */
+/* What the server keeps between rounds, the strategy's companions one after the other, and their table for the file;
+ * without tensors, and NULL, where it keeps nothing. */
 rd_tensor_table rd_aggregate_memory_table(const rd_aggregate *a);
 float *rd_aggregate_memory(rd_aggregate *a);
 /* (n) its companions that go down with the model, which are part of the memory. */

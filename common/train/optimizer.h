@@ -19,13 +19,14 @@
 /* Some parameters on their way through a step. */
 typedef struct rd_step {
     const rd_training *training;
-    double rate;     /* of this round */
+    double rate;     /* of this round, above 0: parameters go against the gradient */
     uint64_t number; /* of the step in this round: 1, 2, ... */
     float decay;     /* weight decay of these parameters */
     size_t n;
     float *restrict p; /* (n) parameters */
-    float *restrict g; /* (n) gradient; may be overwritten */
-    float *state[2];   /* (n) each, as many as the optimizer has */
+    float
+        *restrict g; /* (n) dL/dp, what strategies and proximal terms add in it, weight decay not; may be overwritten */
+    float *state[2]; /* (n) each, as many as the optimizer has */
 } rd_step;
 
 typedef struct rd_optimizer {
@@ -37,7 +38,7 @@ typedef struct rd_optimizer {
 extern const rd_optimizer rd_optimizers[];     /* in the order of rd_optimizer_kind */
 extern const char *const rd_optimizer_names[]; /* the same; ends with NULL */
 
-/* Can every step be p = scale * p + rate * dL/dp? Gives both numbers if so. */
+/* Can every step be p = scale * p + rate * dL/dp? Gives both numbers if so: scale = 1 - lr * decay, rate = -lr. */
 bool rd_optimizer_in_place(const rd_training *t, double learning_rate, float *scale, float *rate);
 /* Vectors of the size of what travels: the gradient's and the optimizer's own. */
 size_t rd_optimizer_vectors(const rd_training *t);

@@ -11,10 +11,12 @@ struct rd_trainer {
     rd_workspace *workspace; /* for the larger of: */
     size_t piece;            /* samples that go through at a time in training */
     size_t evaluation_batch; /* and in evaluation */
-    float *vectors;          /* (vector_count, changing) the gradient first; NULL where every step is made in place */
-    size_t vector_count;     /* rd_optimizer_vectors */
-    float *pull;             /* (travelling) see rd_session; NULL until a task needs it */
-    uint32_t *rows;          /* (most_rows) row numbers of the client at work */
+    /* (vector_count, changing) First the gradient of the mini-batch's mean loss, dL/dp: steps go against it. Behind it what
+     * the optimizer remembers. NULL where every step is made in place. */
+    float *vectors;
+    size_t vector_count; /* rd_optimizer_vectors */
+    float *pull;         /* (travelling) what is taken off that gradient, see rd_session; NULL until it is needed */
+    uint32_t *rows;      /* (most_rows) row numbers of the client at work */
     size_t most_rows;
     uint32_t *pick; /* (evaluation_batch) */
     rd_sum *sums;   /* (rd_model_sum_count) for models that learn by counting; else NULL */
@@ -25,7 +27,7 @@ typedef struct rd_session {
     rd_trainer *trainer;
     const rd_local_task *task;
     const rd_dataset *data;
-    double learning_rate; /* of this round */
+    double learning_rate; /* of this round, above 0: a step is -learning_rate times the gradient */
     uint32_t epochs;
     float *parameters;  /* (all) trained in place */
     const float *start; /* (all) what they were before; NULL: not known any more */
