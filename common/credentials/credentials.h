@@ -1,8 +1,8 @@
 /* credentials.h: the certificate files of one side, read and checked before anything is sent.
  *
- * Both sides look with the aggregator's TLS library (credentials_mbedtls.c), because a key that it cannot use ends every handshake, in words
- * that name something else. A key behind a pass phrase is opened with the one in a file; nobody is ever asked on a
- * terminal, where a library would, again at each connection. */
+ * Both sides look with the aggregator's TLS library (credentials_mbedtls.c), because a key that it cannot use ends every
+ * handshake, in words that name something else. A key behind a pass phrase is opened with the one in a file; nobody is
+ * ever asked on a terminal, where a library would, again at each connection. */
 #ifndef RONDO_CREDENTIALS_CREDENTIALS_H
 #define RONDO_CREDENTIALS_CREDENTIALS_H
 

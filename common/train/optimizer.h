@@ -24,8 +24,8 @@ typedef struct rd_step {
     float decay;     /* weight decay of these parameters */
     size_t n;
     float *restrict p; /* (n) parameters */
-    float
-        *restrict g; /* (n) dL/dp, what strategies and proximal terms add in it, weight decay not; may be overwritten */
+    /* (n) dL/dp, what strategies and proximal terms add in it, weight decay not; may be overwritten */
+    float *restrict g;
     float *state[2]; /* (n) each, as many as the optimizer has */
 } rd_step;
 
