@@ -512,7 +512,7 @@ static rd_status insist(rd_driver *d, rd_status (*attempt)(rd_driver *d, rd_erro
 
 static rd_status save_step(rd_driver *d, rd_error *err)
 {
-    return rd_run_save_model(d->run, d->record.round, err);
+    return rd_run_publish(d->run, d->record.round, err);
 }
 
 static rd_status commit_step(rd_driver *d, rd_error *err)
@@ -562,7 +562,7 @@ static rd_status close_round(rd_driver *d, const rd_action *action, rd_error *er
     pthread_mutex_lock(&d->lock);
     size_t known = rd_rounds_client_count(d->rounds);
     pthread_mutex_unlock(&d->lock);
-    status = rd_run_average(d->run, action->round, action->aggregate, known, &d->record, err);
+    status = rd_run_finish_round(d->run, action->round, action->aggregate, known, &d->record, err);
     if (status != RD_OK)
         return status;
     if (d->record.aggregated) {

@@ -20,11 +20,11 @@
 #include "core/options.h"
 #include "driver.h"
 #include "gate.h"
+#include "https/server.h"
 #include "round/selection.h"
 #include "routes.h"
 #include "run/parallel.h"
 #include "run/run.h"
-#include "https/server.h"
 
 typedef struct serve_options {
     const char *config, *state, *listen, *ca, *cert, *key, *passphrase, *allow;

@@ -100,7 +100,7 @@ rd_status rd_upload_fold(rd_upload *u, rd_run *run, rd_intake *in, rd_error *err
             return status;
         rd_run_fold(run, in, first, values, count);
     }
-    return rd_run_folded(run, in, err);
+    return rd_run_complete(run, in, err);
 }
 
 float rd_upload_largest(const rd_upload *u)

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "learner.h"
 #include "core/clock.h"
+#include "learner.h"
 #include "say.h"
 #include "train/keep.h"
 

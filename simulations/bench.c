@@ -1,7 +1,7 @@
 /* bench.c: see bench.h. The peak is that of OpenBLAS's sgemm on matrices of 1024, on as many threads as
  * train, measured before and after the run: other work on the machine slows both down. */
-#include "core/clock.h"
 #include "bench.h"
+#include "core/clock.h"
 
 #include <cblas.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* progress.c: see progress.h. */
-#include "core/clock.h"
 #include "progress.h"
+#include "core/clock.h"
 
 #include <stdio.h>
 #include <time.h>

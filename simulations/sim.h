@@ -11,8 +11,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "core/clock.h"
 #include "attack.h"
+#include "core/clock.h"
 #include "progress.h"
 #include "round/round.h"
 #include "run/run.h"

@@ -134,9 +134,9 @@ rd_status sim_close(simulator *s, const rd_action *action, const rd_participatio
         record.failed += parts[i].status == RD_PART_FAILED;
     }
     RD_TRY(sim_unite(s, err));
-    RD_TRY(rd_run_average(s->run, action->round, action->aggregate, s->dealt.partition.clients, &record, err));
+    RD_TRY(rd_run_finish_round(s->run, action->round, action->aggregate, s->dealt.partition.clients, &record, err));
     if (record.aggregated)
-        RD_TRY(rd_run_save_model(s->run, action->round, err));
+        RD_TRY(rd_run_publish(s->run, action->round, err));
     s->averaging += rd_clock_seconds() - started;
     record.seconds = rd_clock_seconds() - s->opened_at;
     bool over = false;

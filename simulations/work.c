@@ -108,7 +108,7 @@ static rd_status take_in(simulator *s, worker *w, job *j, const float *update, c
     rd_status status = rd_run_admit(s->run, &arrival, &intake, err);
     if (status == RD_OK) {
         rd_run_fold(s->run, &intake, 0, update, n);
-        status = rd_run_folded(s->run, &intake, err);
+        status = rd_run_complete(s->run, &intake, err);
     }
     if (status == RD_OK && s->keep != NULL)
         status = rd_keep_write(s->keep, j->client, j->round, RD_KEEP_NEWEST, memory, err);

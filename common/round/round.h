@@ -124,6 +124,9 @@ typedef struct rd_action {
 /* Each action is handed out once. */
 rd_action rd_rounds_next(rd_rounds *r);
 
+/* The client gets its task now: the round that it is to deliver for. */
+uint64_t rd_rounds_take_task(rd_rounds *r, size_t client);
+
 /* ---- questions ---- */
 
 size_t rd_rounds_client_count(const rd_rounds *r);
@@ -144,8 +147,6 @@ size_t rd_rounds_needed(const rd_rounds *r);
 size_t rd_rounds_available(const rd_rounds *r);
 /* Updates that the open round still wants. */
 size_t rd_rounds_missing(const rd_rounds *r);
-/* The client gets its task now: the round that it is to deliver for. */
-uint64_t rd_rounds_take_task(rd_rounds *r, size_t client);
 /* Rounds since the model that the client got was the newest. */
 uint64_t rd_rounds_staleness(const rd_rounds *r, size_t client);
 /* The last round in which an update of the client counted; 0: none. What is known of rounds before this process began is

@@ -142,7 +142,7 @@ static void give_vector(rd_aggregate *a, float *values)
     a->spare[a->spare_count++] = values;
 }
 
-/* Room for one more row, so that rd_aggregate_folded cannot fail. */
+/* Room for one more row, so that rd_aggregate_complete cannot fail. */
 static rd_status reserve_row(rd_aggregate *a, rd_error *err)
 {
     if (a->rows_due < a->row_capacity)
@@ -368,7 +368,7 @@ static rd_status weigh_whole(rd_aggregate *a, rd_intake *in, rd_error *err)
     return status;
 }
 
-rd_status rd_aggregate_folded(rd_aggregate *a, rd_intake *in, rd_error *err)
+rd_status rd_aggregate_complete(rd_aggregate *a, rd_intake *in, rd_error *err)
 {
     rd_status status = RD_OK;
     if (in->row == NULL)

@@ -53,7 +53,7 @@ rd_status rd_aggregate_admit(rd_aggregate *a, const rd_arrival *arrival, rd_inta
 void rd_aggregate_fold(rd_aggregate *a, rd_intake *in, size_t first, const float *values, size_t count);
 /* All of it has come. RD_ERR_RANGE: seen as a whole it is beyond what sums hold (RD_INTAKE_WHOLE only); then it is as
  * if it had not been admitted. */
-rd_status rd_aggregate_folded(rd_aggregate *a, rd_intake *in, rd_error *err) RD_MUST_CHECK;
+rd_status rd_aggregate_complete(rd_aggregate *a, rd_intake *in, rd_error *err) RD_MUST_CHECK;
 
 /* ---- from one thread, while nothing is folded ---- */
 

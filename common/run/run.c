@@ -193,9 +193,9 @@ void rd_run_fold(rd_run *run, rd_intake *in, size_t first, const float *values, 
     rd_aggregate_fold(run->updates, in, first, values, count);
 }
 
-rd_status rd_run_folded(rd_run *run, rd_intake *in, rd_error *err)
+rd_status rd_run_complete(rd_run *run, rd_intake *in, rd_error *err)
 {
-    return rd_aggregate_folded(run->updates, in, err);
+    return rd_aggregate_complete(run->updates, in, err);
 }
 
 void rd_run_down(const rd_run *run, const float *out[RD_COMPANIONS_MAX])
@@ -284,8 +284,8 @@ static rd_status check_model(const rd_run *run, uint64_t round, rd_error *err)
     return RD_OK;
 }
 
-rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t clients, rd_round_record *record,
-                         rd_error *err)
+rd_status rd_run_finish_round(rd_run *run, uint64_t round, bool aggregate, size_t clients, rd_round_record *record,
+                              rd_error *err)
 {
     const rd_packing *packing = run->packing;
     rd_target target = {.parameters = run->parameters,
@@ -365,7 +365,7 @@ static rd_status save_beside(rd_run *run, uint64_t round, rd_error *err)
     return status;
 }
 
-rd_status rd_run_save_model(rd_run *run, uint64_t round, rd_error *err)
+rd_status rd_run_publish(rd_run *run, uint64_t round, rd_error *err)
 {
     if (run->store != NULL) {
         char path[RD_SOURCE_PATH_MAX];
@@ -614,7 +614,7 @@ static rd_status begin(rd_run *run, rd_error *err)
         status = rd_tensor_file_write(rd_model_tensors(run->model, RD_TENSORS_STAYING), run->parameters, 0, path, err);
     }
     if (status == RD_OK)
-        status = rd_run_save_model(run, 0, err);
+        status = rd_run_publish(run, 0, err);
     return status == RD_OK ? rd_run_commit(run, &record, NULL, 0, err) : status;
 }
 

@@ -68,7 +68,7 @@ const rd_dataset *rd_run_test_set(const rd_run *run);
 /* An update is taken in: admitted, its elements folded in, each once, and told to be complete (run/aggregate.h). */
 rd_status rd_run_admit(rd_run *run, const rd_arrival *arrival, rd_intake *out, rd_error *err) RD_MUST_CHECK;
 void rd_run_fold(rd_run *run, rd_intake *in, size_t first, const float *values, size_t count);
-rd_status rd_run_folded(rd_run *run, rd_intake *in, rd_error *err) RD_MUST_CHECK;
+rd_status rd_run_complete(rd_run *run, rd_intake *in, rd_error *err) RD_MUST_CHECK;
 /* Elements of an update. */
 size_t rd_run_update_size(const rd_run *run);
 /* (n that travel) The companions that go down with the model. */
@@ -78,13 +78,14 @@ void rd_run_down(const rd_run *run, const float *out[RD_COMPANIONS_MAX]);
 
 /* Ends the sum: with aggregate, applies the strategy to the parameters; without, leaves them, and so where the strategy
  * can make nothing of these updates (record->abandoned says why). Fills in what this decides of the record (round,
- * aggregated, samples, clients' metrics, norm) and empties the sum.
+ * aggregated, samples, clients' metrics, norm) and empties the sum. Then the model is checked, pruned where that is due,
+ * and what the next round needs of the server itself is trained.
  * clients: of the whole run, those that were not selected included. */
-rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t clients, rd_round_record *record,
-                         rd_error *err) RD_MUST_CHECK;
+rd_status rd_run_finish_round(rd_run *run, uint64_t round, bool aggregate, size_t clients, rd_round_record *record,
+                              rd_error *err) RD_MUST_CHECK;
 /* Writes the model file of this round and makes it the current version. May be repeated when it failed (disk
  * full). */
-rd_status rd_run_save_model(rd_run *run, uint64_t round, rd_error *err) RD_MUST_CHECK;
+rd_status rd_run_publish(rd_run *run, uint64_t round, rd_error *err) RD_MUST_CHECK;
 /* Digests and evaluates the new model where it is due (record->test), and commits the round. May be repeated
  * when it failed. Needs nothing of the sum: the next round's updates may be folded in meanwhile. */
 rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participation_record *parts, size_t part_count,

@@ -65,7 +65,8 @@ static rd_status end_trial(runner *r, slot *s, int code, rd_error *err)
         return rd_fail(err, RD_ERR_IO, "trial %zu could not go on, for the reason above", s->trial + 1);
     search_outcome o = search_trial_outcome(&r->job, s->trial);
     double objective = ended == SEARCH_EXIT_DONE ? o.objective : INFINITY;
-    rd_status status = search_record_end(&r->record, s->trial, objective, o.rounds, rd_clock_seconds() - s->started, err);
+    rd_status status =
+        search_record_end(&r->record, s->trial, objective, o.rounds, rd_clock_seconds() - s->started, err);
     if (status == RD_OK && search_record_best(&r->record) == s->trial)
         status = save_best(r, err);
     if (status == RD_OK && !r->job.options->quiet) {

@@ -146,7 +146,7 @@ static void run_round(federation *f, uint64_t round, const size_t order[CLIENTS]
         cr_assert_eq(rd_aggregate_admit(f->updates, &arrival, &in, &err), RD_OK, "%s", err.message);
         rd_aggregate_fold(f->updates, &in, 0, update, 1); /* in two pieces */
         rd_aggregate_fold(f->updates, &in, 1, update + 1, rd_aggregate_update_size(f->updates) - 1);
-        cr_assert_eq(rd_aggregate_folded(f->updates, &in, &err), RD_OK, "%s", err.message);
+        cr_assert_eq(rd_aggregate_complete(f->updates, &in, &err), RD_OK, "%s", err.message);
     }
     rd_round_record record = {0};
     rd_target target = {.parameters = f->parameters, .clients = CLIENTS};
@@ -221,7 +221,7 @@ static rd_status take_in(federation *f, uint64_t key, const float *update, const
     if (status != RD_OK)
         return status;
     rd_aggregate_fold(f->updates, &in, 0, update, n);
-    return rd_aggregate_folded(f->updates, &in, err);
+    return rd_aggregate_complete(f->updates, &in, err);
 }
 
 static rd_status finish(federation *f, rd_round_record *record, rd_error *err)
