@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "codec/tensor_header.h"
 #include "config/schema_section.h"
 #include "core/file.h"
 #include "format/safetensors.h"
@@ -24,48 +25,40 @@ static char *print_section(run_model *run, bool keep_lora)
 static rd_status write_tensors(run_model *run, bool keep_lora, const char *path, rd_error *err)
 {
     rd_status status = RD_OK;
-    size_t kept = 0, header_size;
+    size_t count = 0, header_size;
     const rd_tensor_table table = rd_model_tensors(run->model, RD_TENSORS_ALL);
-    rd_st_tensor *entries = calloc(table.count, sizeof *entries);
+    rd_tensor *kept = malloc(table.count * sizeof *kept);
     char *header = NULL, *section = NULL, *schema = NULL, round[24];
     int fd = -1;
-    if (entries == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for the header of %zu table.tensors", table.count);
-    for (size_t i = 0; i < table.count; i++) {
-        if (!keep_lora && rd_tensor_is_lora(&table.tensors[i]))
-            continue;
-        rd_st_tensor *e = &entries[kept++];
-        e->name = table.tensors[i].name;
-        e->dtype = RD_DTYPE_F32;
-        e->rank = table.tensors[i].rank;
-        for (int k = 0; k < e->rank; k++)
-            e->shape[k] = table.tensors[i].shape[k];
-    }
+    if (kept == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the header of %zu tensors", table.count);
+    for (size_t i = 0; i < table.count; i++)
+        if (keep_lora || !rd_tensor_is_lora(&table.tensors[i]))
+            kept[count++] = table.tensors[i];
     (void)snprintf(round, sizeof round, "%llu", (unsigned long long)run->round);
     if (run->schema.column_count > 0 && (schema = rd_schema_print(&run->schema)) == NULL)
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the schema"));
     if ((section = print_section(run, keep_lora)) == NULL)
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the layers"));
     const rd_st_pair pairs[] = {{"round", round}, {"model", section}, {"schema", schema}};
-    RD_TRY(rd_safetensors_header(entries, kept, pairs, schema != NULL ? 3 : 2, &header, &header_size, err));
+    RD_TRY(rd_tensor_header((rd_tensor_table){.tensors = kept, .count = count}, pairs, schema != NULL ? 3 : 2, &header,
+                            &header_size, err));
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0) {
         status = rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
         goto cleanup;
     }
     RD_TRY(rd_fd_write_all(fd, header, header_size, path, err));
-    for (size_t i = 0; i < table.count; i++)
-        if (keep_lora || !rd_tensor_is_lora(&table.tensors[i]))
-            RD_TRY(rd_fd_write_all(fd, run->parameters + table.tensors[i].offset,
-                                   table.tensors[i].count * sizeof(float), path, err));
-    printf("%s: %zu table.tensors of round %s\n", path, kept, round);
+    for (size_t i = 0; i < count; i++)
+        RD_TRY(rd_fd_write_all(fd, run->parameters + kept[i].offset, kept[i].count * sizeof(float), path, err));
+    printf("%s: %zu tensors of round %s\n", path, count, round);
 cleanup:
     if (fd >= 0 && close(fd) != 0 && status == RD_OK)
         status = rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
     free(header);
     free(section);
     free(schema);
-    free(entries);
+    free(kept);
     return status;
 }
 

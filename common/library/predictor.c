@@ -89,20 +89,6 @@ size_t rd_predictor_outputs(const rd_predictor *p)
     return rd_model_output_size(p->model) * rd_model_predictions(p->model);
 }
 
-/* Takes the features of d out as floats. */
-static rd_status take_features(const rd_predictor *p, const rd_dataset *d, float **x, rd_error *err)
-{
-    rd_status status = rd_data_check_features(p->model, d, "table", err);
-    if (status != RD_OK)
-        return status;
-    *x = malloc(d->rows * d->features * sizeof **x);
-    if (*x == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "table: no memory for %zu rows of %zu features", d->rows, d->features);
-    for (size_t i = 0; i < d->rows; i++)
-        rd_dataset_gather(d, rd_dataset_all_rows(d), &(uint32_t){(uint32_t)i}, 1, *x + i * d->features, NULL, NULL);
-    return RD_OK;
-}
-
 rd_status rd_predictor_read_table(const rd_predictor *p, const char *text, size_t size, float **x, size_t *rows,
                                   rd_error *err)
 {
@@ -120,8 +106,10 @@ rd_status rd_predictor_read_table(const rd_predictor *p, const char *text, size_
     RD_TRY(rd_table_parse(copy, size, &source, &table, err));
     RD_TRY(rd_table_settle_roles(&table, &source, &p->schema, true, &roles, err));
     RD_TRY(rd_table_encode(&table, &roles, &p->schema, true, &data, err));
-    RD_TRY(take_features(p, &data, x, err));
+    RD_TRY(rd_data_check_features(p->model, &data, "table", err));
     *rows = data.rows;
+    *x = data.x_f32;
+    data.x_f32 = NULL;
 cleanup:
     rd_dataset_free(&data);
     rd_table_free(&table);

@@ -50,7 +50,8 @@ def test_predict_of_a_linear_regression(world):
                      "data": {"train": {**data, "regression": True}}})
     said = {}
     for round in (2, 3):  # the newest two are there
-        inspect(world, "export", world.path("state"), "--out", world.path("model.safetensors"), "--round", round)
+        told = inspect(world, "export", world.path("state"), "--out", world.path("model.safetensors"), "--round", round)
+        assert told == f"{world.path('model.safetensors')}: 2 tensors of round {round}\n", told
         model = tensors(world.path("model.safetensors"))
         assert model == tensors(world.path(f"state/models/00000{round}.safetensors"))
         out = predictions(inspect(world, "predict", world.path("state"), "--data", data["path"], "--round", round))
