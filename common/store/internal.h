@@ -1,4 +1,13 @@
-/* internal.h: what the files of the store share. Nothing here is for other modules. */
+/* internal.h: what the files of the store share. Nothing here is for other modules.
+ *
+ *     backup.c             copies a directory
+ *     writer.c, reader.c   open one
+ *     compare.c            what of run.json has become different, and may
+ *     changes.c            all that has, and what the server reads beside it
+ *     write.c, read.c      rows; data_schema.c, record_json.c
+ *     store.c, schema.c    talking to SQLite, the folder; tables and statements
+ *
+ * Each calls only those below it. */
 #ifndef RONDO_STORE_INTERNAL_H
 #define RONDO_STORE_INTERNAL_H
 
@@ -73,6 +82,8 @@ rd_status rd_store_statement(rd_store *s, rd_sql which, sqlite3_stmt **out, rd_e
 rd_status rd_store_run_statement(rd_store *s, sqlite3_stmt *statement, const char *doing, rd_error *err) RD_MUST_CHECK;
 /* The same for one that needs nothing bound. */
 rd_status rd_store_simple(rd_store *s, rd_sql which, const char *doing, rd_error *err) RD_MUST_CHECK;
+/* Runs SQL as it stands, outside the statements above. */
+rd_status rd_store_execute(rd_store *s, const char *sql, const char *doing, rd_error *err) RD_MUST_CHECK;
 /* A handle without a database; RD_ERR_IO: the directory's name is too long. */
 rd_status rd_store_make_handle(const char *directory, rd_store **out, rd_error *err) RD_MUST_CHECK;
 /* *fresh: the database is empty. Otherwise it must be ours and of this version. */
@@ -81,6 +92,8 @@ rd_status rd_store_check_schema(rd_store *s, bool *fresh, rd_error *err) RD_MUST
 bool rd_store_is_written(const rd_store *s);
 /* Turns SQLite's complaint into ours: "DIR/rondo.db: cannot commit round 3: database or disk is full". */
 rd_status rd_store_fail(rd_store *s, int code, const char *doing, rd_error *err);
+/* What was made in an open folder has its name on the disk when this returns. */
+rd_status rd_store_sync_folder(int fd, const char *path, rd_error *err) RD_MUST_CHECK;
 /* Puts the newest model file and the folder that names it on the disk, where they may not be there yet. */
 rd_status rd_store_sync_models(rd_store *s, rd_error *err) RD_MUST_CHECK;
 /* Says whether the commits that follow wait for the disk. */

@@ -39,13 +39,6 @@ static rd_status open_database_to_read(rd_store *s, const char *query, const cha
     return code == SQLITE_OK ? rd_store_check_schema(s, fresh, err) : rd_store_fail(s, code, "be opened", err);
 }
 
-bool rd_store_is_written(const rd_store *s)
-{
-    char path[PATH_MAX_HERE];
-    (void)snprintf(path, sizeof path, "%s/rondo.db-shm", s->directory);
-    return access(path, F_OK) == 0;
-}
-
 /* Whoever may not write into the directory (a copy on a read-only disk, another user) cannot make the shared
  * memory through which SQLite reads the log, and the newest rounds are in the log. Where there is no shared
  * memory, nobody writes, and the log can be read without; where there is one, it has to be readable. To read

@@ -1,0 +1,219 @@
+/* writer.c: opening a state directory to write to it: making a run, or taking over the one that is there.
+ *
+ * The lock is flock() on DIR/lock: the kernel drops it with the process, however that ends. The process
+ * number inside is for the message only. */
+#include "store/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "config/json_print.h"
+#include "core/clock.h"
+#include "core/crypto.h"
+#include "core/file.h"
+#include "core/number.h"
+#include "data/source.h"
+
+#define PATH_MAX_HERE (RD_SOURCE_PATH_MAX + 64)
+
+/* ---- the folder ---- */
+
+static rd_status take_lock(rd_store *s, rd_error *err)
+{
+    char path[PATH_MAX_HERE], owner[24] = "";
+    (void)snprintf(path, sizeof path, "%s/lock", s->directory);
+    s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (s->lock_fd < 0)
+        return rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
+    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK)
+            return rd_fail(err, RD_ERR_IO, "%s: cannot be locked: %s", path, strerror(errno));
+        ssize_t length = pread(s->lock_fd, owner, sizeof owner - 1, 0);
+        uint64_t pid;
+        if (length > 0 && rd_number_count(owner, strcspn(owner, "\n"), &pid))
+            return rd_fail(err, RD_ERR_STATE, "%s: in use by another process (number %" PRIu64 ")", s->directory, pid);
+        return rd_fail(err, RD_ERR_STATE, "%s: in use by another process", s->directory);
+    }
+    int length = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
+    if (ftruncate(s->lock_fd, 0) != 0)
+        return rd_fail(err, RD_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
+    return rd_fd_pwrite_all(s->lock_fd, owner, (size_t)length, 0, path, err);
+}
+
+static rd_status open_models(rd_store *s, rd_error *err)
+{
+    char path[PATH_MAX_HERE];
+    (void)snprintf(path, sizeof path, "%s/models", s->directory);
+    rd_status status = rd_make_directory(path, err);
+    if (status != RD_OK)
+        return status;
+    s->models_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return s->models_fd >= 0 ? RD_OK : rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
+}
+
+/* What was made in the directory (database, folder of models) has its name on the disk when this returns. */
+static rd_status sync_directory(const rd_store *s, rd_error *err)
+{
+    int fd = open(s->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return rd_fail(err, RD_ERR_IO, "%s: %s", s->directory, strerror(errno));
+    rd_status status = rd_store_sync_folder(fd, s->directory, err);
+    close(fd);
+    return status;
+}
+
+/* ---- the run ---- */
+
+/* Without the number of clients it is no simulation. */
+static const cJSON *setting_of(const rd_config *config)
+{
+    static const cJSON nothing = {.type = cJSON_Object};
+    return cJSON_GetObjectItemCaseSensitive(config->setting, "clients") != NULL ? config->setting : &nothing;
+}
+
+static rd_status insert_run(rd_store *s, const rd_config *config, const char *json, const char *setting, rd_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(s->db,
+                                  "INSERT INTO run (id, run_id, name, rounds, created_at, config, setting) "
+                                  "VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
+                                  -1, &statement, NULL);
+    if (code != SQLITE_OK)
+        return rd_store_fail(s, code, "write the run", err);
+    sqlite3_bind_text(statement, 1, s->run_id, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 2, config->name, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 3, (sqlite3_int64)config->rounds);
+    sqlite3_bind_double(statement, 4, rd_clock_unix());
+    sqlite3_bind_text(statement, 5, json, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 6, setting, -1, SQLITE_STATIC);
+    rd_status status = rd_store_run_statement(s, statement, "write the run", err);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+/* Tables and run appear together or not at all. */
+static rd_status make_run(rd_store *s, const rd_config *config, rd_error *err)
+{
+    rd_status status = RD_OK;
+    bool open = false;
+    char *json = rd_json_print(config->shared), *setting = rd_json_print(setting_of(config));
+    if (json == NULL || setting == NULL) {
+        status = rd_fail(err, RD_ERR_MEMORY, "no memory for the configuration");
+        goto cleanup;
+    }
+    RD_TRY(rd_random_hex(16, s->run_id, err));
+    RD_TRY(rd_store_execute(s, "BEGIN IMMEDIATE", "begin a transaction", err));
+    open = true;
+    RD_TRY(rd_store_execute(s, rd_store_schema(), "make its tables", err));
+    RD_TRY(insert_run(s, config, json, setting, err));
+    RD_TRY(rd_store_execute(s, "COMMIT", "commit its tables", err));
+    open = false;
+    RD_TRY(sync_directory(s, err));
+cleanup:
+    if (open)
+        (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+    cJSON_free(json);
+    cJSON_free(setting);
+    return status;
+}
+
+static rd_status update_run(rd_store *s, const rd_config *config, const rd_changes *changes, rd_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    rd_status status = rd_store_statement(s, RD_SQL_RESUME, &statement, err);
+    if (status != RD_OK)
+        return status;
+    char *json = rd_json_print(config->shared);
+    if (json == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the configuration");
+    sqlite3_bind_text(statement, 1, config->name, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_int64(statement, 2, (sqlite3_int64)config->rounds);
+    sqlite3_bind_text(statement, 3, json, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_int(statement, 4, rd_changes_reopen(changes));
+    cJSON_free(json);
+    return rd_store_run_statement(s, statement, "write the run", err);
+}
+
+/* The run goes on under the given configuration, and what is new in it is kept, both or neither. */
+static rd_status take_over(rd_store *s, const rd_config *config, const rd_changes *changes, rd_error *err)
+{
+    rd_status status = RD_OK;
+    bool open = false;
+    RD_TRY(rd_store_simple(s, RD_SQL_BEGIN, "begin a transaction", err));
+    open = true;
+    RD_TRY(update_run(s, config, changes, err));
+    RD_TRY(rd_store_put_changes(s, changes, err));
+    RD_TRY(rd_store_simple(s, RD_SQL_COMMIT, "commit the run", err));
+    open = false;
+cleanup:
+    if (open && !sqlite3_get_autocommit(s->db))
+        (void)!rd_store_simple(s, RD_SQL_ROLLBACK, "take it back", NULL);
+    return status;
+}
+
+static rd_status resume_run(rd_store *s, const rd_config *config, rd_error *err)
+{
+    rd_run_record run = {0};
+    rd_changes changes = {0};
+    cJSON *stored = NULL, *setting = NULL;
+    rd_status status = RD_OK;
+    uint64_t round;
+    RD_TRY(rd_store_run(s, &run, err));
+    memcpy(s->run_id, run.run_id, sizeof s->run_id);
+    stored = cJSON_Parse(run.config_json);
+    setting = cJSON_Parse(run.setting_json);
+    if (stored == NULL || setting == NULL) {
+        status = rd_fail(err, RD_ERR_FORMAT, "%s/rondo.db: the stored configuration is not JSON", s->directory);
+        goto cleanup;
+    }
+    RD_TRY(rd_store_last_round(s, &round, &s->resumed, err));
+    RD_TRY(rd_store_compare(s->directory, &(rd_run_json){stored, setting},
+                            &(rd_run_json){config->shared, setting_of(config)}, &changes, err));
+    RD_TRY(take_over(s, config, &changes, err));
+cleanup:
+    cJSON_Delete(stored);
+    cJSON_Delete(setting);
+    rd_changes_free(&changes);
+    rd_run_record_free(&run);
+    return status;
+}
+
+/* ---- opening ---- */
+
+rd_status rd_store_open(const char *directory, const rd_config *config, rd_store **out, bool *resumed, rd_error *err)
+{
+    rd_status status = RD_OK;
+    rd_store *s = NULL;
+    char path[PATH_MAX_HERE];
+    bool fresh = false;
+    RD_TRY(rd_store_make_handle(directory, &s, err));
+    RD_TRY(rd_make_directory(directory, err));
+    RD_TRY(take_lock(s, err));
+    RD_TRY(open_models(s, err));
+    (void)snprintf(path, sizeof path, "%s/rondo.db", directory);
+    int code = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+    if (code != SQLITE_OK) {
+        status = rd_store_fail(s, code, "be opened", err);
+        goto cleanup;
+    }
+    sqlite3_busy_timeout(s->db, RD_STORE_BUSY_MILLISECONDS);
+    RD_TRY(rd_store_check_schema(s, &fresh, err));
+    RD_TRY(rd_store_execute(s, "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON",
+                            "use a write-ahead log", err));
+    RD_TRY(rd_store_set_durable(s, true, err));
+    /* Asynchronous clients may still train from models that are no longer the newest. */
+    s->newest_kept = 2 + (config->cohort.buffer_size > 0 ? config->cohort.most_staleness : 0);
+    RD_TRY(fresh ? make_run(s, config, err) : resume_run(s, config, err));
+    *resumed = !fresh;
+    *out = s;
+    s = NULL;
+cleanup:
+    rd_store_close(s);
+    return status;
+}
