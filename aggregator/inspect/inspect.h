@@ -19,6 +19,8 @@ rd_status inspect_predict(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_sample(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_vocabulary(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 
+/* ---- for the commands ---- */
+
 /* Parses a command line with exactly one operand, which messages call `what` ("DIR, a state directory").
  * *operand stays NULL where --help was answered: then there is nothing left to do. */
 rd_status inspect_parse(const rd_command *command, int argc, char **argv, const char *what, const char **operand,
