@@ -169,7 +169,8 @@ static rd_status add_metrics(rd_exact_scalar *loss, rd_exact_scalar *accuracy, c
     return status;
 }
 
-double rd_aggregate_learning_rate(const rd_training *t, uint64_t round)
+/* That clients train with in a round. */
+static double learning_rate(const rd_training *t, uint64_t round)
 {
     return (double)t->learning_rate * rd_schedule_factor(&t->schedule, round);
 }
@@ -180,7 +181,7 @@ static rd_update_facts facts_of(const rd_aggregate *a, const rd_intake *in, uint
     return (rd_update_facts){.samples = in->report.samples,
                              .steps = in->report.steps,
                              .loss = in->report.before.loss,
-                             .learning_rate = rd_aggregate_learning_rate(t, in->round),
+                             .learning_rate = learning_rate(t, in->round),
                              .momentum = (double)t->momentum,
                              .staleness = staleness,
                              .own_norm = a->own_norm};
@@ -431,7 +432,7 @@ rd_status rd_aggregate_finish(rd_aggregate *a, uint64_t round, bool changes, con
     record->personal = mean_metrics(&c->personal_loss, &c->personal_accuracy);
     record->update_norm = 0.0;
     if (changes)
-        status = rd_aggregate_apply(a, round, target, &record->update_norm, err);
+        status = rd_aggregate_apply(a, learning_rate(&a->config->training, round), target, &record->update_norm, err);
     clear(a);
     return status;
 }

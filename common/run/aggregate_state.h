@@ -47,10 +47,8 @@ struct rd_aggregate {
     float *kept[RD_COMPANIONS_MAX]; /* (n) where each begins */
 };
 
-/* That clients train with in a round. */
-double rd_aggregate_learning_rate(const rd_training *t, uint64_t round);
-/* What was taken in becomes the target's parameters. *norm: of the change. */
-rd_status rd_aggregate_apply(rd_aggregate *a, uint64_t round, const rd_target *target, double *norm,
+/* What was taken in becomes the target's parameters. learning_rate: that clients trained with; *norm: of the change. */
+rd_status rd_aggregate_apply(rd_aggregate *a, double learning_rate, const rd_target *target, double *norm,
                              rd_error *err) RD_MUST_CHECK;
 
 #endif

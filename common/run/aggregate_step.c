@@ -123,7 +123,8 @@ static rd_status conclude(rd_aggregate *a, const rd_target *target, rd_error *er
     return status;
 }
 
-rd_status rd_aggregate_apply(rd_aggregate *a, uint64_t round, const rd_target *target, double *norm, rd_error *err)
+rd_status rd_aggregate_apply(rd_aggregate *a, double learning_rate, const rd_target *target, double *norm,
+                             rd_error *err)
 {
     const rd_strategy *s = &a->config->strategy;
     const client_sums *c = &a->clients;
@@ -144,8 +145,7 @@ rd_status rd_aggregate_apply(rd_aggregate *a, uint64_t round, const rd_target *t
     }
     if (c->weight == 0)
         return rd_fail(err, RD_ERR_RANGE, "none of %llu updates is trusted", (unsigned long long)c->updates);
-    from.factor =
-        rd_strategy_factor(s, isnan(extra) ? 0 : extra, rd_aggregate_learning_rate(&a->config->training, round));
+    from.factor = rd_strategy_factor(s, isnan(extra) ? 0 : extra, learning_rate);
     *norm = sqrt(step_all(a, &from, target));
     take_companions(a, target->clients);
     return RD_OK;
