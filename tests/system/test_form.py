@@ -2,8 +2,12 @@
 """The form of sources and documents, as far as a reader would stumble over it."""
 import os
 import re
+import sys
 
 import harness
+
+sys.path.insert(0, os.path.join(harness.ROOT, "tests"))
+import call_circles
 
 WIDTH = 120
 # A line that is nothing but a type, or begins with the size of an array: its name went to another line.
@@ -48,6 +52,13 @@ def test_rooms_keep_to_themselves(world):
             if name.startswith("aggregator/https/") and '"' in line and not included[1].startswith(("https/", "core/", "credentials/", "rondo/")):
                 wrong.append(f"{name}: {line}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_calls_go_one_way(world):
+    """No file calls another that, over whatever others, calls it back."""
+    found = [circle for circle in call_circles.circles(world.build)
+             if circle != ["simulations/late.c", "simulations/simulator.c"]]
+    assert not found, "\n\n".join("\n".join(circle) for circle in found)
 
 
 if __name__ == "__main__":
