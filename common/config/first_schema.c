@@ -12,7 +12,9 @@ static rd_status schema_of(rd_table_file *file, rd_column_type label, rd_schema 
     char notes[1];
     rd_status status = rd_table_file_describe(file, &open, err);
     const rd_described alone = {file->table.path, &file->description};
-    return status != RD_OK ? status : rd_schema_agree(&open, &alone, 1, false, out, notes, sizeof notes, err);
+    return status != RD_OK
+               ? status
+               : rd_schema_agree(&open, &(rd_described_tables){&alone, 1, false}, out, notes, sizeof notes, err);
 }
 
 rd_status rd_first_schema(const rd_source *source, char **json, rd_error *err)

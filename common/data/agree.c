@@ -191,8 +191,8 @@ cleanup:
     return status;
 }
 
-rd_status rd_schema_agree(const rd_schema *given, const rd_described *tables, size_t count, bool has_test,
-                          rd_schema *out, char *notes, size_t size, rd_error *err)
+rd_status rd_schema_agree(const rd_schema *given, const rd_described_tables *all, rd_schema *out, char *notes,
+                          size_t size, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_schema s = {0};
@@ -200,14 +200,14 @@ rd_status rd_schema_agree(const rd_schema *given, const rd_described *tables, si
         notes[0] = '\0';
     memset(out, 0, sizeof *out);
     RD_TRY(rd_schema_copy(given, &s, err));
-    agreement a = {.tables = tables,
-                   .count = count,
-                   .has_test = has_test,
+    agreement a = {.tables = all->tables,
+                   .count = all->count,
+                   .has_test = all->has_test,
                    .schema = &s,
                    .notes = notes,
                    .notes_size = size,
                    .err = err};
-    if (count > 0 && !s.columns_known)
+    if (all->count > 0 && !s.columns_known)
         RD_TRY(choose_columns(&a));
     s.columns_known = true;
     for (size_t i = 0; i < s.column_count; i++)

@@ -68,9 +68,15 @@ typedef struct rd_described {
     const rd_description *description;
 } rd_described;
 
-/* tables[0 .. count): of data.test first (has_test), then of the clients by name. notes (size bytes) says in
- * sentences what was left out. RD_ERR_DATA: they cannot be read as one. */
-rd_status rd_schema_agree(const rd_schema *given, const rd_described *tables, size_t count, bool has_test,
-                          rd_schema *out, char *notes, size_t size, rd_error *err) RD_MUST_CHECK;
+/* All tables of a run: data.test's first, then those of the clients by name. */
+typedef struct rd_described_tables {
+    const rd_described *tables; /* (count) */
+    size_t count;
+    bool has_test; /* the first is data.test's */
+} rd_described_tables;
+
+/* notes (size bytes) says in sentences what was left out. RD_ERR_DATA: the tables cannot be read as one. */
+rd_status rd_schema_agree(const rd_schema *given, const rd_described_tables *all, rd_schema *out, char *notes,
+                          size_t size, rd_error *err) RD_MUST_CHECK;
 
 #endif

@@ -74,15 +74,21 @@ static rd_status add_numbers(leaf_reader *r, const leaf_user *u, size_t sample, 
 
 /* ---- texts ---- */
 
-/* The numbers of all symbols of item, which has to have `expected` of them. `name` is "x" or "y". */
-static rd_status find_symbols(const leaf_reader *r, const leaf_user *u, const char *name, size_t sample,
-                              const cJSON *item, size_t expected, int32_t *out, rd_error *err)
+/* A text of a user, and where it stands: "x[3]". */
+typedef struct leaf_text {
+    const char *user, *name; /* name: "x" or "y" */
+    size_t sample;
+    const cJSON *item;
+} leaf_text;
+
+/* The numbers of all symbols of the text, which has to have `expected` of them. */
+static rd_status find_symbols(const leaf_reader *r, const leaf_text *t, size_t expected, int32_t *out, rd_error *err)
 {
-    const char *user = u->name->valuestring;
+    const cJSON *item = t->item;
     size_t n = 0, bytes;
     if (!cJSON_IsString(item))
         return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s': %s[%zu] is not a string, as the first of x is", r->whose,
-                       user, name, sample);
+                       t->user, t->name, t->sample);
     const size_t size = strlen(item->valuestring);
     for (size_t i = 0; i < size; i += bytes, n++) {
         uint32_t code = 0;
@@ -92,14 +98,14 @@ static rd_status find_symbols(const leaf_reader *r, const leaf_user *u, const ch
             return rd_fail(err, RD_ERR_DATA,
                            "%s: user '%.60s': %s[%zu]: symbol %zu (U+%04X) is not in model.input.vocabulary, which "
                            "has %zu symbols",
-                           r->whose, user, name, sample, n + 1, (unsigned)code, r->vocabulary->count);
+                           r->whose, t->user, t->name, t->sample, n + 1, (unsigned)code, r->vocabulary->count);
         if (n < expected)
             out[n] = token;
     }
     if (n == expected)
         return RD_OK;
-    return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s': %s[%zu] has %zu symbols; %zu %s expected", r->whose, user, name,
-                   sample, n, expected, expected == 1 ? "was" : "as the model takes were");
+    return rd_fail(err, RD_ERR_DATA, "%s: user '%.60s': %s[%zu] has %zu symbols; %zu %s expected", r->whose, t->user,
+                   t->name, t->sample, n, expected, expected == 1 ? "was" : "as the model takes were");
 }
 
 static rd_status add_symbols(leaf_reader *r, const leaf_user *u, size_t sample, const cJSON *x, const cJSON *y,
@@ -110,8 +116,9 @@ static rd_status add_symbols(leaf_reader *r, const leaf_user *u, size_t sample, 
     int32_t *token = malloc((T + 1) * sizeof *token);
     if (token == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for %zu symbols", r->whose, T);
-    RD_TRY(find_symbols(r, u, "x", sample, x, T, token, err));
-    RD_TRY(find_symbols(r, u, "y", sample, y, 1, token + T, err));
+    const char *user = u->name->valuestring;
+    RD_TRY(find_symbols(r, &(leaf_text){user, "x", sample, x}, T, token, err));
+    RD_TRY(find_symbols(r, &(leaf_text){user, "y", sample, y}, 1, token + T, err));
     for (size_t i = 0; i < T; i++) {
         if (r->d.x_u8 != NULL)
             r->d.x_u8[row * T + i] = (uint8_t)token[i];

@@ -87,7 +87,7 @@ static rd_status begin_if_complete(rd_agreement *a, rd_error *err)
                    (given->columns[i].type != RD_COLUMN_CATEGORY || given->columns[i].words_known);
     if (!complete)
         return RD_OK;
-    rd_status status = rd_schema_agree(given, NULL, 0, false, &whole, notes, sizeof notes, err);
+    rd_status status = rd_schema_agree(given, &(rd_described_tables){0}, &whole, notes, sizeof notes, err);
     a->begun = status == RD_OK && rd_schema_is_settled(&whole);
     if (a->begun) {
         rd_schema_free(&a->schema);
@@ -169,7 +169,8 @@ static rd_status extend(rd_agreement *a, const char *client, const rd_descriptio
     const rd_described alone = {client, table};
     char notes[1];
     rd_schema agreed = {0};
-    rd_status status = rd_schema_agree(&a->config->schema, &alone, 1, false, &agreed, notes, sizeof notes, err);
+    rd_status status = rd_schema_agree(&a->config->schema, &(rd_described_tables){&alone, 1, false}, &agreed, notes,
+                                       sizeof notes, err);
     if (status == RD_OK && rd_schema_step(&agreed) > 0)
         status =
             rd_fail(err, RD_ERR_DATA,
@@ -251,7 +252,8 @@ static rd_status agree(rd_agreement *a, char *notes, size_t size, rd_error *err)
     if (a->has_root)
         tables[count++] = (rd_described){"data.root", &a->root.description};
     rd_schema agreed = {0};
-    rd_status status = rd_schema_agree(&a->config->schema, tables, count, a->has_test, &agreed, notes, size, err);
+    rd_status status = rd_schema_agree(&a->config->schema, &(rd_described_tables){tables, count, a->has_test}, &agreed,
+                                       notes, size, err);
     free(tables);
     if (status == RD_OK) {
         rd_schema_free(&a->schema);

@@ -52,7 +52,7 @@ static inline rd_status table_alone(const char *text, size_t size, const rd_sour
     RD_TRY(table_from_memory(text, size, source, given, &file, err));
     RD_TRY(rd_table_file_describe(&file, given, err));
     const rd_described alone = {"t.csv", &file.description};
-    RD_TRY(rd_schema_agree(given, &alone, 1, false, &s, notes, sizeof notes, err));
+    RD_TRY(rd_schema_agree(given, &(rd_described_tables){&alone, 1, false}, &s, notes, sizeof notes, err));
     RD_TRY(settle_over(&file, 1, &s, err));
     RD_TRY(rd_table_file_encode(&file, &s, true, d, err));
     if (settled != NULL) {

@@ -41,7 +41,7 @@ static char *agreed(const world *w, const rd_schema *given, bool has_test)
     rd_error err = {0};
     rd_schema s;
     char notes[300];
-    OK(rd_schema_agree(given, w->described, w->count, has_test, &s, notes, sizeof notes, &err));
+    OK(rd_schema_agree(given, &(rd_described_tables){w->described, w->count, has_test}, &s, notes, sizeof notes, &err));
     char *text = rd_schema_print(&s);
     rd_schema_free(&s);
     return text;
@@ -56,7 +56,8 @@ Test(schema, classes_and_words_are_a_union)
     rd_error err = {0};
     rd_schema s;
     char notes[10];
-    cr_assert_eq(rd_schema_agree(&given, w.described, 2, false, &s, notes, sizeof notes, &err), RD_ERR_DATA);
+    cr_assert_eq(rd_schema_agree(&given, &(rd_described_tables){w.described, 2, false}, &s, notes, sizeof notes, &err),
+                 RD_ERR_DATA);
     cr_assert_not_null(strstr(err.message, "the label of a is 'kind', that of b is 'x'"), "%s", err.message);
     forget(&w);
     w = (world){0};
@@ -109,13 +110,13 @@ Test(schema, columns_are_those_of_the_test_set_or_of_everybody)
     rd_error err = {0};
     rd_schema s;
     char notes[300];
-    OK(rd_schema_agree(&given, w.described + 1, 1, false, &s, notes, sizeof notes, &err));
+    OK(rd_schema_agree(&given, &(rd_described_tables){w.described + 1, 1, false}, &s, notes, sizeof notes, &err));
     cr_assert_eq(s.column_count, 3);
     rd_schema_free(&s);
     world other = {0};
     describe(&other, &given, "alice", "id,a,b,y\n7,1,2,0\n");
     describe(&other, &given, "bob", "a,b,y\n1,2,0\n");
-    OK(rd_schema_agree(&given, other.described, 2, false, &s, notes, sizeof notes, &err));
+    OK(rd_schema_agree(&given, &(rd_described_tables){other.described, 2, false}, &s, notes, sizeof notes, &err));
     cr_assert_eq(s.column_count, 2);
     cr_assert_str_eq(notes, "column 1, id of alice is left out, because bob lacks it. ");
     rd_schema_free(&s);
@@ -123,7 +124,9 @@ Test(schema, columns_are_those_of_the_test_set_or_of_everybody)
     world bare = {0};
     describe(&bare, &given, "alice", "a,b,y\n1,2,0\n");
     describe(&bare, &given, "bob", "1,2,0\n3,4,1\n");
-    cr_assert_eq(rd_schema_agree(&given, bare.described, 2, false, &s, notes, sizeof notes, &err), RD_ERR_DATA);
+    cr_assert_eq(
+        rd_schema_agree(&given, &(rd_described_tables){bare.described, 2, false}, &s, notes, sizeof notes, &err),
+        RD_ERR_DATA);
     cr_assert_not_null(strstr(err.message, "the table of alice has a heading, that of bob has none"), "%s",
                        err.message);
     forget(&bare);
@@ -145,7 +148,7 @@ Test(schema, means_do_not_depend_on_who_has_which_row)
         char notes[10];
         for (size_t k = 0; k < 3 && spreads[i][k] != NULL; k++)
             describe(&w, &given, "client", spreads[i][k]);
-        OK(rd_schema_agree(&given, w.described, w.count, false, &s, notes, sizeof notes, &err));
+        OK(rd_schema_agree(&given, &(rd_described_tables){w.described, w.count, false}, &s, notes, sizeof notes, &err));
         for (int step; (step = rd_schema_step(&s)) > 0;) {
             rd_statistics all;
             OK(rd_statistics_create(&s, &all, &err));
@@ -194,7 +197,7 @@ Test(schema, what_a_client_tells_is_checked)
     rd_schema s;
     rd_statistics told;
     char notes[10];
-    OK(rd_schema_agree(&given, w.described, 1, false, &s, notes, sizeof notes, &err));
+    OK(rd_schema_agree(&given, &(rd_described_tables){w.described, 1, false}, &s, notes, sizeof notes, &err));
     static const char *const bad[] = {
         "{\"columns\":[]}",
         "{\"columns\":[null,null]}",
