@@ -26,6 +26,15 @@ static rd_status count_owners(const rd_partition *p, size_t rows, uint32_t **tim
     return RD_OK;
 }
 
+/* Data on their way to the clients of a run. */
+typedef struct deal {
+    const rd_config *config;
+    rd_model *model;
+    rd_agreement *agreement;
+    size_t clients;
+    rd_sim_data dealt;
+} deal;
+
 /* What clients would measure, all of them in one. */
 static rd_status measure(rd_agreement *a, const rd_table_file *file, const rd_sim_data *d, rd_error *err)
 {
@@ -46,39 +55,42 @@ cleanup:
     return status;
 }
 
-static rd_status deal_table(const rd_config *config, rd_agreement *a, size_t clients, rd_sim_data *d, char *notes,
-                            size_t size, rd_error *err)
+static rd_status deal_table(deal *d, char *notes, size_t size, rd_error *err)
 {
     rd_status status = RD_OK;
+    const rd_config *config = d->config;
+    rd_agreement *a = d->agreement;
+    rd_sim_data *dealt = &d->dealt;
     rd_table_file file = {0};
     rd_dataset encoded = {0};
     RD_TRY(rd_table_file_open(&config->train, &config->schema, false, &file, err));
     RD_TRY(rd_table_file_describe(&file, &config->schema, err));
     RD_TRY(rd_agreement_join(a, "data.train", &file.description, err));
     RD_TRY(rd_agreement_begin(a, notes, size, err));
-    RD_TRY(rd_table_file_encode(&file, rd_agreement_schema(a), false, &d->data, err));
-    RD_TRY(rd_partition_create(&config->partition, &d->data, clients, config->seed, &d->partition, err));
-    RD_TRY(measure(a, &file, d, err));
+    RD_TRY(rd_table_file_encode(&file, rd_agreement_schema(a), false, &dealt->data, err));
+    RD_TRY(rd_partition_create(&config->partition, &dealt->data, d->clients, config->seed, &dealt->partition, err));
+    RD_TRY(measure(a, &file, dealt, err));
     RD_TRY(rd_table_file_encode(&file, rd_agreement_schema(a), true, &encoded, err));
-    rd_dataset_free(&d->data);
-    d->data = encoded;
+    rd_dataset_free(&dealt->data);
+    dealt->data = encoded;
 cleanup:
     rd_table_file_close(&file);
     return status;
 }
 
-static rd_status deal_samples(const rd_config *config, rd_agreement *a, const rd_model *m, size_t clients,
-                              rd_sim_data *d, char *notes, size_t size, rd_error *err)
+static rd_status deal_samples(deal *d, char *notes, size_t size, rd_error *err)
 {
     rd_status status = RD_OK;
+    const rd_config *config = d->config;
+    rd_sim_data *dealt = &d->dealt;
     rd_schema brought = {0};
-    RD_TRY(rd_source_load(&config->train, m, NULL, false, &d->data, err));
-    if (d->data.schema != NULL) {
-        RD_TRY(rd_schema_parse_text(d->data.schema, config->train.path, &brought, err));
-        RD_TRY(rd_agreement_bring(a, "data.train", &brought, err));
+    RD_TRY(rd_source_load(&config->train, d->model, NULL, false, &dealt->data, err));
+    if (dealt->data.schema != NULL) {
+        RD_TRY(rd_schema_parse_text(dealt->data.schema, config->train.path, &brought, err));
+        RD_TRY(rd_agreement_bring(d->agreement, "data.train", &brought, err));
     }
-    RD_TRY(rd_agreement_begin(a, notes, size, err));
-    RD_TRY(rd_partition_create(&config->partition, &d->data, clients, config->seed, &d->partition, err));
+    RD_TRY(rd_agreement_begin(d->agreement, notes, size, err));
+    RD_TRY(rd_partition_create(&config->partition, &dealt->data, d->clients, config->seed, &dealt->partition, err));
 cleanup:
     rd_schema_free(&brought);
     return status;
@@ -88,25 +100,23 @@ rd_status rd_sim_deal(const rd_config *config, size_t clients, rd_sim_data *out,
                       rd_error *err)
 {
     rd_status status = RD_OK;
-    rd_model *model = NULL;
-    rd_agreement *a = NULL;
-    rd_sim_data d = {0};
+    deal d = {.config = config, .clients = clients};
     memset(out, 0, sizeof *out);
     if (size > 0)
         notes[0] = '\0';
     if (config->train.format == RD_SOURCE_NONE)
         return rd_fail(err, RD_ERR_CONFIG, "data.train is missing: it says what the simulated clients train on");
-    RD_TRY(rd_model_create(config->model, &model, err));
-    RD_TRY(rd_agreement_create(config, model, &a, err));
-    RD_TRY(config->train.format == RD_SOURCE_CSV ? deal_table(config, a, clients, &d, notes, size, err)
-                                                 : deal_samples(config, a, model, clients, &d, notes, size, err));
-    RD_TRY(rd_schema_copy(rd_agreement_schema(a), &d.schema, err));
-    *out = d;
-    memset(&d, 0, sizeof d);
+    RD_TRY(rd_model_create(config->model, &d.model, err));
+    RD_TRY(rd_agreement_create(config, d.model, &d.agreement, err));
+    RD_TRY(config->train.format == RD_SOURCE_CSV ? deal_table(&d, notes, size, err)
+                                                 : deal_samples(&d, notes, size, err));
+    RD_TRY(rd_schema_copy(rd_agreement_schema(d.agreement), &d.dealt.schema, err));
+    *out = d.dealt;
+    memset(&d.dealt, 0, sizeof d.dealt);
 cleanup:
-    rd_sim_data_free(&d);
-    rd_agreement_free(a);
-    rd_model_free(model);
+    rd_sim_data_free(&d.dealt);
+    rd_agreement_free(d.agreement);
+    rd_model_free(d.model);
     return status;
 }
 

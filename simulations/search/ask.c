@@ -100,7 +100,7 @@ static rd_status improve(const search_space *s, const search_trial *trials, size
     for (size_t i = 0; i < count; i++)
         (void)search_space_features(s, trials[i].point, x + i * d);
     observations(trials, count, y, &best);
-    RD_TRY(search_gp_fit_best(x, y, count, d, &g, err));
+    RD_TRY(search_gp_fit_best(&(search_points){count, d, x, y}, &g, err));
     for (size_t i = 0; i < RANDOM_CANDIDATES + NEIGHBOURS; i++) {
         double here[SEARCH_KEYS] = {0};
         candidate(s, trials, count, i, &random, here);

@@ -32,9 +32,10 @@ static void normalise(const double *y, size_t n, double *mean, double *deviation
         normal[i] = (y[i] - *mean) / *deviation;
 }
 
-rd_status search_gp_fit(const double *x, const double *y, size_t n, size_t d, double length, double noise,
-                        search_gp *out, rd_error *err)
+rd_status search_gp_fit(const search_points *seen, double length, double noise, search_gp *out, rd_error *err)
 {
+    const size_t n = seen->n, d = seen->d;
+    const double *x = seen->x;
     search_gp g = {.n = n, .d = d, .length = length, .noise = noise};
     const int size = (int)n, one = 1;
     int info = 0;
@@ -47,7 +48,7 @@ rd_status search_gp_fit(const double *x, const double *y, size_t n, size_t d, do
         goto cleanup;
     }
     memcpy(g.x, x, n * d * sizeof *x);
-    normalise(y, n, &g.mean, &g.deviation, g.alpha);
+    normalise(seen->y, n, &g.mean, &g.deviation, g.alpha);
     memcpy(g.alpha + n, g.alpha, n * sizeof *g.alpha);
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < n; j++)
@@ -69,7 +70,7 @@ cleanup:
     return status;
 }
 
-rd_status search_gp_fit_best(const double *x, const double *y, size_t n, size_t d, search_gp *out, rd_error *err)
+rd_status search_gp_fit_best(const search_points *seen, search_gp *out, rd_error *err)
 {
     static const double lengths[] = {0.1, 0.15, 0.25, 0.4, 0.6, 1.0, 1.6, 2.5}, noises[] = {1e-6, 1e-4, 1e-2, 0.1};
     rd_status status = RD_ERR_RANGE;
@@ -77,7 +78,7 @@ rd_status search_gp_fit_best(const double *x, const double *y, size_t n, size_t 
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
         for (size_t j = 0; j < sizeof noises / sizeof *noises; j++) {
             search_gp g;
-            rd_status one = search_gp_fit(x, y, n, d, lengths[i], noises[j], &g, err);
+            rd_status one = search_gp_fit(seen, lengths[i], noises[j], &g, err);
             if (one == RD_ERR_MEMORY)
                 return one;
             if (one != RD_OK)

@@ -20,15 +20,21 @@ typedef struct search_gp {
     double likelihood; /* log, of the normalised observations */
 } search_gp;
 
+/* What has been seen: n points of d coordinates. */
+typedef struct search_points {
+    size_t n, d;
+    const double *x; /* (n,d) */
+    const double *y; /* (n) */
+} search_points;
+
 /* Matern 5/2: (1 + r + r^2 / 3) exp(-r), r = sqrt(5) |a - b| / length. */
 double search_gp_kernel(const double *a, const double *b, size_t d, double length);
 /* With given length scale and noise (variance, of observations normalised to mean 0 and deviation 1).
  * RD_ERR_RANGE: the kernel matrix is not positive definite. */
-rd_status search_gp_fit(const double *x, const double *y, size_t n, size_t d, double length, double noise,
-                        search_gp *out, rd_error *err) RD_MUST_CHECK;
+rd_status search_gp_fit(const search_points *seen, double length, double noise, search_gp *out,
+                        rd_error *err) RD_MUST_CHECK;
 /* The same with the length scale and noise of a fixed set that maximise the likelihood. */
-rd_status search_gp_fit_best(const double *x, const double *y, size_t n, size_t d, search_gp *out,
-                             rd_error *err) RD_MUST_CHECK;
+rd_status search_gp_fit_best(const search_points *seen, search_gp *out, rd_error *err) RD_MUST_CHECK;
 void search_gp_free(search_gp *g);
 /* Mean and variance of the function at x (d), in the observations' own units. work (n) */
 void search_gp_predict(const search_gp *g, const double *x, double *work, double *mean, double *variance);

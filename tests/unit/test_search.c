@@ -28,7 +28,7 @@ Test(gaussian_process, agrees_with_numpy)
             cr_assert_eq(fscanf(f, "%lf", &x[i * d + j]), 1);
         cr_assert_eq(fscanf(f, "%lf", &y[i]), 1);
     }
-    cr_assert_eq(search_gp_fit(x, y, n, d, length, noise, &g, &err), RD_OK);
+    cr_assert_eq(search_gp_fit(&(search_points){n, d, x, y}, length, noise, &g, &err), RD_OK);
     for (size_t i = 0; i < PREDICTIONS; i++) {
         for (size_t j = 0; j < d; j++)
             cr_assert_eq(fscanf(f, "%lf", &point[j]), 1);
