@@ -177,8 +177,8 @@ static rd_status built_in_train(void *learner, const rd_task *task, const rd_glo
     if (b->keep != NULL)
         RD_TRY(recall(b, task, &work.is_new, err));
     double started = rd_clock_seconds();
-    RD_TRY(rd_local_round_run(b->trainer, &work, &b->samples->data, rd_dataset_all_rows(&b->samples->data),
-                              global->parameters, b->delta, report, err));
+    RD_TRY(rd_local_round_run(b->trainer, &work, rd_dataset_all(&b->samples->data), global->parameters, b->delta,
+                              report, err));
     report->seconds = rd_clock_seconds() - started;
     *delta = b->delta;
     /* Only an update that counts moves what the client keeps. Whether this one did is told with the next task, so it is

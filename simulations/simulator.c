@@ -117,8 +117,8 @@ static rd_status measure_backdoor(simulator *s, uint64_t round, double *out, rd_
     *out = NAN;
     if (s->stamped.rows == 0 || !rd_run_evaluates(s->run, round))
         return RD_OK;
-    rd_status status = rd_evaluate(s->workers[0].trainer, rd_run_parameters(s->run), &s->stamped,
-                                   rd_dataset_all_rows(&s->stamped), 0, s->stamped.rows, &sums, err);
+    rd_status status = rd_evaluate(s->workers[0].trainer, rd_run_parameters(s->run), rd_dataset_all(&s->stamped), 0,
+                                   s->stamped.rows, &sums, err);
     *out = (double)sums.correct / (double)s->stamped.rows;
     return status;
 }

@@ -78,9 +78,9 @@ static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error 
     }
     rd_status status = s->keep != NULL ? recall(s, j, task.memory, &task.is_new, err) : RD_OK;
     if (status == RD_OK)
-        status = rd_local_round_run(w->trainer, &task, &s->dealt.data,
-                                    rd_partition_rows(&s->dealt.partition, j->client, w->rows), j->global, update,
-                                    &j->part.report, err);
+        status = rd_local_round_run(
+            w->trainer, &task, (rd_row_set){&s->dealt.data, rd_partition_rows(&s->dealt.partition, j->client, w->rows)},
+            j->global, update, &j->part.report, err);
     if (status == RD_OK && j->attacks)
         rd_attack_change(&c->simulation.attack, c->seed, j->round, key, update,
                          rd_model_tensors(rd_run_model(s->run), RD_TENSORS_TRAVELLING).elements);

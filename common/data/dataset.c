@@ -9,6 +9,11 @@ rd_rows rd_dataset_all_rows(const rd_dataset *d)
     return (rd_rows){.index = NULL, .count = d->rows};
 }
 
+rd_row_set rd_dataset_all(const rd_dataset *d)
+{
+    return (rd_row_set){d, rd_dataset_all_rows(d)};
+}
+
 void rd_dataset_gather(const rd_dataset *d, rd_rows view, const uint32_t *pick, size_t B, float *x, int32_t *y_class,
                        float *y_real)
 {

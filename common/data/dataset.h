@@ -50,6 +50,13 @@ typedef struct rd_rows {
 
 rd_rows rd_dataset_all_rows(const rd_dataset *d);
 
+/* Rows and the dataset that they are of. */
+typedef struct rd_row_set {
+    const rd_dataset *data;
+    rd_rows rows;
+} rd_row_set;
+rd_row_set rd_dataset_all(const rd_dataset *d);
+
 /* Copies the features of rows pick[0..B) of view into x (B,D) as float32, and their labels (B, label_count)
  * or targets (B,T) into whichever of y_class / y_real is not NULL and is there. pick[i] < view.count. */
 void rd_dataset_gather(const rd_dataset *d, rd_rows view, const uint32_t *pick, size_t B, float *x, int32_t *y_class,

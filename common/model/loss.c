@@ -50,10 +50,11 @@ static double exponentials(const float *z, float top, float *e, size_t C)
  *   dy     (rows,C)  norm * (softmax(y) - target), or NULL
  * A row's loss is log(sum_c exp(y_c)) - sum_c target_c y_c, in nats, with the target 1 - s on the label and s
  * / C spread over all classes. The row maximum is subtracted first, so no finite input overflows. */
-static rd_batch_result softmax_cross_entropy(const rd_loss *loss, const float *y, const int32_t *labels,
-                                             const float *targets, float *dy, size_t rows, size_t C, double norm)
+static rd_batch_result softmax_cross_entropy(const rd_loss *loss, const rd_predictions *p, float *dy, double norm)
 {
-    (void)targets;
+    const size_t rows = p->rows, C = p->O;
+    const float *y = p->y;
+    const int32_t *labels = p->labels;
     rd_batch_result result = {0};
     const double smooth = (double)loss->label_smoothing, spread = smooth / (double)C;
     for (size_t b = 0; b < rows; b++) {
@@ -84,10 +85,12 @@ static rd_batch_result softmax_cross_entropy(const rd_loss *loss, const float *y
 }
 
 /* log(1 + exp(y)) - label * y, with y (rows,1) the logit of class 1. */
-static rd_batch_result binary_cross_entropy(const rd_loss *loss, const float *y, const int32_t *labels,
-                                            const float *targets, float *dy, size_t rows, size_t O, double norm)
+static rd_batch_result binary_cross_entropy(const rd_loss *loss, const rd_predictions *p, float *dy, double norm)
 {
-    (void)loss, (void)targets, (void)O;
+    (void)loss;
+    const size_t rows = p->rows;
+    const float *y = p->y;
+    const int32_t *labels = p->labels;
     rd_batch_result result = {0};
     for (size_t b = 0; b < rows; b++) {
         double z = (double)y[b], label = labels[b] == 1;
@@ -104,9 +107,11 @@ static rd_batch_result binary_cross_entropy(const rd_loss *loss, const float *y,
 
 /* With margin m = 1 - s y, s = +1 for the label's class and -1 for every other: max(0, m) or its square,
  * summed over the outputs. One output stands for class 1 alone. */
-static rd_batch_result hinge_of(const float *y, const int32_t *labels, float *dy, size_t rows, size_t C, double norm,
-                                bool squared)
+static rd_batch_result hinge_of(const rd_predictions *p, float *dy, double norm, bool squared)
 {
+    const size_t rows = p->rows, C = p->O;
+    const float *y = p->y;
+    const int32_t *labels = p->labels;
     rd_batch_result result = {0};
     for (size_t b = 0; b < rows; b++) {
         for (size_t c = 0; c < C; c++) {
@@ -126,26 +131,25 @@ static rd_batch_result hinge_of(const float *y, const int32_t *labels, float *dy
     return result;
 }
 
-static rd_batch_result hinge(const rd_loss *loss, const float *y, const int32_t *labels, const float *targets,
-                             float *dy, size_t rows, size_t C, double norm)
+static rd_batch_result hinge(const rd_loss *loss, const rd_predictions *p, float *dy, double norm)
 {
-    (void)loss, (void)targets;
-    return hinge_of(y, labels, dy, rows, C, norm, false);
+    (void)loss;
+    return hinge_of(p, dy, norm, false);
 }
 
-static rd_batch_result squared_hinge(const rd_loss *loss, const float *y, const int32_t *labels, const float *targets,
-                                     float *dy, size_t rows, size_t C, double norm)
+static rd_batch_result squared_hinge(const rd_loss *loss, const rd_predictions *p, float *dy, double norm)
 {
-    (void)loss, (void)targets;
-    return hinge_of(y, labels, dy, rows, C, norm, true);
+    (void)loss;
+    return hinge_of(p, dy, norm, true);
 }
 
 /* Mean squared error over T targets: a row's loss is its mean of (y - t)^2, the gradient norm * 2 (y - t) /
  * T. */
-static rd_batch_result mean_squared_error(const rd_loss *loss, const float *y, const int32_t *labels,
-                                          const float *targets, float *dy, size_t rows, size_t T, double norm)
+static rd_batch_result mean_squared_error(const rd_loss *loss, const rd_predictions *p, float *dy, double norm)
 {
-    (void)loss, (void)labels;
+    (void)loss;
+    const size_t rows = p->rows, T = p->O;
+    const float *y = p->y, *targets = p->targets;
     rd_batch_result result = {.predictions = rows};
     float factor = (float)(2 * norm / (double)T);
     for (size_t i = 0; i < rows * T; i++) {
@@ -159,10 +163,11 @@ static rd_batch_result mean_squared_error(const rd_loss *loss, const float *y, c
 }
 
 /* Mean absolute error; the gradient at 0 is 0. */
-static rd_batch_result mean_absolute_error(const rd_loss *loss, const float *y, const int32_t *labels,
-                                           const float *targets, float *dy, size_t rows, size_t T, double norm)
+static rd_batch_result mean_absolute_error(const rd_loss *loss, const rd_predictions *p, float *dy, double norm)
 {
-    (void)loss, (void)labels;
+    (void)loss;
+    const size_t rows = p->rows, T = p->O;
+    const float *y = p->y, *targets = p->targets;
     rd_batch_result result = {.predictions = rows};
     float factor = (float)(norm / (double)T);
     for (size_t i = 0; i < rows * T; i++) {
@@ -176,10 +181,10 @@ static rd_batch_result mean_absolute_error(const rd_loss *loss, const float *y, 
 }
 
 /* Huber 1964: with d = y - t, d^2 / 2 where |d| <= delta, and delta (|d| - delta / 2) beyond. */
-static rd_batch_result huber(const rd_loss *loss, const float *y, const int32_t *labels, const float *targets,
-                             float *dy, size_t rows, size_t T, double norm)
+static rd_batch_result huber(const rd_loss *loss, const rd_predictions *p, float *dy, double norm)
 {
-    (void)labels;
+    const size_t rows = p->rows, T = p->O;
+    const float *y = p->y, *targets = p->targets;
     rd_batch_result result = {.predictions = rows};
     const double delta = (double)loss->delta, factor = norm / (double)T;
     for (size_t i = 0; i < rows * T; i++) {
@@ -194,10 +199,11 @@ static rd_batch_result huber(const rd_loss *loss, const float *y, const int32_t 
 }
 
 /* k-means: the smallest of K squared distances. Centroids are not found by gradients, so there is none. */
-static rd_batch_result inertia(const rd_loss *loss, const float *y, const int32_t *labels, const float *targets,
-                               float *dy, size_t rows, size_t K, double norm)
+static rd_batch_result inertia(const rd_loss *loss, const rd_predictions *p, float *dy, double norm)
 {
-    (void)loss, (void)labels, (void)targets, (void)norm;
+    (void)loss, (void)norm;
+    const size_t rows = p->rows, K = p->O;
+    const float *y = p->y;
     rd_batch_result result = {.predictions = rows};
     for (size_t b = 0; b < rows; b++)
         result.loss_sum += (double)y[b * K + rd_loss_class(RD_LOSS_INERTIA, y + b * K, K)];

@@ -13,13 +13,19 @@ typedef struct rd_loss {
     float delta;           /* huber: where the parabola ends */
 } rd_loss;
 
+/* What a model puts out, and what it should have. */
+typedef struct rd_predictions {
+    size_t rows, O;        /* predictions, outputs of each */
+    const float *y;        /* (rows,O) */
+    const int32_t *labels; /* (rows) a class each, -1: not looked at; NULL where the loss does not classify */
+    const float *targets;  /* (rows,O); NULL where it does */
+} rd_predictions;
+
 typedef struct rd_loss_type {
     const char *name;
     bool classifies; /* labels, not targets */
-    /* Loss of rows of outputs y (rows,O) against labels (rows), of which -1 is not looked at, or targets
-     * (rows,O). Writes the gradient of norm * (sum of losses) to dy (rows,O) unless dy is NULL. */
-    rd_batch_result (*function)(const rd_loss *loss, const float *y, const int32_t *labels, const float *targets,
-                                float *dy, size_t rows, size_t O, double norm);
+    /* The loss of all predictions. Writes the gradient of norm * (sum of losses) to dy (rows,O) unless dy is NULL. */
+    rd_batch_result (*function)(const rd_loss *loss, const rd_predictions *p, float *dy, double norm);
 } rd_loss_type;
 
 extern const rd_loss_type rd_loss_types[]; /* in the order of rd_loss_kind */

@@ -204,8 +204,12 @@ static const float *forward(const rd_model *m, const float *parameters, rd_works
 static rd_batch_result loss_of(const rd_model *m, const float *y, const rd_workspace *w, float *dy, size_t B,
                                double norm)
 {
-    return rd_loss_types[m->loss.kind].function(&m->loss, y, w->labels, w->targets, dy, B * rd_model_predictions(m),
-                                                rd_model_output_size(m), norm);
+    const rd_predictions p = {.rows = B * rd_model_predictions(m),
+                              .O = rd_model_output_size(m),
+                              .y = y,
+                              .labels = w->labels,
+                              .targets = w->targets};
+    return rd_loss_types[m->loss.kind].function(&m->loss, &p, dy, norm);
 }
 
 const float *rd_model_forward(const rd_model *m, const float *parameters, rd_workspace *w, size_t B,

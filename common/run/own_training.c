@@ -31,8 +31,8 @@ rd_status rd_own_training_run(rd_own_training *r, const rd_config *c, uint64_t r
                           .seed = c->seed,
                           .round = round,
                           .client_key = rd_client_key("server")};
-    rd_status status = rd_local_round_run(r->trainer, &task, &r->data, rd_dataset_all_rows(&r->data), parameters,
-                                          r->delta, &report, err);
+    rd_status status =
+        rd_local_round_run(r->trainer, &task, rd_dataset_all(&r->data), parameters, r->delta, &report, err);
     return status == RD_OK ? RD_OK : rd_fail_context(err, status, "the server's training on data.root");
 }
 

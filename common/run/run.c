@@ -405,8 +405,8 @@ static void evaluate_some(void *user, unsigned thread)
         if (first >= rows.count || status != RD_OK)
             break;
         size_t count = rows.count - first < rows_at_a_time ? rows.count - first : rows_at_a_time;
-        status = rd_evaluate(job->run->trainers[thread], job->run->parameters, &job->run->test, rows, first, count,
-                             &sums, &error);
+        status = rd_evaluate(job->run->trainers[thread], job->run->parameters, (rd_row_set){&job->run->test, rows},
+                             first, count, &sums, &error);
     }
     pthread_mutex_lock(&job->lock);
     rd_evaluation_merge(&job->sums, &sums);

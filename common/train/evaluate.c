@@ -7,15 +7,15 @@
 
 #include "train/trainer.h"
 
-rd_status rd_evaluate(rd_trainer *t, const float *parameters, const rd_dataset *d, rd_rows view, size_t first,
-                      size_t count, rd_evaluation *sums, rd_error *err)
+rd_status rd_evaluate(rd_trainer *t, const float *parameters, rd_row_set set, size_t first, size_t count,
+                      rd_evaluation *sums, rd_error *err)
 {
     for (size_t done = 0; done < count;) {
         size_t B = count - done < t->evaluation_batch ? count - done : t->evaluation_batch;
         rd_batch_result result;
         for (size_t i = 0; i < B; i++)
             t->pick[i] = (uint32_t)(first + done + i);
-        rd_trainer_load(t, d, view, t->pick, B);
+        rd_trainer_load(t, set.data, set.rows, t->pick, B);
         const float *y = rd_model_forward(t->model, parameters, t->workspace, B, &result);
         double loss = result.predictions > 0 ? result.loss_sum / (double)result.predictions : 0;
         rd_status status = rd_exact_scalar_add(&sums->loss, loss, result.predictions, err);
@@ -24,9 +24,13 @@ rd_status rd_evaluate(rd_trainer *t, const float *parameters, const rd_dataset *
             return rd_fail_context(err, status, "samples %zu to %zu", first + done, first + done + B - 1);
         }
         sums->correct += result.correct;
-        status = sums->scores.wanted == 0 ? RD_OK
-                                          : rd_score_add(&sums->scores, t->model, y, rd_workspace_labels(t->workspace),
-                                                         rd_workspace_targets(t->workspace), first + done, B, err);
+        const rd_predictions p = {.rows = B * rd_model_predictions(t->model),
+                                  .O = rd_model_output_size(t->model),
+                                  .y = y,
+                                  .labels = rd_workspace_labels(t->workspace),
+                                  .targets = rd_workspace_targets(t->workspace)};
+        if (sums->scores.wanted != 0)
+            status = rd_score_add(&sums->scores, t->model, &p, first + done, err);
         if (status != RD_OK)
             return status;
         done += B;

@@ -35,11 +35,11 @@ static void deal_rows(rd_trainer *t, const rd_local_task *task, rd_rows rows, si
 
 /* ---- look ---- */
 
-static rd_status look(rd_trainer *t, const float *parameters, const rd_dataset *d, rd_rows rows, const char *what,
-                      rd_metrics *out, rd_error *err)
+static rd_status look(rd_trainer *t, const float *parameters, rd_row_set set, const char *what, rd_metrics *out,
+                      rd_error *err)
 {
     rd_evaluation sums = {0};
-    rd_status status = rd_evaluate(t, parameters, d, rows, 0, rows.count, &sums, err);
+    rd_status status = rd_evaluate(t, parameters, set, 0, set.rows.count, &sums, err);
     if (status != RD_OK)
         return rd_fail_context(err, status, "global model on the %s rows", what);
     *out = rd_evaluation_metrics(&sums, t->model);
@@ -283,7 +283,8 @@ static rd_status train_both(rd_session *s, const memory *k, const float *global,
     if (k->ditto != NULL)
         RD_TRY(train_ditto(s, k, global, kept, err));
     if (held.count > 0 && has_own_model(t->model, task))
-        RD_TRY(look(t, k->ditto != NULL ? k->ditto : s->parameters, s->data, held, "hold-out", &report->personal, err));
+        RD_TRY(look(t, k->ditto != NULL ? k->ditto : s->parameters, (rd_row_set){s->data, held}, "hold-out",
+                    &report->personal, err));
     if (changing > travelling)
         memcpy(k->local, s->parameters + travelling, (changing - travelling) * sizeof *k->local);
 cleanup:
@@ -305,13 +306,13 @@ static rd_status choose_rows(rd_trainer *t, const rd_local_task *task, const rd_
     return RD_OK;
 }
 
-rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, rd_rows rows,
-                             const float *global, float *update, rd_report *report, rd_error *err)
+rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, rd_row_set mine, const float *global,
+                             float *update, rd_report *report, rd_error *err)
 {
     const rd_training *training = task->training;
     rd_session s = {.trainer = t,
                     .task = task,
-                    .data = d,
+                    .data = mine.data,
                     .learning_rate =
                         (double)training->learning_rate * rd_schedule_factor(&training->schedule, task->round),
                     .epochs = task->epochs > 0 ? task->epochs : training->epochs,
@@ -322,27 +323,27 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_
     size_t travelling = rd_model_tensors(t->model, RD_TENSORS_TRAVELLING).elements,
            changing = rd_model_tensors(t->model, RD_TENSORS_CHANGING).elements;
     memset(report, 0, sizeof *report);
-    rd_status status = check_task(t, training, rows.count, err);
+    rd_status status = check_task(t, training, mine.rows.count, err);
     if (status != RD_OK)
         return status;
 
-    size_t held = rd_holdout_rows(task->evaluation->holdout, rows.count), kept = rows.count - held;
-    deal_rows(t, task, rows, held);
+    size_t held = rd_holdout_rows(task->evaluation->holdout, mine.rows.count), kept = mine.rows.count - held;
+    deal_rows(t, task, mine.rows, held);
     memory k = open_memory(t->model, task, global);
     memcpy(update, global, rd_model_parameter_count(t->model) * sizeof *update);
     if (changing > travelling)
         memcpy(update + travelling, k.local, (changing - travelling) * sizeof *update);
     rd_rows held_rows = {t->rows + kept, held};
-    RD_TRY(choose_rows(t, task, d, &kept, err));
+    RD_TRY(choose_rows(t, task, mine.data, &kept, err));
     if (task->evaluation->train_loss)
-        RD_TRY(look(t, update, d, (rd_rows){t->rows, kept}, "training", &report->before, err));
+        RD_TRY(look(t, update, (rd_row_set){mine.data, {t->rows, kept}}, "training", &report->before, err));
     if (held > 0)
-        RD_TRY(look(t, update, d, held_rows, "hold-out", &report->holdout, err));
+        RD_TRY(look(t, update, (rd_row_set){mine.data, held_rows}, "hold-out", &report->holdout, err));
 
     report->samples = kept;
     if (rd_model_counts(t->model)) {
         report->running_loss = NAN;
-        status = rd_count_rows(t, task, d, kept, global, update, err);
+        status = rd_count_rows(t, task, mine.data, kept, global, update, err);
         goto cleanup;
     }
     RD_TRY(train_both(&s, &k, global, kept, held_rows, report, err));

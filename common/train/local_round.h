@@ -139,12 +139,12 @@ size_t rd_local_round_room(const rd_model *m, const rd_strategy *s);
 /* Rows to keep out of a client's so many: the share, rounded to whole rows, but never the last one. */
 size_t rd_holdout_rows(double share, size_t rows);
 
-/* Trains from global (all parameters) on the client's rows and writes the update to the first elements of update
+/* Trains from global (all parameters) on the client's own rows and writes the update to the first elements of update
  * (rd_local_round_room): delta = local - global of what travels, behind it the companions that go up, and the report. Brings task->memory up to date. Fails with RD_ERR_RANGE where training diverges (a loss or parameter
  * that is not finite), RD_ERR_DATA where no row is left to train on; memory is then unusable. update must not overlap
  * global. */
-rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, rd_rows rows,
-                             const float *global, float *update, rd_report *report, rd_error *err) RD_MUST_CHECK;
+rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, rd_row_set mine, const float *global,
+                             float *update, rd_report *report, rd_error *err) RD_MUST_CHECK;
 
 /* Sums for an evaluation that several threads share: any split into ranges gives the same bits as long as
  * each range starts at a multiple of rd_evaluation_batch. */
@@ -154,9 +154,9 @@ typedef struct rd_evaluation {
     rd_score_sums scores; /* wanted and by_row are the caller's to set */
 } rd_evaluation;
 
-/* Adds rows [first, first + count) of view. RD_ERR_RANGE where a loss is not finite. */
-rd_status rd_evaluate(rd_trainer *t, const float *parameters, const rd_dataset *d, rd_rows view, size_t first,
-                      size_t count, rd_evaluation *sums, rd_error *err) RD_MUST_CHECK;
+/* Adds rows [first, first + count) of the set. RD_ERR_RANGE where a loss is not finite. */
+rd_status rd_evaluate(rd_trainer *t, const float *parameters, rd_row_set set, size_t first, size_t count,
+                      rd_evaluation *sums, rd_error *err) RD_MUST_CHECK;
 void rd_evaluation_merge(rd_evaluation *into, const rd_evaluation *from);
 rd_metrics rd_evaluation_metrics(const rd_evaluation *e, const rd_model *m);
 

@@ -94,67 +94,65 @@ rd_status rd_score_check_rows(unsigned wanted, const rd_dataset *d, const char *
 
 /* ---- adding ---- */
 
-static void add_top(rd_score_sums *s, const float *y, const int32_t *labels, size_t rows, size_t O)
+static void add_top(rd_score_sums *s, const rd_predictions *p)
 {
-    for (size_t r = 0; r < rows; r++, y += O) {
+    const float *y = p->y;
+    for (size_t r = 0; r < p->rows; r++, y += p->O) {
         size_t better = 0;
-        if (labels[r] < 0)
+        if (p->labels[r] < 0)
             continue;
-        size_t label = (size_t)labels[r];
-        for (size_t o = 0; o < O; o++)
+        size_t label = (size_t)p->labels[r];
+        for (size_t o = 0; o < p->O; o++)
             better += y[o] > y[label] || (y[o] == y[label] && o < label);
         for (size_t k = 0; k < TOPS; k++)
             s->top[k] += better < k + 2;
     }
 }
 
-static void add_two_classes(rd_score_sums *s, const rd_model *m, const float *y, const int32_t *labels, size_t first,
-                            size_t B)
+static void add_two_classes(rd_score_sums *s, const rd_model *m, const rd_predictions *p, size_t first)
 {
-    size_t O = rd_model_output_size(m);
-    for (size_t b = 0; b < B; b++, y += O) {
-        bool said = rd_loss_class(rd_model_loss(m), y, O) == 1, is = labels[b] == 1;
+    const float *y = p->y;
+    for (size_t b = 0; b < p->rows; b++, y += p->O) {
+        bool said = rd_loss_class(rd_model_loss(m), y, p->O) == 1, is = p->labels[b] == 1;
         s->true_positive += said && is;
         s->false_positive += said && !is;
         s->false_negative += !said && is;
         if (s->by_row != NULL)
-            s->by_row[first + b] = O == 1 ? (double)y[0] : (double)y[1] - (double)y[0];
+            s->by_row[first + b] = p->O == 1 ? (double)y[0] : (double)y[1] - (double)y[0];
     }
 }
 
-static void add_squares(rd_score_sums *s, const float *y, const float *targets, size_t first, size_t B, size_t O)
+static void add_squares(rd_score_sums *s, const rd_predictions *p, size_t first)
 {
-    for (size_t b = 0; b < B; b++) {
+    for (size_t b = 0; b < p->rows; b++) {
         double sum = 0;
-        for (size_t o = b * O; o < (b + 1) * O; o++)
-            sum += ((double)y[o] - (double)targets[o]) * ((double)y[o] - (double)targets[o]);
+        for (size_t o = b * p->O; o < (b + 1) * p->O; o++) {
+            double difference = (double)p->y[o] - (double)p->targets[o];
+            sum += difference * difference;
+        }
         s->by_row[first + b] = sum;
     }
 }
 
-static rd_status add_entropy(rd_score_sums *s, const rd_model *m, const float *y, const int32_t *labels, size_t rows,
-                             rd_error *err)
+static rd_status add_entropy(rd_score_sums *s, const rd_model *m, const rd_predictions *p, rd_error *err)
 {
     const rd_loss plain = {.kind = rd_model_loss(m)};
-    rd_batch_result r =
-        rd_loss_types[plain.kind].function(&plain, y, labels, NULL, NULL, rows, rd_model_output_size(m), 0);
+    rd_batch_result r = rd_loss_types[plain.kind].function(&plain, p, NULL, 0);
     return r.predictions == 0
                ? RD_OK
                : rd_exact_scalar_add(&s->entropy, r.loss_sum / (double)r.predictions, r.predictions, err);
 }
 
-rd_status rd_score_add(rd_score_sums *s, const rd_model *m, const float *y, const int32_t *labels, const float *targets,
-                       size_t first, size_t B, rd_error *err)
+rd_status rd_score_add(rd_score_sums *s, const rd_model *m, const rd_predictions *p, size_t first, rd_error *err)
 {
     const unsigned tops = (1u << TOPS) - 1;
-    size_t O = rd_model_output_size(m), rows = B * rd_model_predictions(m);
     if ((s->wanted & tops) != 0)
-        add_top(s, y, labels, rows, O);
+        add_top(s, p);
     if (wants(s, RD_SCORE_F1) || wants(s, RD_SCORE_AUC))
-        add_two_classes(s, m, y, labels, first, B);
+        add_two_classes(s, m, p, first);
     if (wants(s, RD_SCORE_RMSE) || wants(s, RD_SCORE_R2))
-        add_squares(s, y, targets, first, B, O);
-    return wants(s, RD_SCORE_PERPLEXITY) ? add_entropy(s, m, y, labels, rows, err) : RD_OK;
+        add_squares(s, p, first);
+    return wants(s, RD_SCORE_PERPLEXITY) ? add_entropy(s, m, p, err) : RD_OK;
 }
 
 void rd_score_merge(rd_score_sums *into, const rd_score_sums *from)

@@ -23,6 +23,7 @@
 #include "core/error.h"
 #include "core/exact_sum.h"
 #include "data/dataset.h"
+#include "model/loss.h"
 #include "model/model.h"
 
 typedef enum rd_score {
@@ -59,9 +60,9 @@ typedef struct rd_score_sums {
 } rd_score_sums;
 bool rd_scores_keep_rows(unsigned wanted);
 
-/* Adds B samples, the first of them row `first`; outputs y (B, predictions, outputs). */
-rd_status rd_score_add(rd_score_sums *s, const rd_model *m, const float *y, const int32_t *labels, const float *targets,
-                       size_t first, size_t B, rd_error *err) RD_MUST_CHECK;
+/* Adds the predictions of some samples, the first of them row `first`. */
+rd_status rd_score_add(rd_score_sums *s, const rd_model *m, const rd_predictions *p, size_t first,
+                       rd_error *err) RD_MUST_CHECK;
 void rd_score_merge(rd_score_sums *into, const rd_score_sums *from);
 /* Of all rows of d, which have `samples` predictions. */
 rd_status rd_score_finish(const rd_score_sums *s, const rd_dataset *d, uint64_t samples, rd_scores *out,

@@ -73,8 +73,7 @@ int main(int argc, char **argv)
             .training = &training, .evaluation = &evaluation, .seed = 1, .round = round, .client_key = 7};
         if (round == 2)
             start = seconds_of(CLOCK_THREAD_CPUTIME_ID); /* the first warms caches up */
-        succeed(rd_local_round_run(trainer, &task, &data, rd_dataset_all_rows(&data), global, delta, &report, &err),
-                &err);
+        succeed(rd_local_round_run(trainer, &task, rd_dataset_all(&data), global, delta, &report, &err), &err);
         if (round == 1)
             continue;
         samples += (double)rows;

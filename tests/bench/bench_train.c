@@ -82,8 +82,7 @@ static void *work(void *user)
     for (uint64_t round = 1; taken < seconds_each; round++) {
         rd_local_task task = {
             .training = &w->training, .evaluation = &evaluation, .seed = 1, .round = round, .client_key = 7};
-        succeed(rd_local_round_run(trainer, &task, w->data, rd_dataset_all_rows(w->data), global, delta, &report, &err),
-                &err);
+        succeed(rd_local_round_run(trainer, &task, rd_dataset_all(w->data), global, delta, &report, &err), &err);
         if (round == 1) { /* warms caches up */
             start = seconds_of(CLOCK_MONOTONIC);
             cpu = seconds_of(CLOCK_THREAD_CPUTIME_ID);

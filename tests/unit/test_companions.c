@@ -185,8 +185,8 @@ static void train_and_deliver(bench *b, uint64_t round, size_t client, const flo
                           .is_new = round == 1};
     rd_aggregate_down(b->updates, task.down);
     cr_assert(task.down[MEAN_GRADIENT] != NULL && task.down[ROUNDS_OF_CLIENT] == NULL && task.down[WAY] == NULL);
-    cr_assert_eq(rd_local_round_run(b->trainer, &task, &d, rd_dataset_all_rows(&d), parameters, update, &report, &err),
-                 RD_OK, "%s", err.message);
+    cr_assert_eq(rd_local_round_run(b->trainer, &task, rd_dataset_all(&d), parameters, update, &report, &err), RD_OK,
+                 "%s", err.message);
     const rd_arrival arrival = {client + 1, round, 0, &report, rd_exact_largest(update, 3 * N)};
     cr_assert_eq(rd_aggregate_admit(b->updates, &arrival, &in, &err), RD_OK, "%s", err.message);
     rd_aggregate_fold(b->updates, &in, 0, update, 3 * N);

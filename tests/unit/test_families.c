@@ -195,8 +195,8 @@ static void check_steps(const family *c, const rd_dataset *d, const float *p, co
     size_t n = rd_model_parameter_count(c->model);
     float *local = malloc(n * sizeof *local);
     cr_assert_eq(rd_trainer_create(c->model, &training, BATCH, &t, &err), RD_OK, "%s", err.message);
-    cr_assert_eq(rd_local_round_run(t, &task, d, rd_dataset_all_rows(d), p, local, &report, &err), RD_OK, "%s: %s",
-                 c->name, err.message);
+    cr_assert_eq(rd_local_round_run(t, &task, rd_dataset_all(d), p, local, &report, &err), RD_OK, "%s: %s", c->name,
+                 err.message);
     for (size_t i = 0; i < rd_model_tensors(c->model, RD_TENSORS_TRAVELLING).elements; i++)
         local[i] += p[i];
     expect_tensors(c, word, local);

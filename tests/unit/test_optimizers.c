@@ -51,8 +51,8 @@ static void check_case(const char *training, const rd_dataset *d, const float *i
     for (size_t i = 0; i < N; i++)
         largest = fmaxf(largest, fabsf(expected[i]));
     for (int again = 0; again < 2; again++) { /* nothing is remembered from one round to the next */
-        cr_assert_eq(rd_local_round_run(t, &task, d, rd_dataset_all_rows(d), initial, delta, &report, &err), RD_OK,
-                     "%s", err.message);
+        cr_assert_eq(rd_local_round_run(t, &task, rd_dataset_all(d), initial, delta, &report, &err), RD_OK, "%s",
+                     err.message);
         for (size_t i = 0; i < N; i++)
             cr_expect_float_eq(initial[i] + delta[i], expected[i], 1e-5 * largest,
                                "%s: parameter %zu: %.8g, PyTorch has %.8g", training, i, initial[i] + delta[i],

@@ -63,7 +63,7 @@ static void run(const rd_model *m, const rd_training *training, double proximal,
                           .personalisation = p,
                           .memory = memory};
     cr_assert_eq(rd_trainer_create(m, training, ROWS, &t, &err), RD_OK);
-    cr_assert_eq(rd_local_round_run(t, &task, &d, rd_dataset_all_rows(&d), global, update, &report, &err), RD_OK, "%s",
+    cr_assert_eq(rd_local_round_run(t, &task, rd_dataset_all(&d), global, update, &report, &err), RD_OK, "%s",
                  err.message);
     cr_assert_eq(report.steps, STEPS);
     rd_trainer_free(t);

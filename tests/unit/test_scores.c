@@ -20,9 +20,12 @@ static rd_scores scores_of(const rd_model *m, unsigned wanted, const float *y, c
     for (size_t i = 0, step = pieces ? 2 : d->rows; i < d->rows; i += step) {
         size_t B = d->rows - i < step ? d->rows - i : step;
         rd_score_sums part = {.wanted = wanted, .by_row = all.by_row};
-        cr_assert_eq(rd_score_add(&part, m, y + i * P * O, d->labels != NULL ? d->labels + i * P : NULL,
-                                  d->targets != NULL ? d->targets + i * O : NULL, i, B, &err),
-                     RD_OK, "%s", err.message);
+        const rd_predictions p = {.rows = B * P,
+                                  .O = O,
+                                  .y = y + i * P * O,
+                                  .labels = d->labels != NULL ? d->labels + i * P : NULL,
+                                  .targets = d->targets != NULL ? d->targets + i * O : NULL};
+        cr_assert_eq(rd_score_add(&part, m, &p, i, &err), RD_OK, "%s", err.message);
         rd_score_merge(&all, &part);
     }
     for (size_t i = 0; i < d->rows * P; i++)

@@ -115,8 +115,9 @@ static void train(federation *f, uint64_t round, size_t client, uint32_t epochs,
                           .memory = f->memory[client],
                           .is_new = round == 1};
     rd_aggregate_down(f->updates, task.down);
-    cr_assert_eq(rd_local_round_run(f->trainer, &task, &f->bench->data, rows, f->parameters, update, report, &err),
-                 RD_OK, "%s", err.message);
+    cr_assert_eq(
+        rd_local_round_run(f->trainer, &task, (rd_row_set){&f->bench->data, rows}, f->parameters, update, report, &err),
+        RD_OK, "%s", err.message);
 }
 
 static bool is(const federation *f, const char *name)

@@ -25,7 +25,7 @@ typedef struct round_call {
 static rd_status run_with(rd_trainer *t, const round_call *c, float *delta, rd_report *report, rd_error *err)
 {
     rd_local_task task = {&c->training, &c->evaluation, 42, c->round, c->client_key};
-    return rd_local_round_run(t, &task, c->data, c->rows, c->global, delta, report, err);
+    return rd_local_round_run(t, &task, (rd_row_set){c->data, c->rows}, c->global, delta, report, err);
 }
 
 /* With a trainer of its own. */
@@ -531,7 +531,7 @@ Test(evaluation, of_a_model_that_knows_nothing_is_log_c)
         of_class_0 += d.labels[i] == 0;
     cr_assert_eq(rd_trainer_create(m, &t, 1, &trainer, &err), RD_OK);
     cr_assert_eq(rd_evaluation_metrics(&sums, m).samples, 0);
-    cr_assert_eq(rd_evaluate(trainer, zero, &d, rd_dataset_all_rows(&d), 0, 700, &sums, &err), RD_OK);
+    cr_assert_eq(rd_evaluate(trainer, zero, rd_dataset_all(&d), 0, 700, &sums, &err), RD_OK);
     rd_metrics metrics = rd_evaluation_metrics(&sums, m);
     cr_assert_eq(metrics.samples, 700);
     cr_assert_float_eq(metrics.loss, log(3), 1e-7);
@@ -554,10 +554,10 @@ Test(evaluation, gives_the_same_bits_however_it_is_shared)
     rd_model_init(m, 1, p);
     for (size_t i = 0; i < 2; i++)
         cr_assert_eq(rd_trainer_create(m, &t, 1, &trainers[i], &err), RD_OK);
-    cr_assert_eq(rd_evaluate(trainers[0], p, &d, rows, 0, 1000, &whole, &err), RD_OK);
-    cr_assert_eq(rd_evaluate(trainers[1], p, &d, rows, 512, 488, &back, &err), RD_OK);
-    cr_assert_eq(rd_evaluate(trainers[0], p, &d, rows, 256, 256, &back, &err), RD_OK);
-    cr_assert_eq(rd_evaluate(trainers[1], p, &d, rows, 0, 256, &front, &err), RD_OK);
+    cr_assert_eq(rd_evaluate(trainers[0], p, (rd_row_set){&d, rows}, 0, 1000, &whole, &err), RD_OK);
+    cr_assert_eq(rd_evaluate(trainers[1], p, (rd_row_set){&d, rows}, 512, 488, &back, &err), RD_OK);
+    cr_assert_eq(rd_evaluate(trainers[0], p, (rd_row_set){&d, rows}, 256, 256, &back, &err), RD_OK);
+    cr_assert_eq(rd_evaluate(trainers[1], p, (rd_row_set){&d, rows}, 0, 256, &front, &err), RD_OK);
     rd_evaluation_merge(&back, &front);
     rd_metrics a = rd_evaluation_metrics(&whole, m), b = rd_evaluation_metrics(&back, m);
     cr_assert_eq(memcmp(&a, &b, sizeof a), 0);
