@@ -38,13 +38,13 @@ static void list_names(const char *const *first, const char *const *second, char
     }
 }
 
-rd_status rd_json_key_object(const cJSON *item, const char *path, rd_error *err)
+rd_status rd_json_key_object(rd_json_node at, rd_error *err)
 {
     char found[96];
-    if (cJSON_IsObject(item))
+    if (cJSON_IsObject(at.json))
         return RD_OK;
-    describe(item, found, sizeof found);
-    return rd_fail(err, RD_ERR_CONFIG, "%s: expected an object, found %s", path, found);
+    describe(at.json, found, sizeof found);
+    return rd_fail(err, RD_ERR_CONFIG, "%s: expected an object, found %s", at.path, found);
 }
 
 static int contains(const char *const *names, const char *name)
@@ -55,25 +55,23 @@ static int contains(const char *const *names, const char *name)
     return 0;
 }
 
-rd_status rd_json_key_known(const cJSON *object, const char *path, const char *const *common, const char *const *own,
-                            rd_error *err)
+rd_status rd_json_key_known(rd_json_node at, const char *const *common, const char *const *own, rd_error *err)
 {
-    for (const cJSON *item = object->child; item != NULL; item = item->next) {
+    for (const cJSON *item = at.json->child; item != NULL; item = item->next) {
         if (!contains(common, item->string) && !contains(own, item->string)) {
             char expected[512];
             list_names(common, own, expected, sizeof expected);
-            return rd_fail(err, RD_ERR_CONFIG, "%s.%.60s: unknown key; expected %s", path, item->string, expected);
+            return rd_fail(err, RD_ERR_CONFIG, "%s.%.60s: unknown key; expected %s", at.path, item->string, expected);
         }
-        if (cJSON_GetObjectItemCaseSensitive(object, item->string) != item)
-            return rd_fail(err, RD_ERR_CONFIG, "%s.%.60s: this key stands here twice", path, item->string);
+        if (cJSON_GetObjectItemCaseSensitive(at.json, item->string) != item)
+            return rd_fail(err, RD_ERR_CONFIG, "%s.%.60s: this key stands here twice", at.path, item->string);
     }
     return RD_OK;
 }
 
-rd_status rd_json_key_whole(const cJSON *object, const char *path, const char *key, size_t min, size_t max, size_t *out,
-                            rd_error *err)
+rd_status rd_json_key_whole(rd_json_node at, const char *key, size_t min, size_t max, size_t *out, rd_error *err)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(at.json, key);
     double value = cJSON_IsNumber(item) ? item->valuedouble : NAN;
     if (value >= (double)min && value <= (double)max && floor(value) == value) {
         *out = (size_t)value;
@@ -81,14 +79,14 @@ rd_status rd_json_key_whole(const cJSON *object, const char *path, const char *k
     }
     char found[96];
     describe(item, found, sizeof found);
-    return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected a whole number from %zu to %zu, found %s", path, key, min, max,
-                   found);
+    return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected a whole number from %zu to %zu, found %s", at.path, key, min,
+                   max, found);
 }
 
-rd_status rd_json_key_number(const cJSON *object, const char *path, const char *key, double min, double max,
-                             double fallback, double *out, rd_error *err)
+rd_status rd_json_key_number(rd_json_node at, const char *key, double min, double max, double fallback, double *out,
+                             rd_error *err)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(at.json, key);
     *out = item == NULL ? fallback : cJSON_IsNumber(item) ? item->valuedouble : NAN;
     float single;
     bool kept = rd_number_narrow(*out, &single) != RD_NUMBER_UNDERFLOW;
@@ -96,33 +94,32 @@ rd_status rd_json_key_number(const cJSON *object, const char *path, const char *
         return RD_OK;
     char found[96];
     describe(item, found, sizeof found);
-    return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected a number from %g to %g%s, found %s", path, key, min, max,
+    return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected a number from %g to %g%s, found %s", at.path, key, min, max,
                    kept ? "" : " that single precision holds (1e-45 and more)", found);
 }
 
-rd_status rd_json_key_bool(const cJSON *object, const char *path, const char *key, bool fallback, bool *out,
-                           rd_error *err)
+rd_status rd_json_key_bool(rd_json_node at, const char *key, bool fallback, bool *out, rd_error *err)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(at.json, key);
     *out = item == NULL ? fallback : cJSON_IsTrue(item);
     if (item == NULL || cJSON_IsBool(item))
         return RD_OK;
     char found[96];
     describe(item, found, sizeof found);
-    return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected true or false, found %s", path, key, found);
+    return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected true or false, found %s", at.path, key, found);
 }
 
-rd_status rd_json_key_sizes(const cJSON *object, const char *path, const char *key, size_t min, size_t max,
-                            size_t fallback, size_t count, size_t *out, rd_error *err)
+rd_status rd_json_key_pair(rd_json_node at, const char *key, size_t min, size_t max, size_t fallback, size_t out[2],
+                           rd_error *err)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
-    if (item != NULL && cJSON_IsArray(item) && (size_t)cJSON_GetArraySize(item) == count) {
-        for (size_t i = 0; i < count; i++) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(at.json, key);
+    if (item != NULL && cJSON_IsArray(item) && cJSON_GetArraySize(item) == 2) {
+        for (size_t i = 0; i < 2; i++) {
             const cJSON *one = cJSON_GetArrayItem(item, (int)i);
             double value = cJSON_IsNumber(one) ? one->valuedouble : NAN;
             if (!(value >= (double)min && value <= (double)max) || floor(value) != value)
-                return rd_fail(err, RD_ERR_CONFIG, "%s.%s[%zu]: expected a whole number from %zu to %zu", path, key, i,
-                               min, max);
+                return rd_fail(err, RD_ERR_CONFIG, "%s.%s[%zu]: expected a whole number from %zu to %zu", at.path, key,
+                               i, min, max);
             out[i] = (size_t)value;
         }
         return RD_OK;
@@ -130,31 +127,30 @@ rd_status rd_json_key_sizes(const cJSON *object, const char *path, const char *k
     rd_status status = RD_OK;
     size_t value = fallback;
     if (item != NULL || fallback == 0)
-        status = rd_json_key_whole(object, path, key, min, max, &value, err);
-    for (size_t i = 0; i < count; i++)
-        out[i] = value;
+        status = rd_json_key_whole(at, key, min, max, &value, err);
+    out[0] = out[1] = value;
     return status;
 }
 
-rd_status rd_json_key_text(const cJSON *object, const char *path, const char *key, const char **out, rd_error *err)
+rd_status rd_json_key_text(rd_json_node at, const char *key, const char **out, rd_error *err)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(at.json, key);
     *out = NULL;
     if (item == NULL)
         return RD_OK;
     if (!cJSON_IsString(item)) {
         char found[96];
         describe(item, found, sizeof found);
-        return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected a string, found %s", path, key, found);
+        return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected a string, found %s", at.path, key, found);
     }
     *out = item->valuestring;
     return RD_OK;
 }
 
-rd_status rd_json_key_choice(const cJSON *object, const char *path, const char *key, const char *const *names,
-                             int fallback, size_t *out, rd_error *err)
+rd_status rd_json_key_choice(rd_json_node at, const char *key, const char *const *names, int fallback, size_t *out,
+                             rd_error *err)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(at.json, key);
     if (item == NULL && fallback >= 0) {
         *out = (size_t)fallback;
         return RD_OK;
@@ -167,5 +163,5 @@ rd_status rd_json_key_choice(const cJSON *object, const char *path, const char *
     char found[96], expected[512];
     describe(item, found, sizeof found);
     list_names(names, NULL, expected, sizeof expected);
-    return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected %s, found %s", path, key, expected, found);
+    return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected %s, found %s", at.path, key, expected, found);
 }

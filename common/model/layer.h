@@ -17,6 +17,7 @@
 
 #include "core/error.h"
 #include "model/activation.h"
+#include "model/json_key.h"
 #include "model/model.h"
 
 #define RD_LAYER_NAME_MAX 56
@@ -85,9 +86,8 @@ struct rd_layer_type {
     const char *const *keys; /* what JSON may hold beside type, name and activation; ends with NULL */
 
     /* Reads the layer's own keys; in, inputs, name and activation are set, and out is what comes in. Sets
-     * out, flops and memory and declares the tensors. `path` is the layer's place in the file, for messages.
-     */
-    rd_status (*plan)(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err);
+     * out, flops and memory and declares the tensors. */
+    rd_status (*plan)(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err);
     void (*init)(const rd_layer *l, uint64_t seed, float *parameters); /* NULL: no parameters */
     void (*forward)(const rd_layer *l, const rd_pass *pass);
     /* Reads everything it needs of the parameters before it writes to `into`, which may be the same. */
@@ -98,8 +98,7 @@ struct rd_layer_type {
 
     /* Kinds made of other kinds have this instead of all of the above: plans them from layer `from` on, and
      * says in *out which one ends it. */
-    rd_status (*compose)(rd_plan *plan, const cJSON *json, const char *path, const char *name, size_t from, size_t *out,
-                         rd_error *err);
+    rd_status (*compose)(rd_plan *plan, rd_json_node at, const char *name, size_t from, size_t *out, rd_error *err);
 };
 
 /* Every kind there is; ends with NULL. */
@@ -123,12 +122,16 @@ void *rd_layer_own(rd_layer *l, size_t size, const char *path, rd_error *err);
 /* "model.layers[2]: layer 'conv1' takes an image (C, H, W), but what comes in is (784)". */
 rd_status rd_plan_misfit(const rd_layer *l, const char *path, const char *takes, rd_error *err) RD_MUST_CHECK;
 /* Plans a list of layers from layer `from` on, their names starting with scope and a dot. */
-rd_status rd_plan_list(rd_plan *plan, const cJSON *list, const char *path, const char *scope, size_t from, size_t *out,
+rd_status rd_plan_list(rd_plan *plan, rd_json_node list, const char *scope, size_t from, size_t *out,
                        rd_error *err) RD_MUST_CHECK;
-/* Plans one layer; json gives its keys, and its type where type is NULL. also: a second input, or
- * RD_LAYER_INPUT. */
-rd_status rd_plan_one(rd_plan *plan, const rd_layer_type *type, const cJSON *json, const char *path, const char *scope,
-                      size_t from, size_t also, size_t *out, rd_error *err) RD_MUST_CHECK;
+/* What a layer is a part of, and whose outputs it takes. */
+typedef struct rd_layer_site {
+    const char *scope; /* name of the composed layer, "" at the top */
+    size_t from, also; /* as in rd_layer */
+} rd_layer_site;
+/* Plans one layer; `at` gives its keys, and its type where type is NULL. */
+rd_status rd_plan_one(rd_plan *plan, const rd_layer_type *type, rd_json_node at, const rd_layer_site *site, size_t *out,
+                      rd_error *err) RD_MUST_CHECK;
 /* What comes out of a layer, or of the input. */
 rd_shape rd_plan_shape(const rd_plan *plan, size_t layer);
 

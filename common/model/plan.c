@@ -142,14 +142,14 @@ size_t rd_plan_lora_rank(const rd_plan *plan, const char *weight, float *scaling
 
 /* ---- a layer ---- */
 
-static rd_status find_type(const cJSON *json, const char *path, const rd_layer_type **out, rd_error *err)
+static rd_status find_type(rd_json_node at, const rd_layer_type **out, rd_error *err)
 {
     enum { MOST_TYPES = 48 };
     const char *names[MOST_TYPES + 1] = {NULL};
     size_t which = 0;
     for (size_t i = 0; i < MOST_TYPES && rd_layer_types[i] != NULL; i++)
         names[i] = rd_layer_types[i]->name;
-    rd_status status = rd_json_key_choice(json, path, "type", names, -1, &which, err);
+    rd_status status = rd_json_key_choice(at, "type", names, -1, &which, err);
     *out = rd_layer_types[which];
     return status;
 }
@@ -167,13 +167,13 @@ static bool is_taken(const rd_model *m, const char *name, size_t *by)
 }
 
 /* The layer's "name", or its type's prefix and a number, behind the scope. */
-static rd_status name_layer(const rd_model *m, const rd_layer_type *type, const cJSON *json, const char *path,
-                            const char *scope, char name[RD_LAYER_NAME_MAX], rd_error *err)
+static rd_status name_layer(const rd_model *m, const rd_layer_type *type, rd_json_node at, const char *scope,
+                            char name[RD_LAYER_NAME_MAX], rd_error *err)
 {
     const char *given, *dot = scope[0] != '\0' ? "." : "";
     size_t by, number = 1;
     int length;
-    rd_status status = rd_json_key_text(json, path, "name", &given, err);
+    rd_status status = rd_json_key_text(at, "name", &given, err);
     if (status != RD_OK)
         return status;
     if (given != NULL) {
@@ -182,10 +182,10 @@ static rd_status name_layer(const rd_model *m, const rd_layer_type *type, const 
         if (size == 0 || length >= RD_LAYER_NAME_MAX ||
             strspn(given, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") != size)
             return rd_fail(err, RD_ERR_CONFIG,
-                           "%s.name: expected 1 to %d letters, digits, '_', '-' or '.', found \"%.60s\"", path,
+                           "%s.name: expected 1 to %d letters, digits, '_', '-' or '.', found \"%.60s\"", at.path,
                            RD_LAYER_NAME_MAX - 1, given);
         if (is_taken(m, name, &by))
-            return rd_fail(err, RD_ERR_CONFIG, "%s.name: '%s' is already the name of another layer", path, name);
+            return rd_fail(err, RD_ERR_CONFIG, "%s.name: '%s' is already the name of another layer", at.path, name);
         return RD_OK;
     }
     for (size_t i = 0; i < m->layer_count; i++)
@@ -194,7 +194,7 @@ static rd_status name_layer(const rd_model *m, const rd_layer_type *type, const 
     do {
         length = snprintf(name, RD_LAYER_NAME_MAX, "%s%s%s%zu", scope, dot, type->prefix, number++);
         if (length >= RD_LAYER_NAME_MAX)
-            return rd_fail(err, RD_ERR_CONFIG, "%s: the layer's name under '%s' is longer than %d characters", path,
+            return rd_fail(err, RD_ERR_CONFIG, "%s: the layer's name under '%s' is longer than %d characters", at.path,
                            scope, RD_LAYER_NAME_MAX - 1);
     } while (is_taken(m, name, &by));
     return RD_OK;
@@ -220,66 +220,68 @@ static rd_status make_room(rd_plan *plan, rd_error *err)
     return RD_OK;
 }
 
-static rd_status plan_simple(rd_plan *plan, const rd_layer_type *type, const cJSON *json, const char *path,
-                             const char *name, size_t scope, size_t from, size_t also, size_t *out, rd_error *err)
+static rd_status plan_simple(rd_plan *plan, const rd_layer_type *type, rd_json_node at, const char *name,
+                             const rd_layer_site *site, size_t *out, rd_error *err)
 {
     rd_model *m = plan->model;
     size_t activation = 0;
-    rd_status status = rd_json_key_choice(json, path, "activation", rd_activation_names, 0, &activation, err);
+    rd_status status = rd_json_key_choice(at, "activation", rd_activation_names, 0, &activation, err);
     if (status == RD_OK)
         status = make_room(plan, err);
     if (status != RD_OK)
         return status;
     rd_layer *l = &m->layers[m->layer_count];
-    *l =
-        (rd_layer){.type = type, .activation = &rd_activations[activation], .scope = scope, .from = from, .also = also};
+    *l = (rd_layer){.type = type,
+                    .activation = &rd_activations[activation],
+                    .scope = strlen(site->scope),
+                    .from = site->from,
+                    .also = site->also};
     memcpy(l->name, name, RD_LAYER_NAME_MAX);
-    l->in = l->out = rd_plan_shape(plan, from);
+    l->in = l->out = rd_plan_shape(plan, site->from);
     l->inputs = rd_shape_count(&l->in);
     *out = m->layer_count++;
-    status = l->type->plan(plan, l, json, path, err);
+    status = l->type->plan(plan, l, at, err);
     l->outputs = rd_shape_count(&l->out);
     if (status == RD_OK && l->outputs > RD_LAYER_MAX_WIDTH)
-        status = rd_fail(err, RD_ERR_CONFIG, "%s: layer '%s' puts out %zu numbers a sample; the most is %u", path,
+        status = rd_fail(err, RD_ERR_CONFIG, "%s: layer '%s' puts out %zu numbers a sample; the most is %u", at.path,
                          l->name, l->outputs, RD_LAYER_MAX_WIDTH);
     return status;
 }
 
-rd_status rd_plan_one(rd_plan *plan, const rd_layer_type *type, const cJSON *json, const char *path, const char *scope,
-                      size_t from, size_t also, size_t *out, rd_error *err)
+rd_status rd_plan_one(rd_plan *plan, const rd_layer_type *type, rd_json_node at, const rd_layer_site *site, size_t *out,
+                      rd_error *err)
 {
     static const char *const keys[] = {"type", "name", "activation", NULL};
     char name[RD_LAYER_NAME_MAX] = "";
-    rd_status status = rd_json_key_object(json, path, err);
-    if (status == RD_OK && type == NULL)
-        status = find_type(json, path, &type, err);
-    if (status == RD_OK)
-        status = rd_json_key_known(json, path, keys, type->keys, err);
-    if (status == RD_OK)
-        status = name_layer(plan->model, type, json, path, scope, name, err);
-    if (status != RD_OK)
-        return status;
-    plan->path = path;
-    return type->compose != NULL ? type->compose(plan, json, path, name, from, out, err)
-                                 : plan_simple(plan, type, json, path, name, strlen(scope), from, also, out, err);
+    rd_status status = RD_OK;
+    RD_TRY(rd_json_key_object(at, err));
+    if (type == NULL)
+        RD_TRY(find_type(at, &type, err));
+    RD_TRY(rd_json_key_known(at, keys, type->keys, err));
+    RD_TRY(name_layer(plan->model, type, at, site->scope, name, err));
+    plan->path = at.path;
+    RD_TRY(type->compose != NULL ? type->compose(plan, at, name, site->from, out, err)
+                                 : plan_simple(plan, type, at, name, site, out, err));
+cleanup:
+    return status;
 }
 
-rd_status rd_plan_list(rd_plan *plan, const cJSON *list, const char *path, const char *scope, size_t from, size_t *out,
-                       rd_error *err)
+rd_status rd_plan_list(rd_plan *plan, rd_json_node list, const char *scope, size_t from, size_t *out, rd_error *err)
 {
-    if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) == 0)
-        return rd_fail(err, RD_ERR_CONFIG, "%s: expected a list of at least one layer, found %s", path,
-                       list == NULL          ? "nothing"
-                       : cJSON_IsArray(list) ? "an empty one"
-                                             : "something else");
+    if (!cJSON_IsArray(list.json) || cJSON_GetArraySize(list.json) == 0)
+        return rd_fail(err, RD_ERR_CONFIG, "%s: expected a list of at least one layer, found %s", list.path,
+                       list.json == NULL          ? "nothing"
+                       : cJSON_IsArray(list.json) ? "an empty one"
+                                                  : "something else");
     size_t number = 0;
     const cJSON *item;
     *out = from;
-    cJSON_ArrayForEach(item, list)
+    cJSON_ArrayForEach(item, list.json)
     {
         char place[RD_JSON_PATH_MAX];
-        (void)snprintf(place, sizeof place, "%s[%zu]", path, number++);
-        rd_status status = rd_plan_one(plan, NULL, item, place, scope, *out, RD_LAYER_INPUT, out, err);
+        (void)snprintf(place, sizeof place, "%s[%zu]", list.path, number++);
+        rd_status status = rd_plan_one(plan, NULL, (rd_json_node){item, place},
+                                       &(rd_layer_site){scope, *out, RD_LAYER_INPUT}, out, err);
         if (status != RD_OK)
             return status;
     }
@@ -290,10 +292,10 @@ rd_status rd_plan_list(rd_plan *plan, const cJSON *list, const char *path, const
 
 /* "input": 784, or [1, 28, 28], or {"tokens": 80, "vocabulary": 65}, or with a text of symbols instead of 65
  */
-static rd_status read_input(rd_model *m, const cJSON *section, const char *path, rd_error *err)
+static rd_status read_input(rd_model *m, rd_json_node section, rd_error *err)
 {
     static const char *const keys[] = {"tokens", "vocabulary", NULL};
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(section, "input"), *dimension;
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(section.json, "input"), *dimension;
     char place[RD_JSON_PATH_MAX];
     rd_shape *s = &m->input;
     if (cJSON_IsArray(item)) {
@@ -302,64 +304,65 @@ static rd_status read_input(rd_model *m, const cJSON *section, const char *path,
             double value = cJSON_IsNumber(dimension) ? dimension->valuedouble : 0;
             if (s->rank == 3 || !(value >= 1 && value <= RD_LAYER_MAX_WIDTH) || value != (double)(size_t)value)
                 return rd_fail(err, RD_ERR_CONFIG,
-                               "%s.input: expected one to three whole numbers: [D], [T, E] or [C, H, W]", path);
+                               "%s.input: expected one to three whole numbers: [D], [T, E] or [C, H, W]", section.path);
             s->size[s->rank++] = (size_t)value;
         }
         if (s->rank == 0 || rd_shape_count(s) > RD_LAYER_MAX_WIDTH)
-            return rd_fail(err, RD_ERR_CONFIG, "%s.input: expected 1 to %u numbers a sample", path, RD_LAYER_MAX_WIDTH);
+            return rd_fail(err, RD_ERR_CONFIG, "%s.input: expected 1 to %u numbers a sample", section.path,
+                           RD_LAYER_MAX_WIDTH);
         return RD_OK;
     }
     s->rank = 1;
     if (!cJSON_IsObject(item))
-        return rd_json_key_whole(section, path, "input", 1, RD_LAYER_MAX_WIDTH, &s->size[0], err);
-    (void)snprintf(place, sizeof place, "%s.input", path);
-    rd_status status = rd_json_key_known(item, place, keys, NULL, err);
-    if (status == RD_OK)
-        status = rd_json_key_whole(item, place, "tokens", 1, RD_LAYER_MAX_WIDTH, &s->size[0], err);
+        return rd_json_key_whole(section, "input", 1, RD_LAYER_MAX_WIDTH, &s->size[0], err);
+    (void)snprintf(place, sizeof place, "%s.input", section.path);
+    const rd_json_node input = {item, place};
     const cJSON *symbols = cJSON_GetObjectItemCaseSensitive(item, "vocabulary");
-    if (status != RD_OK || !cJSON_IsString(symbols))
-        return status != RD_OK
-                   ? status
-                   : rd_json_key_whole(item, place, "vocabulary", 2, RD_LAYER_MAX_WIDTH, &s->vocabulary, err);
-    (void)snprintf(place, sizeof place, "%s.input.vocabulary", path);
+    rd_status status = RD_OK;
+    RD_TRY(rd_json_key_known(input, keys, NULL, err));
+    RD_TRY(rd_json_key_whole(input, "tokens", 1, RD_LAYER_MAX_WIDTH, &s->size[0], err));
+    if (!cJSON_IsString(symbols))
+        return rd_json_key_whole(input, "vocabulary", 2, RD_LAYER_MAX_WIDTH, &s->vocabulary, err);
+    (void)snprintf(place, sizeof place, "%s.input.vocabulary", section.path);
     status = rd_vocabulary_create(symbols->valuestring, place, &m->vocabulary, err);
     s->vocabulary = m->vocabulary.count;
     if (status == RD_OK && s->vocabulary < 2)
         status = rd_fail(err, RD_ERR_CONFIG, "%s: expected at least 2 symbols", place);
+cleanup:
     return status;
 }
 
 /* "loss": "mse", or {"type": "huber", "delta": 1} */
-static rd_status read_loss(rd_loss *loss, const cJSON *section, const char *path, rd_error *err)
+static rd_status read_loss(rd_loss *loss, rd_json_node section, rd_error *err)
 {
     static const char *const type[] = {"type", NULL}, *const smoothing[] = {"label_smoothing", NULL},
                              *const delta[] = {"delta", NULL};
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(section, "loss");
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(section.json, "loss");
     char place[RD_JSON_PATH_MAX];
     size_t kind = 0;
     double value = 0;
     loss->delta = 1;
+    rd_status status = RD_OK;
     if (!cJSON_IsObject(item)) {
-        rd_status status = rd_json_key_choice(section, path, "loss", rd_loss_names, -1, &kind, err);
+        status = rd_json_key_choice(section, "loss", rd_loss_names, -1, &kind, err);
         loss->kind = (rd_loss_kind)kind;
         return status;
     }
-    (void)snprintf(place, sizeof place, "%s.loss", path);
-    rd_status status = rd_json_key_choice(item, place, "type", rd_loss_names, -1, &kind, err);
+    (void)snprintf(place, sizeof place, "%s.loss", section.path);
+    const rd_json_node at = {item, place};
+    RD_TRY(rd_json_key_choice(at, "type", rd_loss_names, -1, &kind, err));
     loss->kind = (rd_loss_kind)kind;
-    if (status == RD_OK)
-        status = rd_json_key_known(item, place, type,
-                                   loss->kind == RD_LOSS_SOFTMAX_CROSS_ENTROPY ? smoothing
-                                   : loss->kind == RD_LOSS_HUBER               ? delta
-                                                                               : NULL,
-                                   err);
-    if (status == RD_OK)
-        status = rd_json_key_number(item, place, "label_smoothing", 0, 0.999, 0, &value, err);
+    RD_TRY(rd_json_key_known(at, type,
+                             loss->kind == RD_LOSS_SOFTMAX_CROSS_ENTROPY ? smoothing
+                             : loss->kind == RD_LOSS_HUBER               ? delta
+                                                                         : NULL,
+                             err));
+    RD_TRY(rd_json_key_number(at, "label_smoothing", 0, 0.999, 0, &value, err));
     loss->label_smoothing = (float)value;
-    if (status == RD_OK)
-        status = rd_json_key_number(item, place, "delta", 1e-6, 1e6, 1, &value, err);
+    RD_TRY(rd_json_key_number(at, "delta", 1e-6, 1e6, 1, &value, err));
     if (loss->kind == RD_LOSS_HUBER)
         loss->delta = (float)value;
+cleanup:
     return status;
 }
 
@@ -511,28 +514,29 @@ rd_status rd_model_create(const cJSON *section, rd_model **out, rd_error *err)
 {
     static const char path[] = "model";
     static const char *const keys[] = {"input", "loss", "layers", "fine_tuning", NULL};
+    rd_json_node at = {section, path}, layers;
     cJSON *expanded = NULL;
     rd_model *m = NULL;
     rd_fine_tuning fine_tuning = {0};
     rd_plan plan = {.fine_tuning = &fine_tuning};
     size_t last;
     rd_status status = RD_OK;
-    RD_TRY(rd_json_key_object(section, path, err));
-    if (cJSON_GetObjectItemCaseSensitive(section, "preset") != NULL) {
-        RD_TRY(rd_preset_expand(section, path, &expanded, err));
-        section = expanded;
+    RD_TRY(rd_json_key_object(at, err));
+    if (cJSON_GetObjectItemCaseSensitive(at.json, "preset") != NULL) {
+        RD_TRY(rd_preset_expand(at, &expanded, err));
+        at.json = expanded;
     }
     plan.model = m = calloc(1, sizeof *m);
     if (m == NULL)
         RD_TRY(rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", path));
-    RD_TRY(rd_json_key_known(section, path, keys, NULL, err));
-    RD_TRY(read_input(m, section, path, err));
-    RD_TRY(read_loss(&m->loss, section, path, err));
-    RD_TRY(rd_fine_tuning_read(section, path, &fine_tuning, err));
+    RD_TRY(rd_json_key_known(at, keys, NULL, err));
+    RD_TRY(read_input(m, at, err));
+    RD_TRY(read_loss(&m->loss, at, err));
+    RD_TRY(rd_fine_tuning_read(at, &fine_tuning, err));
     m->lora_scaling =
         fine_tuning.lora_rank > 0 ? (float)(fine_tuning.lora_alpha / (double)fine_tuning.lora_rank) : 0.0f;
-    RD_TRY(rd_plan_list(&plan, cJSON_GetObjectItemCaseSensitive(section, "layers"), "model.layers", "", RD_LAYER_INPUT,
-                        &last, err));
+    layers = (rd_json_node){cJSON_GetObjectItemCaseSensitive(at.json, "layers"), "model.layers"};
+    RD_TRY(rd_plan_list(&plan, layers, "", RD_LAYER_INPUT, &last, err));
     RD_TRY(check_output(m, path, err));
     RD_TRY(lay_out(&plan, err));
     RD_TRY(plan_gradients(m, err));

@@ -26,7 +26,7 @@ struct rd_model {
 
 /* Turns {"preset": NAME, ...} into the {"input", "loss", "layers"} that it stands for. The caller deletes
  * *out. */
-rd_status rd_preset_expand(const cJSON *section, const char *path, cJSON **out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_preset_expand(rd_json_node section, cJSON **out, rd_error *err) RD_MUST_CHECK;
 
 /* Which tensors are frozen, and which dense maps get a low-rank change: model.fine_tuning. */
 typedef struct rd_fine_tuning {
@@ -34,7 +34,7 @@ typedef struct rd_fine_tuning {
     size_t lora_rank;                                   /* 0: none */
     double lora_alpha;
 } rd_fine_tuning;
-rd_status rd_fine_tuning_read(const cJSON *section, const char *path, rd_fine_tuning *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_fine_tuning_read(rd_json_node section, rd_fine_tuning *out, rd_error *err) RD_MUST_CHECK;
 bool rd_fine_tuning_freezes(const rd_fine_tuning *f, const char *tensor);
 bool rd_fine_tuning_keeps_local(const rd_fine_tuning *f, const char *tensor);
 

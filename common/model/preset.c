@@ -84,7 +84,7 @@ static const preset presets[] = {
 
 enum { PRESET_COUNT = sizeof presets / sizeof *presets };
 
-rd_status rd_preset_expand(const cJSON *section, const char *path, cJSON **out, rd_error *err)
+rd_status rd_preset_expand(rd_json_node section, cJSON **out, rd_error *err)
 {
     static const char *const preset_key[] = {"preset", "fine_tuning", NULL};
     const char *names[PRESET_COUNT + 1] = {NULL};
@@ -94,12 +94,12 @@ rd_status rd_preset_expand(const cJSON *section, const char *path, cJSON **out, 
     size_t which = 0;
     cJSON *expanded = NULL;
     rd_status status = RD_OK;
-    RD_TRY(rd_json_key_choice(section, path, "preset", names, -1, &which, err));
-    RD_TRY(rd_json_key_known(section, path, preset_key, presets[which].keys, err));
+    RD_TRY(rd_json_key_choice(section, "preset", names, -1, &which, err));
+    RD_TRY(rd_json_key_known(section, preset_key, presets[which].keys, err));
     expanded = cJSON_Parse(presets[which].layout);
     for (const char *const *key = presets[which].keys; *key != NULL && expanded != NULL; key++) {
         size_t value;
-        RD_TRY(rd_json_key_whole(section, path, *key, 1, RD_LAYER_MAX_WIDTH, &value, err));
+        RD_TRY(rd_json_key_whole(section, *key, 1, RD_LAYER_MAX_WIDTH, &value, err));
         cJSON *owner = expanded;
         const char *name = *key;
         if (presets[which].units_key != NULL && strcmp(*key, presets[which].units_key) == 0) {
@@ -112,14 +112,14 @@ rd_status rd_preset_expand(const cJSON *section, const char *path, cJSON **out, 
             expanded = NULL;
         }
     }
-    const cJSON *fine_tuning = cJSON_GetObjectItemCaseSensitive(section, "fine_tuning");
+    const cJSON *fine_tuning = cJSON_GetObjectItemCaseSensitive(section.json, "fine_tuning");
     if (expanded != NULL && fine_tuning != NULL &&
         !cJSON_AddItemToObject(expanded, "fine_tuning", cJSON_Duplicate(fine_tuning, true))) {
         cJSON_Delete(expanded);
         expanded = NULL;
     }
     if (expanded == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the preset's layers", path));
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the preset's layers", section.path));
     *out = expanded;
     expanded = NULL;
 cleanup:

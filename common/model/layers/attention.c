@@ -35,40 +35,41 @@ static void fill_turns(attention *f)
         }
 }
 
-static rd_status read_keys(attention *f, const rd_layer *l, const cJSON *json, const char *path, bool *bias,
-                           rd_error *err)
+static rd_status read_keys(attention *f, const rd_layer *l, rd_json_node at, bool *bias, rd_error *err)
 {
-    rd_status status = rd_json_key_whole(json, path, "heads", 1, 4096, &f->heads, err);
+    rd_status status = rd_json_key_whole(at, "heads", 1, 4096, &f->heads, err);
     if (status == RD_OK)
-        status = rd_json_key_bool(json, path, "causal", false, &f->causal, err);
+        status = rd_json_key_bool(at, "causal", false, &f->causal, err);
     if (status == RD_OK)
-        status = rd_json_key_bool(json, path, "rotary", false, &f->rotary, err);
+        status = rd_json_key_bool(at, "rotary", false, &f->rotary, err);
     if (status == RD_OK)
-        status = rd_json_key_bool(json, path, "bias", true, bias, err);
+        status = rd_json_key_bool(at, "bias", true, bias, err);
     if (status == RD_OK && l->in.rank != 2)
-        status = rd_plan_misfit(l, path, "a sequence (T, E)", err);
+        status = rd_plan_misfit(l, at.path, "a sequence (T, E)", err);
     if (status != RD_OK)
         return status;
     f->T = l->in.size[0];
     f->E = l->in.size[1];
     f->d = f->E / f->heads;
     if (f->E % f->heads != 0 || (f->rotary && f->d % 2 != 0))
-        return rd_fail(err, RD_ERR_CONFIG, "%s.heads: vectors of %zu numbers cannot be cut into %zu heads%s", path,
+        return rd_fail(err, RD_ERR_CONFIG, "%s.heads: vectors of %zu numbers cannot be cut into %zu heads%s", at.path,
                        f->E, f->heads, f->rotary ? " of an even size, which rotary needs" : "");
     return RD_OK;
 }
 
-static rd_status attention_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status attention_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
     bool bias = true;
-    attention *f = rd_layer_own(l, sizeof *f + l->inputs * sizeof *f->turns, path, err);
+    attention *f = rd_layer_own(l, sizeof *f + l->inputs * sizeof *f->turns, at.path, err);
     if (f == NULL)
         return RD_ERR_MEMORY;
-    rd_status status = read_keys(f, l, json, path, &bias, err);
+    rd_status status = read_keys(f, l, at, &bias, err);
+    f->in = (rd_linear){.I = f->E, .O = 3 * f->E};
+    f->out = (rd_linear){.I = f->E, .O = f->E};
     if (status == RD_OK)
-        status = rd_linear_plan(plan, l, &f->in, "in_proj_weight", bias ? "in_proj_bias" : NULL, f->E, 3 * f->E, err);
+        status = rd_linear_plan(plan, l, &f->in, "in_proj_weight", bias ? "in_proj_bias" : NULL, err);
     if (status == RD_OK)
-        status = rd_linear_plan(plan, l, &f->out, "out_proj.weight", bias ? "out_proj.bias" : NULL, f->E, f->E, err);
+        status = rd_linear_plan(plan, l, &f->out, "out_proj.weight", bias ? "out_proj.bias" : NULL, err);
     if (status == RD_OK && f->rotary)
         fill_turns(f);
     size_t square = f->T * f->T;
@@ -138,7 +139,8 @@ static void attention_forward(const rd_layer *l, const rd_pass *pass)
     kept k = parts_of(f, pass);
     size_t rows = pass->B * f->T;
     int T = (int)f->T, d = (int)f->d, E = (int)f->E;
-    rd_linear_forward(l, &f->in, pass, rows, pass->x, k.qkv, pass->scratch);
+    rd_linear_forward(l, &f->in, pass,
+                      &(rd_linear_rows){.count = rows, .x = pass->x, .y = k.qkv, .scratch = pass->scratch});
     for (size_t b = 0; b < pass->B; b++) {
         float *qkv = k.qkv + b * f->T * 3 * f->E;
         if (f->rotary)
@@ -152,7 +154,8 @@ static void attention_forward(const rd_layer *l, const rd_pass *pass)
                         k.heads + b * f->T * f->E + h * f->d, E);
         }
     }
-    rd_linear_forward(l, &f->out, pass, rows, k.heads, pass->y, pass->scratch);
+    rd_linear_forward(l, &f->out, pass,
+                      &(rd_linear_rows){.count = rows, .x = k.heads, .y = pass->y, .scratch = pass->scratch});
 }
 
 /* One head of one sample: from the gradient of what it put out to those of its queries, keys and values. */
@@ -180,7 +183,9 @@ static void attention_backward(const rd_layer *l, const rd_pass *pass)
     size_t rows = pass->B * f->T;
     float *dheads = pass->scratch, *dqkv = dheads + rows * f->E, *ds = dqkv + rows * 3 * f->E,
           *low_rank = ds + f->T * f->T;
-    rd_linear_backward(l, &f->out, pass, rows, k.heads, pass->dy, dheads, low_rank);
+    rd_linear_backward(
+        l, &f->out, pass,
+        &(rd_linear_rows){.count = rows, .x = k.heads, .dy = pass->dy, .dx = dheads, .scratch = low_rank});
     for (size_t b = 0; b < pass->B; b++) {
         float *d = dqkv + b * f->T * 3 * f->E;
         for (size_t h = 0; h < f->heads; h++)
@@ -189,7 +194,8 @@ static void attention_backward(const rd_layer *l, const rd_pass *pass)
         if (f->rotary)
             turn(f, d, -1.0f);
     }
-    rd_linear_backward(l, &f->in, pass, rows, pass->x, dqkv, pass->dx, low_rank);
+    rd_linear_backward(l, &f->in, pass,
+                       &(rd_linear_rows){.count = rows, .x = pass->x, .dy = dqkv, .dx = pass->dx, .scratch = low_rank});
 }
 
 const rd_layer_type rd_layer_attention = {

@@ -25,15 +25,15 @@ typedef struct batch_norm {
 
 static const char *const keys[] = {"epsilon", NULL};
 
-static rd_status batch_norm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status batch_norm_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
     double epsilon;
-    rd_status status = rd_json_key_number(json, path, "epsilon", 1e-12, 1, 1e-5, &epsilon, err);
+    rd_status status = rd_json_key_number(at, "epsilon", 1e-12, 1, 1e-5, &epsilon, err);
     if (status != RD_OK)
         return status;
     if (l->in.rank == 2 || l->in.vocabulary > 0)
-        return rd_plan_misfit(l, path, "an image (C, H, W) or features (D)", err);
-    batch_norm *f = rd_layer_own(l, sizeof *f, path, err);
+        return rd_plan_misfit(l, at.path, "an image (C, H, W) or features (D)", err);
+    batch_norm *f = rd_layer_own(l, sizeof *f, at.path, err);
     if (f == NULL)
         return RD_ERR_MEMORY;
     *f = (batch_norm){.C = l->in.size[0], .pixels = l->inputs / l->in.size[0], .epsilon = (float)epsilon};

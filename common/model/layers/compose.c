@@ -13,39 +13,44 @@
 
 extern const rd_layer_type rd_layer_add;
 
-/* Plans layers from `from` on, then the sum of their output and the shortcut's. */
-static rd_status plan_sum(rd_plan *plan, const cJSON *layers, const cJSON *shortcut, const char *activation,
-                          const char *path, const char *scope, size_t from, size_t *out, rd_error *err)
+/* A sum as it stands in the file: what its layers make of what comes in, plus what the shortcut makes of it. */
+typedef struct sum {
+    const cJSON *layers, *shortcut; /* shortcut NULL: what comes in, as it is */
+    const char *activation;         /* of the sum; NULL: none */
+    const char *path;
+} sum;
+
+static rd_status plan_sum(rd_plan *plan, const sum *s, const char *scope, size_t from, size_t *out, rd_error *err)
 {
     char place[RD_JSON_PATH_MAX];
     size_t end = from, side = from;
-    (void)snprintf(place, sizeof place, "%s.layers", path);
-    rd_status status = rd_plan_list(plan, layers, place, scope, from, &end, err);
-    (void)snprintf(place, sizeof place, "%s.shortcut", path);
-    if (status == RD_OK && shortcut != NULL)
-        status = rd_plan_list(plan, shortcut, place, scope, from, &side, err);
+    (void)snprintf(place, sizeof place, "%s.layers", s->path);
+    rd_status status = rd_plan_list(plan, (rd_json_node){s->layers, place}, scope, from, &end, err);
+    (void)snprintf(place, sizeof place, "%s.shortcut", s->path);
+    if (status == RD_OK && s->shortcut != NULL)
+        status = rd_plan_list(plan, (rd_json_node){s->shortcut, place}, scope, from, &side, err);
     if (status != RD_OK)
         return status;
     cJSON *json = cJSON_CreateObject();
-    if (json == NULL || (activation != NULL && cJSON_AddStringToObject(json, "activation", activation) == NULL))
-        status = rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", path);
+    if (json == NULL || (s->activation != NULL && cJSON_AddStringToObject(json, "activation", s->activation) == NULL))
+        status = rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", s->path);
     else
-        status = rd_plan_one(plan, &rd_layer_add, json, path, scope, end, side, out, err);
+        status = rd_plan_one(plan, &rd_layer_add, (rd_json_node){json, s->path}, &(rd_layer_site){scope, end, side},
+                             out, err);
     cJSON_Delete(json);
     return status;
 }
 
 static const char *const residual_keys[] = {"layers", "shortcut", NULL};
 
-static rd_status residual_compose(rd_plan *plan, const cJSON *json, const char *path, const char *name, size_t from,
-                                  size_t *out, rd_error *err)
+static rd_status residual_compose(rd_plan *plan, rd_json_node at, const char *name, size_t from, size_t *out,
+                                  rd_error *err)
 {
-    const char *activation;
-    rd_status status = rd_json_key_text(json, path, "activation", &activation, err);
-    return status != RD_OK
-               ? status
-               : plan_sum(plan, cJSON_GetObjectItemCaseSensitive(json, "layers"),
-                          cJSON_GetObjectItemCaseSensitive(json, "shortcut"), activation, path, name, from, out, err);
+    sum s = {.layers = cJSON_GetObjectItemCaseSensitive(at.json, "layers"),
+             .shortcut = cJSON_GetObjectItemCaseSensitive(at.json, "shortcut"),
+             .path = at.path};
+    rd_status status = rd_json_key_text(at, "activation", &s.activation, err);
+    return status == RD_OK ? plan_sum(plan, &s, name, from, out, err) : status;
 }
 
 /* Plans the JSON text as the layers of a sum. */
@@ -53,7 +58,7 @@ static rd_status plan_text_sum(rd_plan *plan, const char *text, const char *path
                                size_t *out, rd_error *err)
 {
     cJSON *layers = cJSON_Parse(text);
-    rd_status status = layers != NULL ? plan_sum(plan, layers, NULL, NULL, path, scope, from, out, err)
+    rd_status status = layers != NULL ? plan_sum(plan, &(sum){.layers = layers, .path = path}, scope, from, out, err)
                                       : rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", path);
     cJSON_Delete(layers);
     return status;
@@ -70,49 +75,49 @@ typedef struct transformer {
 
 static const char *const norms[] = {"layer_norm", "rms_norm", NULL};
 
-static rd_status read_transformer(transformer *f, const cJSON *json, const char *path, rd_error *err)
+static rd_status read_transformer(transformer *f, rd_json_node at, rd_error *err)
 {
-    rd_status status = rd_json_key_whole(json, path, "heads", 1, 4096, &f->heads, err);
+    rd_status status = rd_json_key_whole(at, "heads", 1, 4096, &f->heads, err);
     if (status == RD_OK)
-        status = rd_json_key_whole(json, path, "units", 1, RD_LAYER_MAX_WIDTH, &f->units, err);
+        status = rd_json_key_whole(at, "units", 1, RD_LAYER_MAX_WIDTH, &f->units, err);
     if (status == RD_OK)
-        status = rd_json_key_bool(json, path, "causal", true, &f->causal, err);
+        status = rd_json_key_bool(at, "causal", true, &f->causal, err);
     if (status == RD_OK)
-        status = rd_json_key_bool(json, path, "rotary", false, &f->rotary, err);
+        status = rd_json_key_bool(at, "rotary", false, &f->rotary, err);
     if (status == RD_OK)
-        status = rd_json_key_choice(json, path, "norm", norms, 0, &f->norm, err);
+        status = rd_json_key_choice(at, "norm", norms, 0, &f->norm, err);
     if (status == RD_OK)
-        status = rd_json_key_number(json, path, "dropout", 0, 0.99, 0, &f->dropout, err);
+        status = rd_json_key_number(at, "dropout", 0, 0.99, 0, &f->dropout, err);
     if (status == RD_OK)
-        status = rd_json_key_number(json, path, "balance", 0, 100, 0.01, &f->balance, err);
-    if (status == RD_OK && cJSON_GetObjectItemCaseSensitive(json, "experts") != NULL)
-        status = rd_json_key_whole(json, path, "experts", 2, 1024, &f->experts, err);
+        status = rd_json_key_number(at, "balance", 0, 100, 0.01, &f->balance, err);
+    if (status == RD_OK && cJSON_GetObjectItemCaseSensitive(at.json, "experts") != NULL)
+        status = rd_json_key_whole(at, "experts", 2, 1024, &f->experts, err);
     if (status == RD_OK && f->experts > 0)
-        status = rd_json_key_whole(json, path, "top_k", 1, f->experts, &f->top_k, err);
-    const char *stray = cJSON_GetObjectItemCaseSensitive(json, "top_k") != NULL     ? "top_k"
-                        : cJSON_GetObjectItemCaseSensitive(json, "balance") != NULL ? "balance"
-                                                                                    : NULL;
+        status = rd_json_key_whole(at, "top_k", 1, f->experts, &f->top_k, err);
+    const char *stray = cJSON_GetObjectItemCaseSensitive(at.json, "top_k") != NULL     ? "top_k"
+                        : cJSON_GetObjectItemCaseSensitive(at.json, "balance") != NULL ? "balance"
+                                                                                       : NULL;
     if (status == RD_OK && f->experts == 0 && stray != NULL)
-        status = rd_fail(err, RD_ERR_CONFIG, "%s.%s has a meaning only with \"experts\"", path, stray);
-    if (status == RD_OK && cJSON_GetObjectItemCaseSensitive(json, "activation") != NULL)
-        status = rd_fail(err, RD_ERR_CONFIG, "%s.activation: a transformer block's is GELU, inside", path);
+        status = rd_fail(err, RD_ERR_CONFIG, "%s.%s has a meaning only with \"experts\"", at.path, stray);
+    if (status == RD_OK && cJSON_GetObjectItemCaseSensitive(at.json, "activation") != NULL)
+        status = rd_fail(err, RD_ERR_CONFIG, "%s.activation: a transformer block's is GELU, inside", at.path);
     return status;
 }
 
-static rd_status transformer_compose(rd_plan *plan, const cJSON *json, const char *path, const char *name, size_t from,
-                                     size_t *out, rd_error *err)
+static rd_status transformer_compose(rd_plan *plan, rd_json_node at, const char *name, size_t from, size_t *out,
+                                     rd_error *err)
 {
     transformer f = {0};
     char text[640], drop[64] = "";
     size_t middle;
     rd_shape in = rd_plan_shape(plan, from);
-    rd_status status = read_transformer(&f, json, path, err);
+    rd_status status = read_transformer(&f, at, err);
     if (status != RD_OK)
         return status;
     if (in.rank != 2) {
         char shape[RD_SHAPE_TEXT_MAX];
         rd_shape_text(&in, shape);
-        return rd_fail(err, RD_ERR_CONFIG, "%s: layer '%s' takes a sequence (T, E), but what comes in is %s", path,
+        return rd_fail(err, RD_ERR_CONFIG, "%s: layer '%s' takes a sequence (T, E), but what comes in is %s", at.path,
                        name, shape);
     }
     if (f.dropout > 0)
@@ -122,7 +127,7 @@ static rd_status transformer_compose(rd_plan *plan, const cJSON *json, const cha
                    "\"heads\": %zu, "
                    "\"causal\": %s, \"rotary\": %s}%s]",
                    norms[f.norm], f.heads, f.causal ? "true" : "false", f.rotary ? "true" : "false", drop);
-    status = plan_text_sum(plan, text, path, name, from, &middle, err);
+    status = plan_text_sum(plan, text, at.path, name, from, &middle, err);
     if (status != RD_OK)
         return status;
     if (f.experts > 0)
@@ -137,27 +142,27 @@ static rd_status transformer_compose(rd_plan *plan, const cJSON *json, const cha
                        "%zu, "
                        "\"activation\": \"gelu\"}, {\"type\": \"dense\", \"name\": \"fc2\", \"units\": %zu}%s]",
                        norms[f.norm], f.units, in.size[1], drop);
-    return plan_text_sum(plan, text, path, name, middle, out, err);
+    return plan_text_sum(plan, text, at.path, name, middle, out, err);
 }
 
 static const char *const adapter_keys[] = {"units", NULL};
 
-static rd_status adapter_compose(rd_plan *plan, const cJSON *json, const char *path, const char *name, size_t from,
-                                 size_t *out, rd_error *err)
+static rd_status adapter_compose(rd_plan *plan, rd_json_node at, const char *name, size_t from, size_t *out,
+                                 rd_error *err)
 {
     char text[320];
     size_t units = 0, which = 0;
     rd_shape in = rd_plan_shape(plan, from);
-    rd_status status = rd_json_key_whole(json, path, "units", 1, RD_LAYER_MAX_WIDTH, &units, err);
+    rd_status status = rd_json_key_whole(at, "units", 1, RD_LAYER_MAX_WIDTH, &units, err);
     if (status == RD_OK)
-        status = rd_json_key_choice(json, path, "activation", rd_activation_names, RD_ACTIVATION_GELU, &which, err);
+        status = rd_json_key_choice(at, "activation", rd_activation_names, RD_ACTIVATION_GELU, &which, err);
     if (status != RD_OK)
         return status;
     (void)snprintf(text, sizeof text,
                    "[{\"type\": \"dense\", \"name\": \"adapter_down\", \"units\": %zu, \"activation\": \"%s\"}, "
                    "{\"type\": \"dense\", \"name\": \"adapter_up\", \"units\": %zu, \"start\": \"zero\"}]",
                    units, rd_activation_names[which], in.size[in.rank - 1]);
-    return plan_text_sum(plan, text, path, name, from, out, err);
+    return plan_text_sum(plan, text, at.path, name, from, out, err);
 }
 
 const rd_layer_type rd_layer_residual = {

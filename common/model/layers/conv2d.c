@@ -26,23 +26,23 @@ typedef struct conv {
 
 static const char *const conv_keys[] = {"channels", "kernel", "stride", "padding", "groups", "bias", NULL};
 
-static rd_status read_keys(conv *f, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status read_keys(conv *f, rd_layer *l, rd_json_node at, rd_error *err)
 {
-    rd_status status = rd_json_key_whole(json, path, "channels", 1, 65536, &f->O, err);
+    rd_status status = rd_json_key_whole(at, "channels", 1, 65536, &f->O, err);
     if (status == RD_OK)
-        status = rd_json_key_sizes(json, path, "kernel", 1, 1024, 0, 2, f->kernel, err);
+        status = rd_json_key_pair(at, "kernel", 1, 1024, 0, f->kernel, err);
     if (status == RD_OK)
-        status = rd_json_key_sizes(json, path, "stride", 1, 1024, 1, 2, f->stride, err);
-    const cJSON *padding = cJSON_GetObjectItemCaseSensitive(json, "padding");
+        status = rd_json_key_pair(at, "stride", 1, 1024, 1, f->stride, err);
+    const cJSON *padding = cJSON_GetObjectItemCaseSensitive(at.json, "padding");
     if (status == RD_OK && padding != NULL)
-        status = rd_json_key_sizes(json, path, "padding", 0, 1024, 1, 2, f->padding, err);
+        status = rd_json_key_pair(at, "padding", 0, 1024, 1, f->padding, err);
     f->groups = 1;
-    if (status == RD_OK && cJSON_GetObjectItemCaseSensitive(json, "groups") != NULL)
-        status = rd_json_key_whole(json, path, "groups", 1, 65536, &f->groups, err);
+    if (status == RD_OK && cJSON_GetObjectItemCaseSensitive(at.json, "groups") != NULL)
+        status = rd_json_key_whole(at, "groups", 1, 65536, &f->groups, err);
     if (status == RD_OK)
-        status = rd_json_key_bool(json, path, "bias", true, &f->bias, err);
+        status = rd_json_key_bool(at, "bias", true, &f->bias, err);
     if (status == RD_OK && l->in.rank != 3)
-        status = rd_plan_misfit(l, path, "an image (C, H, W)", err);
+        status = rd_plan_misfit(l, at.path, "an image (C, H, W)", err);
     return status;
 }
 
@@ -77,14 +77,14 @@ static size_t weight_count(const conv *f)
     return f->O * f->c * f->kernel[0] * f->kernel[1];
 }
 
-static rd_status conv_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status conv_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
-    conv *f = rd_layer_own(l, sizeof *f, path, err);
+    conv *f = rd_layer_own(l, sizeof *f, at.path, err);
     if (f == NULL)
         return RD_ERR_MEMORY;
-    rd_status status = read_keys(f, l, json, path, err);
+    rd_status status = read_keys(f, l, at, err);
     if (status == RD_OK)
-        status = check_shape(f, l, path, err);
+        status = check_shape(f, l, at.path, err);
     if (status != RD_OK)
         return status;
     l->out = (rd_shape){.rank = 3, .size = {f->O, f->OH, f->OW}};

@@ -19,14 +19,14 @@ extern const rd_layer_type rd_layer_embedding;
 
 /* ---- embedding: T tokens -> (T,E) ---- */
 
-static rd_status embedding_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status embedding_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
     size_t units = 0;
-    rd_status status = rd_json_key_whole(json, path, "units", 1, 65536, &units, err);
+    rd_status status = rd_json_key_whole(at, "units", 1, 65536, &units, err);
     if (status != RD_OK)
         return status;
     if (l->in.vocabulary == 0)
-        return rd_plan_misfit(l, path, "tokens (\"input\": {\"tokens\": T, \"vocabulary\": V})", err);
+        return rd_plan_misfit(l, at.path, "tokens (\"input\": {\"tokens\": T, \"vocabulary\": V})", err);
     l->out = (rd_shape){.rank = 2, .size = {l->in.size[0], units}};
     return rd_plan_tensor(plan, l, "weight", 2, (const size_t[]){l->in.vocabulary, units}, err);
 }
@@ -62,11 +62,10 @@ static void embedding_backward(const rd_layer *l, const rd_pass *pass)
 
 /* ---- position: (T,E) -> (T,E), a learned vector added to each position ---- */
 
-static rd_status position_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status position_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
-    (void)json;
     if (l->in.rank != 2)
-        return rd_plan_misfit(l, path, "a sequence (T, E)", err);
+        return rd_plan_misfit(l, at.path, "a sequence (T, E)", err);
     l->flops = l->inputs;
     return rd_plan_tensor(plan, l, "weight", 2, l->in.size, err);
 }
@@ -95,13 +94,13 @@ static void position_backward(const rd_layer *l, const rd_pass *pass)
 
 /* ---- sinusoids: the same without parameters (Vaswani et al. 2017, section 3.5) ---- */
 
-static rd_status sinusoid_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status sinusoid_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
-    (void)plan, (void)json;
+    (void)plan;
     if (l->in.rank != 2)
-        return rd_plan_misfit(l, path, "a sequence (T, E)", err);
+        return rd_plan_misfit(l, at.path, "a sequence (T, E)", err);
     size_t T = l->in.size[0], E = l->in.size[1];
-    float *table = rd_layer_own(l, l->inputs * sizeof *table, path, err);
+    float *table = rd_layer_own(l, l->inputs * sizeof *table, at.path, err);
     if (table == NULL)
         return RD_ERR_MEMORY;
     for (size_t t = 0; t < T; t++)
@@ -130,21 +129,21 @@ static void sinusoid_backward(const rd_layer *l, const rd_pass *pass)
 
 static const char *const tied_keys[] = {"embedding", NULL};
 
-static rd_status tied_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status tied_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
     const char *name = NULL;
     const rd_tensor *table;
-    rd_status status = rd_json_key_text(json, path, "embedding", &name, err);
+    rd_status status = rd_json_key_text(at, "embedding", &name, err);
     if (status != RD_OK)
         return status;
-    status = rd_plan_tie(plan, l, name != NULL ? name : "embedding1", &rd_layer_embedding, path, &table, err);
+    status = rd_plan_tie(plan, l, name != NULL ? name : "embedding1", &rd_layer_embedding, at.path, &table, err);
     if (status != RD_OK)
         return status;
     size_t width = l->in.size[l->in.rank - 1];
     if (l->in.rank == 3 || l->in.vocabulary > 0 || width != table->shape[1]) {
         char takes[RD_SHAPE_TEXT_MAX];
         (void)snprintf(takes, sizeof takes, "vectors of the %zu numbers that its embedding has", table->shape[1]);
-        return rd_plan_misfit(l, path, takes, err);
+        return rd_plan_misfit(l, at.path, takes, err);
     }
     l->out.size[l->out.rank - 1] = table->shape[0];
     l->flops = 2 * (uint64_t)l->inputs * table->shape[0];

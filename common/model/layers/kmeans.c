@@ -14,14 +14,14 @@ enum { CENTROIDS };
 
 static const char *const keys[] = {"clusters", NULL};
 
-static rd_status plan(rd_plan *p, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status plan(rd_plan *p, rd_layer *l, rd_json_node at, rd_error *err)
 {
     size_t K = 0;
-    rd_status status = rd_json_key_whole(json, path, "clusters", 1, 65536, &K, err);
+    rd_status status = rd_json_key_whole(at, "clusters", 1, 65536, &K, err);
     if (status != RD_OK)
         return status;
     if (l->in.vocabulary > 0)
-        return rd_plan_misfit(l, path, "features", err);
+        return rd_plan_misfit(l, at.path, "features", err);
     l->out = (rd_shape){.rank = 1, .size = {K}};
     l->flops = 3 * (uint64_t)K * l->inputs;
     status = rd_plan_statistic(p, l, "centroids", 2, (const size_t[]){K, l->inputs}, err);

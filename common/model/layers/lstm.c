@@ -8,12 +8,12 @@
 
 enum { GATES = 4 };
 
-static rd_status lstm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status lstm_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
-    rd_status status = rd_recurrent_plan(plan, l, json, path, GATES, err);
+    rd_status status = rd_recurrent_plan(plan, l, at, GATES, err);
     size_t T = l->in.size[0], H = l->out.size[1];
     if (status == RD_OK && l->activation->forward != NULL)
-        status = rd_fail(err, RD_ERR_CONFIG, "%s.activation: a recurrent layer has none but its own", path);
+        status = rd_fail(err, RD_ERR_CONFIG, "%s.activation: a recurrent layer has none but its own", at.path);
     l->kept = T * (GATES + 2) * H; /* the gates, c and tanh(c) */
     l->scratch_per_sample = T * GATES * H + 2 * H;
     return status;

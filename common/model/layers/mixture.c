@@ -25,21 +25,21 @@ typedef struct mixture {
 
 static const char *const mixture_keys[] = {"experts", "top_k", "units", "balance", NULL};
 
-static rd_status mixture_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status mixture_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
     double balance = 0;
-    mixture *f = rd_layer_own(l, sizeof *f, path, err);
+    mixture *f = rd_layer_own(l, sizeof *f, at.path, err);
     if (f == NULL)
         return RD_ERR_MEMORY;
-    rd_status status = rd_json_key_whole(json, path, "experts", 2, 1024, &f->N, err);
+    rd_status status = rd_json_key_whole(at, "experts", 2, 1024, &f->N, err);
     if (status == RD_OK)
-        status = rd_json_key_whole(json, path, "top_k", 1, f->N, &f->K, err);
+        status = rd_json_key_whole(at, "top_k", 1, f->N, &f->K, err);
     if (status == RD_OK)
-        status = rd_json_key_whole(json, path, "units", 1, RD_LAYER_MAX_WIDTH, &f->F, err);
+        status = rd_json_key_whole(at, "units", 1, RD_LAYER_MAX_WIDTH, &f->F, err);
     if (status == RD_OK)
-        status = rd_json_key_number(json, path, "balance", 0, 100, 0.01, &balance, err);
+        status = rd_json_key_number(at, "balance", 0, 100, 0.01, &balance, err);
     if (status == RD_OK && (l->in.rank == 3 || l->in.vocabulary > 0))
-        status = rd_plan_misfit(l, path, "features (D) or a sequence (T, E)", err);
+        status = rd_plan_misfit(l, at.path, "features (D) or a sequence (T, E)", err);
     if (status != RD_OK)
         return status;
     f->balance = (float)balance;
@@ -225,22 +225,37 @@ static void gate_backward(const rd_layer *l, const rd_pass *pass, const routes *
     }
 }
 
-/* into (O,I) = scale into + rate dy^T x;  into_b likewise. n may be 0: then only the scale is applied. */
-static void add_gradient(const rd_pass *pass, float *into, float *into_b, const float *x, const float *dy, size_t n,
-                         size_t I, size_t O)
+/* Where the gradient of a map from I to O goes: its matrix's and its bias's, NULL where it is not wanted. */
+typedef struct map_gradient {
+    size_t I, O;
+    float *W, *b; /* (O,I), (O) */
+} map_gradient;
+
+/* W = scale W + rate dy^T x;  b likewise. n may be 0: then only the scale is applied. */
+static void add_gradient(const rd_pass *pass, const map_gradient *into, const float *x, const float *dy, size_t n)
 {
-    if (into != NULL && n == 0)
-        rd_layer_scale(into, I * O, pass->scale);
-    else if (into != NULL)
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)O, (int)I, (int)n, pass->rate, dy, (int)O, x, (int)I,
-                    pass->scale, into, (int)I);
-    if (into_b != NULL)
-        rd_layer_add_rows(into_b, O, dy, n, pass->scale, pass->rate);
+    int I = (int)into->I, O = (int)into->O;
+    if (into->W != NULL && n == 0)
+        rd_layer_scale(into->W, into->I * into->O, pass->scale);
+    else if (into->W != NULL)
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, O, I, (int)n, pass->rate, dy, O, x, I, pass->scale,
+                    into->W, I);
+    if (into->b != NULL)
+        rd_layer_add_rows(into->b, into->O, dy, n, pass->scale, pass->rate);
 }
 
 static float *part_of(float *into, size_t offset)
 {
     return into != NULL ? into + offset : NULL;
+}
+
+/* Expert e's second map for `second`, else its first. */
+static map_gradient expert_gradient(const rd_layer *l, const rd_pass *pass, size_t e, bool second)
+{
+    const mixture *f = l->own;
+    size_t I = second ? f->F : f->E, O = second ? f->E : f->F;
+    return (map_gradient){I, O, part_of(rd_layer_into(l, pass, second ? W2 : W1), e * I * O),
+                          part_of(rd_layer_into(l, pass, second ? B2 : B1), e * O)};
 }
 
 static void experts_backward(const rd_layer *l, const rd_pass *pass, const routes *r, const uint32_t *count,
@@ -254,13 +269,12 @@ static void experts_backward(const rd_layer *l, const rd_pass *pass, const route
         int rows = (int)n, E = (int)f->E, F = (int)f->F;
         if (n > 0)
             cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, F, E, 1.0f, d, E, w2, F, 0.0f, dh, F);
-        add_gradient(pass, part_of(rd_layer_into(l, pass, W2), e * square),
-                     part_of(rd_layer_into(l, pass, B2), e * f->E), r->h + first * f->F, d, n, f->F, f->E);
+        const map_gradient to_first = expert_gradient(l, pass, e, false), to_second = expert_gradient(l, pass, e, true);
+        add_gradient(pass, &to_second, r->h + first * f->F, d, n);
         rd_activations[RD_ACTIVATION_GELU].backward(r->z + first * f->F, dh, n * f->F);
         if (n > 0) /* d has been used: it becomes dx of the sorted rows */
             cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, E, F, 1.0f, dh, F, w1, E, 0.0f, d, E);
-        add_gradient(pass, part_of(rd_layer_into(l, pass, W1), e * square),
-                     part_of(rd_layer_into(l, pass, B1), e * f->F), x, dh, n, f->E, f->F);
+        add_gradient(pass, &to_first, x, dh, n);
         first += n;
     }
 }
@@ -283,7 +297,8 @@ static void mixture_backward(const rd_layer *l, const rd_pass *pass)
     if (pass->dx != NULL)
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, R, E, N, 1.0f, dlogits, N, rd_layer_read(l, pass, GATE),
                     E, 0.0f, pass->dx, E);
-    add_gradient(pass, rd_layer_into(l, pass, GATE), NULL, pass->x, dlogits, r.R, f->E, f->N);
+    const map_gradient gate = {.I = f->E, .O = f->N, .W = rd_layer_into(l, pass, GATE)};
+    add_gradient(pass, &gate, pass->x, dlogits, r.R);
     experts_backward(l, pass, &r, count, sorted, dout, dh);
     for (size_t i = 0; i < choices && pass->dx != NULL; i++)
         for (size_t e = 0; e < f->E; e++)

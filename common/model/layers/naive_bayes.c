@@ -48,43 +48,42 @@ static rd_status plan_tensors(rd_plan *plan, rd_layer *l, rd_error *err)
     return status == RD_OK ? rd_plan_statistic(plan, l, "sums", 2, sums, err) : status;
 }
 
-static rd_status plan_kind(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err, kind k)
+static rd_status plan_kind(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err, kind k)
 {
     double threshold;
-    naive_bayes *f = rd_layer_own(l, sizeof *f, path, err);
+    naive_bayes *f = rd_layer_own(l, sizeof *f, at.path, err);
     if (f == NULL)
         return RD_ERR_MEMORY;
     f->kind = k;
-    rd_status status = rd_json_key_whole(json, path, "classes", 2, 65536, &f->C, err);
+    rd_status status = rd_json_key_whole(at, "classes", 2, 65536, &f->C, err);
     if (status == RD_OK)
-        status =
-            rd_json_key_number(json, path, "smoothing", 1e-15, 1e6, k == GAUSSIAN ? 1e-9 : 1.0, &f->smoothing, err);
+        status = rd_json_key_number(at, "smoothing", 1e-15, 1e6, k == GAUSSIAN ? 1e-9 : 1.0, &f->smoothing, err);
     if (status == RD_OK)
-        status = rd_json_key_number(json, path, "threshold", -1e30, 1e30, 0, &threshold, err);
+        status = rd_json_key_number(at, "threshold", -1e30, 1e30, 0, &threshold, err);
     if (status != RD_OK)
         return status;
     f->threshold = (float)threshold;
     f->D = l->inputs;
     if (l->in.vocabulary > 0)
-        return rd_plan_misfit(l, path, "features", err);
+        return rd_plan_misfit(l, at.path, "features", err);
     l->out = (rd_shape){.rank = 1, .size = {f->C}};
     l->flops = 4 * (uint64_t)f->C * f->D;
     return plan_tensors(plan, l, err);
 }
 
-static rd_status gaussian_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status gaussian_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
-    return plan_kind(plan, l, json, path, err, GAUSSIAN);
+    return plan_kind(plan, l, at, err, GAUSSIAN);
 }
 
-static rd_status multinomial_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status multinomial_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
-    return plan_kind(plan, l, json, path, err, MULTINOMIAL);
+    return plan_kind(plan, l, at, err, MULTINOMIAL);
 }
 
-static rd_status bernoulli_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status bernoulli_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
-    return plan_kind(plan, l, json, path, err, BERNOULLI);
+    return plan_kind(plan, l, at, err, BERNOULLI);
 }
 
 /* Nothing is known: every class and every value is as likely. */

@@ -23,16 +23,16 @@ typedef struct norm {
 static const char *const epsilon_key[] = {"epsilon", NULL};
 static const char *const group_keys[] = {"groups", "epsilon", NULL};
 
-static rd_status norm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err, norm shape)
+static rd_status norm_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err, norm shape)
 {
     double epsilon;
-    rd_status status = rd_json_key_number(json, path, "epsilon", 1e-12, 1, 1e-5, &epsilon, err);
+    rd_status status = rd_json_key_number(at, "epsilon", 1e-12, 1, 1e-5, &epsilon, err);
     if (status != RD_OK)
         return status;
     if (shape.length < 2)
         return rd_fail(err, RD_ERR_CONFIG, "%s: layer '%s' would normalise single numbers, of which nothing is left",
-                       path, l->name);
-    norm *f = rd_layer_own(l, sizeof *f, path, err);
+                       at.path, l->name);
+    norm *f = rd_layer_own(l, sizeof *f, at.path, err);
     if (f == NULL)
         return RD_ERR_MEMORY;
     *f = shape;
@@ -45,40 +45,39 @@ static rd_status norm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const 
     return status;
 }
 
-static rd_status by_position(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err,
-                             bool centred)
+static rd_status by_position(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err, bool centred)
 {
     if (l->in.rank == 3 || l->in.vocabulary > 0)
-        return rd_plan_misfit(l, path, "features (D) or a sequence (T, E)", err);
+        return rd_plan_misfit(l, at.path, "features (D) or a sequence (T, E)", err);
     size_t width = l->in.size[l->in.rank - 1];
     return norm_plan(
-        plan, l, json, path, err,
+        plan, l, at, err,
         (norm){.runs = l->inputs / width, .length = width, .weights = width, .repeat = 1, .centred = centred});
 }
 
-static rd_status layer_norm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status layer_norm_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
-    return by_position(plan, l, json, path, err, true);
+    return by_position(plan, l, at, err, true);
 }
 
-static rd_status rms_norm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status rms_norm_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
-    return by_position(plan, l, json, path, err, false);
+    return by_position(plan, l, at, err, false);
 }
 
-static rd_status group_norm_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status group_norm_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
     size_t groups = 0;
-    rd_status status = rd_json_key_whole(json, path, "groups", 1, 65536, &groups, err);
+    rd_status status = rd_json_key_whole(at, "groups", 1, 65536, &groups, err);
     if (status != RD_OK)
         return status;
     if (l->in.rank != 3)
-        return rd_plan_misfit(l, path, "an image (C, H, W)", err);
+        return rd_plan_misfit(l, at.path, "an image (C, H, W)", err);
     size_t C = l->in.size[0];
     if (C % groups != 0)
-        return rd_fail(err, RD_ERR_CONFIG, "%s.groups: %zu channels cannot be cut into %zu groups", path, C, groups);
+        return rd_fail(err, RD_ERR_CONFIG, "%s.groups: %zu channels cannot be cut into %zu groups", at.path, C, groups);
     return norm_plan(
-        plan, l, json, path, err,
+        plan, l, at, err,
         (norm){.runs = groups, .length = l->inputs / groups, .weights = C, .repeat = l->inputs / C, .centred = true});
 }
 

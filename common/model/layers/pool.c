@@ -15,21 +15,21 @@ typedef struct pool {
 static const char *const pool_keys[] = {"kernel", "stride", "padding", NULL};
 static const char *const no_keys[] = {NULL};
 
-static rd_status pool_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status pool_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
     (void)plan;
-    pool *f = rd_layer_own(l, sizeof *f, path, err);
+    pool *f = rd_layer_own(l, sizeof *f, at.path, err);
     if (f == NULL)
         return RD_ERR_MEMORY;
     if (l->in.rank != 3)
-        return rd_plan_misfit(l, path, "an image (C, H, W)", err);
-    rd_status status = rd_json_key_sizes(json, path, "kernel", 1, 1024, 0, 2, f->kernel, err);
+        return rd_plan_misfit(l, at.path, "an image (C, H, W)", err);
+    rd_status status = rd_json_key_pair(at, "kernel", 1, 1024, 0, f->kernel, err);
     f->stride[0] = f->kernel[0];
     f->stride[1] = f->kernel[1];
-    if (status == RD_OK && cJSON_GetObjectItemCaseSensitive(json, "stride") != NULL)
-        status = rd_json_key_sizes(json, path, "stride", 1, 1024, 1, 2, f->stride, err);
-    if (status == RD_OK && cJSON_GetObjectItemCaseSensitive(json, "padding") != NULL)
-        status = rd_json_key_sizes(json, path, "padding", 0, 512, 1, 2, f->padding, err);
+    if (status == RD_OK && cJSON_GetObjectItemCaseSensitive(at.json, "stride") != NULL)
+        status = rd_json_key_pair(at, "stride", 1, 1024, 1, f->stride, err);
+    if (status == RD_OK && cJSON_GetObjectItemCaseSensitive(at.json, "padding") != NULL)
+        status = rd_json_key_pair(at, "padding", 0, 512, 1, f->padding, err);
     if (status != RD_OK)
         return status;
     f->C = l->in.size[0];
@@ -37,12 +37,12 @@ static rd_status pool_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const 
     f->W = l->in.size[2];
     for (int i = 0; i < 2; i++)
         if (2 * f->padding[i] > f->kernel[i])
-            return rd_fail(err, RD_ERR_CONFIG, "%s.padding: at most half of the kernel, %zu, found %zu", path,
+            return rd_fail(err, RD_ERR_CONFIG, "%s.padding: at most half of the kernel, %zu, found %zu", at.path,
                            f->kernel[i] / 2, f->padding[i]);
     if (f->H + 2 * f->padding[0] < f->kernel[0] || f->W + 2 * f->padding[1] < f->kernel[1])
         return rd_fail(err, RD_ERR_CONFIG,
-                       "%s: layer '%s' has a window of (%zu, %zu), which does not fit into the image (%zu, %zu)", path,
-                       l->name, f->kernel[0], f->kernel[1], f->H, f->W);
+                       "%s: layer '%s' has a window of (%zu, %zu), which does not fit into the image (%zu, %zu)",
+                       at.path, l->name, f->kernel[0], f->kernel[1], f->H, f->W);
     f->OH = (f->H + 2 * f->padding[0] - f->kernel[0]) / f->stride[0] + 1;
     f->OW = (f->W + 2 * f->padding[1] - f->kernel[1]) / f->stride[1] + 1;
     l->out = (rd_shape){.rank = 3, .size = {f->C, f->OH, f->OW}};
@@ -190,11 +190,11 @@ static void average_backward(const rd_layer *l, const rd_pass *pass)
     }
 }
 
-static rd_status global_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status global_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
-    (void)plan, (void)json;
+    (void)plan;
     if (l->in.rank != 3)
-        return rd_plan_misfit(l, path, "an image (C, H, W)", err);
+        return rd_plan_misfit(l, at.path, "an image (C, H, W)", err);
     l->out = (rd_shape){.rank = 1, .size = {l->in.size[0]}};
     l->flops = l->inputs;
     return RD_OK;

@@ -10,15 +10,14 @@
 
 const char *const rd_recurrent_keys[] = {"units", NULL};
 
-rd_status rd_recurrent_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, size_t gates,
-                            rd_error *err)
+rd_status rd_recurrent_plan(rd_plan *plan, rd_layer *l, rd_json_node at, size_t gates, rd_error *err)
 {
     size_t H = 0;
-    rd_status status = rd_json_key_whole(json, path, "units", 1, 65536, &H, err);
+    rd_status status = rd_json_key_whole(at, "units", 1, 65536, &H, err);
     if (status != RD_OK)
         return status;
     if (l->in.rank != 2)
-        return rd_plan_misfit(l, path, "a sequence (T, E)", err);
+        return rd_plan_misfit(l, at.path, "a sequence (T, E)", err);
     size_t T = l->in.size[0], I = l->in.size[1];
     l->out.size[1] = H;
     l->flops = 2 * (uint64_t)T * gates * H * (I + H);

@@ -10,8 +10,7 @@
 enum { RD_RECURRENT_INPUT, RD_RECURRENT_HIDDEN, RD_RECURRENT_INPUT_BIAS, RD_RECURRENT_HIDDEN_BIAS };
 extern const char *const rd_recurrent_keys[];
 
-rd_status rd_recurrent_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, size_t gates,
-                            rd_error *err) RD_MUST_CHECK;
+rd_status rd_recurrent_plan(rd_plan *plan, rd_layer *l, rd_json_node at, size_t gates, rd_error *err) RD_MUST_CHECK;
 /* Uniform in +-1/sqrt(H), as PyTorch. */
 void rd_recurrent_init(const rd_layer *l, uint64_t seed, float *parameters);
 

@@ -2,12 +2,12 @@
 #include "model/elementwise.h"
 #include "model/layers/recurrent.h"
 
-static rd_status rnn_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status rnn_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
-    rd_status status = rd_recurrent_plan(plan, l, json, path, 1, err);
+    rd_status status = rd_recurrent_plan(plan, l, at, 1, err);
     size_t rows = l->in.size[0], H = l->out.size[1];
     if (status == RD_OK && l->activation->forward != NULL)
-        status = rd_fail(err, RD_ERR_CONFIG, "%s.activation: a recurrent layer has none but its own", path);
+        status = rd_fail(err, RD_ERR_CONFIG, "%s.activation: a recurrent layer has none but its own", at.path);
     l->scratch_per_sample = rows * H + H;
     return status;
 }

@@ -10,11 +10,11 @@ static const char *const no_keys[] = {NULL};
 
 /* ---- flatten: (C,H,W) or (T,E) -> (D) ---- */
 
-static rd_status flatten_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status flatten_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
-    (void)plan, (void)json;
+    (void)plan;
     if (l->in.vocabulary > 0)
-        return rd_plan_misfit(l, path, "an image (C, H, W), a sequence (T, E) or features (D)", err);
+        return rd_plan_misfit(l, at.path, "an image (C, H, W), a sequence (T, E) or features (D)", err);
     l->out = (rd_shape){.rank = 1, .size = {l->inputs}};
     return RD_OK;
 }
@@ -31,11 +31,11 @@ static void copy_backward(const rd_layer *l, const rd_pass *pass)
 
 /* ---- last, mean: (T,E) -> (E) ---- */
 
-static rd_status reduce_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status reduce_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
-    (void)plan, (void)json;
+    (void)plan;
     if (l->in.rank != 2)
-        return rd_plan_misfit(l, path, "a sequence (T, E)", err);
+        return rd_plan_misfit(l, at.path, "a sequence (T, E)", err);
     l->out = (rd_shape){.rank = 1, .size = {l->in.size[1]}};
     return RD_OK;
 }
@@ -86,16 +86,16 @@ typedef struct dropout {
 
 static const char *const dropout_keys[] = {"rate", NULL};
 
-static rd_status dropout_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status dropout_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
     (void)plan;
     double rate;
-    rd_status status = rd_json_key_number(json, path, "rate", 0, 0.99, 0.5, &rate, err);
+    rd_status status = rd_json_key_number(at, "rate", 0, 0.99, 0.5, &rate, err);
     if (status != RD_OK)
         return status;
     if (l->in.vocabulary > 0)
-        return rd_plan_misfit(l, path, "numbers", err);
-    dropout *f = rd_layer_own(l, sizeof *f, path, err);
+        return rd_plan_misfit(l, at.path, "numbers", err);
+    dropout *f = rd_layer_own(l, sizeof *f, at.path, err);
     if (f == NULL)
         return RD_ERR_MEMORY;
     f->below = (uint32_t)((1 - rate) * 4294967295.0);
@@ -128,9 +128,8 @@ static void dropout_backward(const rd_layer *l, const rd_pass *pass)
 
 /* ---- add: two inputs of one shape ---- */
 
-static rd_status add_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const char *path, rd_error *err)
+static rd_status add_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
-    (void)json;
     rd_shape other = rd_plan_shape(plan, l->also);
     char in[RD_SHAPE_TEXT_MAX], second[RD_SHAPE_TEXT_MAX];
     rd_shape_text(&l->in, in);
@@ -139,9 +138,9 @@ static rd_status add_plan(rd_plan *plan, rd_layer *l, const cJSON *json, const c
         return rd_fail(err, RD_ERR_CONFIG,
                        "%s: layer '%s' adds what comes in, %s, to what its layers make of it, %s; a "
                        "\"shortcut\" can fit the one to the other",
-                       path, l->name, second, in);
+                       at.path, l->name, second, in);
     if (l->in.vocabulary > 0)
-        return rd_plan_misfit(l, path, "numbers", err);
+        return rd_plan_misfit(l, at.path, "numbers", err);
     l->flops = l->inputs;
     return RD_OK;
 }
