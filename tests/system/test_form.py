@@ -10,6 +10,12 @@ sys.path.insert(0, os.path.join(harness.ROOT, "tests"))
 import call_circles
 
 WIDTH = 120
+PARAMETERS = 7
+# rd_driver_deliver is being changed; dpotrs_ is LAPACK's.
+MANY_PARAMETERS = ("rd_driver_deliver", "dpotrs_")
+COMMENTS_AND_TEXTS = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'', re.S)
+# A type and a name, or an array's or a function's; no expression of a call looks so.
+PARAMETER = re.compile(r"((const|struct|unsigned|enum) )*[A-Za-z_]\w*( const)?( ?\*+ ?(const |restrict )?| )(\w+(\[.*\])?|\(\*\w+\).*)?|\.\.\.")
 # A line that is nothing but a type, or begins with the size of an array: its name went to another line.
 TORN = re.compile(r"^\s*((static|const|unsigned|struct|extern) )*(?!(else|do|return|break|continue)\b)[a-z_][a-z_0-9]*( \*+)?$|^\s+\[[A-Z_0-9a-z]*\];")
 
@@ -59,6 +65,34 @@ def test_calls_go_one_way(world):
     found = [circle for circle in call_circles.circles(world.build)
              if circle != ["simulations/late.c", "simulations/simulator.c"]]
     assert not found, "\n\n".join("\n".join(circle) for circle in found)
+
+
+def parameter_lists(text):
+    """(name, line, parameters) of all that is declared or defined in a C text: functions and pointers to them."""
+    plain = COMMENTS_AND_TEXTS.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
+    for begin in re.finditer(r"(\w+)\)?\s*\(", plain):
+        depth, parts, place = 1, [""], begin.end()
+        while depth > 0 and place < len(plain):
+            c = plain[place]
+            depth += (c in "([{") - (c in ")]}")
+            if c == "," and depth == 1:
+                parts.append("")
+            elif depth > 0:
+                parts[-1] += c
+            place += 1
+        parts = [" ".join(part.split()) for part in parts]
+        if all(PARAMETER.fullmatch(part) for part in parts):
+            yield begin[1], plain.count("\n", 0, begin.start()) + 1, parts
+
+
+def test_functions_take_few_parameters(world):
+    """What belongs together travels as one."""
+    counted = [(name, f"{path}:{line}: {name} has {len(parts)} parameters", len(parts))
+               for path, lines in files(".c", ".h") if not path.startswith("tests/")
+               for name, line, parts in parameter_lists("\n".join(lines))]
+    assert len(counted) > 2000, "the sources were not understood"
+    many = [where for name, where, count in counted if count > PARAMETERS and name not in MANY_PARAMETERS]
+    assert not many, "\n".join(many)
 
 
 if __name__ == "__main__":
