@@ -15,6 +15,7 @@
 #include "core/clock.h"
 #include "core/signals.h"
 #include "counted.h"
+#include "run/record_line.h"
 #include "waiting.h"
 
 #define RETRY_MILLISECONDS 2000 /* between attempts to write when the disk is full */
@@ -545,7 +546,7 @@ static rd_status commit_round(rd_driver *d, rd_error *err)
     if (status != RD_OK)
         return status;
     d->uncommitted = false;
-    rd_round_record_line(&d->record, rd_run_config(d->run)->rounds, line, sizeof line);
+    rd_record_line(&d->record, rd_run_config(d->run)->rounds, line, sizeof line);
     name_missing(d, RD_PART_LATE, "; late: ", line, sizeof line);
     name_missing(d, RD_PART_FAILED, "; failed: ", line, sizeof line);
     rd_driver_log(d, "%s", line);
@@ -562,14 +563,13 @@ static rd_status close_round(rd_driver *d, const rd_action *action, rd_error *er
     pthread_mutex_lock(&d->lock);
     size_t known = rd_rounds_client_count(d->rounds);
     pthread_mutex_unlock(&d->lock);
-    status = rd_run_finish_round(d->run, action->round, action->aggregate, known, &d->record, err);
+    status = rd_run_average(d->run, action->round, action->aggregate, known, &d->record, err);
+    if (status == RD_OK && d->record.aggregated)
+        status = rd_run_prune(d->run, action->round, err);
+    if (status == RD_OK && d->record.aggregated)
+        status = insist(d, save_step, err);
     if (status != RD_OK)
         return status;
-    if (d->record.aggregated) {
-        status = insist(d, save_step, err);
-        if (status != RD_OK)
-            return status;
-    }
     d->record.seconds = rd_clock_seconds() - d->opened_at;
     d->uncommitted = true;
     if (rd_stopping_decides(rd_run_config(d->run))) {
@@ -578,6 +578,9 @@ static rd_status close_round(rd_driver *d, const rd_action *action, rd_error *er
             return status;
         stop = rd_run_is_over(d->run);
     }
+    status = rd_run_prepare(d->run, action->round + 1, err);
+    if (status != RD_OK)
+        return status;
     pthread_mutex_lock(&d->lock);
     rd_rounds_committed(d->rounds, action->round, stop);
     publish_model(d);

@@ -16,6 +16,7 @@
 #include "ranks.h"
 #include "round/selection.h"
 #include "run/inputs.h"
+#include "run/record_line.h"
 #include "sim.h"
 
 void rd_sim_client_name(size_t i, char name[RD_SIM_CLIENT_NAME_MAX])
@@ -101,7 +102,7 @@ static void print_round(simulator *s, const rd_round_record *record, const rd_pa
     char line[640];
     if (s->options->quiet)
         return;
-    rd_round_record_line(record, s->config->rounds, line, sizeof line);
+    rd_record_line(record, s->config->rounds, line, sizeof line);
     rd_progress_clear(&s->progress);
     printf("%s\n", line);
     for (size_t i = 0, named = 0; i < count && named < 3; i++)
@@ -134,9 +135,11 @@ rd_status sim_close(simulator *s, const rd_action *action, const rd_participatio
         record.failed += parts[i].status == RD_PART_FAILED;
     }
     RD_TRY(sim_unite(s, err));
-    RD_TRY(rd_run_finish_round(s->run, action->round, action->aggregate, s->dealt.partition.clients, &record, err));
-    if (record.aggregated)
+    RD_TRY(rd_run_average(s->run, action->round, action->aggregate, s->dealt.partition.clients, &record, err));
+    if (record.aggregated) {
+        RD_TRY(rd_run_prune(s->run, action->round, err));
         RD_TRY(rd_run_publish(s->run, action->round, err));
+    }
     s->averaging += rd_clock_seconds() - started;
     record.seconds = rd_clock_seconds() - s->opened_at;
     bool over = false;
@@ -150,6 +153,7 @@ rd_status sim_close(simulator *s, const rd_action *action, const rd_participatio
         rd_run_follow(s->run, &record);
     }
     rd_ranks_share(&over, sizeof over, 0);
+    RD_TRY(rd_run_prepare(s->run, action->round + 1, err));
     rd_rounds_committed(s->rounds, action->round, over);
     print_round(s, &record, parts, action->cohort_size);
 cleanup:

@@ -2,7 +2,7 @@
  * state directory. The aggregator and the simulator both hold an rd_run and an rd_rounds (the round core):
  * the core decides, the run computes and keeps.
  *
- * In a round:  admit, fold, folded for each update  ->  average  ->  save_model  ->  commit
+ * In a round:  admit, fold, complete for each update -> average -> (prune) -> publish -> commit -> prepare the next
  *
  * Memory: what the updates need (run/aggregate.h), 4 bytes a parameter, the test set, and per thread the
  * activations of one batch. */
@@ -78,11 +78,12 @@ void rd_run_down(const rd_run *run, const float *out[RD_COMPANIONS_MAX]);
 
 /* Ends the sum: with aggregate, applies the strategy to the parameters; without, leaves them, and so where the strategy
  * can make nothing of these updates (record->abandoned says why). Fills in what this decides of the record (round,
- * aggregated, samples, clients' metrics, norm) and empties the sum. Then the model is checked, pruned where that is due,
- * and what the next round needs of the server itself is trained.
- * clients: of the whole run, those that were not selected included. */
-rd_status rd_run_finish_round(rd_run *run, uint64_t round, bool aggregate, size_t clients, rd_round_record *record,
-                              rd_error *err) RD_MUST_CHECK;
+ * aggregated, samples, clients' metrics, norm) and empties the sum. RD_ERR_RANGE: the new model is one that clients do
+ * not take. clients: of the whole run, those that were not selected included. */
+rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t clients, rd_round_record *record,
+                         rd_error *err) RD_MUST_CHECK;
+/* Of a round that aggregated, before it is published: sets weights to zero where that is due. */
+rd_status rd_run_prune(rd_run *run, uint64_t round, rd_error *err) RD_MUST_CHECK;
 /* Writes the model file of this round and makes it the current version. May be repeated when it failed (disk
  * full). */
 rd_status rd_run_publish(rd_run *run, uint64_t round, rd_error *err) RD_MUST_CHECK;
@@ -90,6 +91,10 @@ rd_status rd_run_publish(rd_run *run, uint64_t round, rd_error *err) RD_MUST_CHE
  * when it failed. Needs nothing of the sum: the next round's updates may be folded in meanwhile. */
 rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participation_record *parts, size_t part_count,
                         rd_error *err) RD_MUST_CHECK;
+/* What the server does itself before the first update of this round comes: for some strategies it trains on data.root.
+ * Where that diverges nobody is trusted, and the round will be abandoned; in the first one it is the configuration's
+ * fault. Part of opening for the first round to come. */
+rd_status rd_run_prepare(rd_run *run, uint64_t round, rd_error *err) RD_MUST_CHECK;
 /* After the last commit: is the run to end, whatever rounds are left? (stopping.h) */
 bool rd_run_is_over(const rd_run *run);
 /* Will the commit of this round evaluate its model on data.test? */
@@ -108,8 +113,5 @@ void rd_run_follow(rd_run *run, const rd_round_record *record);
 /* Reads the parameters of an earlier version, as long as it is kept; parameters (all), those that do not
  * travel stay as they are. */
 rd_status rd_run_read_version(rd_run *run, uint64_t version, float *parameters, rd_error *err) RD_MUST_CHECK;
-
-/* One line for people: "round 3/10  test loss 0.5123  accuracy 81.20 %  5/5 clients  1.3 s". */
-void rd_round_record_line(const rd_round_record *record, uint64_t rounds, char *text, size_t size);
 
 #endif

@@ -1,0 +1,83 @@
+/* open.c: opening a run, which may have been begun by an earlier process, and closing it. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "run/run_state.h"
+#include "train/companions.h"
+
+static bool remember(const rd_round_record *record, void *user)
+{
+    run_history *h = user;
+    h->last = *record;
+    rd_stopping_tell(&h->stopping, h->config, record);
+    if (record->aggregated || record->round == 0)
+        h->version = record->round;
+    h->any = true;
+    return true;
+}
+
+static rd_status allocate(rd_run *run, rd_error *err)
+{
+    size_t n = rd_model_parameter_count(run->model);
+    run->parameters = malloc(n * sizeof *run->parameters);
+    if (run->parameters == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for a model of %zu parameters", n);
+    rd_status status = rd_aggregate_create(run->config, run->model, &run->updates, err);
+    const rd_tensor_table travelling = rd_model_tensors(run->model, RD_TENSORS_TRAVELLING);
+    if (status == RD_OK)
+        status = rd_companions_wire_table(travelling, &run->config->strategy, RD_GOES_DOWN, &run->down, err);
+    if (status == RD_OK)
+        status = rd_companions_wire_table(travelling, &run->config->strategy, RD_GOES_UP, &run->up, err);
+    return status;
+}
+
+rd_status rd_run_open(const rd_config *config, const rd_schema *schema, const char *directory, unsigned threads,
+                      rd_run **out, rd_error *err)
+{
+    rd_status status = RD_OK;
+    bool resumed = false;
+    rd_run *run = calloc(1, sizeof *run);
+    if (run == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the run");
+    run->config = config;
+    run->stopping = RD_STOPPING_START;
+    run->past = (run_history){.config = config, .stopping = RD_STOPPING_START};
+    run->threads = threads > 0 ? threads : 1;
+    RD_TRY(rd_model_create(config->model, &run->model, err));
+    RD_TRY(allocate(run, err));
+    if (directory != NULL) {
+        RD_TRY(rd_store_open(directory, config, &run->store, &resumed, err));
+        RD_TRY(rd_store_rounds(run->store, 0, remember, &run->past, err));
+    }
+    if (!run->past.any) { /* now, so that what is wrong is told before anybody is waited for */
+        rd_model_init(run->model, config->seed, run->parameters);
+        RD_TRY(rd_initial_load(&config->initial, run->model, run->parameters, run->initial, err));
+    }
+    RD_TRY(rd_run_read_schema(run, schema, directory, err));
+    bool table = config->test.format == RD_SOURCE_CSV ||
+                 (config->strategy.kind->server_trains && config->root.format == RD_SOURCE_CSV);
+    if (!run->begun && (run->settled || !table))
+        RD_TRY(rd_run_begin(run, err));
+    *out = run;
+    run = NULL;
+cleanup:
+    rd_run_free(run);
+    return status;
+}
+
+void rd_run_free(rd_run *run)
+{
+    if (run == NULL)
+        return;
+    rd_aggregate_free(run->updates);
+    rd_tensor_table_free(&run->down);
+    rd_tensor_table_free(&run->up);
+    rd_own_training_free(&run->own);
+    rd_test_set_free(&run->test);
+    rd_schema_free(&run->schema);
+    rd_packings_free(&run->packings);
+    free(run->parameters);
+    rd_store_close(run->store);
+    rd_model_free(run->model);
+    free(run);
+}

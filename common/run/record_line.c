@@ -1,0 +1,45 @@
+/* record_line.c: see record_line.h. */
+#include "run/record_line.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static size_t print(char *text, size_t size, size_t at, const char *format, double value)
+{
+    if (at >= size)
+        return at;
+    int written = snprintf(text + at, size - at, format, value);
+    return written < 0 ? at : at + (size_t)written;
+}
+
+void rd_record_line(const rd_round_record *record, uint64_t rounds, char *text, size_t size)
+{
+    int written =
+        snprintf(text, size, "round %llu/%llu", (unsigned long long)record->round, (unsigned long long)rounds);
+    size_t at = written < 0 ? 0 : (size_t)written;
+    if (record->test.samples > 0) {
+        at = print(text, size, at, "  test loss %.4f", record->test.loss);
+        if (!isnan(record->test.accuracy))
+            at = print(text, size, at, "  accuracy %.2f %%", 100.0 * record->test.accuracy);
+    }
+    for (size_t i = 0; i < RD_SCORES && record->test.samples > 0; i++)
+        if (!isnan(record->scores.value[i]) && at < size) {
+            int length = snprintf(text + at, size - at, "  %s %.4f", rd_score_names[i], record->scores.value[i]);
+            at += length > 0 ? (size_t)length : 0;
+        }
+    if (record->train.samples > 0)
+        at = print(text, size, at, "  train loss %.4f", record->train.loss);
+    if (record->holdout.samples > 0)
+        at = print(text, size, at, "  hold-out loss %.4f", record->holdout.loss);
+    if (!isnan(record->gap))
+        at = print(text, size, at, "  gap %+.4f", record->gap);
+    if (!isnan(record->running_loss) && record->round > 0)
+        at = print(text, size, at, "  clients' loss %.4f", record->running_loss);
+    if (record->round > 0 && at < size)
+        (void)snprintf(text + at, size - at, "  %llu/%llu clients%s%s%s  %.3g s", (unsigned long long)record->counted,
+                       (unsigned long long)record->selected, record->aggregated ? "" : " (",
+                       record->aggregated             ? ""
+                       : record->abandoned[0] != '\0' ? record->abandoned
+                                                      : "too few",
+                       record->aggregated ? "" : ": model kept)", record->seconds);
+}
