@@ -29,18 +29,8 @@ rd_status rd_backup_command(int argc, char **argv, rd_error *err)
         "is the run as it was after its last committed round, with all that is needed to continue it: "
         "`rondo-aggregator serve --state TO`.",
         options, "Exit codes: 0 copied, 1 failure (then there is no copy), 2 command line.\n"};
-    const char *operands[3];
-    size_t count = 0;
-    switch (rd_options_parse(&command, argc, argv, operands, 3, &count, err)) {
-    case RD_PARSE_EXIT:
-        return RD_OK;
-    case RD_PARSE_ERROR:
-        return RD_ERR_USAGE;
-    case RD_PARSE_RUN:
-        break;
-    }
-    if (count != 2)
-        return rd_fail(err, RD_ERR_USAGE,
-                       "backup needs two directories, STATE and TO; see rondo-aggregator backup --help");
-    return copy(operands[0], operands[1], quiet, err);
+    const char *words[2];
+    rd_operands operands = {words, 2, 2, "two directories, STATE and TO", 0};
+    rd_parse_result parsed = rd_options_parse(&command, argc, argv, &operands, err);
+    return parsed == RD_PARSE_RUN ? copy(words[0], words[1], quiet, err) : rd_parse_status(parsed);
 }

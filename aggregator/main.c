@@ -81,10 +81,10 @@ static rd_parse_result parse(int argc, char **argv, serve_options *o, rd_error *
                                 "Serves a run of federated learning: clients join over mutual TLS, train, and deliver "
                                 "updates that are averaged round by round.",
                                 options, footer};
-    const char *operands[1];
-    size_t operand_count = 0;
-    rd_parse_result result = rd_options_parse(&command, argc, argv, operands, 1, &operand_count, err);
-    if (result == RD_PARSE_RUN && (operand_count != 1 || strcmp(operands[0], "serve") != 0)) {
+    const char *word = "";
+    rd_operands operands = {&word, 1, 0, NULL, 0};
+    rd_parse_result result = rd_options_parse(&command, argc, argv, &operands, err);
+    if (result == RD_PARSE_RUN && strcmp(word, "serve") != 0) {
         (void)rd_fail(err, RD_ERR_USAGE, "expected the command 'serve' or 'backup'; see rondo-aggregator --help");
         return RD_PARSE_ERROR;
     }

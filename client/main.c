@@ -93,8 +93,7 @@ static rd_parse_result parse(int argc, char **argv, client_options *o, rd_error 
                                 "Takes part in a run of federated learning: trains the shared model on data that never "
                                 "leave this machine and sends the aggregator what has changed in the parameters.",
                                 options, footer};
-    size_t operand_count = 0;
-    return rd_options_parse(&command, argc, argv, NULL, 0, &operand_count, err);
+    return rd_options_parse(&command, argc, argv, NULL, err);
 }
 
 /* The data options, as the description that run.json uses too. */
@@ -139,7 +138,6 @@ static int describe(int argc, char **argv)
     client_options o = {0};
     rd_source source;
     char *json = NULL;
-    size_t count = 0;
     const rd_option options[] = {
         {RD_OPTION_FLAG, "describe", NULL, "print what of a table would be told, as a first data.schema", &o.describe,
          true, 0, 0},
@@ -151,7 +149,7 @@ static int describe(int argc, char **argv)
         "Prints the columns of a table, what they hold, and the classes of its label: all that a "
         "client would tell of it at join, and no row.",
         options, NULL};
-    rd_parse_result parsed = rd_options_parse(&command, argc, argv, NULL, 0, &count, &err);
+    rd_parse_result parsed = rd_options_parse(&command, argc, argv, NULL, &err);
     if (parsed == RD_PARSE_EXIT)
         return EXIT_FINISHED;
     rd_status status = parsed == RD_PARSE_RUN ? rd_source_from_options(&o.data, &source, &err) : RD_ERR_USAGE;

@@ -82,20 +82,20 @@ static rd_parse_result parse(int argc, char **argv, sim_options *o, rd_error *er
                                 "values of keys in run.json; with the word 'bench', measures how fast this "
                                 "machine is at it.",
                                 options, footer};
-    const char *operands[1];
-    size_t operand_count = 0;
-    rd_parse_result result = rd_options_parse(&command, argc, argv, operands, 1, &operand_count, err);
+    const char *word = "";
+    rd_operands operands = {&word, 1, 0, NULL, 0};
+    rd_parse_result result = rd_options_parse(&command, argc, argv, &operands, err);
     if (result != RD_PARSE_RUN)
         return result;
-    o->partition = operand_count == 1 && strcmp(operands[0], "partition") == 0;
-    o->search = operand_count == 1 && strcmp(operands[0], "search") == 0;
-    o->bench = operand_count == 1 && strcmp(operands[0], "bench") == 0;
-    if (operand_count == 1 && !o->partition && !o->search && !o->bench)
+    o->partition = strcmp(word, "partition") == 0;
+    o->search = strcmp(word, "search") == 0;
+    o->bench = strcmp(word, "bench") == 0;
+    if (operands.count == 1 && !o->partition && !o->search && !o->bench)
         (void)rd_fail(err, RD_ERR_USAGE, "unknown command '%s'; there are 'partition', 'schema', 'search' and 'bench'",
-                      operands[0]);
-    else if (o->seeds > 0 && (operand_count > 0 || o->out == NULL))
+                      word);
+    else if (o->seeds > 0 && (operands.count > 0 || o->out == NULL))
         (void)rd_fail(err, RD_ERR_USAGE, "%s",
-                      operand_count > 0 ? "--seeds is for simulations" : "--out DIR is missing: --seeds needs it");
+                      operands.count > 0 ? "--seeds is for simulations" : "--out DIR is missing: --seeds needs it");
     else if (o->search && (o->space == NULL || o->out == NULL))
         (void)rd_fail(err, RD_ERR_USAGE, "--%s is missing: search needs it",
                       o->space == NULL ? "space FILE" : "out DIR");

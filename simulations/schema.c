@@ -23,18 +23,13 @@ int rd_schema_command(int argc, char **argv)
         "they hold, and the classes of its label. Edit it: what is left out is agreed by those who "
         "bring tables.",
         options, "Example:\n  rondo-sim schema patients.csv --label-column diagnosis\n"};
-    const char *operands[1];
-    size_t count = 0;
-    rd_parse_result parsed = rd_options_parse(&command, argc, argv, operands, 1, &count, &err);
+    rd_operands file = {&o.data, 1, 1, "a FILE", 0};
+    rd_parse_result parsed = rd_options_parse(&command, argc, argv, &file, &err);
     if (parsed == RD_PARSE_EXIT)
         return 0;
     rd_status status = parsed == RD_PARSE_RUN ? RD_OK : RD_ERR_USAGE;
-    if (status == RD_OK && count == 0)
-        status = rd_fail(&err, RD_ERR_USAGE, "expected a FILE; see rondo-sim schema --help");
-    if (status == RD_OK) {
-        o.data = operands[0];
+    if (status == RD_OK)
         status = rd_source_from_options(&o, &source, &err);
-    }
     if (status == RD_OK)
         status = rd_first_schema(&source, &json, &err);
     if (status == RD_OK)

@@ -473,7 +473,7 @@ static rd_status check(comparison *c, const char *name, const char *against, rd_
 rd_status inspect_compare(int argc, char **argv, rd_error *err)
 {
     comparison c = {0};
-    const char *name = NULL, *against = NULL, *operands[MOST_RUNS];
+    const char *name = NULL, *against = NULL, *directories[MOST_RUNS];
     rd_status status = RD_OK;
     const rd_option options[] = {
         {.kind = RD_OPTION_TEXT,
@@ -524,18 +524,13 @@ rd_status inspect_compare(int argc, char **argv, rd_error *err)
                    "on hold-out rows.",
         .options = options,
         .footer = INSPECT_EXIT_CODES};
-    switch (rd_options_parse(&command, argc, argv, operands, MOST_RUNS, &c.count, err)) {
-    case RD_PARSE_EXIT:
-        return RD_OK;
-    case RD_PARSE_ERROR:
-        return RD_ERR_USAGE;
-    case RD_PARSE_RUN:
-        break;
-    }
-    if (c.count == 0)
-        return rd_fail(err, RD_ERR_USAGE, "rondo-inspect compare needs the state directories of runs");
+    rd_operands operands = {directories, MOST_RUNS, 1, "the state directories of runs", 0};
+    rd_parse_result parsed = rd_options_parse(&command, argc, argv, &operands, err);
+    if (parsed != RD_PARSE_RUN)
+        return rd_parse_status(parsed);
+    c.count = operands.count;
     for (size_t i = 0; i < c.count; i++) {
-        c.entries[i].name = operands[i];
+        c.entries[i].name = directories[i];
         RD_TRY(read_entry(&c.entries[i], err));
     }
     RD_TRY(check(&c, name, against, err));

@@ -42,17 +42,9 @@ static const rd_command program = {
 /* No command: --help, --version, or something we do not know. */
 static rd_status no_command(int argc, char **argv, rd_error *err)
 {
-    const char *operands[1];
-    size_t count = 0;
-    switch (rd_options_parse(&program, argc, argv, operands, 1, &count, err)) {
-    case RD_PARSE_EXIT:
-        return RD_OK;
-    case RD_PARSE_ERROR:
-        return RD_ERR_USAGE;
-    case RD_PARSE_RUN:
-        break;
-    }
-    return rd_fail(err, RD_ERR_USAGE, "a command is needed, such as rounds (see --help)");
+    rd_parse_result parsed = rd_options_parse(&program, argc, argv, NULL, err);
+    return parsed == RD_PARSE_RUN ? rd_fail(err, RD_ERR_USAGE, "a command is needed, such as rounds (see --help)")
+                                  : rd_parse_status(parsed);
 }
 
 int main(int argc, char **argv)

@@ -264,13 +264,21 @@ static rd_parse_result printed(rd_error *err)
     return RD_PARSE_ERROR;
 }
 
-rd_parse_result rd_options_parse(const rd_command *command, int argc, char **argv, const char **operands,
-                                 size_t max_operands, size_t *operand_count, rd_error *err)
+static rd_status take_operand(const rd_command *c, const char *word, rd_operands *operands, rd_error *err)
+{
+    if (operands == NULL || operands->count == operands->most)
+        return rd_fail(err, RD_ERR_USAGE, "'%s' is one word too many; see %s --help", word, c->program);
+    operands->words[operands->count++] = word;
+    return RD_OK;
+}
+
+rd_parse_result rd_options_parse(const rd_command *command, int argc, char **argv, rd_operands *operands, rd_error *err)
 {
     rd_status status = RD_OK;
     bool seen[OPTIONS_MAX] = {false}, options_end = false;
     size_t known = 0;
-    *operand_count = 0;
+    if (operands != NULL)
+        operands->count = 0;
     while (command->options[known].kind != RD_OPTION_END)
         known++;
     if (known > OPTIONS_MAX)
@@ -278,9 +286,7 @@ rd_parse_result rd_options_parse(const rd_command *command, int argc, char **arg
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         if (options_end || word[0] != '-' || word[1] == '\0') {
-            if (*operand_count == max_operands)
-                RD_TRY(rd_fail(err, RD_ERR_USAGE, "'%s' is one word too many; see %s --help", word, command->program));
-            operands[(*operand_count)++] = word;
+            RD_TRY(take_operand(command, word, operands, err));
         } else if (strcmp(word, "--") == 0) {
             options_end = true;
         } else if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0) {
@@ -294,6 +300,14 @@ rd_parse_result rd_options_parse(const rd_command *command, int argc, char **arg
         }
     }
     RD_TRY(check_required(command, seen, err));
+    if (operands != NULL && operands->count < operands->least)
+        status = rd_fail(err, RD_ERR_USAGE, "%s needs %s; see %s --help", command->program, operands->what,
+                         command->program);
 cleanup:
     return status == RD_OK ? RD_PARSE_RUN : RD_PARSE_ERROR;
+}
+
+rd_status rd_parse_status(rd_parse_result result)
+{
+    return result == RD_PARSE_ERROR ? RD_ERR_USAGE : RD_OK;
 }

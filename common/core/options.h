@@ -43,10 +43,19 @@ typedef struct rd_command {
 
 typedef enum rd_parse_result { RD_PARSE_RUN, RD_PARSE_EXIT, RD_PARSE_ERROR } rd_parse_result;
 
-/* Parses argv[1..]. Operands (words without dashes) are collected in operands[0..*operand_count), at most
- * max_operands of them. RD_PARSE_EXIT: --help or --version was answered on stdout. RD_PARSE_ERROR: err says
- * which option and what it expects (unknown options name the nearest known one). */
-rd_parse_result rd_options_parse(const rd_command *command, int argc, char **argv, const char **operands,
-                                 size_t max_operands, size_t *operand_count, rd_error *err);
+/* The words without dashes that a command takes. */
+typedef struct rd_operands {
+    const char **words; /* (most) where they go */
+    size_t most, least;
+    const char *what; /* "DIR, a state directory", for the message where there are fewer than least */
+    size_t count;     /* how many there were */
+} rd_operands;
+
+/* Parses argv[1..]; operands NULL: there is none. RD_PARSE_EXIT: --help or --version was answered on stdout.
+ * RD_PARSE_ERROR: err says which option and what it expects (unknown options name the nearest known one). */
+rd_parse_result rd_options_parse(const rd_command *command, int argc, char **argv, rd_operands *operands,
+                                 rd_error *err);
+/* What a command returns that is not to run: RD_OK where help was given, else RD_ERR_USAGE. */
+rd_status rd_parse_status(rd_parse_result result);
 
 #endif

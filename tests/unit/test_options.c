@@ -36,7 +36,10 @@ static rd_parse_result parse_as(const char *usage, const char *summary, const ch
         {.kind = RD_OPTION_END},
     };
     const rd_command command = {"rondo-test", usage, summary, options, footer};
-    return rd_options_parse(&command, argc, argv, s->operands, 2, &s->operand_count, &s->err);
+    rd_operands operands = {s->operands, 2, 0, NULL, 0};
+    rd_parse_result result = rd_options_parse(&command, argc, argv, &operands, &s->err);
+    s->operand_count = operands.count;
+    return result;
 }
 
 /* Parses words (ended by NULL) behind the program's name. */
@@ -236,9 +239,8 @@ Test(options, version, .init = redirect)
     char *argv[] = {"rondo-test", "--version"};
     const rd_option none[] = {{.kind = RD_OPTION_END}};
     const rd_command command = {"rondo-test rounds", "", "", none, NULL};
-    size_t count;
     rd_error err;
-    cr_assert_eq(rd_options_parse(&command, 2, argv, NULL, 0, &count, &err), RD_PARSE_EXIT);
+    cr_assert_eq(rd_options_parse(&command, 2, argv, NULL, &err), RD_PARSE_EXIT);
     fflush(stdout);
     cr_assert_stdout_eq_str("rondo-test " RONDO_VERSION "\n");
     cr_assert_str_eq(rd_version(), RONDO_VERSION);
@@ -249,10 +251,27 @@ Test(options, no_operand_where_none_is_taken)
     char *argv[] = {"rondo-test", "word"};
     const rd_option none[] = {{.kind = RD_OPTION_END}};
     const rd_command command = {"rondo-test", "", "", none, NULL};
-    size_t count;
     rd_error err;
-    cr_assert_eq(rd_options_parse(&command, 2, argv, NULL, 0, &count, &err), RD_PARSE_ERROR);
+    cr_assert_eq(rd_options_parse(&command, 2, argv, NULL, &err), RD_PARSE_ERROR);
     cr_assert_str_eq(err.message, "'word' is one word too many; see rondo-test --help");
+}
+
+Test(options, operands_that_are_missing_are_named)
+{
+    char *argv[] = {"rondo-test", "from"};
+    const char *words[2];
+    const rd_option none[] = {{.kind = RD_OPTION_END}};
+    const rd_command command = {"rondo-test copy", "", "", none, NULL};
+    rd_operands operands = {words, 2, 2, "two directories, FROM and TO", 0};
+    rd_error err;
+    rd_parse_result result = rd_options_parse(&command, 2, argv, &operands, &err);
+    cr_assert_eq(result, RD_PARSE_ERROR);
+    cr_assert_eq(rd_parse_status(result), RD_ERR_USAGE);
+    cr_assert_str_eq(err.message, "rondo-test copy needs two directories, FROM and TO; see rondo-test copy --help");
+    operands.least = 1;
+    cr_assert_eq(rd_options_parse(&command, 2, argv, &operands, &err), RD_PARSE_RUN);
+    cr_assert_eq(operands.count, 1);
+    cr_assert_str_eq(words[0], "from");
 }
 
 Test(options, help_that_cannot_be_written_is_an_error)
@@ -260,9 +279,8 @@ Test(options, help_that_cannot_be_written_is_an_error)
     char *argv[] = {"rondo-test", "--help"};
     const rd_option none[] = {{.kind = RD_OPTION_END}};
     const rd_command command = {"rondo-test", "", "Nothing.", none, NULL};
-    size_t count;
     rd_error err;
     cr_assert_not_null(freopen("/dev/full", "w", stdout));
-    cr_assert_eq(rd_options_parse(&command, 2, argv, NULL, 0, &count, &err), RD_PARSE_ERROR);
+    cr_assert_eq(rd_options_parse(&command, 2, argv, NULL, &err), RD_PARSE_ERROR);
     cr_assert_eq(err.status, RD_ERR_IO);
 }
