@@ -34,7 +34,8 @@ rd_status rd_settling_open(const rd_config *config, const char *directory, unsig
     RD_TRY(rd_model_create(config->model, &model, err));
     RD_TRY(rd_agreement_create(config, model, &s->agreement, err));
     const rd_schema *given = rd_agreement_is_settled(s->agreement) ? rd_agreement_schema(s->agreement) : NULL;
-    RD_TRY(rd_run_open(config, given, directory, threads, &s->run, err));
+    const rd_run_options options = {.schema = given, .directory = directory, .threads = threads};
+    RD_TRY(rd_run_open(config, &options, &s->run, err));
     const rd_schema *known = rd_run_schema(s->run);
     if (known != NULL && given == NULL) {
         rd_agreement_free(s->agreement);

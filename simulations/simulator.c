@@ -368,9 +368,11 @@ static rd_status prepare(simulator *s, rd_error *err)
     s->usage = sim_usage_of(c, &s->dealt.data, &s->dealt.partition);
     RD_TRY(sim_usage_check(c, &s->usage, err));
     RD_TRY(rd_attack_check_fraction(&c->simulation.attack, s->dealt.partition.clients, err));
-    RD_TRY(rd_config_set_clients(c, s->dealt.partition.clients, err));
-    RD_TRY(rd_run_open(c, &s->dealt.schema, rd_rank() == 0 ? s->options->directory : NULL, s->options->threads, &s->run,
-                       err));
+    const rd_run_options options = {.schema = &s->dealt.schema,
+                                    .directory = rd_rank() == 0 ? s->options->directory : NULL,
+                                    .simulated_clients = s->dealt.partition.clients,
+                                    .threads = s->options->threads};
+    RD_TRY(rd_run_open(c, &options, &s->run, err));
     RD_TRY(rd_data_check(rd_run_model(s->run), &s->dealt.data, "data.train", err));
     if (rd_run_store(s->run) != NULL)
         RD_TRY(rd_inputs_keep_train(rd_run_store(s->run), c, &s->dealt.data, err));

@@ -322,14 +322,6 @@ static rd_status share_schema(rd_config *c, rd_error *err)
     return rd_fail(err, RD_ERR_MEMORY, "no memory for the configuration");
 }
 
-rd_status rd_config_set_clients(const rd_config *c, size_t clients, rd_error *err)
-{
-    cJSON_DeleteItemFromObjectCaseSensitive(c->setting, "clients");
-    return cJSON_AddNumberToObject(c->setting, "clients", (double)clients) != NULL
-               ? RD_OK
-               : rd_fail(err, RD_ERR_MEMORY, "no memory for the number of clients");
-}
-
 static rd_status read_top(rd_fields *f, rd_config *out)
 {
     rd_status status = RD_OK;

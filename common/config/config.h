@@ -68,8 +68,8 @@ typedef struct rd_config {
     cJSON *model;   /* "model", owned by the config */
     cJSON *shared;  /* run.json without "data" (but for its schema), "initial" and "simulation": what clients are
                        told at join; owned by the config */
-    cJSON *setting; /* what a simulation is of, beside that: "simulation", "data.partition" and, after
-                       rd_config_set_clients, "clients"; owned by the config */
+    cJSON *setting; /* what a simulation is of, beside that and its number of clients: "simulation",
+                       "data.partition"; owned by the config */
 } rd_config;
 
 /* Reads and checks run.json, the model in it included. */
@@ -87,10 +87,6 @@ rd_status rd_config_settle(const cJSON *run, const char *whose, cJSON **out, rd_
 /* The model's loss says whether the label is a class or a target. RD_ERR_CONFIG where run.json says otherwise. Part of
  * rd_config_load; for others who have parsed a configuration. */
 rd_status rd_config_settle_label(rd_config *c, const rd_model *m, rd_error *err) RD_MUST_CHECK;
-
-/* The run is a simulation of so many clients: c->setting says so from now on, and is kept and compared with
- * the run. */
-rd_status rd_config_set_clients(const rd_config *c, size_t clients, rd_error *err) RD_MUST_CHECK;
 
 void rd_config_free(rd_config *c);
 

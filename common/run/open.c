@@ -31,8 +31,7 @@ static rd_status allocate(rd_run *run, rd_error *err)
     return status;
 }
 
-rd_status rd_run_open(const rd_config *config, const rd_schema *schema, const char *directory, unsigned threads,
-                      rd_run **out, rd_error *err)
+rd_status rd_run_open(const rd_config *config, const rd_run_options *options, rd_run **out, rd_error *err)
 {
     rd_status status = RD_OK;
     bool resumed = false;
@@ -42,18 +41,18 @@ rd_status rd_run_open(const rd_config *config, const rd_schema *schema, const ch
     run->config = config;
     run->stopping = RD_STOPPING_START;
     run->past = (run_history){.config = config, .stopping = RD_STOPPING_START};
-    run->threads = threads > 0 ? threads : 1;
+    run->threads = options->threads > 0 ? options->threads : 1;
     RD_TRY(rd_model_create(config->model, &run->model, err));
     RD_TRY(allocate(run, err));
-    if (directory != NULL) {
-        RD_TRY(rd_store_open(directory, config, &run->store, &resumed, err));
+    if (options->directory != NULL) {
+        RD_TRY(rd_store_open(options->directory, config, options->simulated_clients, &run->store, &resumed, err));
         RD_TRY(rd_store_rounds(run->store, 0, remember, &run->past, err));
     }
     if (!run->past.any) { /* now, so that what is wrong is told before anybody is waited for */
         rd_model_init(run->model, config->seed, run->parameters);
         RD_TRY(rd_initial_load(&config->initial, run->model, run->parameters, run->initial, err));
     }
-    RD_TRY(rd_run_read_schema(run, schema, directory, err));
+    RD_TRY(rd_run_read_schema(run, options->schema, options->directory, err));
     bool table = config->test.format == RD_SOURCE_CSV ||
                  (config->strategy.kind->server_trains && config->root.format == RD_SOURCE_CSV);
     if (!run->begun && (run->settled || !table))

@@ -21,13 +21,20 @@
 
 typedef struct rd_run rd_run;
 
-/* Plans the model, opens the state directory (NULL: nothing is kept) and the model of its last round, loads data.test
- * where the configuration has it, or makes the initial model and commits it as round 0. schema is settled, or NULL: it
- * is the one in the state directory, or is settled by rd_run_settle; a table is only read, and round 0 only committed,
- * when it is known. RD_ERR_STATE: the state directory has another one. threads are used for evaluation. config stays the
- * caller's and must outlive the run. */
-rd_status rd_run_open(const rd_config *config, const rd_schema *schema, const char *directory, unsigned threads,
-                      rd_run **out, rd_error *err) RD_MUST_CHECK;
+/* What a run is opened with, beside run.json. */
+typedef struct rd_run_options {
+    const rd_schema *schema;  /* settled; NULL: it is the one in the state directory, or is settled by rd_run_settle */
+    const char *directory;    /* of its state; NULL: nothing is kept */
+    size_t simulated_clients; /* 0: real ones come and go */
+    unsigned threads;         /* for evaluation */
+} rd_run_options;
+
+/* Plans the model, opens the state directory and the model of its last round, loads data.test where the configuration
+ * has it, or makes the initial model and commits it as round 0. A table is only read, and round 0 only committed, when
+ * the schema is known. RD_ERR_STATE: the state directory has another one. config stays the caller's and must outlive
+ * the run. */
+rd_status rd_run_open(const rd_config *config, const rd_run_options *options, rd_run **out,
+                      rd_error *err) RD_MUST_CHECK;
 /* What columns mean is known now, and is kept from here on. Before the first round. */
 rd_status rd_run_settle(rd_run *run, const rd_schema *schema, rd_error *err) RD_MUST_CHECK;
 /* NULL: not settled yet. */

@@ -80,7 +80,7 @@ typedef struct rd_run_record {
     bool finished;
     double created_at;
     char *config_json;  /* the shared part of run.json, as committed; freed by rd_run_record_free */
-    char *setting_json; /* rd_config.setting of a simulation; of a deployment "{}"; freed alike */
+    char *setting_json; /* rd_config.setting and "clients" of a simulation; of a deployment "{}"; freed alike */
 } rd_run_record;
 
 #define RD_CHANGE_KEY_MAX 256
@@ -99,8 +99,9 @@ typedef struct rd_change_record {
 /* Opens for writing. Creates the directory and the run where there is none (*resumed = false). Where there is
  * one, run.json must come to the same in everything that decides the result, or RD_ERR_STATE names the first
  * key that differs. "rounds" may grow, unless the learning rate falls along a cosine to the last of them;
- * compare.c lists the other keys that may change. A second writer is refused with RD_ERR_STATE. */
-rd_status rd_store_open(const char *directory, const rd_config *config, rd_store **out, bool *resumed,
+ * compare.c lists the other keys that may change. A second writer is refused with RD_ERR_STATE.
+ * clients: of a simulation, whose number is kept and compared with what it is of; 0: real ones come and go. */
+rd_status rd_store_open(const char *directory, const rd_config *config, size_t clients, rd_store **out, bool *resumed,
                         rd_error *err) RD_MUST_CHECK;
 /* Opens for reading; fails with RD_ERR_IO where there is no run. */
 rd_status rd_store_open_reader(const char *directory, rd_store **out, rd_error *err) RD_MUST_CHECK;

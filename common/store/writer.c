@@ -70,11 +70,13 @@ static rd_status sync_directory(const rd_store *s, rd_error *err)
 
 /* ---- the run ---- */
 
-/* Without the number of clients it is no simulation. */
-static const cJSON *setting_of(const rd_config *config)
+/* What a simulation of so many clients is of; of a deployment, which has 0, nothing. */
+static rd_status setting_of(const rd_config *config, size_t clients, cJSON **out, rd_error *err)
 {
-    static const cJSON nothing = {.type = cJSON_Object};
-    return cJSON_GetObjectItemCaseSensitive(config->setting, "clients") != NULL ? config->setting : &nothing;
+    *out = clients > 0 ? cJSON_Duplicate(config->setting, true) : cJSON_CreateObject();
+    if (*out == NULL || (clients > 0 && cJSON_AddNumberToObject(*out, "clients", (double)clients) == NULL))
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the configuration");
+    return RD_OK;
 }
 
 static rd_status insert_run(rd_store *s, const rd_config *config, const char *json, const char *setting, rd_error *err)
@@ -98,12 +100,12 @@ static rd_status insert_run(rd_store *s, const rd_config *config, const char *js
 }
 
 /* Tables and run appear together or not at all. */
-static rd_status make_run(rd_store *s, const rd_config *config, rd_error *err)
+static rd_status make_run(rd_store *s, const rd_config *config, const cJSON *setting, rd_error *err)
 {
     rd_status status = RD_OK;
     bool open = false;
-    char *json = rd_json_print(config->shared), *setting = rd_json_print(setting_of(config));
-    if (json == NULL || setting == NULL) {
+    char *json = rd_json_print(config->shared), *setting_json = rd_json_print(setting);
+    if (json == NULL || setting_json == NULL) {
         status = rd_fail(err, RD_ERR_MEMORY, "no memory for the configuration");
         goto cleanup;
     }
@@ -111,7 +113,7 @@ static rd_status make_run(rd_store *s, const rd_config *config, rd_error *err)
     RD_TRY(rd_store_execute(s, "BEGIN IMMEDIATE", "begin a transaction", err));
     open = true;
     RD_TRY(rd_store_execute(s, rd_store_schema(), "make its tables", err));
-    RD_TRY(insert_run(s, config, json, setting, err));
+    RD_TRY(insert_run(s, config, json, setting_json, err));
     RD_TRY(rd_store_execute(s, "COMMIT", "commit its tables", err));
     open = false;
     RD_TRY(sync_directory(s, err));
@@ -119,7 +121,7 @@ cleanup:
     if (open)
         (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     cJSON_free(json);
-    cJSON_free(setting);
+    cJSON_free(setting_json);
     return status;
 }
 
@@ -157,28 +159,28 @@ cleanup:
     return status;
 }
 
-static rd_status resume_run(rd_store *s, const rd_config *config, rd_error *err)
+static rd_status resume_run(rd_store *s, const rd_config *config, const cJSON *setting, rd_error *err)
 {
     rd_run_record run = {0};
     rd_changes changes = {0};
-    cJSON *stored = NULL, *setting = NULL;
+    cJSON *stored = NULL, *stored_setting = NULL;
     rd_status status = RD_OK;
     uint64_t round;
     RD_TRY(rd_store_run(s, &run, err));
     memcpy(s->run_id, run.run_id, sizeof s->run_id);
     stored = cJSON_Parse(run.config_json);
-    setting = cJSON_Parse(run.setting_json);
-    if (stored == NULL || setting == NULL) {
+    stored_setting = cJSON_Parse(run.setting_json);
+    if (stored == NULL || stored_setting == NULL) {
         status = rd_fail(err, RD_ERR_FORMAT, "%s/rondo.db: the stored configuration is not JSON", s->directory);
         goto cleanup;
     }
     RD_TRY(rd_store_last_round(s, &round, &s->resumed, err));
-    RD_TRY(rd_store_compare(s->directory, &(rd_run_json){stored, setting},
-                            &(rd_run_json){config->shared, setting_of(config)}, &changes, err));
+    RD_TRY(rd_store_compare(s->directory, &(rd_run_json){stored, stored_setting},
+                            &(rd_run_json){config->shared, setting}, &changes, err));
     RD_TRY(take_over(s, config, &changes, err));
 cleanup:
     cJSON_Delete(stored);
-    cJSON_Delete(setting);
+    cJSON_Delete(stored_setting);
     rd_changes_free(&changes);
     rd_run_record_free(&run);
     return status;
@@ -186,10 +188,12 @@ cleanup:
 
 /* ---- opening ---- */
 
-rd_status rd_store_open(const char *directory, const rd_config *config, rd_store **out, bool *resumed, rd_error *err)
+rd_status rd_store_open(const char *directory, const rd_config *config, size_t clients, rd_store **out, bool *resumed,
+                        rd_error *err)
 {
     rd_status status = RD_OK;
     rd_store *s = NULL;
+    cJSON *setting = NULL;
     char path[PATH_MAX_HERE];
     bool fresh = false;
     RD_TRY(rd_store_make_handle(directory, &s, err));
@@ -209,11 +213,13 @@ rd_status rd_store_open(const char *directory, const rd_config *config, rd_store
     RD_TRY(rd_store_set_durable(s, true, err));
     /* Asynchronous clients may still train from models that are no longer the newest. */
     s->newest_kept = 2 + (config->cohort.buffer_size > 0 ? config->cohort.most_staleness : 0);
-    RD_TRY(fresh ? make_run(s, config, err) : resume_run(s, config, err));
+    RD_TRY(setting_of(config, clients, &setting, err));
+    RD_TRY(fresh ? make_run(s, config, setting, err) : resume_run(s, config, setting, err));
     *resumed = !fresh;
     *out = s;
     s = NULL;
 cleanup:
+    cJSON_Delete(setting);
     rd_store_close(s);
     return status;
 }

@@ -89,7 +89,7 @@ static rd_status make_run(const char *directory, const char *kind, uint64_t roun
     (void)snprintf(json, sizeof json, run_json, config.name, (unsigned long long)rounds,
                    strcmp(kind, "regression") == 0 ? "linear-regression" : "mnist-2nn");
     config.shared = cJSON_Parse(json);
-    RD_TRY(rd_store_open(directory, &config, &store, &resumed, err));
+    RD_TRY(rd_store_open(directory, &config, 0, &store, &resumed, err));
     RD_TRY(rd_store_client(store, "alice", &join, 1700000000.0, err));
     for (uint64_t n = 0; n <= rounds; n++) {
         rd_participation_record parts[3];

@@ -54,7 +54,7 @@ static rd_config config_of(const char *json)
 static rd_status open_with(const char *json, rd_store **store, bool *resumed, rd_error *err)
 {
     rd_config config = config_of(json);
-    rd_status status = rd_store_open(directory, &config, store, resumed, err);
+    rd_status status = rd_store_open(directory, &config, 0, store, resumed, err);
     cJSON_Delete(config.shared);
     return status;
 }
@@ -627,11 +627,11 @@ Test(store, a_directory_that_cannot_be_made)
     char path[128], long_path[1200];
     put_file("file", "x");
     (void)snprintf(path, sizeof path, "%s/file/state", directory);
-    cr_assert(rd_store_open(path, &config, &store, &resumed, &error) == RD_ERR_IO);
+    cr_assert(rd_store_open(path, &config, 0, &store, &resumed, &error) == RD_ERR_IO);
     cr_assert(strstr(error.message, "file") != NULL, "%s", error.message);
     memset(long_path, 'x', sizeof long_path - 1);
     long_path[sizeof long_path - 1] = '\0';
-    cr_assert(rd_store_open(long_path, &config, &store, &resumed, &error) == RD_ERR_IO);
+    cr_assert(rd_store_open(long_path, &config, 0, &store, &resumed, &error) == RD_ERR_IO);
     cr_assert(strstr(error.message, "too long") != NULL, "%s", error.message);
     cJSON_Delete(config.shared);
 }
