@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "core/grow.h"
 #include "core/lines.h"
 
 static int compare_names(const void *a, const void *b)
@@ -55,13 +56,7 @@ rd_status rd_allow_load(const char *path, rd_allow *out, rd_error *err)
     while (rd_lines_next(&lines, &line)) {
         if (line.length == 0)
             continue;
-        if (out->count == capacity) {
-            capacity = capacity == 0 ? 64 : 2 * capacity;
-            const char **larger = realloc((void *)out->names, capacity * sizeof *larger);
-            if (larger == NULL)
-                RD_TRY(rd_fail(err, RD_ERR_MEMORY, "%s: no memory for %zu names", path, capacity));
-            out->names = larger;
-        }
+        RD_TRY(rd_grow(&out->names, &capacity, out->count + 1, sizeof *out->names, "names", err));
         RD_TRY(read_name(path, &line, &out->names[out->count], err));
         out->count++;
     }

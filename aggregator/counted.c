@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/grow.h"
+
 typedef struct rd_counted_client {
     char *name;
     uint64_t round;
@@ -12,14 +14,8 @@ typedef struct rd_counted_client {
 static bool add(const char *client, uint64_t round, void *user)
 {
     rd_counted *c = user;
-    if (c->count == c->capacity) {
-        size_t capacity = c->capacity == 0 ? 64 : 2 * c->capacity;
-        rd_counted_client *clients = realloc(c->clients, capacity * sizeof *clients);
-        if (clients == NULL)
-            return false;
-        c->clients = clients;
-        c->capacity = capacity;
-    }
+    if (rd_grow(&c->clients, &c->capacity, c->count + 1, sizeof *c->clients, "clients", NULL) != RD_OK)
+        return false;
     c->clients[c->count] = (rd_counted_client){strdup(client), round};
     return c->clients[c->count].name != NULL && ++c->count > 0;
 }

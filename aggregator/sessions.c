@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/grow.h"
+
 typedef struct session {
     char name[RD_SESSION_MAX], refused[RD_SESSION_MAX]; /* whose it is, and who was last refused */
     char address[64];                                   /* from where the last request came */
@@ -34,16 +36,11 @@ void rd_sessions_free(rd_sessions *s)
 
 static rd_status reserve(rd_sessions *s, size_t client, rd_error *err)
 {
-    if (client < s->count)
-        return RD_OK;
-    size_t count = client < 32 ? 64 : 2 * client;
-    session *clients = realloc(s->clients, count * sizeof *clients);
-    if (clients == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for the sessions of %zu clients", count);
-    memset(clients + s->count, 0, (count - s->count) * sizeof *clients);
-    s->clients = clients;
-    s->count = count;
-    return RD_OK;
+    size_t before = s->count;
+    rd_status status = rd_grow(&s->clients, &s->count, client + 1, sizeof *s->clients, "clients' sessions", err);
+    if (s->count > before)
+        memset(s->clients + before, 0, (s->count - before) * sizeof *s->clients);
+    return status;
 }
 
 static uint64_t tag_of(size_t client, uint32_t number)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/grow.h"
 #include "core/signals.h"
 #include "transport.h"
 
@@ -75,14 +76,8 @@ static bool collect(rd_transport *t, const char *bytes, size_t count)
 {
     if (t->collected_size + count > MAX_COLLECTED)
         return false;
-    if (t->collected_size + count > t->collected_capacity) {
-        size_t capacity = 2 * (t->collected_size + count);
-        char *grown = realloc(t->collected, capacity);
-        if (grown == NULL)
-            return false;
-        t->collected = grown;
-        t->collected_capacity = capacity;
-    }
+    if (rd_grow(&t->collected, &t->collected_capacity, t->collected_size + count, 1, "bytes", NULL) != RD_OK)
+        return false;
     memcpy(t->collected + t->collected_size, bytes, count);
     t->collected_size += count;
     return true;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/file.h"
+#include "core/grow.h"
 #include "core/lines.h"
 #include "core/number.h"
 #include "core/random.h"
@@ -116,13 +117,7 @@ static rd_status read_trace(rd_system_model *m, rd_error *err)
             RD_TRY(read_heading(m, line, field_of, &columns, err));
             continue;
         }
-        if (m->trace_rows == capacity) {
-            capacity = capacity == 0 ? 256 : 2 * capacity;
-            double *larger = realloc(m->trace, capacity * RD_DEVICE_FIELDS * sizeof *larger);
-            if (larger == NULL)
-                RD_TRY(rd_fail(err, RD_ERR_MEMORY, "%s: no memory for %zu devices", path, capacity));
-            m->trace = larger;
-        }
+        RD_TRY(rd_grow(&m->trace, &capacity, m->trace_rows + 1, RD_DEVICE_FIELDS * sizeof *m->trace, "devices", err));
         RD_TRY(read_row(path, line, field_of, columns, m->trace + m->trace_rows++ * RD_DEVICE_FIELDS, err));
     }
     if (m->trace_rows == 0)

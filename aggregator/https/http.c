@@ -11,6 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/grow.h"
+
 /* A '\0' per string comes on top of the bytes on the wire, but each string has at least one separator there.
  */
 #define BLOCK_FIRST 1024
@@ -32,17 +34,10 @@ struct rd_http {
 
 static int append(rd_http *h, const char *bytes, size_t count)
 {
-    if (count > h->capacity - h->used) {
-        size_t capacity = h->capacity == 0 ? BLOCK_FIRST : h->capacity;
-        while (count > capacity - h->used)
-            capacity *= 2;
-        char *block = realloc(h->block, capacity);
-        if (block == NULL) {
-            h->out_of_memory = true;
-            return -1;
-        }
-        h->block = block;
-        h->capacity = capacity;
+    const size_t needed = h->used + count;
+    if (rd_grow(&h->block, &h->capacity, needed < BLOCK_FIRST ? BLOCK_FIRST : needed, 1, "bytes", NULL) != RD_OK) {
+        h->out_of_memory = true;
+        return -1;
     }
     memcpy(h->block + h->used, bytes, count);
     h->used += count;

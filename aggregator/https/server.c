@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/grow.h"
 #include "core/number.h"
 #include "https/connection.h"
 
@@ -183,16 +184,10 @@ static void hand_over(rd_server *s, int fd)
 {
     worker_thread *t = choose_worker(s);
     pthread_mutex_lock(&t->lock);
-    if (t->socket_count == t->socket_capacity) {
-        size_t capacity = t->socket_capacity == 0 ? 64 : 2 * t->socket_capacity;
-        int *sockets = realloc(t->sockets, capacity * sizeof *sockets);
-        if (sockets == NULL) {
-            pthread_mutex_unlock(&t->lock);
-            close(fd);
-            return;
-        }
-        t->sockets = sockets;
-        t->socket_capacity = capacity;
+    if (rd_grow(&t->sockets, &t->socket_capacity, t->socket_count + 1, sizeof *t->sockets, "sockets", NULL) != RD_OK) {
+        pthread_mutex_unlock(&t->lock);
+        close(fd);
+        return;
     }
     t->sockets[t->socket_count++] = fd;
     (void)atomic_fetch_add(&t->worker.load, 1);

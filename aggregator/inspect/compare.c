@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/band.h"
+#include "core/grow.h"
 #include "gnuplot.h"
 #include "inspect.h"
 #include "metric.h"
@@ -44,15 +45,9 @@ typedef struct comparison {
 static bool remember(const rd_round_record *r, void *user)
 {
     history *h = user;
-    if (h->count == h->capacity) {
-        size_t capacity = h->capacity == 0 ? 64 : 2 * h->capacity;
-        rd_round_record *records = realloc(h->records, capacity * sizeof *records);
-        if (records == NULL) {
-            h->short_of_memory = true;
-            return false;
-        }
-        h->records = records;
-        h->capacity = capacity;
+    if (rd_grow(&h->records, &h->capacity, h->count + 1, sizeof *h->records, "rounds", NULL) != RD_OK) {
+        h->short_of_memory = true;
+        return false;
     }
     h->records[h->count++] = *r;
     return true;

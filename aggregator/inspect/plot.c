@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/grow.h"
 #include "gnuplot.h"
 #include "inspect.h"
 #include "store/store.h"
@@ -35,15 +36,9 @@ static void add_point(picture *p, series *s, uint64_t round, double value)
 {
     if (!isfinite(value) || p->short_of_memory)
         return;
-    if (s->count == s->capacity) {
-        size_t capacity = s->capacity > 0 ? 2 * s->capacity : 64;
-        double *points = realloc(s->points, 2 * capacity * sizeof *points);
-        if (points == NULL) {
-            p->short_of_memory = true;
-            return;
-        }
-        s->points = points;
-        s->capacity = capacity;
+    if (rd_grow(&s->points, &s->capacity, s->count + 1, 2 * sizeof *s->points, "points", NULL) != RD_OK) {
+        p->short_of_memory = true;
+        return;
     }
     s->points[2 * s->count] = (double)round;
     s->points[2 * s->count + 1] = value;

@@ -31,4 +31,13 @@ rd_status rd_fail_as(rd_error *err, rd_status status);
             goto cleanup;      \
     } while (0)
 
+/* Leaves in the same way with a failure of the function's own, which has `rd_error *err`:
+ *     RD_THROW(RD_ERR_DATA, "%s: line %zu: expected %d columns, found %d", path, line, want, got);
+ */
+#define RD_THROW(code, ...)                         \
+    do {                                            \
+        status = rd_fail(err, (code), __VA_ARGS__); \
+        goto cleanup;                               \
+    } while (0)
+
 #endif

@@ -3,10 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "core/grow.h"
 
 /* No byte of a deflate stream can stand for more than this many bytes: 258 bytes cost at least two bits
  * (zlib's technical notes give 1032:1). */
@@ -84,28 +87,16 @@ rd_status rd_input_read(rd_input *in, void *into, size_t count, size_t *got, rd_
 rd_status rd_input_read_all(rd_input *in, char **bytes, size_t *size, rd_error *err)
 {
     rd_status status = RD_OK;
+    const bool unpacked = in->file != NULL && !gzdirect(in->file);
     /* The right size at once for plain files; gzipped ones start small and double. */
-    size_t capacity = in->file != NULL && !gzdirect(in->file) ? (size_t)1 << 20 : (size_t)in->most;
-    size_t used = 0, got = 0;
-    char *buffer = malloc(capacity + 1);
-    while (buffer != NULL) {
-        RD_TRY(rd_input_read(in, buffer + used, capacity - used, &got, err));
+    size_t room = (unpacked ? (size_t)1 << 20 : (size_t)in->most) + 1, capacity = 0, used = 0, got = 0;
+    char *buffer = NULL;
+    do {
+        RD_TRY(rd_grow(&buffer, &capacity, room, 1, "bytes of a file", err));
+        RD_TRY(rd_input_read(in, buffer + used, capacity - 1 - used, &got, err)); /* the last is for the '\0' */
         used += got;
-        if (used < capacity || in->file == NULL || gzdirect(in->file))
-            break;
-        char *larger = capacity < SIZE_MAX / 4 ? realloc(buffer, capacity * 2 + 1) : NULL;
-        if (larger == NULL) {
-            free(buffer);
-            buffer = NULL;
-            break;
-        }
-        buffer = larger;
-        capacity *= 2;
-    }
-    if (buffer == NULL) {
-        status = rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its %zu bytes", in->name, capacity);
-        goto cleanup;
-    }
+        room = capacity + 1;
+    } while (unpacked && used == capacity - 1);
     buffer[used] = '\0';
     *bytes = buffer;
     *size = used;

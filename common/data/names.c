@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/grow.h"
+
 static uint64_t hash_text(const char *text)
 {
     uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
@@ -23,21 +25,23 @@ static size_t find_slot(const rd_names *n, const char *text)
 
 static rd_status grow(rd_names *n, rd_error *err)
 {
-    size_t capacity = n->capacity == 0 ? 16 : n->capacity * 2;
-    char **name = capacity <= INT32_MAX ? realloc(n->name, capacity * sizeof *name) : NULL;
-    if (name == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu distinct names", capacity);
-    n->name = name;
-    uint32_t *slot = calloc(capacity * 2, sizeof *slot);
+    rd_status status = RD_OK;
+    size_t capacity = n->capacity;
+    uint32_t *slot = NULL;
+    if (n->count == INT32_MAX)
+        RD_THROW(RD_ERR_MEMORY, "more than %zu distinct names", n->count);
+    RD_TRY(rd_grow(&n->name, &capacity, n->count + 1, sizeof *n->name, "distinct names", err));
+    slot = calloc(capacity * 2, sizeof *slot); /* a power of two */
     if (slot == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu distinct names", capacity);
+        RD_THROW(RD_ERR_MEMORY, "no memory for %zu distinct names", capacity);
     free(n->slot);
     n->slot = slot;
     n->slots = capacity * 2;
     n->capacity = capacity;
     for (size_t i = 0; i < n->count; i++)
         n->slot[find_slot(n, n->name[i])] = (uint32_t)i + 1;
-    return RD_OK;
+cleanup:
+    return status;
 }
 
 bool rd_names_find(const rd_names *n, const char *text, int32_t *number)

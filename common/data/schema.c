@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/grow.h"
+
 static void free_column(rd_column *c)
 {
     free(c->name);
@@ -65,9 +67,7 @@ rd_status rd_schema_copy(const rd_schema *from, rd_schema *to, rd_error *err)
                    .scale = from->scale,
                    .missing = from->missing};
     memset(to, 0, sizeof *to);
-    s.columns = calloc(from->column_count + 1, sizeof *s.columns);
-    if (s.columns == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu columns", from->column_count);
+    RD_TRY(rd_grow(&s.columns, &s.column_capacity, from->column_count, sizeof *s.columns, "columns", err));
     for (size_t i = 0; i < from->column_count; i++) {
         s.column_count = i + 1;
         RD_TRY(copy_column(&from->columns[i], &s.columns[i], err));
@@ -84,32 +84,24 @@ cleanup:
 
 rd_status rd_schema_add_column(rd_schema *s, const char *name, rd_column **out, rd_error *err)
 {
-    const size_t n = s->column_count;
-    rd_column *columns = s->columns;
-    if ((n & (n - 1)) == 0 || n == 0) /* a power of two: room for as many again */
-        columns = realloc(columns, (n == 0 ? 1 : 2 * n) * sizeof *columns);
-    if (columns == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu columns", n + 1);
-    s->columns = columns;
-    *out = &columns[s->column_count];
+    rd_status status =
+        rd_grow(&s->columns, &s->column_capacity, s->column_count + 1, sizeof *s->columns, "columns", err);
+    if (status != RD_OK)
+        return status;
+    *out = &s->columns[s->column_count++];
     memset(*out, 0, sizeof **out);
-    s->column_count++;
     return rd_schema_set_text(&(*out)->name, name, err);
 }
 
 rd_status rd_schema_repeat_column(rd_schema *s, size_t more, rd_error *err)
 {
     rd_status status = RD_OK;
-    if (more == 0)
-        return RD_OK;
-    rd_column *columns = realloc(s->columns, (s->column_count + more) * sizeof *columns);
-    if (columns == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu columns", s->column_count + more);
-    s->columns = columns;
-    for (size_t i = 0; i < more && status == RD_OK; i++) {
-        status = copy_column(&columns[s->column_count - 1], &columns[s->column_count], err);
-        s->column_count++;
+    RD_TRY(rd_grow(&s->columns, &s->column_capacity, s->column_count + more, sizeof *s->columns, "columns", err));
+    for (size_t i = 0; i < more; i++) {
+        rd_column *last = &s->columns[s->column_count++];
+        RD_TRY(copy_column(last - 1, last, err));
     }
+cleanup:
     return status;
 }
 

@@ -66,7 +66,7 @@ typedef struct rd_column {
 
 typedef struct rd_schema {
     rd_column *columns; /* (column_count) owned; in the order of the features, ignored ones among them */
-    size_t column_count;
+    size_t column_count, column_capacity;
     bool columns_known;
     rd_column label; /* RD_COLUMN_CATEGORY: classes; RD_COLUMN_NUMBER: a target */
     bool numbered;   /* the classes are whole numbers from 0, as they stand */

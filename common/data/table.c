@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/grow.h"
 #include "core/lines.h"
 #include "data/input.h"
 #include "data/kind.h"
@@ -263,13 +264,9 @@ static rd_status cut_records(rd_table *t, cutter *c, rd_error *err)
         if (c->count != t->columns)
             return rd_fail(err, RD_ERR_DATA, "%s: line %zu: %zu column%s, but line %u has %zu", t->path, c->begun,
                            c->count, c->count == 1 ? "" : "s", t->line[0], t->columns);
-        if (t->rows == capacity) {
-            capacity = capacity == 0 ? 64 : 2 * capacity;
-            uint32_t *line = capacity < UINT32_MAX ? realloc(t->line, capacity * sizeof *line) : NULL;
-            if (line == NULL)
-                return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for %zu rows", t->path, capacity);
-            t->line = line;
-        }
+        if (t->rows == UINT32_MAX)
+            return rd_fail(err, RD_ERR_MEMORY, "%s: more than %zu rows", t->path, t->rows);
+        RD_TRY(rd_grow(&t->line, &capacity, t->rows + 1, sizeof *t->line, "rows", err));
         t->line[t->rows++] = (uint32_t)c->begun;
     }
 cleanup:

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/grow.h"
 #include "core/lines.h"
 #include "core/utf8.h"
 #include "data/names.h"
@@ -52,18 +53,12 @@ static rd_status add_owner(reader *r, const char *name, size_t length, size_t *n
     return RD_OK;
 }
 
-static rd_status add_token(reader *r, owner *o, uint32_t token, rd_error *err)
+static rd_status add_token(owner *o, uint32_t token, rd_error *err)
 {
-    if (o->count == o->capacity) {
-        size_t capacity = o->capacity == 0 ? 256 : 2 * o->capacity;
-        uint32_t *grown = realloc(o->token, capacity * sizeof *grown);
-        if (grown == NULL)
-            return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for %zu symbols", r->whose, capacity);
-        o->token = grown;
-        o->capacity = capacity;
-    }
-    o->token[o->count++] = token;
-    return RD_OK;
+    rd_status status = rd_grow(&o->token, &o->capacity, o->count + 1, sizeof *o->token, "symbols", err);
+    if (status == RD_OK)
+        o->token[o->count++] = token;
+    return status;
 }
 
 /* One line and its line break, to the owner. */
@@ -87,7 +82,7 @@ static rd_status add_line(reader *r, size_t number, const rd_line *line, rd_erro
                                  "symbols: '%s'",
                            r->whose, line->number, column, r->vocabulary->count, symbol);
         }
-        rd_status status = add_token(r, &r->owners[number], (uint32_t)token, err);
+        rd_status status = add_token(&r->owners[number], (uint32_t)token, err);
         if (status != RD_OK)
             return status;
     }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/grow.h"
 #include "model/counting.h"
 #include "model/json_key.h"
 #include "model/plan.h"
@@ -73,14 +74,10 @@ static rd_status add_tensor(rd_plan *plan, rd_layer *l, const char *suffix, int 
             return too_large(plan, l, err);
         count *= shape[i];
     }
-    if (m->tensor_count == plan->tensor_capacity) {
-        size_t capacity = plan->tensor_capacity == 0 ? 8 : 2 * plan->tensor_capacity;
-        rd_tensor *grown = realloc(m->tensors, capacity * sizeof *grown);
-        if (grown == NULL)
-            return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the table of tensors", plan->path);
-        m->tensors = grown;
-        plan->tensor_capacity = capacity;
-    }
+    rd_status status =
+        rd_grow(&m->tensors, &plan->tensor_capacity, m->tensor_count + 1, sizeof *m->tensors, "tensors", err);
+    if (status != RD_OK)
+        return status;
     rd_tensor *t = &m->tensors[m->tensor_count];
     if (l->tensor_count == RD_LAYER_MAX_TENSORS)
         return too_many(l, plan->path, err);
@@ -203,21 +200,16 @@ static rd_status name_layer(const rd_model *m, const rd_layer_type *type, rd_jso
 static rd_status make_room(rd_plan *plan, rd_error *err)
 {
     rd_model *m = plan->model;
-    if (m->layer_count < plan->layer_capacity)
-        return RD_OK;
-    size_t capacity = plan->layer_capacity == 0 ? 16 : 2 * plan->layer_capacity;
-    if (capacity > MOST_LAYERS)
-        return rd_fail(err, RD_ERR_CONFIG, "%s: a model has at most %d layers", plan->path, MOST_LAYERS);
-    rd_layer *layers = realloc(m->layers, capacity * sizeof *layers);
-    if (layers != NULL)
-        m->layers = layers;
-    void *tensors = realloc(plan->tensor_of, capacity * sizeof *plan->tensor_of);
-    if (tensors != NULL)
-        plan->tensor_of = tensors;
-    if (layers == NULL || tensors == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", plan->path);
+    size_t capacity = plan->layer_capacity;
+    rd_status status = RD_OK;
+    if (m->layer_count == MOST_LAYERS)
+        RD_THROW(RD_ERR_CONFIG, "%s: a model has at most %d layers", plan->path, MOST_LAYERS);
+    RD_TRY(rd_grow(&m->layers, &capacity, m->layer_count + 1, sizeof *m->layers, "layers", err));
+    capacity = plan->layer_capacity;
+    RD_TRY(rd_grow(&plan->tensor_of, &capacity, m->layer_count + 1, sizeof *plan->tensor_of, "layers", err));
     plan->layer_capacity = capacity;
-    return RD_OK;
+cleanup:
+    return status;
 }
 
 static rd_status plan_simple(rd_plan *plan, const rd_layer_type *type, rd_json_node at, const char *name,

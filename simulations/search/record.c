@@ -13,23 +13,19 @@
 #include "config/fields.h"
 #include "config/json_print.h"
 #include "core/file.h"
+#include "core/grow.h"
 #include "format/foreign.h"
 
 static rd_status grow(search_record *r, rd_error *err)
 {
-    if (r->count < r->capacity)
-        return RD_OK;
-    size_t capacity = r->capacity == 0 ? 32 : 2 * r->capacity;
-    search_trial *trials = realloc(r->trials, capacity * sizeof *trials);
-    r->trials = trials != NULL ? trials : r->trials;
-    uint64_t *rounds = realloc(r->rounds, capacity * sizeof *rounds);
-    r->rounds = rounds != NULL ? rounds : r->rounds;
-    double *seconds = realloc(r->seconds, capacity * sizeof *seconds);
-    r->seconds = seconds != NULL ? seconds : r->seconds;
-    if (trials == NULL || rounds == NULL || seconds == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu trials", capacity);
-    r->capacity = capacity;
-    return RD_OK;
+    rd_status status = RD_OK;
+    size_t needed = r->count + 1, trials = r->capacity, rounds = r->capacity, seconds = r->capacity;
+    RD_TRY(rd_grow(&r->trials, &trials, needed, sizeof *r->trials, "trials", err));
+    RD_TRY(rd_grow(&r->rounds, &rounds, needed, sizeof *r->rounds, "trials", err));
+    RD_TRY(rd_grow(&r->seconds, &seconds, needed, sizeof *r->seconds, "trials", err));
+    r->capacity = seconds;
+cleanup:
+    return status;
 }
 
 static rd_status add_line(search_record *r, cJSON *json, rd_error *err)

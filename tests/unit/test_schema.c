@@ -97,6 +97,28 @@ Test(schema, whole_numbers_are_ordered_by_value_and_stay_as_they_are_from_0)
     }
 }
 
+/* Of numbers that are no powers of two, so that a column is added to what is just full, or nearly so. */
+Test(schema, columns_that_stand_for_several_may_be_followed_by_others)
+{
+    static const char text[] = "{\"label\":{\"type\":\"class\"},\"columns\":["
+                               "{\"type\":\"number\",\"scale\":\"none\",\"count\":5},"
+                               "{\"type\":\"number\",\"scale\":\"standard\",\"count\":6},"
+                               "{\"type\":\"number\",\"scale\":\"none\"}]}";
+    rd_error err = {0};
+    rd_schema s, copy;
+    OK(rd_schema_parse_text(text, "run.json", &s, &err));
+    OK(rd_schema_copy(&s, &copy, &err));
+    cr_assert_eq(s.column_count, 12);
+    cr_assert_eq(copy.column_count, 12);
+    for (size_t i = 0; i < 12; i++) {
+        cr_assert_eq(s.columns[i].type, RD_COLUMN_NUMBER);
+        cr_assert_eq(s.columns[i].scale, i < 5 || i == 11 ? RD_SCALE_NONE : RD_SCALE_STANDARD, "%zu", i);
+        cr_assert_eq(copy.columns[i].scale, s.columns[i].scale, "%zu", i);
+    }
+    rd_schema_free(&s);
+    rd_schema_free(&copy);
+}
+
 Test(schema, columns_are_those_of_the_test_set_or_of_everybody)
 {
     const rd_schema given = {.label.type = RD_COLUMN_CATEGORY};
