@@ -6,19 +6,14 @@
 #include "model/counting.h"
 #include "run/aggregate_state.h"
 
-/* Where `count` elements of what the server keeps begin. */
-static void kept_from(const rd_aggregate *a, size_t first, float *out[RD_COMPANIONS_MAX])
-{
-    for (size_t i = 0; i < RD_COMPANIONS_MAX; i++)
-        out[i] = a->kept[i] != NULL ? a->kept[i] + first : NULL;
-}
+#define BLOCK 512 /* elements that are averaged at a time: they stay in the first-level cache */
 
 static double step(rd_aggregate *a, double *mean, size_t first, size_t count, rd_tensor_role role,
                    const rd_target *target)
 {
     if (target->index == NULL && role == RD_TENSOR_TRAINED) {
         float *kept[RD_COMPANIONS_MAX];
-        kept_from(a, first, kept);
+        rd_server_memory_from(&a->memory, first, kept);
         return rd_server_step(&a->config->strategy, mean, count, target->parameters + first, kept);
     }
     if (target->index == NULL)
@@ -42,7 +37,7 @@ static double step_range(rd_aggregate *a, const source *from, size_t first, size
     for (size_t done = 0; done < count; done += BLOCK) {
         size_t n = count - done < BLOCK ? count - done : BLOCK;
         if (from->row == NULL)
-            rd_exact_vector_mean(&a->sum, first + done, n, from->weight, mean);
+            rd_exact_vector_mean(&a->sum.exact, first + done, n, from->weight, mean);
         for (size_t i = 0; i < n && from->row != NULL; i++)
             mean[i] = (double)from->row[first + done + i];
         for (size_t i = 0; i < n && from->factor != 1; i++)
@@ -76,34 +71,29 @@ static void take_companions(rd_aggregate *a, size_t clients)
         for (size_t done = 0; done < a->n; done += BLOCK) {
             float *kept[RD_COMPANIONS_MAX];
             size_t n = a->n - done < BLOCK ? a->n - done : BLOCK;
-            kept_from(a, done, kept);
-            rd_exact_vector_mean(&a->sum, at + done, n, a->clients.weight, mean);
+            rd_server_memory_from(&a->memory, done, kept);
+            rd_exact_vector_mean(&a->sum.exact, at + done, n, a->clients.weight, mean);
             s->kind->companions[i].take(s, &facts, mean, n, kept);
         }
         at += a->n;
     }
 }
 
-static int by_key(const void *a, const void *b)
-{
-    const row *x = a, *y = b;
-    return x->key < y->key ? -1 : x->key > y->key;
-}
-
 /* What the strategy makes of the rows, in rising order of key, which no order of arrival can change. */
 static rd_status agree(rd_aggregate *a, float *out, rd_error *err)
 {
     rd_status status = RD_OK;
-    const float **values = malloc(a->row_count * sizeof *values);
-    uint32_t *weights = malloc(a->row_count * sizeof *weights);
+    rd_collection *c = &a->collected;
+    const float **values = malloc(c->row_count * sizeof *values);
+    uint32_t *weights = malloc(c->row_count * sizeof *weights);
     if (values == NULL || weights == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu updates", a->row_count));
-    qsort(a->rows, a->row_count, sizeof *a->rows, by_key);
-    for (size_t i = 0; i < a->row_count; i++) {
-        values[i] = a->rows[i].values;
-        weights[i] = a->rows[i].weight;
+        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu updates", c->row_count));
+    rd_collection_sort(c);
+    for (size_t i = 0; i < c->row_count; i++) {
+        values[i] = c->rows[i].values;
+        weights[i] = c->rows[i].weight;
     }
-    const rd_update_rows rows = {values, weights, a->row_count, a->n};
+    const rd_update_rows rows = {values, weights, c->row_count, a->n};
     status = a->config->strategy.kind->combine(&a->config->strategy, &rows, out, err);
 cleanup:
     free(values);
@@ -117,7 +107,7 @@ static rd_status conclude(rd_aggregate *a, const rd_target *target, rd_error *er
     double *total = malloc((a->n + 1) * sizeof *total);
     if (total == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu sums", a->n);
-    rd_exact_vector_mean(&a->sum, 0, a->n, 1, total);
+    rd_exact_vector_mean(&a->sum.exact, 0, a->n, 1, total);
     rd_status status = rd_model_conclude(a->model, total, target->parameters, err);
     free(total);
     return status;
@@ -127,7 +117,7 @@ rd_status rd_aggregate_apply(rd_aggregate *a, double learning_rate, const rd_tar
                              rd_error *err)
 {
     const rd_strategy *s = &a->config->strategy;
-    const client_sums *c = &a->clients;
+    const rd_client_sums *c = &a->clients;
     double extra = rd_exact_scalar_mean(&c->extra);
     source from = {NULL, c->weight, 1};
     if (rd_model_counts(a->model))
