@@ -61,7 +61,7 @@ rd_status rd_allow_load(const char *path, rd_allow *out, rd_error *err)
         out->count++;
     }
     if (out->count == 0)
-        RD_TRY(rd_fail(err, RD_ERR_CONFIG, "%s: names no client: expected one name a line", path));
+        RD_THROW(RD_ERR_CONFIG, "%s: names no client: expected one name a line", path);
     qsort(out->names, out->count, sizeof *out->names, compare_names);
 cleanup:
     if (status != RD_OK)

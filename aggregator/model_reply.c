@@ -54,10 +54,8 @@ rd_status rd_model_reply(rd_exchange *x, const char *path, const char *tag, rd_e
     uint64_t first = 0, last = 0;
     bool partial = false;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &info) != 0) {
-        status = rd_fail(err, RD_ERR_STATE, "it is not kept here");
-        goto cleanup;
-    }
+    if (fd < 0 || fstat(fd, &info) != 0)
+        RD_THROW(RD_ERR_STATE, "it is not kept here");
     uint64_t size = (uint64_t)info.st_size;
     const char *known = rd_exchange_header(x, "If-None-Match");
     if (known != NULL && strcmp(known, tag) == 0) {

@@ -140,7 +140,7 @@ static rd_status built_in_prepare(void *learner, rd_samples *samples, rd_error *
     RD_TRY(rd_trainer_create(b->model, &b->welcome->config.training, samples->data.rows, &b->trainer, err));
     b->delta = malloc(rd_local_round_room(b->model, &b->welcome->config.strategy) * sizeof *b->delta);
     if (b->delta == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for two times %zu parameters", n));
+        RD_THROW(RD_ERR_MEMORY, "no memory for two times %zu parameters", n);
     RD_TRY(prepare_keep(b, err));
     say_joined(b, n);
 cleanup:

@@ -138,7 +138,7 @@ static rd_status fetch_packed(rd_global_model *g, const char *path, size_t kept,
     RD_TRY(rd_packing_table(kept, all, &packed, err));
     body = malloc(packed.elements * sizeof *body);
     if (body == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", packed.elements));
+        RD_THROW(RD_ERR_MEMORY, "no memory for %zu parameters", packed.elements);
     RD_TRY(fetch_tensors(g, path, packed, body, response, err));
     if (response->status == 200)
         RD_TRY(rd_packing_read(body, kept, all, g->parameters, &g->packing, err));

@@ -68,7 +68,7 @@ rd_status rd_membership_join(rd_membership *m, rd_error *err)
     (void)snprintf(message.software, sizeof message.software, "rondo-client %s", RONDO_VERSION);
     json = rd_join_write(&message, &data);
     if (json == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory to join"));
+        RD_THROW(RD_ERR_MEMORY, "no memory to join");
     RD_TRY(hear_of_run(
         m,
         &(rd_request){.method = "POST", .path = "/v1/join", .content_type = JSON_TYPE, .body = {{json, strlen(json)}}},

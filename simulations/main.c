@@ -126,11 +126,11 @@ static rd_status write_partition(const rd_config *config, const sim_options *o, 
     if (!o->quiet && notes[0] != '\0')
         printf("%s\n", notes);
     if (config->train.format == RD_SOURCE_CSV && (dealt.data.schema = rd_schema_print(&dealt.schema)) == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the schema"));
+        RD_THROW(RD_ERR_MEMORY, "no memory for the schema");
     RD_TRY(rd_make_directory(o->out, err));
     buffer = malloc((rd_partition_most_rows(&dealt.partition) + 1) * sizeof *buffer);
     if (buffer == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the rows of a client"));
+        RD_THROW(RD_ERR_MEMORY, "no memory for the rows of a client");
     for (size_t i = 0; i < dealt.partition.clients; i++) {
         char name[RD_SIM_CLIENT_NAME_MAX], path[RD_SOURCE_PATH_MAX];
         rd_rows rows = rd_partition_rows(&dealt.partition, i, buffer);

@@ -102,7 +102,7 @@ rd_status rd_seeds(rd_config *config, const rd_sim_options *options, uint64_t se
     result *results = calloc(seeds, sizeof *results);
     double *values = malloc(seeds * sizeof *values);
     if (results == NULL || values == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the results of %llu seeds", (unsigned long long)seeds));
+        RD_THROW(RD_ERR_MEMORY, "no memory for the results of %llu seeds", (unsigned long long)seeds);
     RD_TRY(rd_make_directory(options->directory, err));
     for (uint64_t i = 0; i < seeds && !*interrupted; i++) {
         char directory[RD_SOURCE_PATH_MAX];

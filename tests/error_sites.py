@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Which error messages no test provokes: error_sites.py BUILD_DIR, of a build with the preset coverage whose tests have run.
 
-An error site is a call of rd_fail; gcov tells whether its line was ever reached. Left out are sites where memory cannot be
+An error site is a call of rd_fail or RD_THROW; gcov tells whether its line was ever reached. Left out are sites where memory cannot be
 had (tests do not take memory away) and those that only a bug of Rondo's own can reach."""
 import glob
 import json
@@ -15,10 +15,10 @@ FOLDERS = ("common", "aggregator", "client", "simulations")
 
 
 def sites(path):
-    """(first line, last line, text) of each call of rd_fail in a file."""
+    """(first line, last line, text) of each of them in a file."""
     with open(path) as f:
         source = f.read()
-    for match in re.finditer(r"\brd_fail\(", source):
+    for match in re.finditer(r"\b(?:rd_fail|RD_THROW)\(", source):
         depth, end, quoted = 0, match.start(), False
         while end < len(source):
             c = source[end]

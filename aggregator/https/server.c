@@ -326,22 +326,17 @@ rd_status rd_server_start(const rd_server_options *o, const rd_server_app *app, 
     s->workers = calloc(s->worker_count, sizeof *s->workers);
     if (s->workers == NULL) {
         s->worker_count = 0;
-        status = rd_fail(err, RD_ERR_MEMORY, "no memory for the server");
-        goto cleanup;
+        RD_THROW(RD_ERR_MEMORY, "no memory for the server");
     }
     RD_TRY(open_listener(s, o->listen, err));
     s->stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (s->stop_event < 0) {
-        status = rd_fail(err, RD_ERR_IO, "eventfd: %s", strerror(errno));
-        goto cleanup;
-    }
+    if (s->stop_event < 0)
+        RD_THROW(RD_ERR_IO, "eventfd: %s", strerror(errno));
     for (unsigned i = 0; i < s->worker_count; i++)
         RD_TRY(start_worker(s, i, o, err));
     int code = pthread_create(&s->acceptor, NULL, accept_all, s);
-    if (code != 0) {
-        status = rd_fail(err, RD_ERR_IO, "acceptor thread: %s", strerror(code));
-        goto cleanup;
-    }
+    if (code != 0)
+        RD_THROW(RD_ERR_IO, "acceptor thread: %s", strerror(code));
     s->accepting = true;
     *out = s;
     s = NULL;

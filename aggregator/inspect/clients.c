@@ -246,11 +246,9 @@ static rd_status list_participants(rd_store *store, uint64_t round, listing *l, 
     bool any = false;
     l->table = (table){.columns = part_columns, .count = P_COLUMNS};
     RD_TRY(rd_store_last_round(store, &last, &any, err));
-    if (!any || round > last) {
-        status = rd_fail(err, RD_ERR_USAGE, "--round %llu: the last round of this run is %llu",
-                         (unsigned long long)round, (unsigned long long)last);
-        goto cleanup;
-    }
+    if (!any || round > last)
+        RD_THROW(RD_ERR_USAGE, "--round %llu: the last round of this run is %llu", (unsigned long long)round,
+                 (unsigned long long)last);
     if (l->kind == EXPORT_TABLE) {
         RD_TRY(rd_store_participations(store, round, measure_part, l, err));
         if (l->table.width[P_NAME] > 0)

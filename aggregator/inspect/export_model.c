@@ -37,17 +37,15 @@ static rd_status write_tensors(run_model *run, bool keep_lora, const char *path,
             kept[count++] = table.tensors[i];
     (void)snprintf(round, sizeof round, "%llu", (unsigned long long)run->round);
     if (run->schema.column_count > 0 && (schema = rd_schema_print(&run->schema)) == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the schema"));
+        RD_THROW(RD_ERR_MEMORY, "no memory for the schema");
     if ((section = print_section(run, keep_lora)) == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the layers"));
+        RD_THROW(RD_ERR_MEMORY, "no memory for the layers");
     const rd_st_pair pairs[] = {{"round", round}, {"model", section}, {"schema", schema}};
     RD_TRY(rd_tensor_header((rd_tensor_table){.tensors = kept, .count = count}, pairs, schema != NULL ? 3 : 2, &header,
                             &header_size, err));
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0) {
-        status = rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
-        goto cleanup;
-    }
+    if (fd < 0)
+        RD_THROW(RD_ERR_IO, "%s: %s", path, strerror(errno));
     RD_TRY(rd_fd_write_all(fd, header, header_size, path, err));
     for (size_t i = 0; i < count; i++)
         RD_TRY(rd_fd_write_all(fd, run->parameters + kept[i].offset, kept[i].count * sizeof(float), path, err));

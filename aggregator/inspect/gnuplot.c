@@ -50,10 +50,8 @@ rd_status gnuplot_start(const char *out, gnuplot *g, rd_error *err)
     picture = open(g->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (picture < 0)
         return rd_fail(err, RD_ERR_IO, "%s: %s", g->temporary, strerror(errno));
-    if (pipe2(ends, O_CLOEXEC) != 0) {
-        status = rd_fail(err, RD_ERR_IO, "no pipe to gnuplot: %s", strerror(errno));
-        goto cleanup;
-    }
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        RD_THROW(RD_ERR_IO, "no pipe to gnuplot: %s", strerror(errno));
     /* A gnuplot that gives up early must not end us with it: its exit status says more. */
     (void)signal(SIGPIPE, SIG_IGN);
     code = spawn(g, ends[0], picture);
@@ -90,10 +88,8 @@ rd_status gnuplot_finish(gnuplot *g, rd_error *err)
     (void)fflush(g->script);
     (void)fclose(g->script);
     while (waitpid(g->pid, &how, 0) < 0)
-        if (errno != EINTR) {
-            status = rd_fail(err, RD_ERR_IO, "gnuplot cannot be waited for: %s", strerror(errno));
-            goto cleanup;
-        }
+        if (errno != EINTR)
+            RD_THROW(RD_ERR_IO, "gnuplot cannot be waited for: %s", strerror(errno));
     if (WIFSIGNALED(how))
         status = rd_fail(err, RD_ERR_IO, "gnuplot was ended by signal %d", WTERMSIG(how));
     else if (WEXITSTATUS(how) != 0)

@@ -184,8 +184,7 @@ static rd_status print_tensors(export_kind kind, int fd, const rd_safetensors *f
         if (kind == EXPORT_TABLE) {
             table_print(&t, &row);
         } else if (!export_record(kind, csv_columns, tensor_json(kind, tensor, &all[i]))) {
-            status = rd_fail(err, RD_ERR_MEMORY, "%s: no memory to print tensor '%s'", path, tensor->name);
-            goto cleanup;
+            RD_THROW(RD_ERR_MEMORY, "%s: no memory to print tensor '%s'", path, tensor->name);
         }
     }
     if (kind == EXPORT_TABLE)

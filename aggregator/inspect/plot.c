@@ -293,22 +293,16 @@ static rd_status draw(rd_store *store, picture *p, const char *out, rd_error *er
     }
     RD_TRY(rd_store_run(store, &run, err));
     RD_TRY(rd_store_rounds(store, 0, gather, p, err));
-    if (p->short_of_memory) {
-        status = rd_fail(err, RD_ERR_MEMORY, "no memory for the points of the picture");
-        goto cleanup;
-    }
+    if (p->short_of_memory)
+        RD_THROW(RD_ERR_MEMORY, "no memory for the points of the picture");
     drop_running_loss_where_others_tell(p);
-    if (points_in(p, LOSS) == 0) {
-        status = rd_fail(err, RD_ERR_STATE, "run '%s' has no loss to draw yet", run.name);
-        goto cleanup;
-    }
-    if (p->gap && p->panel[LOSS][GAP].count == 0) {
-        status = rd_fail(err, RD_ERR_STATE,
-                         "run '%s' has no overfitting gap to draw: it takes evaluation.train_loss together with "
-                         "evaluation.holdout or data.test",
-                         run.name);
-        goto cleanup;
-    }
+    if (points_in(p, LOSS) == 0)
+        RD_THROW(RD_ERR_STATE, "run '%s' has no loss to draw yet", run.name);
+    if (p->gap && p->panel[LOSS][GAP].count == 0)
+        RD_THROW(RD_ERR_STATE,
+                 "run '%s' has no overfitting gap to draw: it takes evaluation.train_loss together with "
+                 "evaluation.holdout or data.test",
+                 run.name);
     RD_TRY(gnuplot_start(out, &g, err));
     write_script(g.script, p, &run);
     RD_TRY(gnuplot_finish(&g, err));

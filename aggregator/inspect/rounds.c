@@ -297,10 +297,8 @@ static rd_status list_rounds(rd_store *store, listing *l, bool follow, rd_error 
         RD_TRY(rd_store_run(store, &run, err));
         rd_run_record_free(&run);
         RD_TRY(rd_store_rounds(store, l->next, print, l, err));
-        if (l->short_of_memory) {
-            status = rd_fail(err, RD_ERR_MEMORY, "no memory for round %llu", (unsigned long long)l->next - 1);
-            goto cleanup;
-        }
+        if (l->short_of_memory)
+            RD_THROW(RD_ERR_MEMORY, "no memory for round %llu", (unsigned long long)l->next - 1);
         RD_TRY(inspect_flush(err));
         if (!follow || run.finished)
             break;

@@ -41,9 +41,9 @@ rd_status run_model_load_data(const run_model *m, const rd_source_options *optio
     rd_status status = RD_OK;
     RD_TRY(rd_source_from_options(options, source, err));
     if (source->format == RD_SOURCE_CSV && !m->schema.columns_known)
-        RD_TRY(rd_fail(err, RD_ERR_STATE,
-                       "%s: is a table, but what columns mean is not settled in this run yet (it is before round 1)",
-                       source->path));
+        RD_THROW(RD_ERR_STATE,
+                 "%s: is a table, but what columns mean is not settled in this run yet (it is before round 1)",
+                 source->path);
     RD_TRY(rd_source_load(source, m->model, &m->schema, optional_label, out, err));
     if (out->note != NULL)
         fprintf(stderr, "%s\n", out->note);
@@ -65,7 +65,7 @@ rd_status run_model_load(const char *directory, uint64_t round, run_model *out, 
         RD_TRY(rd_store_newest_model(store, &out->round, err));
     out->parameters = malloc(rd_model_parameter_count(out->model) * sizeof *out->parameters);
     if (out->parameters == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", rd_model_parameter_count(out->model)));
+        RD_THROW(RD_ERR_MEMORY, "no memory for %zu parameters", rd_model_parameter_count(out->model));
     rd_store_model_path(store, out->round, path, sizeof path);
     RD_TRY(rd_tensor_file_read(rd_model_tensors(out->model, RD_TENSORS_TRAVELLING), path, out->parameters, err));
     if (rd_model_tensors(out->model, RD_TENSORS_STAYING).elements > 0) {

@@ -110,10 +110,8 @@ static rd_status sample(const run_model *run, const char *prompt, uint64_t symbo
     s.random = rd_random_stream(seed, RD_PURPOSE_SAMPLE, 0, 0);
     s.text = malloc((strlen(prompt) + (size_t)symbols + 1) * sizeof *s.text);
     s.weight = malloc(s.vocabulary->count * sizeof *s.weight);
-    if (s.text == NULL || s.weight == NULL) {
-        status = rd_fail(err, RD_ERR_MEMORY, "no memory for %llu symbols", (unsigned long long)symbols);
-        goto cleanup;
-    }
+    if (s.text == NULL || s.weight == NULL)
+        RD_THROW(RD_ERR_MEMORY, "no memory for %llu symbols", (unsigned long long)symbols);
     RD_TRY(rd_workspace_create(run->model, 1, &s.workspace, err));
     RD_TRY(take_prompt(&s, prompt, err));
     if (s.count == 0) /* something has to come first */
@@ -229,16 +227,12 @@ rd_status inspect_vocabulary(int argc, char **argv, rd_error *err)
     RD_TRY(rd_file_read(path, MAX_TEXT, &text, &size, err));
     symbols = malloc((size + 1) * sizeof *symbols);
     list = malloc(4 * size + 1);
-    if (symbols == NULL || list == NULL) {
-        status = rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its symbols", path);
-        goto cleanup;
-    }
+    if (symbols == NULL || list == NULL)
+        RD_THROW(RD_ERR_MEMORY, "%s: no memory for its symbols", path);
     for (size_t i = 0; i < size; i += bytes) {
         bytes = rd_utf8_decode(text + i, size - i, &symbols[count]);
-        if (bytes == 0) {
-            status = rd_fail(err, RD_ERR_DATA, "%s: byte %zu is not UTF-8", path, i);
-            goto cleanup;
-        }
+        if (bytes == 0)
+            RD_THROW(RD_ERR_DATA, "%s: byte %zu is not UTF-8", path, i);
         count++;
     }
     qsort(symbols, count, sizeof *symbols, by_code);

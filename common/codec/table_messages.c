@@ -212,9 +212,8 @@ rd_status rd_statistics_parse(const char *json, size_t size, const rd_schema *sc
     cJSON *root = rd_foreign_json(json, size, &fault);
     const cJSON *columns = cJSON_GetObjectItemCaseSensitive(root, "columns"), *item;
     if (!cJSON_IsArray(columns) || (size_t)cJSON_GetArraySize(columns) != schema->column_count + 1)
-        RD_TRY(rd_fail(err, RD_ERR_FORMAT,
-                       "columns: a list of %zu was expected, the schema's columns and the label behind them",
-                       schema->column_count + 1));
+        RD_THROW(RD_ERR_FORMAT, "columns: a list of %zu was expected, the schema's columns and the label behind them",
+                 schema->column_count + 1);
     RD_TRY(rd_statistics_create(schema, &s, err));
     cJSON_ArrayForEach(item, columns)
     {
@@ -222,9 +221,9 @@ rd_status rd_statistics_parse(const char *json, size_t size, const rd_schema *sc
         (void)snprintf(path, sizeof path, "columns[%zu]", i);
         rd_fields f = {.object = item, .whose = "body", .path = path, .err = err};
         if (cJSON_IsObject(item) != rd_schema_measures(schema, i, step))
-            RD_TRY(rd_fail(err, RD_ERR_FORMAT, "%s: %s", path,
-                           cJSON_IsObject(item) ? "null was expected: this column is not measured in this step"
-                                                : "an object was expected: this column is measured in this step"));
+            RD_THROW(RD_ERR_FORMAT, "%s: %s", path,
+                     cJSON_IsObject(item) ? "null was expected: this column is not measured in this step"
+                                          : "an object was expected: this column is measured in this step");
         if (cJSON_IsObject(item))
             read_sums(&f, step, &s.columns[i]);
         RD_TRY(f.status == RD_ERR_CONFIG ? (err->status = RD_ERR_FORMAT) : f.status);

@@ -27,10 +27,8 @@ rd_status rd_tensor_file_write(rd_tensor_table t, const float *vector, uint64_t 
     (void)snprintf(text, sizeof text, "%" PRIu64, round);
     RD_TRY(rd_tensor_header(t, &(rd_st_pair){"round", text}, 1, &header, &header_size, err));
     fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0) {
-        status = rd_fail(err, RD_ERR_IO, "%s: %s", temporary, strerror(errno));
-        goto cleanup;
-    }
+    if (fd < 0)
+        RD_THROW(RD_ERR_IO, "%s: %s", temporary, strerror(errno));
     RD_TRY(rd_fd_write_all(fd, header, header_size, temporary, err));
     RD_TRY(rd_fd_write_all(fd, vector + t.first, t.elements * sizeof *vector, temporary, err));
     if (rename(temporary, path) != 0)
@@ -64,10 +62,8 @@ rd_status rd_tensor_file_read(rd_tensor_table t, const char *path, float *vector
     const rd_tensor *tensors = t.tensors;
     RD_TRY(rd_safetensors_open(path, &file, &fd, err));
     origin = calloc(count, sizeof *origin);
-    if (origin == NULL) {
-        status = rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the table of %zu tensors", path, count);
-        goto cleanup;
-    }
+    if (origin == NULL)
+        RD_THROW(RD_ERR_MEMORY, "%s: no memory for the table of %zu tensors", path, count);
     RD_TRY(rd_tensor_header_match(t, &file, path, origin, err));
     for (size_t i = 0; i < count; i++) {
         RD_TRY(rd_fd_pread_all(fd, vector + tensors[i].offset, tensors[i].count * sizeof *vector,

@@ -86,10 +86,8 @@ static rd_status header_complete(rd_tensor_stream *s, rd_error *err)
     RD_TRY(rd_safetensors_parse(s->header, (size_t)s->header_size, "body", &s->file, err));
     origin = calloc(count, sizeof *origin);
     s->destination = calloc(count, sizeof *s->destination);
-    if (origin == NULL || s->destination == NULL) {
-        status = rd_fail(err, RD_ERR_MEMORY, "no memory for the table of %zu tensors", count);
-        goto cleanup;
-    }
+    if (origin == NULL || s->destination == NULL)
+        RD_THROW(RD_ERR_MEMORY, "no memory for the table of %zu tensors", count);
     RD_TRY(rd_tensor_header_match(s->table, &s->file, "body", origin, err));
     for (size_t i = 0; i < count; i++)
         s->destination[origin[i]] = s->table.tensors[i].offset;

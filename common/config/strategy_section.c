@@ -204,8 +204,8 @@ rd_status rd_config_check_strategy(const rd_config *c, const rd_model *m, rd_err
     RD_TRY(check_model(c, m, local, err));
     RD_TRY(check_root(c, local, err));
     if (c->personalisation.method == RD_PERSONAL_FINE_TUNE && c->client_evaluation.holdout == 0)
-        RD_TRY(rd_fail(err, RD_ERR_CONFIG,
-                       "personalisation: evaluation.holdout must be above 0: the fine-tuned model is judged on it"));
+        RD_THROW(RD_ERR_CONFIG,
+                 "personalisation: evaluation.holdout must be above 0: the fine-tuned model is judged on it");
     if (c->strategy.kind->check != NULL)
         RD_TRY(c->strategy.kind->check(&c->strategy, &setting, err));
     RD_TRY(rd_strategy_check_pull("personalisation.lambda", c->personalisation.lambda, &setting, err));

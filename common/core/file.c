@@ -17,24 +17,15 @@ rd_status rd_file_read(const char *path, size_t max_size, char **bytes, size_t *
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
-    if (fstat(fd, &info) != 0) {
-        status = rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
-        goto cleanup;
-    }
-    if (!S_ISREG(info.st_mode)) {
-        status = rd_fail(err, RD_ERR_IO, "%s: not a regular file", path);
-        goto cleanup;
-    }
-    if ((uint64_t)info.st_size > max_size) {
-        status = rd_fail(err, RD_ERR_IO, "%s: %lld bytes, more than the %zu expected here", path,
-                         (long long)info.st_size, max_size);
-        goto cleanup;
-    }
+    if (fstat(fd, &info) != 0)
+        RD_THROW(RD_ERR_IO, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(info.st_mode))
+        RD_THROW(RD_ERR_IO, "%s: not a regular file", path);
+    if ((uint64_t)info.st_size > max_size)
+        RD_THROW(RD_ERR_IO, "%s: %lld bytes, more than the %zu expected here", path, (long long)info.st_size, max_size);
     buffer = malloc((size_t)info.st_size + 1);
-    if (buffer == NULL) {
-        status = rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its %lld bytes", path, (long long)info.st_size);
-        goto cleanup;
-    }
+    if (buffer == NULL)
+        RD_THROW(RD_ERR_MEMORY, "%s: no memory for its %lld bytes", path, (long long)info.st_size);
     RD_TRY(rd_fd_pread_all(fd, buffer, (size_t)info.st_size, 0, path, err));
     buffer[info.st_size] = '\0';
     *bytes = buffer;
@@ -123,10 +114,8 @@ rd_status rd_file_write(const char *path, const void *bytes, size_t count, rd_er
     if (fd < 0)
         return rd_fail(err, RD_ERR_IO, "%s: %s", temporary, strerror(errno));
     RD_TRY(rd_fd_write_all(fd, bytes, count, temporary, err));
-    if (fsync(fd) != 0) {
-        status = rd_fail(err, RD_ERR_IO, "%s: cannot reach the disk: %s", temporary, strerror(errno));
-        goto cleanup;
-    }
+    if (fsync(fd) != 0)
+        RD_THROW(RD_ERR_IO, "%s: cannot reach the disk: %s", temporary, strerror(errno));
     if (rename(temporary, path) != 0)
         status = rd_fail(err, RD_ERR_IO, "%s: cannot take its place: %s", path, strerror(errno));
 cleanup:

@@ -282,7 +282,7 @@ rd_parse_result rd_options_parse(const rd_command *command, int argc, char **arg
     while (command->options[known].kind != RD_OPTION_END)
         known++;
     if (known > OPTIONS_MAX)
-        RD_TRY(rd_fail(err, RD_ERR_INTERNAL, "%s: more than %d options", command->program, OPTIONS_MAX));
+        RD_THROW(RD_ERR_INTERNAL, "%s: more than %d options", command->program, OPTIONS_MAX);
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         if (options_end || word[0] != '-' || word[1] == '\0') {

@@ -254,7 +254,7 @@ static rd_status read_dataset(int fd, const rd_safetensors *s, const rd_model *m
     RD_TRY(read_features(fd, s, x, path, d, err));
     const char *schema = rd_safetensors_metadata(s, "schema");
     if (schema != NULL && (d->schema = strdup(schema)) == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its schema", path));
+        RD_THROW(RD_ERR_MEMORY, "%s: no memory for its schema", path);
     if (y != NULL)
         RD_TRY(read_labels(fd, s, y, m, path, d, err));
 cleanup:
@@ -338,10 +338,8 @@ rd_status rd_dataset_file_save(const rd_dataset *d, rd_rows rows, const char *pa
     RD_TRY(rd_safetensors_header(tensors, 2, pairs, pair_count, &header, &header_size, err));
     data_size = rows.count * (x_width + y_width);
     file = malloc(header_size + data_size);
-    if (file == NULL) {
-        status = rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its %zu bytes", path, header_size + data_size);
-        goto cleanup;
-    }
+    if (file == NULL)
+        RD_THROW(RD_ERR_MEMORY, "%s: no memory for its %zu bytes", path, header_size + data_size);
     memcpy(file, header, header_size);
     char *at = file + header_size;
     at = d->labels != NULL ? copy_rows(at, d->labels, y_width, rows) : copy_rows(at, d->targets, y_width, rows);

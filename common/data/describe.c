@@ -205,7 +205,7 @@ rd_status rd_table_describe(const rd_table *t, const rd_table_roles *roles, cons
     column_look *look = calloc(t->columns, sizeof *look);
     d.columns = calloc(t->columns, sizeof *d.columns);
     if (field == NULL || look == NULL || d.columns == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "%s: no memory for %zu columns", t->path, t->columns));
+        RD_THROW(RD_ERR_MEMORY, "%s: no memory for %zu columns", t->path, t->columns);
     for (size_t j = 0; j < t->columns; j++) {
         if (j == roles->label || j == roles->group)
             continue;

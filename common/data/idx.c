@@ -84,11 +84,8 @@ static rd_status read_elements(rd_input *in, const idx_header *h, uint8_t **out,
         return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its %zu bytes", in->name, h->total);
     RD_TRY(read_exactly(in, bytes, h->total, "data", err));
     RD_TRY(rd_input_read(in, &beyond, 1, &got, err));
-    if (got != 0) {
-        status = rd_fail(err, RD_ERR_DATA, "%s: goes on after the %zu bytes of data that its header announces",
-                         in->name, h->total);
-        goto cleanup;
-    }
+    if (got != 0)
+        RD_THROW(RD_ERR_DATA, "%s: goes on after the %zu bytes of data that its header announces", in->name, h->total);
     *out = bytes;
     bytes = NULL;
 cleanup:
@@ -124,8 +121,8 @@ rd_status rd_idx_read(rd_input *images, rd_input *labels, rd_dataset *out, rd_er
     if (labels != NULL) {
         RD_TRY(read_header(labels, "labels", 1, 1, &y, err));
         if (x.dim[0] != y.dim[0])
-            RD_TRY(rd_fail(err, RD_ERR_DATA, "%s: %zu labels for the %zu images in %s", labels->name, y.dim[0],
-                           x.dim[0], images->name));
+            RD_THROW(RD_ERR_DATA, "%s: %zu labels for the %zu images in %s", labels->name, y.dim[0], x.dim[0],
+                     images->name);
         RD_TRY(read_elements(labels, &y, &raw, err));
     }
     RD_TRY(read_elements(images, &x, &d.x_u8, err));

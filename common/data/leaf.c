@@ -302,18 +302,13 @@ static rd_status add_tree(leaf_reader *r, const cJSON *root, rd_error *err)
     {
         int32_t at = 0;
         bool listed = rd_names_find(&in_file, data->string, &at);
-        if (!listed) {
-            status = rd_fail(err, RD_ERR_DATA, "%s: user_data: '%.60s' is not among the users", r->whose, data->string);
-            goto cleanup;
-        }
+        if (!listed)
+            RD_THROW(RD_ERR_DATA, "%s: user_data: '%.60s' is not among the users", r->whose, data->string);
         RD_TRY(check_user(r, &users[at], data, err));
     }
     for (size_t i = 0; i < count; i++)
-        if (users[i].x == NULL) {
-            status = rd_fail(err, RD_ERR_DATA, "%s: user '%.60s' has no entry in user_data", r->whose,
-                             users[i].name->valuestring);
-            goto cleanup;
-        }
+        if (users[i].x == NULL)
+            RD_THROW(RD_ERR_DATA, "%s: user '%.60s' has no entry in user_data", r->whose, users[i].name->valuestring);
     RD_TRY(reserve_file(r, users, count, err));
     for (size_t i = 0; i < count; i++)
         RD_TRY(add_user(r, &users[i], err));

@@ -70,10 +70,8 @@ static rd_status deal_shards(const rd_dataset *d, uint32_t per_client, rd_random
                        p->clients, per_client, (unsigned long long)S, (unsigned long long)N);
     shard = malloc(S * sizeof *shard);
     order = malloc(N * sizeof *order);
-    if (shard == NULL || order == NULL) {
-        status = rd_fail(err, RD_ERR_MEMORY, "no memory for %llu shards", (unsigned long long)S);
-        goto cleanup;
-    }
+    if (shard == NULL || order == NULL)
+        RD_THROW(RD_ERR_MEMORY, "no memory for %llu shards", (unsigned long long)S);
     RD_TRY(sort_by_label(d, order, err));
     count_up(shard, S);
     rd_random_shuffle(random, shard, S);
@@ -223,10 +221,8 @@ static rd_status deal_dirichlet(const rd_dataset *d, double alpha, uint32_t leas
     s.owner = malloc(s.rows * sizeof *s.owner);
     s.size = malloc(s.clients * sizeof *s.size);
     s.share = malloc(s.clients * sizeof *s.share);
-    if (s.order == NULL || s.owner == NULL || s.size == NULL || s.share == NULL) {
-        status = rd_fail(err, RD_ERR_MEMORY, "no memory to deal %zu rows to %zu clients", s.rows, s.clients);
-        goto cleanup;
-    }
+    if (s.order == NULL || s.owner == NULL || s.size == NULL || s.share == NULL)
+        RD_THROW(RD_ERR_MEMORY, "no memory to deal %zu rows to %zu clients", s.rows, s.clients);
     RD_TRY(sort_by_label(d, s.order, err));
     size_t smallest = 0;
     for (int draw = 0; draw < DIRICHLET_DRAWS && smallest < least; draw++)
@@ -304,10 +300,8 @@ rd_status rd_partition_create(const rd_partition_config *config, const rd_datase
     }
     p.rows = malloc(d->rows * sizeof *p.rows);
     p.start = malloc((p.clients + 1) * sizeof *p.start);
-    if (p.rows == NULL || p.start == NULL) {
-        status = rd_fail(err, RD_ERR_MEMORY, "no memory to deal %zu rows to %zu clients", d->rows, p.clients);
-        goto cleanup;
-    }
+    if (p.rows == NULL || p.start == NULL)
+        RD_THROW(RD_ERR_MEMORY, "no memory to deal %zu rows to %zu clients", d->rows, p.clients);
     switch (config->scheme) {
     case RD_PARTITION_IID:
         deal_iid(&random, d->rows, &p);

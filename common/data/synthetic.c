@@ -112,13 +112,13 @@ rd_status rd_synthetic_make(const rd_synthetic *s, rd_dataset *out, rd_error *er
         d.rows += count_part(s, o->samples);
     }
     if (d.rows > UINT32_MAX)
-        RD_TRY(rd_fail(err, RD_ERR_DATA, "synthetic data of %llu clients have %zu samples; at most %u can be",
-                       (unsigned long long)s->clients, d.rows, UINT32_MAX));
+        RD_THROW(RD_ERR_DATA, "synthetic data of %llu clients have %zu samples; at most %u can be",
+                 (unsigned long long)s->clients, d.rows, UINT32_MAX);
     d.x_f32 = malloc((d.rows * D + 1) * sizeof *d.x_f32);
     d.labels = malloc((d.rows + 1) * sizeof *d.labels);
     d.group = malloc((d.rows + 1) * sizeof *d.group);
     if (d.x_f32 == NULL || d.labels == NULL || d.group == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu synthetic samples", d.rows));
+        RD_THROW(RD_ERR_MEMORY, "no memory for %zu synthetic samples", d.rows);
     RD_TRY(name_groups(s, &d, err));
     for (uint64_t k = 0; k < s->clients; k++) {
         draw_owner(s, k, o);

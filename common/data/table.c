@@ -281,10 +281,10 @@ static rd_status refuse_equal_names(const rd_table *t, rd_error *err)
         int32_t number = -1;
         RD_TRY(rd_names_add(&seen, t->heading[i], &number, err));
         if ((size_t)number != i)
-            RD_TRY(rd_fail(err, RD_ERR_DATA,
-                           "%s: line %u: columns %d and %zu are both named '%.60s'; which is meant could not "
-                           "be told",
-                           t->path, t->line[0], number + 1, i + 1, t->heading[i]));
+            RD_THROW(RD_ERR_DATA,
+                     "%s: line %u: columns %d and %zu are both named '%.60s'; which is meant could not "
+                     "be told",
+                     t->path, t->line[0], number + 1, i + 1, t->heading[i]);
     }
 cleanup:
     rd_names_free(&seen);
@@ -359,10 +359,10 @@ rd_status rd_table_parse(char *text, size_t size, const rd_source *source, rd_ta
     t.records = begin;
     RD_TRY(cut_records(&t, &c, err));
     if (t.rows == 0)
-        RD_TRY(rd_fail(err, RD_ERR_DATA, "%s: holds no data", t.path));
+        RD_THROW(RD_ERR_DATA, "%s: holds no data", t.path);
     RD_TRY(settle_heading(&t, source, err));
     if (t.rows == 0)
-        RD_TRY(rd_fail(err, RD_ERR_DATA, "%s: holds a heading but no rows", t.path));
+        RD_THROW(RD_ERR_DATA, "%s: holds a heading but no rows", t.path);
     *out = t;
     return RD_OK;
 cleanup:

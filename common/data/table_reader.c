@@ -57,7 +57,7 @@ rd_status rd_table_reader_open(const rd_table *t, const rd_table_roles *roles, c
     r.place = malloc((s->column_count + 1) * sizeof *r.place);
     r.field = malloc(t->columns * sizeof *r.field);
     if (r.place == NULL || r.field == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "%s: no memory for %zu columns", t->path, t->columns));
+        RD_THROW(RD_ERR_MEMORY, "%s: no memory for %zu columns", t->path, t->columns);
     for (size_t i = 0; i < s->column_count; i++)
         r.place[i] = SIZE_MAX;
     RD_TRY(named && !t->numbered ? match_by_name(&r, err) : match_by_place(&r, err));

@@ -178,21 +178,15 @@ rd_status rd_safetensors_parse(const char *json, size_t size, const char *whose,
     rd_foreign_fault fault;
     size_t end = size;
     memset(out, 0, sizeof *out);
-    if (size == 0 || json[0] != '{') {
-        status = rd_fail(err, RD_ERR_FORMAT, "%s: the header is not a JSON object", whose);
-        goto cleanup;
-    }
+    if (size == 0 || json[0] != '{')
+        RD_THROW(RD_ERR_FORMAT, "%s: the header is not a JSON object", whose);
     root = rd_foreign_json(json, size, &fault);
-    if (root == NULL) {
-        status = rd_fail(err, RD_ERR_FORMAT, "%s: the header is %s (at its byte %zu)", whose, fault.what, fault.at);
-        goto cleanup;
-    }
+    if (root == NULL)
+        RD_THROW(RD_ERR_FORMAT, "%s: the header is %s (at its byte %zu)", whose, fault.what, fault.at);
     while (json[end - 1] == ' ')
         end--;
-    if (json[end - 1] != '}') {
-        status = rd_fail(err, RD_ERR_FORMAT, "%s: the header is padded with something else than spaces", whose);
-        goto cleanup;
-    }
+    if (json[end - 1] != '}')
+        RD_THROW(RD_ERR_FORMAT, "%s: the header is padded with something else than spaces", whose);
     RD_TRY(parse_entries(root, whose, out, err));
     RD_TRY(check_layout(out, whose, err));
     out->data_start = 8 + size;
@@ -230,24 +224,18 @@ rd_status rd_safetensors_open(const char *path, rd_safetensors *out, int *fd, rd
     struct stat info;
     memset(out, 0, sizeof *out);
     *fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (*fd < 0 || fstat(*fd, &info) != 0) {
-        status = rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
-        goto cleanup;
-    }
+    if (*fd < 0 || fstat(*fd, &info) != 0)
+        RD_THROW(RD_ERR_IO, "%s: %s", path, strerror(errno));
     RD_TRY(check_kind(*fd, info.st_size, path, err));
     RD_TRY(rd_fd_pread_all(*fd, length_bytes, sizeof length_bytes, 0, path, err));
     for (int i = 7; i >= 0; i--)
         length = length << 8 | length_bytes[i];
-    if (length > RD_SAFETENSORS_MAX_HEADER || length > (uint64_t)info.st_size - 8) {
-        status = rd_fail(err, RD_ERR_FORMAT, "%s: not a safetensors file (a header of %" PRIu64 " bytes does not fit)",
-                         path, length);
-        goto cleanup;
-    }
+    if (length > RD_SAFETENSORS_MAX_HEADER || length > (uint64_t)info.st_size - 8)
+        RD_THROW(RD_ERR_FORMAT, "%s: not a safetensors file (a header of %" PRIu64 " bytes does not fit)", path,
+                 length);
     json = malloc((size_t)length + 1);
-    if (json == NULL) {
-        status = rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its header of %" PRIu64 " bytes", path, length);
-        goto cleanup;
-    }
+    if (json == NULL)
+        RD_THROW(RD_ERR_MEMORY, "%s: no memory for its header of %" PRIu64 " bytes", path, length);
     RD_TRY(rd_fd_pread_all(*fd, json, (size_t)length, 8, path, err));
     json[length] = '\0';
     RD_TRY(rd_safetensors_parse(json, (size_t)length, path, out, err));

@@ -33,8 +33,7 @@ static rd_status read_metadata(rd_predictor *p, const char *path, rd_error *err)
     RD_TRY(rd_safetensors_open(path, &file, &fd, err));
     const char *model = rd_safetensors_metadata(&file, "model"), *schema = rd_safetensors_metadata(&file, "schema");
     if (model == NULL || (section = cJSON_Parse(model)) == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_FORMAT, "%s: has no layers in its metadata; expected a file of rondo-inspect export",
-                       path));
+        RD_THROW(RD_ERR_FORMAT, "%s: has no layers in its metadata; expected a file of rondo-inspect export", path);
     if ((status = rd_model_create(section, &p->model, err)) != RD_OK)
         RD_TRY(rd_fail_context(err, RD_ERR_FORMAT, "%s", path));
     if (schema != NULL)
@@ -57,7 +56,7 @@ rd_status rd_predictor_open(const char *path, rd_predictor **out, rd_error *err)
     size_t count = rd_model_parameter_count(p->model);
     p->parameters = malloc(count * sizeof *p->parameters);
     if (p->parameters == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "%s: no memory for %zu parameters", path, count));
+        RD_THROW(RD_ERR_MEMORY, "%s: no memory for %zu parameters", path, count);
     RD_TRY(rd_tensor_file_read(rd_model_tensors(p->model, RD_TENSORS_ALL), path, p->parameters, err));
     p->batch = rd_evaluation_batch(p->model);
     RD_TRY(rd_workspace_create(p->model, p->batch, &p->workspace, err));

@@ -120,7 +120,7 @@ static rd_status finish(rd_packing *p, rd_packing **out, rd_error *err)
         p->kept += p->mask[i];
     p->index = malloc((p->kept > 0 ? p->kept : 1) * sizeof *p->index);
     if (p->index == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the places of %zu parameters", p->kept));
+        RD_THROW(RD_ERR_MEMORY, "no memory for the places of %zu parameters", p->kept);
     for (size_t i = 0; i < p->all; i++)
         if (p->mask[i] != 0)
             p->index[next++] = (uint32_t)i;

@@ -458,10 +458,8 @@ static rd_status plan_gradients(rd_model *m, rd_error *err)
     m->slot_size = calloc(count + 1, sizeof *m->slot_size);
     bool *assigned = calloc(count + 1, sizeof *assigned), *busy = calloc(count + 1, sizeof *busy);
     rd_status status = RD_OK;
-    if (m->slot_of == NULL || m->slot_size == NULL || assigned == NULL || busy == NULL) {
-        status = rd_fail(err, RD_ERR_MEMORY, "no memory for the plan");
-        goto cleanup;
-    }
+    if (m->slot_of == NULL || m->slot_size == NULL || assigned == NULL || busy == NULL)
+        RD_THROW(RD_ERR_MEMORY, "no memory for the plan");
     for (size_t i = count; i-- > 0;) {
         const size_t inputs[] = {m->layers[i].from, m->layers[i].also};
         if (!assigned[i]) { /* the last layer, or one whose output nobody uses */
@@ -520,7 +518,7 @@ rd_status rd_model_create(const cJSON *section, rd_model **out, rd_error *err)
     }
     plan.model = m = calloc(1, sizeof *m);
     if (m == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the plan", path));
+        RD_THROW(RD_ERR_MEMORY, "%s: no memory for the plan", path);
     RD_TRY(rd_json_key_known(at, keys, NULL, err));
     RD_TRY(read_input(m, at, err));
     RD_TRY(read_loss(&m->loss, at, err));
@@ -534,9 +532,9 @@ rd_status rd_model_create(const cJSON *section, rd_model **out, rd_error *err)
     RD_TRY(plan_gradients(m, err));
     RD_TRY(check_counting(m, path, err));
     if (m->travelling_count == 0)
-        RD_TRY(rd_fail(err, RD_ERR_CONFIG, "%s: nothing is left to train: %s", path,
-                       m->parameter_count == 0 ? "no layer has parameters"
-                                               : "fine_tuning names every tensor as frozen or local"));
+        RD_THROW(RD_ERR_CONFIG, "%s: nothing is left to train: %s", path,
+                 m->parameter_count == 0 ? "no layer has parameters"
+                                         : "fine_tuning names every tensor as frozen or local");
     *out = m;
     m = NULL;
 cleanup:

@@ -119,7 +119,7 @@ rd_status rd_preset_expand(rd_json_node section, cJSON **out, rd_error *err)
         expanded = NULL;
     }
     if (expanded == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the preset's layers", section.path));
+        RD_THROW(RD_ERR_MEMORY, "%s: no memory for the preset's layers", section.path);
     *out = expanded;
     expanded = NULL;
 cleanup:

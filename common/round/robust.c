@@ -184,7 +184,7 @@ rd_status rd_ranking_create(const rd_update_rows *rows, rd_ranking **out, rd_err
                           .scores = malloc(k * sizeof(double)),
                           .gone = calloc(k, sizeof(bool))};
     if (r == NULL || r->near == NULL || r->scores == NULL || r->gone == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory to rank %zu updates", k));
+        RD_THROW(RD_ERR_MEMORY, "no memory to rank %zu updates", k);
     RD_TRY(all_distances(rows->values, k, rows->n, &distances, err));
     for (size_t i = 0; i < k; i++) {
         for (size_t j = 0; j < k; j++)

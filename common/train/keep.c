@@ -100,10 +100,10 @@ rd_status rd_keep_set_aside(const rd_keep_options *o, char note[RD_KEEP_NOTE_MAX
     if (!there || strcmp(found.client, wanted.client) != 0 || strcmp(found.run, wanted.run) == 0)
         goto cleanup;
     if (asprintf(&aside, "%s.%.12s", o->path, found.run) < 0)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for a path"));
+        RD_THROW(RD_ERR_MEMORY, "no memory for a path");
     if (access(aside, F_OK) == 0 || rename(o->path, aside) != 0)
-        RD_TRY(rd_fail(err, RD_ERR_STATE, "%s: it was kept in run %.12s, and cannot be set aside as %s: %s", o->path,
-                       found.run, aside, access(aside, F_OK) == 0 ? "that exists" : strerror(errno)));
+        RD_THROW(RD_ERR_STATE, "%s: it was kept in run %.12s, and cannot be set aside as %s: %s", o->path, found.run,
+                 aside, access(aside, F_OK) == 0 ? "that exists" : strerror(errno));
     (void)snprintf(note, RD_KEEP_NOTE_MAX,
                    "%.200s was kept in another run (%.12s): it is now %.230s, and a new one is begun", o->path,
                    found.run, aside);
@@ -135,13 +135,13 @@ rd_status rd_keep_open(const rd_keep_options *o, rd_keep **out, rd_error *err)
     k->places = o->rounds + 1;
     (void)snprintf(k->name, sizeof k->name, "%s", o->path != NULL ? o->path : "what clients keep between rounds");
     if (o->rounds < 1 || k->places > PLACES_MAX)
-        RD_TRY(rd_fail(err, RD_ERR_INTERNAL, "%u rounds to go back to", o->rounds));
+        RD_THROW(RD_ERR_INTERNAL, "%u rounds to go back to", o->rounds);
     bool fits = o->clients <= o->memory_limit / (k->places * place_size(o->floats));
     k->fd = o->path != NULL ? open(o->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : nameless(fits);
     if (k->fd < 0)
-        RD_TRY(rd_fail(err, RD_ERR_IO, "%s: %s", k->name, strerror(errno)));
+        RD_THROW(RD_ERR_IO, "%s: %s", k->name, strerror(errno));
     if (o->alone && flock(k->fd, LOCK_EX | LOCK_NB) != 0)
-        RD_TRY(rd_fail(err, RD_ERR_STATE, "%s: another program is using it", k->name));
+        RD_THROW(RD_ERR_STATE, "%s: another program is using it", k->name);
     RD_TRY(read_head(k->fd, k->name, &found, &there, err));
     if (there)
         RD_TRY(check_head(k->name, &found, &wanted, err));

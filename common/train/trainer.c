@@ -76,7 +76,7 @@ rd_status rd_trainer_create(const rd_model *m, const rd_training *training, size
     rd_status status = RD_OK;
     rd_trainer *t = calloc(1, sizeof *t);
     if (t == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for a trainer"));
+        RD_THROW(RD_ERR_MEMORY, "no memory for a trainer");
     if (openblas_set_num_threads != NULL)
         openblas_set_num_threads(1);
     t->model = m;
@@ -88,18 +88,17 @@ rd_status rd_trainer_create(const rd_model *m, const rd_training *training, size
     t->rows = malloc((most_rows > 0 ? most_rows : 1) * sizeof *t->rows);
     t->pick = malloc(t->evaluation_batch * sizeof *t->pick);
     if (t->rows == NULL || t->pick == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory to shuffle %zu rows", most_rows));
+        RD_THROW(RD_ERR_MEMORY, "no memory to shuffle %zu rows", most_rows);
     if (n.vectors > 0) {
         t->vector_count = n.vectors;
         t->vectors = calloc(rd_model_tensors(m, RD_TENSORS_CHANGING).elements, n.vectors * sizeof *t->vectors);
         if (t->vectors == NULL)
-            RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the gradient of %zu parameters",
-                           rd_model_parameter_count(m)));
+            RD_THROW(RD_ERR_MEMORY, "no memory for the gradient of %zu parameters", rd_model_parameter_count(m));
     }
     if (rd_model_counts(m)) {
         t->sums = calloc(rd_model_sum_count(m), sizeof *t->sums);
         if (t->sums == NULL)
-            RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu sums", rd_model_sum_count(m)));
+            RD_THROW(RD_ERR_MEMORY, "no memory for %zu sums", rd_model_sum_count(m));
     }
     RD_TRY(rd_workspace_create(m, n.most, &t->workspace, err));
     *out = t;

@@ -92,10 +92,8 @@ static rd_status improve(const search_space *s, const search_trial *trials, size
     search_gp g = {0};
     size_t d = 0;
     rd_status status = RD_OK;
-    if (x == NULL || y == NULL) {
-        status = rd_fail(err, RD_ERR_MEMORY, "no memory for %zu trials", count);
-        goto cleanup;
-    }
+    if (x == NULL || y == NULL)
+        RD_THROW(RD_ERR_MEMORY, "no memory for %zu trials", count);
     d = search_space_features(s, trials[0].point, features);
     for (size_t i = 0; i < count; i++)
         (void)search_space_features(s, trials[i].point, x + i * d);

@@ -43,10 +43,8 @@ rd_status search_gp_fit(const search_points *seen, double length, double noise, 
     g.x = malloc(n * d * sizeof *g.x);
     g.L = malloc(n * n * sizeof *g.L);
     g.alpha = malloc(2 * n * sizeof *g.alpha); /* the second half: the observations */
-    if (g.x == NULL || g.L == NULL || g.alpha == NULL) {
-        status = rd_fail(err, RD_ERR_MEMORY, "no memory for a Gaussian process over %zu points", n);
-        goto cleanup;
-    }
+    if (g.x == NULL || g.L == NULL || g.alpha == NULL)
+        RD_THROW(RD_ERR_MEMORY, "no memory for a Gaussian process over %zu points", n);
     memcpy(g.x, x, n * d * sizeof *x);
     normalise(seen->y, n, &g.mean, &g.deviation, g.alpha);
     memcpy(g.alpha + n, g.alpha, n * sizeof *g.alpha);
@@ -56,10 +54,8 @@ rd_status search_gp_fit(const search_points *seen, double length, double noise, 
     dpotrf_("L", &size, g.L, &size, &info);
     if (info == 0)
         dpotrs_("L", &size, &one, g.L, &size, g.alpha, &size, &info);
-    if (info != 0) {
-        status = rd_fail(err, RD_ERR_RANGE, "the kernel matrix of %zu points is not positive definite", n);
-        goto cleanup;
-    }
+    if (info != 0)
+        RD_THROW(RD_ERR_RANGE, "the kernel matrix of %zu points is not positive definite", n);
     g.likelihood = -(double)n / 2 * log(2 * 3.14159265358979323846);
     for (size_t i = 0; i < n; i++)
         g.likelihood -= log(g.L[i * n + i]) + g.alpha[i] * g.alpha[n + i] / 2;

@@ -190,7 +190,7 @@ static rd_status start(runner *r, rd_error *err)
     rd_status status = RD_OK;
     r->slots = calloc(r->parallel, sizeof *r->slots);
     if (r->slots == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %u trials at a time", r->parallel));
+        RD_THROW(RD_ERR_MEMORY, "no memory for %u trials at a time", r->parallel);
     RD_TRY(rd_make_directory(directory, err));
     RD_TRY(search_job_check(&r->job, err));
     RD_TRY(hash(r->job.space.json, space_hash, err));

@@ -191,9 +191,9 @@ rd_status search_space_load(const char *path, const char *method, uint64_t trial
     RD_TRY(rd_file_read(path, 1 << 20, &text, &size, err));
     out->json = rd_foreign_json(text, size, &fault);
     if (out->json == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_CONFIG, "%s: line %zu: %s", path, fault.line, fault.what));
+        RD_THROW(RD_ERR_CONFIG, "%s: line %zu: %s", path, fault.line, fault.what);
     if (!cJSON_IsObject(out->json))
-        RD_TRY(rd_fail(err, RD_ERR_CONFIG, "%s: expected a JSON object", path));
+        RD_THROW(RD_ERR_CONFIG, "%s: expected a JSON object", path);
     if (method != NULL)
         RD_TRY(override_method(out->json, method, err));
     RD_TRY(read_space(&(rd_fields){.object = out->json, .whose = path, .path = "", .err = err}, out));

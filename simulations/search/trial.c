@@ -34,16 +34,15 @@ rd_status search_job_open(const rd_search_options *options, search_job *out, rd_
     RD_TRY(search_space_load(options->space, options->method, options->trials, &out->space, err));
     RD_TRY(rd_config_load(path, &check, err));
     if (check.train.format == RD_SOURCE_NONE)
-        RD_TRY(rd_fail(err, RD_ERR_CONFIG, "%s: data.train is missing: it says what the simulated clients train on",
-                       path));
+        RD_THROW(RD_ERR_CONFIG, "%s: data.train is missing: it says what the simulated clients train on", path);
     RD_TRY(rd_file_read(path, 1 << 20, &text, &size, err));
     (void)snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1,
                    slash != NULL ? path : ".");
     if (realpath(folder, out->folder) == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_IO, "%s: %s", folder, strerror(errno)));
+        RD_THROW(RD_ERR_IO, "%s: %s", folder, strerror(errno));
     out->run = rd_foreign_json(text, size, &fault);
     if (out->run == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_CONFIG, "%s: line %zu: %s", path, fault.line, fault.what));
+        RD_THROW(RD_ERR_CONFIG, "%s: line %zu: %s", path, fault.line, fault.what);
     cJSON_DeleteItemFromObjectCaseSensitive(out->run, "$schema");
 cleanup:
     free(text);
@@ -69,7 +68,7 @@ static rd_status write_config(const search_job *j, cJSON *run, const char *path,
     RD_TRY(rd_config_resolve_paths(run, j->folder, err));
     text = rd_json_print(run);
     if (text == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for a trial"));
+        RD_THROW(RD_ERR_MEMORY, "no memory for a trial");
     RD_TRY(rd_file_write(path, text, strlen(text), err));
     status = rd_config_load(path, out, err);
 cleanup:

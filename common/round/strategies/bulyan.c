@@ -33,7 +33,7 @@ static rd_status combine(const rd_strategy *s, const rd_update_rows *rows, float
     size_t f = (size_t)s->value[BYZANTINE], selected = rows->count - 2 * f;
     some = malloc(selected * sizeof *some);
     if (some == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory to select %zu updates", selected));
+        RD_THROW(RD_ERR_MEMORY, "no memory to select %zu updates", selected);
     RD_TRY(rd_ranking_create(rows, &r, err));
     for (size_t i = 0; i < selected; i++) {
         rd_ranking_score(r, rows->count - i, f);

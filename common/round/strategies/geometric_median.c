@@ -32,7 +32,7 @@ static rd_status combine(const rd_strategy *s, const rd_update_rows *rows, float
     double *v = calloc(n + 1, sizeof *v), *share = malloc((k + 1) * sizeof *share);
     RD_TRY(rd_robust_check(s, rows, err));
     if (v == NULL || share == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the median of %zu updates", k));
+        RD_THROW(RD_ERR_MEMORY, "no memory for the median of %zu updates", k);
     for (size_t i = 0; i < k; i++)
         share[i] = (double)rows->weights[i];
     (void)move(rows, share, v);
