@@ -152,12 +152,13 @@ static int describe(int argc, char **argv)
     rd_parse_result parsed = rd_options_parse(&command, argc, argv, NULL, &err);
     if (parsed == RD_PARSE_EXIT)
         return EXIT_FINISHED;
-    rd_status status = parsed == RD_PARSE_RUN ? rd_source_from_options(&o.data, &source, &err) : RD_ERR_USAGE;
-    if (status == RD_OK)
-        status = rd_first_schema(&source, &json, &err);
-    if (status == RD_OK)
-        printf("%s\n", json);
-    else
+    rd_status status = RD_OK;
+    RD_TRY(rd_parse_status(parsed));
+    RD_TRY(rd_source_from_options(&o.data, &source, &err));
+    RD_TRY(rd_first_schema(&source, &json, &err));
+    printf("%s\n", json);
+cleanup:
+    if (status != RD_OK)
         fprintf(stderr, "rondo-client: %s\n", err.message);
     free(json);
     return exit_code(status);
@@ -176,23 +177,21 @@ int main(int argc, char **argv)
     rd_parse_result parsed = parse(argc, argv, &o, &err);
     if (parsed == RD_PARSE_EXIT)
         return 0;
-    rd_status status = parsed == RD_PARSE_RUN ? rd_address_check(o.aggregator, &err) : RD_ERR_USAGE;
-    if (status == RD_OK)
-        status = describe_data(&o, &session.data, &err);
-    if (status == RD_OK) {
-        status = rd_signals_open(&signals, &err);
-        signal(SIGPIPE, SIG_IGN);
-        session.transport =
-            (rd_transport_options){.url = o.aggregator,
-                                   .files = {o.ca, o.cert, o.key, o.passphrase},
-                                   .proxy = o.proxy != NULL && strcmp(o.proxy, "none") == 0 ? "" : o.proxy,
-                                   .signals = signals};
-        session.retry_seconds = o.retry_seconds;
-        session.quiet = o.quiet;
-        session.keep = o.keep;
-        if (status == RD_OK)
-            status = rd_session_run(&session, &rd_built_in_learner, &err);
-    }
+    rd_status status = RD_OK;
+    RD_TRY(rd_parse_status(parsed));
+    RD_TRY(rd_address_check(o.aggregator, &err));
+    RD_TRY(describe_data(&o, &session.data, &err));
+    RD_TRY(rd_signals_open(&signals, &err));
+    signal(SIGPIPE, SIG_IGN);
+    session.transport = (rd_transport_options){.url = o.aggregator,
+                                               .files = {o.ca, o.cert, o.key, o.passphrase},
+                                               .proxy = o.proxy != NULL && strcmp(o.proxy, "none") == 0 ? "" : o.proxy,
+                                               .signals = signals};
+    session.retry_seconds = o.retry_seconds;
+    session.quiet = o.quiet;
+    session.keep = o.keep;
+    RD_TRY(rd_session_run(&session, &rd_built_in_learner, &err));
+cleanup:
     if (status != RD_OK)
         fprintf(stderr, "rondo-client: %s\n", err.message);
     int number = rd_signals_number(signals);

@@ -21,13 +21,11 @@ static rd_status hear_of_run(rd_membership *m, const rd_request *request, rd_err
 {
     rd_response response;
     rd_welcome welcome;
-    rd_status status = rd_requester_ask(m->requester, request, &response, err);
-    if (status == RD_OK && response.status != 200)
-        status = rd_requester_refused(&response, err);
-    if (status == RD_OK)
-        status = rd_welcome_parse(response.body, response.size, &welcome, err);
-    if (status != RD_OK)
-        return status;
+    rd_status status = RD_OK;
+    RD_TRY(rd_requester_ask(m->requester, request, &response, err));
+    if (response.status != 200)
+        RD_TRY(rd_requester_refused(&response, err));
+    RD_TRY(rd_welcome_parse(response.body, response.size, &welcome, err));
     if (m->welcome.run_id[0] == '\0') {
         m->welcome = welcome;
         return RD_OK;
@@ -43,6 +41,7 @@ static rd_status hear_of_run(rd_membership *m, const rd_request *request, rd_err
         welcome.schema = known;
     }
     rd_welcome_free(&welcome);
+cleanup:
     return status;
 }
 

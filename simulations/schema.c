@@ -27,14 +27,13 @@ int rd_schema_command(int argc, char **argv)
     rd_parse_result parsed = rd_options_parse(&command, argc, argv, &file, &err);
     if (parsed == RD_PARSE_EXIT)
         return 0;
-    rd_status status = parsed == RD_PARSE_RUN ? RD_OK : RD_ERR_USAGE;
-    if (status == RD_OK)
-        status = rd_source_from_options(&o, &source, &err);
-    if (status == RD_OK)
-        status = rd_first_schema(&source, &json, &err);
-    if (status == RD_OK)
-        printf("%s\n", json);
-    else
+    rd_status status = RD_OK;
+    RD_TRY(rd_parse_status(parsed));
+    RD_TRY(rd_source_from_options(&o, &source, &err));
+    RD_TRY(rd_first_schema(&source, &json, &err));
+    printf("%s\n", json);
+cleanup:
+    if (status != RD_OK)
         fprintf(stderr, "rondo-sim schema: %s\n", err.message);
     free(json);
     return status == RD_OK ? 0 : status == RD_ERR_USAGE ? 2 : 1;

@@ -68,16 +68,19 @@ static rd_status read_history(const char *directory, history *h, rd_error *err)
 static rd_status read_entry(entry *e, rd_error *err)
 {
     seed_runs seeds = {0};
-    rd_status status = seed_runs_find(e->name, &seeds, err);
+    rd_status status = RD_OK;
+    RD_TRY(seed_runs_find(e->name, &seeds, err));
     size_t count = seeds.count > 0 ? seeds.count : 1;
-    if (status == RD_OK && count > MOST_SEEDS)
-        status = rd_fail(err, RD_ERR_STATE, "%s: more than %d runs", e->name, MOST_SEEDS);
-    if (status == RD_OK && (e->seeds = calloc(count, sizeof *e->seeds)) == NULL)
-        status = rd_fail(err, RD_ERR_MEMORY, "no memory for the runs of %s", e->name);
-    for (size_t i = 0; i < count && status == RD_OK; i++) {
+    if (count > MOST_SEEDS)
+        RD_THROW(RD_ERR_STATE, "%s: more than %d runs", e->name, MOST_SEEDS);
+    e->seeds = calloc(count, sizeof *e->seeds);
+    if (e->seeds == NULL)
+        RD_THROW(RD_ERR_MEMORY, "no memory for the runs of %s", e->name);
+    for (size_t i = 0; i < count; i++) {
         e->seed_count++;
-        status = read_history(seeds.count > 0 ? seeds.paths[i] : e->name, &e->seeds[i], err);
+        RD_TRY(read_history(seeds.count > 0 ? seeds.paths[i] : e->name, &e->seeds[i], err));
     }
+cleanup:
     seed_runs_free(&seeds);
     return status;
 }

@@ -468,24 +468,21 @@ static rd_status check_training(const rd_config *c, const rd_model *m, rd_error 
 static rd_status check_model(rd_config *c, const char *path, rd_error *err)
 {
     rd_model *m = NULL;
-    rd_status status = rd_model_create(c->model, &m, err);
-    if (status == RD_OK)
-        status = check_training(c, m, err);
-    if (status == RD_OK)
-        status = rd_config_settle_label(c, m, err);
-    if (status == RD_OK)
-        status = rd_config_check_strategy(c, m, err);
-    if (status == RD_OK)
-        status = rd_config_check_effect(c, m, err);
-    if (status == RD_OK && c->pruning.sparsity > 0.0 && rd_model_counts(m))
-        status = rd_fail(err, RD_ERR_CONFIG, "pruning: the model learns by counting, and has no weights to prune");
-    if (status == RD_OK && c->continual.task_count > 0 && !(rd_model_classifies(m) && rd_model_predictions(m) == 1))
-        status = rd_fail(err, RD_ERR_CONFIG,
-                         "continual.tasks: tasks are classes, but the model's loss %s has none for each sample",
-                         rd_model_loss_name(m));
-    for (unsigned i = 0; i < RD_SCORES && status == RD_OK; i++)
+    rd_status status = RD_OK;
+    RD_TRY(rd_model_create(c->model, &m, err));
+    RD_TRY(check_training(c, m, err));
+    RD_TRY(rd_config_settle_label(c, m, err));
+    RD_TRY(rd_config_check_strategy(c, m, err));
+    RD_TRY(rd_config_check_effect(c, m, err));
+    if (c->pruning.sparsity > 0.0 && rd_model_counts(m))
+        RD_THROW(RD_ERR_CONFIG, "pruning: the model learns by counting, and has no weights to prune");
+    if (c->continual.task_count > 0 && !(rd_model_classifies(m) && rd_model_predictions(m) == 1))
+        RD_THROW(RD_ERR_CONFIG, "continual.tasks: tasks are classes, but the model's loss %s has none for each sample",
+                 rd_model_loss_name(m));
+    for (unsigned i = 0; i < RD_SCORES; i++)
         if ((c->scores >> i & 1u) != 0)
-            status = rd_score_check((rd_score)i, m, err);
+            RD_TRY(rd_score_check((rd_score)i, m, err));
+cleanup:
     rd_model_free(m);
     if (status == RD_OK)
         return RD_OK;

@@ -158,25 +158,23 @@ rd_status search_record_open(const char *directory, const char *space, const cha
     out->fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (out->fd < 0)
         return rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
-    status = rd_file_read(path, (size_t)1 << 30, &text, &size, err);
-    if (status == RD_OK && size > 0 &&
-        text[size - 1] != '\n') { /* cut off by a crash: a line of its own, to be ignored */
-        status = rd_fd_write_all(out->fd, "\n", 1, path, err);
-        if (status == RD_OK) {
-            free(text);
-            text = NULL;
-            status = rd_file_read(path, (size_t)1 << 30, &text, &size, err);
-        }
+    RD_TRY(rd_file_read(path, (size_t)1 << 30, &text, &size, err));
+    if (size > 0 && text[size - 1] != '\n') { /* cut off by a crash: a line of its own, to be ignored */
+        RD_TRY(rd_fd_write_all(out->fd, "\n", 1, path, err));
+        free(text);
+        text = NULL;
+        RD_TRY(rd_file_read(path, (size_t)1 << 30, &text, &size, err));
     }
-    if (status == RD_OK && size > 0) {
-        status = read_lines(out, text, path, space, run, clients, err);
-    } else if (status == RD_OK) {
+    if (size > 0) {
+        RD_TRY(read_lines(out, text, path, space, run, clients, err));
+    } else {
         cJSON *json = cJSON_CreateObject();
         cJSON_AddStringToObject(json, "space", space);
         cJSON_AddStringToObject(json, "run", run);
         cJSON_AddNumberToObject(json, "clients", (double)clients);
-        status = add_line(out, json, err);
+        RD_TRY(add_line(out, json, err));
     }
+cleanup:
     free(text);
     return status;
 }

@@ -37,24 +37,21 @@ static void fill_turns(attention *f)
 
 static rd_status read_keys(attention *f, const rd_layer *l, rd_json_node at, bool *bias, rd_error *err)
 {
-    rd_status status = rd_json_key_whole(at, "heads", 1, 4096, &f->heads, err);
-    if (status == RD_OK)
-        status = rd_json_key_bool(at, "causal", false, &f->causal, err);
-    if (status == RD_OK)
-        status = rd_json_key_bool(at, "rotary", false, &f->rotary, err);
-    if (status == RD_OK)
-        status = rd_json_key_bool(at, "bias", true, bias, err);
-    if (status == RD_OK && l->in.rank != 2)
-        status = rd_plan_misfit(l, at.path, "a sequence (T, E)", err);
-    if (status != RD_OK)
-        return status;
+    rd_status status = RD_OK;
+    RD_TRY(rd_json_key_whole(at, "heads", 1, 4096, &f->heads, err));
+    RD_TRY(rd_json_key_bool(at, "causal", false, &f->causal, err));
+    RD_TRY(rd_json_key_bool(at, "rotary", false, &f->rotary, err));
+    RD_TRY(rd_json_key_bool(at, "bias", true, bias, err));
+    if (l->in.rank != 2)
+        RD_TRY(rd_plan_misfit(l, at.path, "a sequence (T, E)", err));
     f->T = l->in.size[0];
     f->E = l->in.size[1];
     f->d = f->E / f->heads;
     if (f->E % f->heads != 0 || (f->rotary && f->d % 2 != 0))
         return rd_fail(err, RD_ERR_CONFIG, "%s.heads: vectors of %zu numbers cannot be cut into %zu heads%s", at.path,
                        f->E, f->heads, f->rotary ? " of an even size, which rotary needs" : "");
-    return RD_OK;
+cleanup:
+    return status;
 }
 
 static rd_status attention_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
@@ -63,14 +60,13 @@ static rd_status attention_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_
     attention *f = rd_layer_own(l, sizeof *f + l->inputs * sizeof *f->turns, at.path, err);
     if (f == NULL)
         return RD_ERR_MEMORY;
-    rd_status status = read_keys(f, l, at, &bias, err);
+    rd_status status = RD_OK;
+    RD_TRY(read_keys(f, l, at, &bias, err));
     f->in = (rd_linear){.I = f->E, .O = 3 * f->E};
     f->out = (rd_linear){.I = f->E, .O = f->E};
-    if (status == RD_OK)
-        status = rd_linear_plan(plan, l, &f->in, "in_proj_weight", bias ? "in_proj_bias" : NULL, err);
-    if (status == RD_OK)
-        status = rd_linear_plan(plan, l, &f->out, "out_proj.weight", bias ? "out_proj.bias" : NULL, err);
-    if (status == RD_OK && f->rotary)
+    RD_TRY(rd_linear_plan(plan, l, &f->in, "in_proj_weight", bias ? "in_proj_bias" : NULL, err));
+    RD_TRY(rd_linear_plan(plan, l, &f->out, "out_proj.weight", bias ? "out_proj.bias" : NULL, err));
+    if (f->rotary)
         fill_turns(f);
     size_t square = f->T * f->T;
     l->flops = f->T * (rd_linear_flops(&f->in) + rd_linear_flops(&f->out)) + 4 * (uint64_t)f->E * square;
@@ -78,6 +74,7 @@ static rd_status attention_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_
     size_t low_rank = rd_linear_scratch(&f->in, f->T) + rd_linear_scratch(&f->out, f->T);
     l->scratch_per_sample = 4 * l->inputs + low_rank;
     l->scratch = square;
+cleanup:
     return status;
 }
 

@@ -28,9 +28,8 @@ static const char *const keys[] = {"epsilon", NULL};
 static rd_status batch_norm_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
     double epsilon;
-    rd_status status = rd_json_key_number(at, "epsilon", 1e-12, 1, 1e-5, &epsilon, err);
-    if (status != RD_OK)
-        return status;
+    rd_status status = RD_OK;
+    RD_TRY(rd_json_key_number(at, "epsilon", 1e-12, 1, 1e-5, &epsilon, err));
     if (l->in.rank == 2 || l->in.vocabulary > 0)
         return rd_plan_misfit(l, at.path, "an image (C, H, W) or features (D)", err);
     batch_norm *f = rd_layer_own(l, sizeof *f, at.path, err);
@@ -41,14 +40,12 @@ static rd_status batch_norm_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd
     l->kept = l->inputs; /* what the normalised input was */
     l->scratch = 0;
     const size_t shape[] = {f->C};
-    status = rd_plan_tensor(plan, l, "weight", 1, shape, err);
-    if (status == RD_OK)
-        status = rd_plan_tensor(plan, l, "bias", 1, shape, err);
-    if (status == RD_OK)
-        status = rd_plan_statistic(plan, l, "running_mean", 1, shape, err);
-    if (status == RD_OK)
-        status = rd_plan_statistic(plan, l, "running_var", 1, shape, err);
+    RD_TRY(rd_plan_tensor(plan, l, "weight", 1, shape, err));
+    RD_TRY(rd_plan_tensor(plan, l, "bias", 1, shape, err));
+    RD_TRY(rd_plan_statistic(plan, l, "running_mean", 1, shape, err));
+    RD_TRY(rd_plan_statistic(plan, l, "running_var", 1, shape, err));
     l->least_rows = f->pixels > 1 ? 1 : 2;
+cleanup:
     return status;
 }
 

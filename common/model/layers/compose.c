@@ -77,30 +77,26 @@ static const char *const norms[] = {"layer_norm", "rms_norm", NULL};
 
 static rd_status read_transformer(transformer *f, rd_json_node at, rd_error *err)
 {
-    rd_status status = rd_json_key_whole(at, "heads", 1, 4096, &f->heads, err);
-    if (status == RD_OK)
-        status = rd_json_key_whole(at, "units", 1, RD_LAYER_MAX_WIDTH, &f->units, err);
-    if (status == RD_OK)
-        status = rd_json_key_bool(at, "causal", true, &f->causal, err);
-    if (status == RD_OK)
-        status = rd_json_key_bool(at, "rotary", false, &f->rotary, err);
-    if (status == RD_OK)
-        status = rd_json_key_choice(at, "norm", norms, 0, &f->norm, err);
-    if (status == RD_OK)
-        status = rd_json_key_number(at, "dropout", 0, 0.99, 0, &f->dropout, err);
-    if (status == RD_OK)
-        status = rd_json_key_number(at, "balance", 0, 100, 0.01, &f->balance, err);
-    if (status == RD_OK && cJSON_GetObjectItemCaseSensitive(at.json, "experts") != NULL)
-        status = rd_json_key_whole(at, "experts", 2, 1024, &f->experts, err);
-    if (status == RD_OK && f->experts > 0)
-        status = rd_json_key_whole(at, "top_k", 1, f->experts, &f->top_k, err);
+    rd_status status = RD_OK;
+    RD_TRY(rd_json_key_whole(at, "heads", 1, 4096, &f->heads, err));
+    RD_TRY(rd_json_key_whole(at, "units", 1, RD_LAYER_MAX_WIDTH, &f->units, err));
+    RD_TRY(rd_json_key_bool(at, "causal", true, &f->causal, err));
+    RD_TRY(rd_json_key_bool(at, "rotary", false, &f->rotary, err));
+    RD_TRY(rd_json_key_choice(at, "norm", norms, 0, &f->norm, err));
+    RD_TRY(rd_json_key_number(at, "dropout", 0, 0.99, 0, &f->dropout, err));
+    RD_TRY(rd_json_key_number(at, "balance", 0, 100, 0.01, &f->balance, err));
+    if (cJSON_GetObjectItemCaseSensitive(at.json, "experts") != NULL)
+        RD_TRY(rd_json_key_whole(at, "experts", 2, 1024, &f->experts, err));
+    if (f->experts > 0)
+        RD_TRY(rd_json_key_whole(at, "top_k", 1, f->experts, &f->top_k, err));
     const char *stray = cJSON_GetObjectItemCaseSensitive(at.json, "top_k") != NULL     ? "top_k"
                         : cJSON_GetObjectItemCaseSensitive(at.json, "balance") != NULL ? "balance"
                                                                                        : NULL;
-    if (status == RD_OK && f->experts == 0 && stray != NULL)
-        status = rd_fail(err, RD_ERR_CONFIG, "%s.%s has a meaning only with \"experts\"", at.path, stray);
-    if (status == RD_OK && cJSON_GetObjectItemCaseSensitive(at.json, "activation") != NULL)
-        status = rd_fail(err, RD_ERR_CONFIG, "%s.activation: a transformer block's is GELU, inside", at.path);
+    if (f->experts == 0 && stray != NULL)
+        RD_THROW(RD_ERR_CONFIG, "%s.%s has a meaning only with \"experts\"", at.path, stray);
+    if (cJSON_GetObjectItemCaseSensitive(at.json, "activation") != NULL)
+        RD_THROW(RD_ERR_CONFIG, "%s.activation: a transformer block's is GELU, inside", at.path);
+cleanup:
     return status;
 }
 

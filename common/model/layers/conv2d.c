@@ -28,21 +28,20 @@ static const char *const conv_keys[] = {"channels", "kernel", "stride", "padding
 
 static rd_status read_keys(conv *f, rd_layer *l, rd_json_node at, rd_error *err)
 {
-    rd_status status = rd_json_key_whole(at, "channels", 1, 65536, &f->O, err);
-    if (status == RD_OK)
-        status = rd_json_key_pair(at, "kernel", 1, 1024, 0, f->kernel, err);
-    if (status == RD_OK)
-        status = rd_json_key_pair(at, "stride", 1, 1024, 1, f->stride, err);
+    rd_status status = RD_OK;
+    RD_TRY(rd_json_key_whole(at, "channels", 1, 65536, &f->O, err));
+    RD_TRY(rd_json_key_pair(at, "kernel", 1, 1024, 0, f->kernel, err));
+    RD_TRY(rd_json_key_pair(at, "stride", 1, 1024, 1, f->stride, err));
     const cJSON *padding = cJSON_GetObjectItemCaseSensitive(at.json, "padding");
-    if (status == RD_OK && padding != NULL)
-        status = rd_json_key_pair(at, "padding", 0, 1024, 1, f->padding, err);
+    if (padding != NULL)
+        RD_TRY(rd_json_key_pair(at, "padding", 0, 1024, 1, f->padding, err));
     f->groups = 1;
-    if (status == RD_OK && cJSON_GetObjectItemCaseSensitive(at.json, "groups") != NULL)
-        status = rd_json_key_whole(at, "groups", 1, 65536, &f->groups, err);
-    if (status == RD_OK)
-        status = rd_json_key_bool(at, "bias", true, &f->bias, err);
-    if (status == RD_OK && l->in.rank != 3)
-        status = rd_plan_misfit(l, at.path, "an image (C, H, W)", err);
+    if (cJSON_GetObjectItemCaseSensitive(at.json, "groups") != NULL)
+        RD_TRY(rd_json_key_whole(at, "groups", 1, 65536, &f->groups, err));
+    RD_TRY(rd_json_key_bool(at, "bias", true, &f->bias, err));
+    if (l->in.rank != 3)
+        RD_TRY(rd_plan_misfit(l, at.path, "an image (C, H, W)", err));
+cleanup:
     return status;
 }
 
@@ -82,17 +81,16 @@ static rd_status conv_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error
     conv *f = rd_layer_own(l, sizeof *f, at.path, err);
     if (f == NULL)
         return RD_ERR_MEMORY;
-    rd_status status = read_keys(f, l, at, err);
-    if (status == RD_OK)
-        status = check_shape(f, l, at.path, err);
-    if (status != RD_OK)
-        return status;
+    rd_status status = RD_OK;
+    RD_TRY(read_keys(f, l, at, err));
+    RD_TRY(check_shape(f, l, at.path, err));
     l->out = (rd_shape){.rank = 3, .size = {f->O, f->OH, f->OW}};
     l->flops = 2 * (uint64_t)weight_count(f) * f->OH * f->OW;
     l->scratch = 2 * unrolled_size(f) + 2 * weight_count(f);
-    status = rd_plan_tensor(plan, l, "weight", 4, (const size_t[]){f->O, f->c, f->kernel[0], f->kernel[1]}, err);
-    if (status == RD_OK && f->bias)
-        status = rd_plan_tensor(plan, l, "bias", 1, (const size_t[]){f->O}, err);
+    RD_TRY(rd_plan_tensor(plan, l, "weight", 4, (const size_t[]){f->O, f->c, f->kernel[0], f->kernel[1]}, err));
+    if (f->bias)
+        RD_TRY(rd_plan_tensor(plan, l, "bias", 1, (const size_t[]){f->O}, err));
+cleanup:
     return status;
 }
 

@@ -17,13 +17,10 @@ static rd_status dense_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_erro
     static const char *const starts[] = {"random", "zero", NULL};
     size_t units = 0, start = 0;
     bool bias = true;
-    rd_status status = rd_json_key_whole(at, "units", 1, RD_LAYER_MAX_WIDTH, &units, err);
-    if (status == RD_OK)
-        status = rd_json_key_bool(at, "bias", true, &bias, err);
-    if (status == RD_OK)
-        status = rd_json_key_choice(at, "start", starts, 0, &start, err);
-    if (status != RD_OK)
-        return status;
+    rd_status status = RD_OK;
+    RD_TRY(rd_json_key_whole(at, "units", 1, RD_LAYER_MAX_WIDTH, &units, err));
+    RD_TRY(rd_json_key_bool(at, "bias", true, &bias, err));
+    RD_TRY(rd_json_key_choice(at, "start", starts, 0, &start, err));
     if (l->in.rank == 3 || l->in.vocabulary > 0)
         return rd_plan_misfit(l, at.path, "features (D) or a sequence (T, E)", err);
     dense *own = rd_layer_own(l, sizeof *own, at.path, err);
@@ -34,10 +31,11 @@ static rd_status dense_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_erro
     f->O = units;
     own->starts_at_zero = start == 1;
     l->out.size[l->out.rank - 1] = units;
-    status = rd_linear_plan(plan, l, f, "weight", bias ? "bias" : NULL, err);
+    RD_TRY(rd_linear_plan(plan, l, f, "weight", bias ? "bias" : NULL, err));
     size_t rows = l->inputs / f->I;
     l->flops = rows * rd_linear_flops(f);
     l->scratch_per_sample = rd_linear_scratch(f, rows);
+cleanup:
     return status;
 }
 

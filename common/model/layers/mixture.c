@@ -31,17 +31,13 @@ static rd_status mixture_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_er
     mixture *f = rd_layer_own(l, sizeof *f, at.path, err);
     if (f == NULL)
         return RD_ERR_MEMORY;
-    rd_status status = rd_json_key_whole(at, "experts", 2, 1024, &f->N, err);
-    if (status == RD_OK)
-        status = rd_json_key_whole(at, "top_k", 1, f->N, &f->K, err);
-    if (status == RD_OK)
-        status = rd_json_key_whole(at, "units", 1, RD_LAYER_MAX_WIDTH, &f->F, err);
-    if (status == RD_OK)
-        status = rd_json_key_number(at, "balance", 0, 100, 0.01, &balance, err);
-    if (status == RD_OK && (l->in.rank == 3 || l->in.vocabulary > 0))
-        status = rd_plan_misfit(l, at.path, "features (D) or a sequence (T, E)", err);
-    if (status != RD_OK)
-        return status;
+    rd_status status = RD_OK;
+    RD_TRY(rd_json_key_whole(at, "experts", 2, 1024, &f->N, err));
+    RD_TRY(rd_json_key_whole(at, "top_k", 1, f->N, &f->K, err));
+    RD_TRY(rd_json_key_whole(at, "units", 1, RD_LAYER_MAX_WIDTH, &f->F, err));
+    RD_TRY(rd_json_key_number(at, "balance", 0, 100, 0.01, &balance, err));
+    if (l->in.rank == 3 || l->in.vocabulary > 0)
+        RD_TRY(rd_plan_misfit(l, at.path, "features (D) or a sequence (T, E)", err));
     f->balance = (float)balance;
     f->E = l->in.size[l->in.rank - 1];
     f->T = l->inputs / f->E;
@@ -51,14 +47,13 @@ static rd_status mixture_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_er
     l->kept = f->T * (3 * f->K + f->N + f->K * (2 * f->F + f->E));
     l->scratch_per_sample = f->T * (f->N + f->K * (2 * f->E + f->F));
     l->scratch = 2 * f->N;
-    status = rd_plan_tensor(plan, l, "gate.weight", 2, (const size_t[]){f->N, f->E}, err);
-    if (status == RD_OK)
-        status = rd_plan_tensor(plan, l, "w1", 3, (const size_t[]){f->N, f->F, f->E}, err);
-    if (status == RD_OK)
-        status = rd_plan_tensor(plan, l, "b1", 2, (const size_t[]){f->N, f->F}, err);
-    if (status == RD_OK)
-        status = rd_plan_tensor(plan, l, "w2", 3, (const size_t[]){f->N, f->E, f->F}, err);
-    return status == RD_OK ? rd_plan_tensor(plan, l, "b2", 2, (const size_t[]){f->N, f->E}, err) : status;
+    RD_TRY(rd_plan_tensor(plan, l, "gate.weight", 2, (const size_t[]){f->N, f->E}, err));
+    RD_TRY(rd_plan_tensor(plan, l, "w1", 3, (const size_t[]){f->N, f->F, f->E}, err));
+    RD_TRY(rd_plan_tensor(plan, l, "b1", 2, (const size_t[]){f->N, f->F}, err));
+    RD_TRY(rd_plan_tensor(plan, l, "w2", 3, (const size_t[]){f->N, f->E, f->F}, err));
+    RD_TRY(rd_plan_tensor(plan, l, "b2", 2, (const size_t[]){f->N, f->E}, err));
+cleanup:
+    return status;
 }
 
 static void mixture_init(const rd_layer *l, uint64_t seed, float *parameters)

@@ -40,12 +40,14 @@ static rd_status plan_tensors(rd_plan *plan, rd_layer *l, rd_error *err)
     const naive_bayes *f = l->own;
     const size_t square[] = {f->C, f->D}, sums[] = {sum_count(l), 3};
     bool gaussian = f->kind == GAUSSIAN;
-    rd_status status = rd_plan_statistic(plan, l, gaussian ? "class_prior" : "class_log_prior", 1, square, err);
-    if (status == RD_OK)
-        status = rd_plan_statistic(plan, l, gaussian ? "theta" : "feature_log_prob", 2, square, err);
-    if (status == RD_OK && gaussian)
-        status = rd_plan_statistic(plan, l, "var", 2, square, err);
-    return status == RD_OK ? rd_plan_statistic(plan, l, "sums", 2, sums, err) : status;
+    rd_status status = RD_OK;
+    RD_TRY(rd_plan_statistic(plan, l, gaussian ? "class_prior" : "class_log_prior", 1, square, err));
+    RD_TRY(rd_plan_statistic(plan, l, gaussian ? "theta" : "feature_log_prob", 2, square, err));
+    if (gaussian)
+        RD_TRY(rd_plan_statistic(plan, l, "var", 2, square, err));
+    RD_TRY(rd_plan_statistic(plan, l, "sums", 2, sums, err));
+cleanup:
+    return status;
 }
 
 static rd_status plan_kind(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err, kind k)
@@ -55,20 +57,19 @@ static rd_status plan_kind(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error
     if (f == NULL)
         return RD_ERR_MEMORY;
     f->kind = k;
-    rd_status status = rd_json_key_whole(at, "classes", 2, 65536, &f->C, err);
-    if (status == RD_OK)
-        status = rd_json_key_number(at, "smoothing", 1e-15, 1e6, k == GAUSSIAN ? 1e-9 : 1.0, &f->smoothing, err);
-    if (status == RD_OK)
-        status = rd_json_key_number(at, "threshold", -1e30, 1e30, 0, &threshold, err);
-    if (status != RD_OK)
-        return status;
+    rd_status status = RD_OK;
+    RD_TRY(rd_json_key_whole(at, "classes", 2, 65536, &f->C, err));
+    RD_TRY(rd_json_key_number(at, "smoothing", 1e-15, 1e6, k == GAUSSIAN ? 1e-9 : 1.0, &f->smoothing, err));
+    RD_TRY(rd_json_key_number(at, "threshold", -1e30, 1e30, 0, &threshold, err));
     f->threshold = (float)threshold;
     f->D = l->inputs;
     if (l->in.vocabulary > 0)
         return rd_plan_misfit(l, at.path, "features", err);
     l->out = (rd_shape){.rank = 1, .size = {f->C}};
     l->flops = 4 * (uint64_t)f->C * f->D;
-    return plan_tensors(plan, l, err);
+    RD_TRY(plan_tensors(plan, l, err));
+cleanup:
+    return status;
 }
 
 static rd_status gaussian_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)

@@ -23,15 +23,14 @@ static rd_status pool_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error
         return RD_ERR_MEMORY;
     if (l->in.rank != 3)
         return rd_plan_misfit(l, at.path, "an image (C, H, W)", err);
-    rd_status status = rd_json_key_pair(at, "kernel", 1, 1024, 0, f->kernel, err);
+    rd_status status = RD_OK;
+    RD_TRY(rd_json_key_pair(at, "kernel", 1, 1024, 0, f->kernel, err));
     f->stride[0] = f->kernel[0];
     f->stride[1] = f->kernel[1];
-    if (status == RD_OK && cJSON_GetObjectItemCaseSensitive(at.json, "stride") != NULL)
-        status = rd_json_key_pair(at, "stride", 1, 1024, 1, f->stride, err);
-    if (status == RD_OK && cJSON_GetObjectItemCaseSensitive(at.json, "padding") != NULL)
-        status = rd_json_key_pair(at, "padding", 0, 512, 1, f->padding, err);
-    if (status != RD_OK)
-        return status;
+    if (cJSON_GetObjectItemCaseSensitive(at.json, "stride") != NULL)
+        RD_TRY(rd_json_key_pair(at, "stride", 1, 1024, 1, f->stride, err));
+    if (cJSON_GetObjectItemCaseSensitive(at.json, "padding") != NULL)
+        RD_TRY(rd_json_key_pair(at, "padding", 0, 512, 1, f->padding, err));
     f->C = l->in.size[0];
     f->H = l->in.size[1];
     f->W = l->in.size[2];
@@ -47,7 +46,8 @@ static rd_status pool_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error
     f->OW = (f->W + 2 * f->padding[1] - f->kernel[1]) / f->stride[1] + 1;
     l->out = (rd_shape){.rank = 3, .size = {f->C, f->OH, f->OW}};
     l->flops = (uint64_t)f->C * f->OH * f->OW * f->kernel[0] * f->kernel[1];
-    return RD_OK;
+cleanup:
+    return status;
 }
 
 /* The part of a window that lies in the image: [*first, *last) of so many lines (or columns). */

@@ -13,20 +13,19 @@ const char *const rd_recurrent_keys[] = {"units", NULL};
 rd_status rd_recurrent_plan(rd_plan *plan, rd_layer *l, rd_json_node at, size_t gates, rd_error *err)
 {
     size_t H = 0;
-    rd_status status = rd_json_key_whole(at, "units", 1, 65536, &H, err);
-    if (status != RD_OK)
-        return status;
+    rd_status status = RD_OK;
+    RD_TRY(rd_json_key_whole(at, "units", 1, 65536, &H, err));
     if (l->in.rank != 2)
         return rd_plan_misfit(l, at.path, "a sequence (T, E)", err);
     size_t T = l->in.size[0], I = l->in.size[1];
     l->out.size[1] = H;
     l->flops = 2 * (uint64_t)T * gates * H * (I + H);
-    status = rd_plan_tensor(plan, l, "weight_ih_l0", 2, (const size_t[]){gates * H, I}, err);
-    if (status == RD_OK)
-        status = rd_plan_tensor(plan, l, "weight_hh_l0", 2, (const size_t[]){gates * H, H}, err);
-    if (status == RD_OK)
-        status = rd_plan_tensor(plan, l, "bias_ih_l0", 1, (const size_t[]){gates * H}, err);
-    return status == RD_OK ? rd_plan_tensor(plan, l, "bias_hh_l0", 1, (const size_t[]){gates * H}, err) : status;
+    RD_TRY(rd_plan_tensor(plan, l, "weight_ih_l0", 2, (const size_t[]){gates * H, I}, err));
+    RD_TRY(rd_plan_tensor(plan, l, "weight_hh_l0", 2, (const size_t[]){gates * H, H}, err));
+    RD_TRY(rd_plan_tensor(plan, l, "bias_ih_l0", 1, (const size_t[]){gates * H}, err));
+    RD_TRY(rd_plan_tensor(plan, l, "bias_hh_l0", 1, (const size_t[]){gates * H}, err));
+cleanup:
+    return status;
 }
 
 void rd_recurrent_init(const rd_layer *l, uint64_t seed, float *parameters)
