@@ -71,7 +71,7 @@ static rd_status recall(built_in *b, const rd_task *task, bool *is_new, rd_error
 static void say_joined(const built_in *b, size_t parameters)
 {
     const rd_config *c = &b->welcome->config;
-    size_t rows = b->samples->data.rows, held = rd_holdout_rows(c->client_evaluation.holdout, rows);
+    size_t rows = b->samples->data.rows, held = rd_holdout_rows(c->evaluation.clients.holdout, rows);
     char out[48] = "", tasks[64] = "";
     if (held > 0)
         (void)snprintf(out, sizeof out, " of %zu, %zu held out", rows, held);
@@ -163,7 +163,7 @@ static rd_status built_in_train(void *learner, const rd_task *task, const rd_glo
     built_in *b = learner;
     const rd_config *c = &b->welcome->config;
     rd_local_task work = {.training = &c->training,
-                          .evaluation = &c->client_evaluation,
+                          .evaluation = &c->evaluation.clients,
                           .seed = c->seed,
                           .round = task->round,
                           .client_key = rd_client_key(b->welcome->client),

@@ -53,9 +53,9 @@ rd_status rd_bench(rd_config *config, const rd_sim_options *options, rd_error *e
     for (size_t i = 0; i < (size_t)options->threads * 3 * SIDE * SIDE; i++)
         p.memory[i] = (float)(i % 17) / 17.0f;
     config->rounds = config->rounds < 5 ? config->rounds : 5;
-    config->test.format = RD_SOURCE_NONE;
-    config->target_accuracy = 0;
-    config->scores = 0;
+    config->data.test.format = RD_SOURCE_NONE;
+    config->evaluation.target_accuracy = 0;
+    config->evaluation.scores = 0;
     config->early_stopping.patience = 0;
     mine.directory = NULL;
     mine.quiet = true;

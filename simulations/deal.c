@@ -63,12 +63,13 @@ static rd_status deal_table(deal *d, char *notes, size_t size, rd_error *err)
     rd_sim_data *dealt = &d->dealt;
     rd_table_file file = {0};
     rd_dataset encoded = {0};
-    RD_TRY(rd_table_file_open(&config->train, &config->schema, false, &file, err));
-    RD_TRY(rd_table_file_describe(&file, &config->schema, err));
+    RD_TRY(rd_table_file_open(&config->data.train, &config->data.schema, false, &file, err));
+    RD_TRY(rd_table_file_describe(&file, &config->data.schema, err));
     RD_TRY(rd_agreement_join(a, "data.train", &file.description, err));
     RD_TRY(rd_agreement_begin(a, notes, size, err));
     RD_TRY(rd_table_file_encode(&file, rd_agreement_schema(a), false, &dealt->data, err));
-    RD_TRY(rd_partition_create(&config->partition, &dealt->data, d->clients, config->seed, &dealt->partition, err));
+    RD_TRY(
+        rd_partition_create(&config->data.partition, &dealt->data, d->clients, config->seed, &dealt->partition, err));
     RD_TRY(measure(a, &file, dealt, err));
     RD_TRY(rd_table_file_encode(&file, rd_agreement_schema(a), true, &encoded, err));
     rd_dataset_free(&dealt->data);
@@ -84,13 +85,14 @@ static rd_status deal_samples(deal *d, char *notes, size_t size, rd_error *err)
     const rd_config *config = d->config;
     rd_sim_data *dealt = &d->dealt;
     rd_schema brought = {0};
-    RD_TRY(rd_source_load(&config->train, d->model, NULL, false, &dealt->data, err));
+    RD_TRY(rd_source_load(&config->data.train, d->model, NULL, false, &dealt->data, err));
     if (dealt->data.schema != NULL) {
-        RD_TRY(rd_schema_parse_text(dealt->data.schema, config->train.path, &brought, err));
+        RD_TRY(rd_schema_parse_text(dealt->data.schema, config->data.train.path, &brought, err));
         RD_TRY(rd_agreement_bring(d->agreement, "data.train", &brought, err));
     }
     RD_TRY(rd_agreement_begin(d->agreement, notes, size, err));
-    RD_TRY(rd_partition_create(&config->partition, &dealt->data, d->clients, config->seed, &dealt->partition, err));
+    RD_TRY(
+        rd_partition_create(&config->data.partition, &dealt->data, d->clients, config->seed, &dealt->partition, err));
 cleanup:
     rd_schema_free(&brought);
     return status;
@@ -104,12 +106,12 @@ rd_status rd_sim_deal(const rd_config *config, size_t clients, rd_sim_data *out,
     memset(out, 0, sizeof *out);
     if (size > 0)
         notes[0] = '\0';
-    if (config->train.format == RD_SOURCE_NONE)
+    if (config->data.train.format == RD_SOURCE_NONE)
         return rd_fail(err, RD_ERR_CONFIG, "data.train is missing: it says what the simulated clients train on");
     RD_TRY(rd_model_create(config->model, &d.model, err));
     RD_TRY(rd_agreement_create(config, d.model, &d.agreement, err));
-    RD_TRY(config->train.format == RD_SOURCE_CSV ? deal_table(&d, notes, size, err)
-                                                 : deal_samples(&d, notes, size, err));
+    RD_TRY(config->data.train.format == RD_SOURCE_CSV ? deal_table(&d, notes, size, err)
+                                                      : deal_samples(&d, notes, size, err));
     RD_TRY(rd_schema_copy(rd_agreement_schema(d.agreement), &d.dealt.schema, err));
     *out = d.dealt;
     memset(&d.dealt, 0, sizeof d.dealt);

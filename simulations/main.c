@@ -125,7 +125,7 @@ static rd_status write_partition(const rd_config *config, const sim_options *o, 
         printf("%s\n", dealt.data.note);
     if (!o->quiet && notes[0] != '\0')
         printf("%s\n", notes);
-    if (config->train.format == RD_SOURCE_CSV && (dealt.data.schema = rd_schema_print(&dealt.schema)) == NULL)
+    if (config->data.train.format == RD_SOURCE_CSV && (dealt.data.schema = rd_schema_print(&dealt.schema)) == NULL)
         RD_THROW(RD_ERR_MEMORY, "no memory for the schema");
     RD_TRY(rd_make_directory(o->out, err));
     buffer = malloc((rd_partition_most_rows(&dealt.partition) + 1) * sizeof *buffer);
@@ -175,7 +175,7 @@ static rd_status run(const sim_options *o, bool *interrupted, rd_error *err)
     rd_status status = rd_config_load(o->config, &config, err);
     if (status != RD_OK)
         return status;
-    if (config.partition.scheme != RD_PARTITION_GROUP && o->clients == 0)
+    if (config.data.partition.scheme != RD_PARTITION_GROUP && o->clients == 0)
         status = rd_fail(err, RD_ERR_USAGE,
                          "--clients N is missing (only data.partition.scheme \"group\" knows it from the data)");
     else if (o->partition)

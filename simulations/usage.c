@@ -20,10 +20,10 @@ sim_usage sim_usage_of(const rd_config *c, const rd_dataset *data, const rd_part
     sim_usage u = {.read = data->rows,
                    .groups = data->group_count,
                    .clients = partition->clients,
-                   .grouped = c->partition.scheme == RD_PARTITION_GROUP,
-                   .drawn = c->partition.scheme == RD_PARTITION_SAMPLE};
+                   .grouped = c->data.partition.scheme == RD_PARTITION_GROUP,
+                   .drawn = c->data.partition.scheme == RD_PARTITION_SAMPLE};
     for (size_t i = 0; i < partition->clients; i++) {
-        size_t rows = rd_partition_count(partition, i), held = rd_holdout_rows(c->client_evaluation.holdout, rows);
+        size_t rows = rd_partition_count(partition, i), held = rd_holdout_rows(c->evaluation.clients.holdout, rows);
         u.dealt += rows;
         u.held += held;
         u.most = rows > u.most ? rows : u.most;
@@ -75,10 +75,10 @@ void sim_usage_line(const sim_usage *u, bool training, char *text, size_t size)
 
 rd_status sim_usage_check(const rd_config *c, const sim_usage *u, rd_error *err)
 {
-    if (c->client_evaluation.holdout == 0.0 || u->held > 0)
+    if (c->evaluation.clients.holdout == 0.0 || u->held > 0)
         return RD_OK;
     return rd_fail(err, RD_ERR_CONFIG,
                    "evaluation.holdout: %g holds nothing out: the largest of the %zu clients has %zu row%s, and each "
                    "keeps at least one to train on",
-                   c->client_evaluation.holdout, u->clients, u->most, u->most == 1 ? "" : "s");
+                   c->evaluation.clients.holdout, u->clients, u->most, u->most == 1 ? "" : "s");
 }

@@ -17,7 +17,7 @@ void sim_time(const simulator *s, job *j)
     uint64_t key = rd_rounds_client_key(s->rounds, j->client);
     double bytes = 4 * (double)rd_run_update_size(s->run);
     size_t rows = rd_partition_count(&s->dealt.partition, j->client);
-    size_t held = rd_holdout_rows(s->config->client_evaluation.holdout, rows);
+    size_t held = rd_holdout_rows(s->config->evaluation.clients.holdout, rows);
     j->answers = true;
     j->arrival = s->clock;
     if (s->system == NULL)
@@ -61,7 +61,7 @@ static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error 
     double started = rd_clock_seconds();
     rd_poison poison = {&c->simulation.attack, rd_run_model(s->run), key ^ (j->round * UINT64_C(0x9e3779b97f4a7c15))};
     rd_local_task task = {.training = &c->training,
-                          .evaluation = &c->client_evaluation,
+                          .evaluation = &c->evaluation.clients,
                           .seed = c->seed,
                           .round = j->round,
                           .client_key = key,

@@ -154,7 +154,7 @@ static rd_status read_cohort(rd_fields *top, rd_cohort_config *c)
     return rd_fields_finish(&f);
 }
 
-static void read_scores(rd_fields *f, rd_config *c)
+static void read_scores(rd_fields *f, rd_evaluation_config *e)
 {
     const cJSON *list = rd_fields_item(f, "metrics", false), *item;
     size_t i = 0;
@@ -167,10 +167,10 @@ static void read_scores(rd_fields *f, rd_config *c)
             score++;
         if (score == RD_SCORES)
             rd_fields_fail_at(f, "metrics", i, "top2 to top10, f1, auc, rmse, r2 or perplexity");
-        else if ((c->scores >> score & 1u) != 0)
+        else if ((e->scores >> score & 1u) != 0)
             rd_fields_fail_at(f, "metrics", i, "each metric once");
         else
-            c->scores |= 1u << score;
+            e->scores |= 1u << score;
         i++;
     }
 }
@@ -190,7 +190,7 @@ static rd_status read_early_stopping(rd_fields *top, rd_config *c)
     rd_fields_count(&f, "patience", 1, 1000000000, &c->early_stopping.patience);
     rd_fields_number(&f, "min_delta", 0.0, 1e9, false, &c->early_stopping.min_delta);
     c->early_stopping.metric = (rd_stopping_metric)metric;
-    if (metric == RD_STOP_HOLDOUT_LOSS && c->client_evaluation.holdout == 0.0)
+    if (metric == RD_STOP_HOLDOUT_LOSS && c->evaluation.clients.holdout == 0.0)
         rd_fields_fail(&f, "metric",
                        "another metric, or evaluation.holdout above 0, without which there is no hold-out loss");
     return rd_fields_finish(&f);
@@ -276,15 +276,15 @@ static rd_status read_pruning(rd_fields *top, rd_pruning *p)
     return rd_fields_finish(&f);
 }
 
-static rd_status read_evaluation(rd_fields *top, rd_config *c)
+static rd_status read_evaluation(rd_fields *top, rd_evaluation_config *e)
 {
     rd_fields f = rd_fields_section(top, "evaluation", "evaluation");
-    c->evaluation_every = 1;
-    rd_fields_count(&f, "every", 1, 1000000000, &c->evaluation_every);
-    rd_fields_number(&f, "target_accuracy", 0.0, 1.0, true, &c->target_accuracy);
-    rd_fields_bool(&f, "train_loss", &c->client_evaluation.train_loss);
-    read_scores(&f, c);
-    rd_fields_number(&f, "holdout", 0.0, 0.9, false, &c->client_evaluation.holdout);
+    e->every = 1;
+    rd_fields_count(&f, "every", 1, 1000000000, &e->every);
+    rd_fields_number(&f, "target_accuracy", 0.0, 1.0, true, &e->target_accuracy);
+    rd_fields_bool(&f, "train_loss", &e->clients.train_loss);
+    read_scores(&f, e);
+    rd_fields_number(&f, "holdout", 0.0, 0.9, false, &e->clients.holdout);
     return rd_fields_finish(&f);
 }
 
@@ -311,7 +311,7 @@ static cJSON *setting_of(const cJSON *run)
 /* Of "data", clients are told what columns mean. */
 static rd_status share_schema(rd_config *c, rd_error *err)
 {
-    cJSON *schema = rd_schema_json(&c->schema);
+    cJSON *schema = rd_schema_json(&c->data.schema);
     if (schema != NULL && schema->child == NULL) { /* nothing is said */
         cJSON_Delete(schema);
         return RD_OK;
@@ -341,11 +341,11 @@ static rd_status read_top(rd_fields *f, rd_config *out)
     RD_TRY(rd_config_read_strategy(f, &out->strategy));
     RD_TRY(rd_config_read_personalisation(f, &out->personalisation));
     RD_TRY(read_cohort(f, &out->cohort));
-    RD_TRY(read_evaluation(f, out));
+    RD_TRY(read_evaluation(f, &out->evaluation));
     RD_TRY(read_early_stopping(f, out));
     RD_TRY(read_continual(f, &out->continual));
     RD_TRY(read_pruning(f, &out->pruning));
-    RD_TRY(rd_config_read_data(f, out));
+    RD_TRY(rd_config_read_data(f, &out->data));
     RD_TRY(rd_config_read_simulation(f, &out->simulation));
     RD_TRY(rd_config_read_initial(f, &out->initial));
     RD_TRY(rd_fields_finish(f));
@@ -431,7 +431,7 @@ rd_status rd_config_settle_label(rd_config *c, const rd_model *m, rd_error *err)
 {
     const bool real = !rd_model_classifies(m) && rd_model_loss(m) != RD_LOSS_INERTIA;
     const rd_column_type type = real ? RD_COLUMN_NUMBER : RD_COLUMN_CATEGORY;
-    const rd_source *sources[] = {&c->train, &c->test, &c->root};
+    const rd_source *sources[] = {&c->data.train, &c->data.test, &c->data.root};
     for (size_t i = 0; i < COUNT_OF(sources); i++)
         if (sources[i]->regression == (real ? RD_NO : RD_YES))
             return rd_fail(err, RD_ERR_CONFIG, "data.%s.regression: the model's loss is %s, which predicts %s",
@@ -439,10 +439,10 @@ rd_status rd_config_settle_label(rd_config *c, const rd_model *m, rd_error *err)
                            : i == 1 ? "test"
                                     : "root",
                            rd_model_loss_name(m), real ? "a number" : "classes");
-    if (c->schema.label.type != RD_COLUMN_OPEN && c->schema.label.type != type)
+    if (c->data.schema.label.type != RD_COLUMN_OPEN && c->data.schema.label.type != type)
         return rd_fail(err, RD_ERR_CONFIG, "data.schema.label: %s, but the model's loss is %s, which predicts %s",
                        real ? "classes" : "a target", rd_model_loss_name(m), real ? "a number" : "classes");
-    c->schema.label.type = type;
+    c->data.schema.label.type = type;
     return RD_OK;
 }
 
@@ -480,7 +480,7 @@ static rd_status check_model(rd_config *c, const char *path, rd_error *err)
         RD_THROW(RD_ERR_CONFIG, "continual.tasks: tasks are classes, but the model's loss %s has none for each sample",
                  rd_model_loss_name(m));
     for (unsigned i = 0; i < RD_SCORES; i++)
-        if ((c->scores >> i & 1u) != 0)
+        if ((c->evaluation.scores >> i & 1u) != 0)
             RD_TRY(rd_score_check((rd_score)i, m, err));
 cleanup:
     rd_model_free(m);
@@ -509,7 +509,7 @@ rd_status rd_config_load(const char *path, rd_config *out, rd_error *err)
 
 void rd_config_free(rd_config *c)
 {
-    rd_schema_free(&c->schema);
+    rd_schema_free(&c->data.schema);
     cJSON_Delete(c->initial.map);
     cJSON_Delete(c->model);
     cJSON_Delete(c->shared);

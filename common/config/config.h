@@ -38,34 +38,46 @@ typedef struct rd_early_stopping {
     double min_delta;
 } rd_early_stopping;
 
+/* run.json "evaluation": what is measured, and by whom */
+typedef struct rd_evaluation_config {
+    uint64_t every;               /* rounds between evaluations on data.test (1); the last round always is evaluated */
+    unsigned scores;              /* "metrics", on data.test: bit 1 << rd_score */
+    double target_accuracy;       /* the run ends when the test set reaches it; 0: never */
+    rd_client_evaluation clients; /* "train_loss", "holdout": what clients measure */
+} rd_evaluation_config;
+
+/* run.json "data": the server's own, and in a simulation the clients', too */
+typedef struct rd_data_config {
+    bool given;                    /* it names files: this is the server's run.json, not what clients are told */
+    rd_source test;                /* format RD_SOURCE_NONE: there is none; so with the other two */
+    rd_source root;                /* samples that the server trains on itself (round/strategy.h) */
+    rd_source train;               /* of a simulation: what is dealt to its clients ... */
+    rd_partition_config partition; /* ... and how; default iid */
+    rd_schema schema; /* "schema", and what the sources say where it is silent; the type of the label is the model's
+                         after rd_config_load; owned by the config */
+} rd_data_config;
+
+/* A member a section. Everybody reads those of the first part, clients too; the server alone those of the second. */
 typedef struct rd_config {
     char name[RD_RUN_NAME_MAX]; /* "name"; default "run" */
     uint64_t seed;              /* "seed"; default 1 */
     uint64_t rounds;            /* "rounds", 1 to 10^9; required */
-    rd_training training;    /* "training"; learning_rate required where there are gradients; epochs 1, batch_size 32 */
-    rd_cohort_config cohort; /* "cohort" */
-    rd_client_evaluation client_evaluation; /* "evaluation.train_loss", "evaluation.holdout" */
-    uint64_t evaluation_every;              /* "evaluation.every": rounds between evaluations on data.test (1); the last
-                                  round always is evaluated */
-    unsigned scores;                        /* "evaluation.metrics": bit 1 << rd_score */
-    rd_early_stopping early_stopping;       /* "early_stopping"; patience 0: never */
-    rd_continual continual;                 /* "continual" */
-    rd_pruning pruning;                     /* "pruning" */
-    double target_accuracy;        /* "evaluation.target_accuracy": the run ends when the test set reaches it; 0 =
-                               never */
-    uint64_t keep_every;           /* "keep_every": model files of rounds that are multiples of it stay on disk (0: only
-                            the latest ones) */
-    rd_source train, test;         /* "data.train", "data.test"; format RD_SOURCE_NONE when absent */
-    rd_partition_config partition; /* "data.partition"; default iid */
-    rd_schema schema;     /* "data.schema", and what the sources say where it is silent; the type of the label is the
-                         model's after rd_config_load; owned by the config */
-    rd_source root;       /* "data.root": samples of the server's own, where it trains on them (round/strategy.h) */
-    bool has_data;        /* "data" names files: this is the server's run.json, not what clients are told */
+    cJSON *model;               /* "model", owned by the config */
+    rd_training training; /* "training"; learning_rate required where there are gradients; epochs 1, batch_size 32 */
     rd_strategy strategy; /* "strategy"; fedavg */
-    rd_simulation_config simulation;    /* "simulation"; for rondo-sim alone */
     rd_personalisation personalisation; /* "personalisation"; none */
-    rd_initial_config initial;
-    cJSON *model;   /* "model", owned by the config */
+    rd_continual continual;             /* "continual" */
+    rd_evaluation_config evaluation;    /* "evaluation" */
+    rd_data_config data;                /* "data" */
+
+    rd_cohort_config cohort;          /* "cohort" */
+    rd_early_stopping early_stopping; /* "early_stopping"; patience 0: never */
+    rd_pruning pruning;               /* "pruning" */
+    rd_initial_config initial;        /* "initial" */
+    uint64_t keep_every;              /* "keep_every": model files of rounds that are multiples of it stay on disk; 0:
+                                         only the latest ones */
+    rd_simulation_config simulation;  /* "simulation"; for rondo-sim alone */
+
     cJSON *shared;  /* run.json without "data" (but for its schema), "initial" and "simulation": what clients are
                        told at join; owned by the config */
     cJSON *setting; /* what a simulation is of, beside that and its number of clients: "simulation",

@@ -166,11 +166,11 @@ static rd_status read_partition(rd_fields *data, rd_partition_config *p)
 }
 
 /* What the sources say of their columns, where "schema" says nothing. */
-static rd_status complete_schema(rd_fields *f, rd_config *c)
+static rd_status complete_schema(rd_fields *f, rd_data_config *d)
 {
-    const rd_source *sources[] = {&c->test, &c->train, &c->root};
+    const rd_source *sources[] = {&d->test, &d->train, &d->root};
     static const char *const names[] = {"test", "train", "root"};
-    rd_schema *s = &c->schema;
+    rd_schema *s = &d->schema;
     rd_status status = RD_OK;
     for (size_t i = 0; i < COUNT_OF(sources); i++) {
         if (sources[i]->standardise && (s->scale == RD_SCALE_NONE || s->scale == RD_SCALE_MINMAX))
@@ -187,19 +187,19 @@ cleanup:
     return status;
 }
 
-rd_status rd_config_read_data(rd_fields *top, rd_config *c)
+rd_status rd_config_read_data(rd_fields *top, rd_data_config *d)
 {
     rd_fields f = rd_fields_section(top, "data", "data");
     rd_status status = f.status;
     RD_TRY(status);
-    RD_TRY(rd_config_read_schema(&f, &c->schema));
-    RD_TRY(read_source(&f, "train", "data.train", &c->train));
-    RD_TRY(read_source(&f, "test", "data.test", &c->test));
-    RD_TRY(read_source(&f, "root", "data.root", &c->root));
-    RD_TRY(read_partition(&f, &c->partition));
+    RD_TRY(rd_config_read_schema(&f, &d->schema));
+    RD_TRY(read_source(&f, "train", "data.train", &d->train));
+    RD_TRY(read_source(&f, "test", "data.test", &d->test));
+    RD_TRY(read_source(&f, "root", "data.root", &d->root));
+    RD_TRY(read_partition(&f, &d->partition));
     RD_TRY(rd_fields_finish(&f));
-    RD_TRY(complete_schema(&f, c));
-    c->has_data = rd_fields_has(&f, "train") || rd_fields_has(&f, "test") || rd_fields_has(&f, "root");
+    RD_TRY(complete_schema(&f, d));
+    d->given = rd_fields_has(&f, "train") || rd_fields_has(&f, "test") || rd_fields_has(&f, "root");
 cleanup:
     return status;
 }

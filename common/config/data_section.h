@@ -6,7 +6,7 @@
 #include "config/fields.h"
 
 /* Paths have been resolved (paths.h). */
-rd_status rd_config_read_data(rd_fields *top, rd_config *c) RD_MUST_CHECK;
+rd_status rd_config_read_data(rd_fields *top, rd_data_config *d) RD_MUST_CHECK;
 rd_status rd_config_read_initial(rd_fields *top, rd_initial_config *c) RD_MUST_CHECK;
 
 #endif

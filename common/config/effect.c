@@ -56,9 +56,9 @@ static rd_status check_counting(const rd_config *c, rd_error *err)
 
 static rd_status check_evaluation(const rd_config *c, const rd_model *m, rd_error *err)
 {
-    if (c->evaluation_every > 1 && c->test.format == RD_SOURCE_NONE)
+    if (c->evaluation.every > 1 && c->data.test.format == RD_SOURCE_NONE)
         return only("evaluation.every", "with data.test", err);
-    if (c->target_accuracy > 0 && !rd_model_classifies(m))
+    if (c->evaluation.target_accuracy > 0 && !rd_model_classifies(m))
         return rd_fail(err, RD_ERR_CONFIG,
                        "evaluation.target_accuracy needs a loss over classes, but the model's is %s",
                        rd_model_loss_name(m));

@@ -164,9 +164,9 @@ static rd_status check_root(const rd_config *c, bool local, rd_error *err)
     char names[400];
     const rd_strategy_kind *kind = c->strategy.kind;
     name_those(server_trains, names, sizeof names);
-    if (kind->server_trains && c->root.format == RD_SOURCE_NONE && c->has_data)
+    if (kind->server_trains && c->data.root.format == RD_SOURCE_NONE && c->data.given)
         return rd_fail(err, RD_ERR_CONFIG, "data.root is missing: strategy %s trains on it at the server", kind->name);
-    if (!kind->server_trains && c->root.format != RD_SOURCE_NONE)
+    if (!kind->server_trains && c->data.root.format != RD_SOURCE_NONE)
         return rd_fail(err, RD_ERR_CONFIG, "data.root has a meaning only with strategy %s, not %s", names, kind->name);
     if (kind->server_trains && local)
         return rd_fail(err, RD_ERR_CONFIG,
@@ -197,13 +197,13 @@ rd_status rd_config_check_strategy(const rd_config *c, const rd_model *m, rd_err
                                          .learning_rate = (double)t->learning_rate,
                                          .epochs = t->epochs,
                                          .batch_size = t->batch_size,
-                                         .train_loss = c->client_evaluation.train_loss};
+                                         .train_loss = c->evaluation.clients.train_loss};
     bool local =
         rd_model_tensors(m, RD_TENSORS_CHANGING).elements > rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements;
     rd_status status = RD_OK;
     RD_TRY(check_model(c, m, local, err));
     RD_TRY(check_root(c, local, err));
-    if (c->personalisation.method == RD_PERSONAL_FINE_TUNE && c->client_evaluation.holdout == 0)
+    if (c->personalisation.method == RD_PERSONAL_FINE_TUNE && c->evaluation.clients.holdout == 0)
         RD_THROW(RD_ERR_CONFIG,
                  "personalisation: evaluation.holdout must be above 0: the fine-tuned model is judged on it");
     if (c->strategy.kind->check != NULL)

@@ -65,9 +65,9 @@ static rd_status describe(const rd_agreement *a, const rd_source *source, const 
     rd_status status = RD_OK;
     if (source->format != RD_SOURCE_CSV)
         return RD_OK;
-    RD_TRY(rd_table_file_open(source, &a->config->schema, false, file, err));
-    RD_TRY(rd_table_file_describe(file, &a->config->schema, err));
-    RD_TRY(check_width(&a->config->schema, &file->description, m, whose, err));
+    RD_TRY(rd_table_file_open(source, &a->config->data.schema, false, file, err));
+    RD_TRY(rd_table_file_describe(file, &a->config->data.schema, err));
+    RD_TRY(check_width(&a->config->data.schema, &file->description, m, whose, err));
     *has = true;
 cleanup:
     rd_table_free(&file->table); /* it is read again when it can be understood */
@@ -77,7 +77,7 @@ cleanup:
 /* Where run.json says everything, there is nothing to agree on. */
 static rd_status begin_if_complete(rd_agreement *a, rd_error *err)
 {
-    const rd_schema *given = &a->config->schema;
+    const rd_schema *given = &a->config->data.schema;
     rd_schema whole = {0};
     char notes[1];
     bool complete =
@@ -105,10 +105,10 @@ rd_status rd_agreement_create(const rd_config *config, const rd_model *m, rd_agr
     if (a == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for an agreement about columns");
     a->config = config;
-    RD_TRY(describe(a, &config->test, m, "data.test", &a->test, &a->has_test, err));
+    RD_TRY(describe(a, &config->data.test, m, "data.test", &a->test, &a->has_test, err));
     if (config->strategy.kind->server_trains)
-        RD_TRY(describe(a, &config->root, m, "data.root", &a->root, &a->has_root, err));
-    RD_TRY(rd_schema_copy(&config->schema, &a->schema, err));
+        RD_TRY(describe(a, &config->data.root, m, "data.root", &a->root, &a->has_root, err));
+    RD_TRY(rd_schema_copy(&config->data.schema, &a->schema, err));
     RD_TRY(begin_if_complete(a, err));
     *out = a;
     return RD_OK;
@@ -169,8 +169,8 @@ static rd_status extend(rd_agreement *a, const char *client, const rd_descriptio
     const rd_described alone = {client, table};
     char notes[1];
     rd_schema agreed = {0};
-    rd_status status = rd_schema_agree(&a->config->schema, &(rd_described_tables){&alone, 1, false}, &agreed, notes,
-                                       sizeof notes, err);
+    rd_status status = rd_schema_agree(&a->config->data.schema, &(rd_described_tables){&alone, 1, false}, &agreed,
+                                       notes, sizeof notes, err);
     if (status == RD_OK && rd_schema_step(&agreed) > 0)
         status =
             rd_fail(err, RD_ERR_DATA,
@@ -252,8 +252,8 @@ static rd_status agree(rd_agreement *a, char *notes, size_t size, rd_error *err)
     if (a->has_root)
         tables[count++] = (rd_described){"data.root", &a->root.description};
     rd_schema agreed = {0};
-    rd_status status = rd_schema_agree(&a->config->schema, &(rd_described_tables){tables, count, a->has_test}, &agreed,
-                                       notes, size, err);
+    rd_status status = rd_schema_agree(&a->config->data.schema, &(rd_described_tables){tables, count, a->has_test},
+                                       &agreed, notes, size, err);
     free(tables);
     if (status == RD_OK) {
         rd_schema_free(&a->schema);
@@ -294,7 +294,7 @@ static void reopen(rd_agreement *a)
     for (size_t i = 0; i < a->member_count; i++)
         a->members[i].answered = 0;
     rd_schema_free(&a->schema);
-    if (rd_schema_copy(&a->config->schema, &a->schema, &ignored) != RD_OK)
+    if (rd_schema_copy(&a->config->data.schema, &a->schema, &ignored) != RD_OK)
         rd_schema_free(&a->schema);
 }
 

@@ -26,7 +26,7 @@ rd_status rd_inputs_keep_train(rd_store *s, const rd_config *c, const rd_dataset
     char digest[RD_DIGEST_MAX];
     (void)snprintf(digest, sizeof digest, "CRC-32 %08" PRIx32, rd_dataset_crc32(train));
     rd_store_input in = {.name = "data.train",
-                         .path = c->train.path[0] != '\0' ? c->train.path : "synthetic",
+                         .path = c->data.train.path[0] != '\0' ? c->data.train.path : "synthetic",
                          .rows = train->rows,
                          .digest = digest,
                          .decides = true};
@@ -53,8 +53,8 @@ static rd_status keep_initial(rd_store *s, const rd_initial_config *initial, rd_
 rd_status rd_inputs_keep(rd_store *s, const rd_config *c, const rd_dataset *test, const rd_dataset *root, rd_error *err)
 {
     rd_status status = RD_OK;
-    RD_TRY(keep_rows(s, "data.test", &c->test, test, false, err));
-    RD_TRY(keep_rows(s, "data.root", &c->root, root, true, err));
+    RD_TRY(keep_rows(s, "data.test", &c->data.test, test, false, err));
+    RD_TRY(keep_rows(s, "data.root", &c->data.root, root, true, err));
     RD_TRY(keep_initial(s, &c->initial, err));
 cleanup:
     return status;

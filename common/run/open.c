@@ -53,8 +53,8 @@ rd_status rd_run_open(const rd_config *config, const rd_run_options *options, rd
         RD_TRY(rd_initial_load(&config->initial, run->model, run->parameters, run->initial, err));
     }
     RD_TRY(rd_run_read_schema(run, options->schema, options->directory, err));
-    bool table = config->test.format == RD_SOURCE_CSV ||
-                 (config->strategy.kind->server_trains && config->root.format == RD_SOURCE_CSV);
+    bool table = config->data.test.format == RD_SOURCE_CSV ||
+                 (config->strategy.kind->server_trains && config->data.root.format == RD_SOURCE_CSV);
     if (!run->begun && (run->settled || !table))
         RD_TRY(rd_run_begin(run, err));
     *out = run;

@@ -11,7 +11,7 @@ rd_status rd_own_training_open(const rd_config *c, const rd_model *m, const rd_s
                                rd_error *err)
 {
     rd_status status = RD_OK;
-    RD_TRY(rd_source_load(&c->root, m, schema, false, &out->data, err));
+    RD_TRY(rd_source_load(&c->data.root, m, schema, false, &out->data, err));
     RD_TRY(rd_data_check(m, &out->data, "data.root", err));
     RD_TRY(rd_trainer_create(m, &c->training, out->data.rows, &out->trainer, err));
     out->delta = malloc(rd_local_round_room(m, NULL) * sizeof *out->delta);

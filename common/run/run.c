@@ -106,7 +106,7 @@ rd_status rd_run_tell_changes(rd_run *run, void (*line)(void *user, const char *
 
 bool rd_run_evaluates(const rd_run *run, uint64_t round)
 {
-    uint64_t every = run->config->evaluation_every;
+    uint64_t every = run->config->evaluation.every;
     return run->test.data.rows > 0 && (round % every == 0 || round == run->config->rounds);
 }
 

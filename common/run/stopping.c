@@ -42,13 +42,14 @@ void rd_stopping_tell(rd_stopping *s, const rd_config *c, const rd_round_record 
         s->accuracy = record->test.accuracy;
         s->accuracy_round = record->round;
     }
-    s->reached = c->target_accuracy > 0.0 && record->test.samples > 0 && record->test.accuracy >= c->target_accuracy;
+    s->reached = c->evaluation.target_accuracy > 0.0 && record->test.samples > 0 &&
+                 record->test.accuracy >= c->evaluation.target_accuracy;
     s->over = s->reached || (e->patience > 0 && s->waited >= e->patience);
 }
 
 bool rd_stopping_decides(const rd_config *c)
 {
-    return c->target_accuracy > 0.0 || c->early_stopping.patience > 0;
+    return c->evaluation.target_accuracy > 0.0 || c->early_stopping.patience > 0;
 }
 
 void rd_stopping_reason(const rd_stopping *s, const rd_config *c, const rd_round_record *last, bool kept, char *text,
@@ -64,13 +65,13 @@ void rd_stopping_reason(const rd_stopping *s, const rd_config *c, const rd_round
         (void)snprintf(model, sizeof model, "; its model is models/%06" PRIu64 ".safetensors", s->best_version);
     if (s->reached)
         (void)snprintf(text, size, "accuracy %.4f has reached the target of %.4f", last->test.accuracy,
-                       c->target_accuracy);
+                       c->evaluation.target_accuracy);
     else if (s->over)
         (void)snprintf(text, size,
                        "stopped early after round %" PRIu64 ": %s has not improved since round %" PRIu64 "%s",
                        last->round, names[c->early_stopping.metric], s->best_version, model);
     at = strlen(text);
-    if (c->target_accuracy > 0.0 && !s->reached && !isnan(s->accuracy))
+    if (c->evaluation.target_accuracy > 0.0 && !s->reached && !isnan(s->accuracy))
         (void)snprintf(text + at, size - at, "%starget_accuracy %.6g was not reached: best %.4f in round %" PRIu64,
-                       at > 0 ? "; " : "", c->target_accuracy, s->accuracy, s->accuracy_round);
+                       at > 0 ? "; " : "", c->evaluation.target_accuracy, s->accuracy, s->accuracy_round);
 }

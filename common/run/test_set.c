@@ -34,16 +34,18 @@ static const char *needed_for(const rd_config *c)
 {
     if (c->early_stopping.patience > 0 && c->early_stopping.metric != RD_STOP_HOLDOUT_LOSS)
         return "early_stopping.metric";
-    return c->target_accuracy > 0.0 ? "evaluation.target_accuracy" : c->scores != 0 ? "evaluation.metrics" : NULL;
+    return c->evaluation.target_accuracy > 0.0 ? "evaluation.target_accuracy"
+           : c->evaluation.scores != 0         ? "evaluation.metrics"
+                                               : NULL;
 }
 
 rd_status rd_test_set_open(const rd_config *c, const rd_model *m, const rd_schema *schema, unsigned threads,
                            rd_test_set *out, rd_error *err)
 {
     out->model = m;
-    out->scores = c->scores;
+    out->scores = c->evaluation.scores;
     out->threads = threads;
-    rd_status status = c->test.format != RD_SOURCE_NONE ? load(out, &c->test, schema, err) : RD_OK;
+    rd_status status = c->data.test.format != RD_SOURCE_NONE ? load(out, &c->data.test, schema, err) : RD_OK;
     if (status == RD_OK && out->data.rows == 0 && needed_for(c) != NULL)
         return rd_fail(err, RD_ERR_CONFIG, "%s needs data.test to be measured on", needed_for(c));
     return status;

@@ -33,7 +33,7 @@ rd_status search_job_open(const rd_search_options *options, search_job *out, rd_
     out->options = options;
     RD_TRY(search_space_load(options->space, options->method, options->trials, &out->space, err));
     RD_TRY(rd_config_load(path, &check, err));
-    if (check.train.format == RD_SOURCE_NONE)
+    if (check.data.train.format == RD_SOURCE_NONE)
         RD_THROW(RD_ERR_CONFIG, "%s: data.train is missing: it says what the simulated clients train on", path);
     RD_TRY(rd_file_read(path, 1 << 20, &text, &size, err));
     (void)snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1,
@@ -126,9 +126,9 @@ static rd_status check_objective(const search_job *j, const char *path, rd_error
     RD_TRY(search_ask(&j->space, NULL, 0, point, err));
     RD_TRY(config_at(j, point, 0, j->space.key_count, path, &config, err));
     RD_TRY(rd_model_create(config.model, &model, err));
-    bool measured = o == SEARCH_HOLDOUT_LOSS ? config.client_evaluation.holdout > 0
-                    : o == SEARCH_TRAIN_LOSS ? config.client_evaluation.train_loss
-                                             : config.test.format != RD_SOURCE_NONE;
+    bool measured = o == SEARCH_HOLDOUT_LOSS ? config.evaluation.clients.holdout > 0
+                    : o == SEARCH_TRAIN_LOSS ? config.evaluation.clients.train_loss
+                                             : config.data.test.format != RD_SOURCE_NONE;
     if (!measured)
         status = rd_fail(err, RD_ERR_CONFIG, "%s: objective: %s needs %s in run.json", j->options->space,
                          search_objective_names[o], needs[o]);

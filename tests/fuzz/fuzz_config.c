@@ -15,18 +15,18 @@ static void check(int holds)
 
 static void holds(const rd_config *c)
 {
-    check(c->rounds >= 1 && c->name[0] != '\0' && c->evaluation_every >= 1);
+    check(c->rounds >= 1 && c->name[0] != '\0' && c->evaluation.every >= 1);
     check(c->training.learning_rate >= 0.0f && isfinite(c->training.learning_rate));
     check(c->training.epochs >= 1 && c->training.momentum < 1.0f);
     check(c->cohort.fraction > 0.0 && c->cohort.fraction <= 1.0 && c->cohort.count >= 1);
     check(c->cohort.over_selection >= 1.0 && c->cohort.min_updates >= 1 && c->cohort.deadline_seconds > 0.0);
-    check(c->client_evaluation.holdout >= 0.0 && c->client_evaluation.holdout < 1.0);
+    check(c->evaluation.clients.holdout >= 0.0 && c->evaluation.clients.holdout < 1.0);
     check(cJSON_IsObject(c->model) && cJSON_IsObject(c->shared));
     /* Of "data", nothing but the schema goes out. */
     const cJSON *data = cJSON_GetObjectItemCaseSensitive(c->shared, "data");
     check(data == NULL ||
           (data->child != NULL && data->child->next == NULL && strcmp(data->child->string, "schema") == 0));
-    check((c->train.format == RD_SOURCE_NONE) == (c->train.path[0] == '\0'));
+    check((c->data.train.format == RD_SOURCE_NONE) == (c->data.train.path[0] == '\0'));
 }
 
 /* The wire carries a number to the last digits or two; words, whole numbers and switches are the same. */
@@ -38,12 +38,13 @@ static void again(const rd_config *c)
     if (text == NULL)
         return;
     check(rd_config_parse(text, strlen(text), "copy", NULL, &copy, &err) == RD_OK);
-    check(copy.rounds == c->rounds && copy.evaluation_every == c->evaluation_every);
+    check(copy.rounds == c->rounds && copy.evaluation.every == c->evaluation.every);
     check(strcmp(copy.name, c->name) == 0 && copy.strategy.kind == c->strategy.kind);
     check(copy.cohort.select == c->cohort.select && copy.cohort.count == c->cohort.count);
-    check(copy.schema.column_count == c->schema.column_count && copy.schema.scale == c->schema.scale);
+    check(copy.data.schema.column_count == c->data.schema.column_count &&
+          copy.data.schema.scale == c->data.schema.scale);
     check(copy.training.epochs == c->training.epochs && copy.training.batch_size == c->training.batch_size);
-    check(copy.client_evaluation.train_loss == c->client_evaluation.train_loss);
+    check(copy.evaluation.clients.train_loss == c->evaluation.clients.train_loss);
     rd_config_free(&copy);
     free(text);
 }

@@ -48,13 +48,13 @@ Test(config, defaults)
     cr_assert_eq(c.cohort.min_clients, 1);
     cr_assert_eq(c.cohort.min_updates, 1);
     cr_assert_eq(c.cohort.deadline_seconds, 600.0);
-    cr_assert_eq(c.evaluation_every, 1);
-    cr_assert_eq(c.target_accuracy, 0.0);
-    cr_assert_not(c.client_evaluation.train_loss);
-    cr_assert_eq(c.client_evaluation.holdout, 0.0);
-    cr_assert_eq(c.train.format, RD_SOURCE_NONE);
-    cr_assert_eq(c.test.format, RD_SOURCE_NONE);
-    cr_assert_eq(c.partition.scheme, RD_PARTITION_IID);
+    cr_assert_eq(c.evaluation.every, 1);
+    cr_assert_eq(c.evaluation.target_accuracy, 0.0);
+    cr_assert_not(c.evaluation.clients.train_loss);
+    cr_assert_eq(c.evaluation.clients.holdout, 0.0);
+    cr_assert_eq(c.data.train.format, RD_SOURCE_NONE);
+    cr_assert_eq(c.data.test.format, RD_SOURCE_NONE);
+    cr_assert_eq(c.data.partition.scheme, RD_PARTITION_IID);
     rd_config_free(&c);
 }
 
@@ -73,13 +73,13 @@ Test(config, what_is_given_is_taken)
     cr_assert_eq(c.cohort.min_clients, 12);
     cr_assert_eq(c.cohort.min_updates, 3);
     cr_assert_eq(c.cohort.deadline_seconds, 0.5);
-    cr_assert_eq(c.evaluation_every, 4);
-    cr_assert_eq(c.client_evaluation.holdout, 0.2);
-    cr_assert(c.client_evaluation.train_loss);
-    cr_assert_eq(c.target_accuracy, 0.97);
-    cr_assert_eq(c.partition.scheme, RD_PARTITION_DIRICHLET);
-    cr_assert_eq(c.partition.alpha, 0.3);
-    cr_assert_eq(c.partition.min_rows, 9);
+    cr_assert_eq(c.evaluation.every, 4);
+    cr_assert_eq(c.evaluation.clients.holdout, 0.2);
+    cr_assert(c.evaluation.clients.train_loss);
+    cr_assert_eq(c.evaluation.target_accuracy, 0.97);
+    cr_assert_eq(c.data.partition.scheme, RD_PARTITION_DIRICHLET);
+    cr_assert_eq(c.data.partition.alpha, 0.3);
+    cr_assert_eq(c.data.partition.min_rows, 9);
     rd_config_free(&c);
 }
 
@@ -89,13 +89,13 @@ Test(config, paths_are_relative_to_the_file)
         MINIMAL ", \"data\": {\"train\": {\"path\": \"a/b.csv\", \"label_column\": \"y\", \"separator\": \";\"}, "
                 "\"test\": {\"path\": \"/data/t10k-images-idx3-ubyte\", \"labels\": \"l\"}}}";
     rd_config c = parse(json, "/home/me");
-    cr_assert_str_eq(c.train.path, "/home/me/a/b.csv");
-    cr_assert_eq(c.train.format, RD_SOURCE_CSV);
-    cr_assert_str_eq(c.train.label_column, "y");
-    cr_assert_eq(c.train.separator, ';');
-    cr_assert_str_eq(c.test.path, "/data/t10k-images-idx3-ubyte");
-    cr_assert_eq(c.test.format, RD_SOURCE_IDX);
-    cr_assert_str_eq(c.test.labels_path, "/home/me/l");
+    cr_assert_str_eq(c.data.train.path, "/home/me/a/b.csv");
+    cr_assert_eq(c.data.train.format, RD_SOURCE_CSV);
+    cr_assert_str_eq(c.data.train.label_column, "y");
+    cr_assert_eq(c.data.train.separator, ';');
+    cr_assert_str_eq(c.data.test.path, "/data/t10k-images-idx3-ubyte");
+    cr_assert_eq(c.data.test.format, RD_SOURCE_IDX);
+    cr_assert_str_eq(c.data.test.labels_path, "/home/me/l");
     rd_config_free(&c);
 }
 
@@ -125,8 +125,8 @@ Test(config, numbers_survive_the_wire)
     cr_assert_eq(told.seed, UINT64_C(9007199254740991));
     cr_assert_eq(told.seed, c.seed);
     cr_assert_eq(told.training.learning_rate, c.training.learning_rate);
-    cr_assert_eq(told.client_evaluation.holdout, c.client_evaluation.holdout);
-    cr_assert_eq(c.client_evaluation.holdout, 0.30000000000000004);
+    cr_assert_eq(told.evaluation.clients.holdout, c.evaluation.clients.holdout);
+    cr_assert_eq(c.evaluation.clients.holdout, 0.30000000000000004);
     free(text);
     rd_config_free(&told);
     rd_config_free(&c);

@@ -56,7 +56,7 @@ Test(stopping, a_target_that_was_missed_is_told_with_the_best_accuracy)
     rd_config c = config_of(RD_STOP_TEST_ACCURACY, 0, 0);
     rd_round_record last = {.round = 4};
     char text[300];
-    c.target_accuracy = 0.97;
+    c.evaluation.target_accuracy = 0.97;
     cr_assert_eq(LAST_ROUND(&c, &s, 0.1, 0.9, 0.9512, NAN, 0.9512), -1);
     rd_stopping_reason(&s, &c, &last, true, text, sizeof text);
     cr_assert_str_eq(text, "target_accuracy 0.97 was not reached: best 0.9512 in round 2");
@@ -153,7 +153,7 @@ Test(stopping, the_reason_names_the_best_model)
     s = RD_STOPPING_START;
     rd_stopping_reason(&s, &c, &last, true, text, sizeof text);
     cr_assert_str_eq(text, "");
-    c = (rd_config){.target_accuracy = 0.9};
+    c = (rd_config){.evaluation.target_accuracy = 0.9};
     last.test.samples = 10;
     rd_stopping_tell(&s, &c, &last);
     cr_assert(s.over && rd_stopping_decides(&c));
