@@ -141,8 +141,8 @@ rd_status rd_driver_check_model(rd_driver *d, size_t client, const char *model, 
     pthread_mutex_lock(&d->lock);
     /* Rounds that wait for all are trained from the newest model, also by a client that has not asked again since the
      * aggregator was started. */
-    bool late = rd_run_config(d->run)->cohort.buffer_size > 0;
-    published wanted = late ? d->given[client] : d->models[0];
+    const bool waits = !rd_cohort_is_asynchronous(&rd_run_config(d->run)->cohort);
+    published wanted = waits ? d->models[0] : d->given[client];
     pthread_mutex_unlock(&d->lock);
     write_name(d, &wanted, expected);
     size_t length = strlen(expected), quoted = model[0] == '"';
@@ -300,7 +300,8 @@ static bool measure_task(rd_driver *d, size_t client, rd_task *task)
     const char *name = strdupa(rd_rounds_client_name(d->rounds, client));
     pthread_mutex_unlock(&d->lock);
     int step = rd_settling_asks(d->settling, name);
-    *task = (rd_task){.kind = RD_TASK_MEASURE, .step = (uint64_t)step};
+    *task = (rd_task){.counted = RD_UNTOLD};
+    (void)snprintf(task->name, sizeof task->name, "measure-%d", step);
     return step > 0;
 }
 
@@ -312,7 +313,7 @@ bool rd_driver_task(rd_driver *d, size_t client, rd_task *task)
     pthread_mutex_lock(&d->lock);
     d->told[client] = d->told[client] && rd_rounds_finished(d->rounds); /* who left and came back wants to know */
     if (rd_rounds_finished(d->rounds)) {
-        *task = (rd_task){.kind = RD_TASK_FINISHED,
+        *task = (rd_task){.name = RD_TASK_FINISHED,
                           .round = rd_rounds_current(d->rounds) - 1,
                           .model = d->models[0].version,
                           .counted = RD_UNTOLD};
@@ -321,11 +322,12 @@ bool rd_driver_task(rd_driver *d, size_t client, rd_task *task)
     } else if (rd_rounds_has_task(d->rounds, client)) {
         const rd_packing *packing = rd_run_packing(d->run);
         d->given[client] = d->models[0];
-        *task = (rd_task){.kind = RD_TASK_TRAIN,
-                          .round = rd_rounds_take_task(d->rounds, client),
+        const rd_assignment assigned = rd_rounds_assign(d->rounds, client);
+        *task = (rd_task){.round = assigned.round,
                           .model = d->models[0].version,
                           .kept = packing != NULL ? packing->kept : 0,
                           .counted = d->clients_keep ? rd_rounds_last_counted(d->rounds, client) : RD_UNTOLD};
+        (void)snprintf(task->name, sizeof task->name, "%s", assigned.step->name);
     } else {
         something = false;
     }
@@ -335,26 +337,27 @@ bool rd_driver_task(rd_driver *d, size_t client, rd_task *task)
     return something;
 }
 
-rd_verdict rd_driver_may_deliver(rd_driver *d, size_t client, uint64_t round)
+rd_verdict rd_driver_may_deliver(rd_driver *d, size_t client, uint64_t round, const rd_step *step)
 {
     pthread_mutex_lock(&d->lock);
-    rd_verdict verdict = rd_rounds_may_deliver(d->rounds, client, round);
+    rd_verdict verdict = rd_rounds_may_deliver(d->rounds, client, round, rd_rounds_find_step(d->rounds, step->name));
     pthread_mutex_unlock(&d->lock);
     return verdict;
 }
 
-rd_status rd_driver_deliver(rd_driver *d, size_t client, uint64_t round, const rd_report *report, float largest,
-                            uint64_t bytes, rd_verdict *verdict, rd_intake *intake, rd_error *err)
+rd_status rd_driver_deliver(rd_driver *d, const rd_delivery *delivery, rd_verdict *verdict, rd_intake *intake,
+                            rd_error *err)
 {
+    const size_t client = delivery->client, step = rd_rounds_find_step(d->rounds, delivery->step->name);
     rd_status status = RD_OK;
     pthread_mutex_lock(&d->lock);
-    *verdict = rd_rounds_may_deliver(d->rounds, client, round);
+    *verdict = rd_rounds_may_deliver(d->rounds, client, delivery->round, step);
     bool accept = *verdict == RD_VERDICT_ACCEPT;
     const rd_arrival arrival = {.key = rd_rounds_client_key(d->rounds, client),
-                                .round = round,
+                                .round = delivery->round,
                                 .staleness = rd_rounds_staleness(d->rounds, client),
-                                .report = report,
-                                .largest = largest};
+                                .report = delivery->report,
+                                .largest = delivery->largest};
     /* Its record first: what has been admitted must be folded in. */
     rd_participation_record *part = accept ? part_of(d, client) : NULL;
     if (accept && part == NULL)
@@ -362,9 +365,9 @@ rd_status rd_driver_deliver(rd_driver *d, size_t client, uint64_t round, const r
     else if (accept)
         status = rd_run_admit(d->run, &arrival, intake, err);
     if (accept && status == RD_OK) {
-        (void)rd_rounds_deliver(d->rounds, client, round); /* ACCEPT again: the lock is held */
-        part->report = *report;
-        part->bytes_in = bytes;
+        (void)rd_rounds_deliver(d->rounds, client, delivery->round, step); /* ACCEPT again: the lock is held */
+        part->report = *delivery->report;
+        part->bytes_in = delivery->bytes;
         part->seconds = rd_clock_seconds() - d->opened_at;
         part->reason[0] = '\0';
     }
@@ -372,10 +375,10 @@ rd_status rd_driver_deliver(rd_driver *d, size_t client, uint64_t round, const r
     return status;
 }
 
-void rd_driver_folded(rd_driver *d, size_t client)
+void rd_driver_delivered(rd_driver *d, size_t client)
 {
     pthread_mutex_lock(&d->lock);
-    rd_rounds_folded(d->rounds, client);
+    rd_rounds_delivered(d->rounds, client);
     pthread_mutex_unlock(&d->lock);
     uv_async_send(&d->poke);
 }
@@ -394,9 +397,7 @@ void rd_driver_unfit(rd_driver *d, size_t client, const char *reason)
 void rd_driver_refused(rd_driver *d, size_t client, uint64_t round, const char *reason)
 {
     pthread_mutex_lock(&d->lock);
-    bool asked = rd_rounds_has_task(d->rounds, client) &&
-                 (rd_rounds_current(d->rounds) == round || rd_run_config(d->run)->cohort.buffer_size > 0);
-    rd_participation_record *part = asked ? part_of(d, client) : NULL;
+    rd_participation_record *part = rd_rounds_awaits(d->rounds, client, round) ? part_of(d, client) : NULL;
     if (part != NULL)
         (void)snprintf(part->reason, sizeof part->reason, "%.150s", reason);
     rd_rounds_fail(d->rounds, client, round);
@@ -453,7 +454,8 @@ static rd_status open_round(rd_driver *d, const rd_action *action, rd_error *err
     return RD_OK;
 }
 
-static void publish_round(rd_driver *d)
+/* A step begins. */
+static void ask_clients(rd_driver *d)
 {
     double seconds = rd_run_config(d->run)->cohort.deadline_seconds;
     uv_timer_start(&d->deadline, on_deadline, (uint64_t)(1000.0 * seconds), 0);
@@ -692,8 +694,8 @@ static rd_status step(rd_driver *d, bool *more, rd_error *err)
     *more = action.kind != RD_ACTION_NONE;
     if (status == RD_OK && action.kind == RD_ACTION_ASK)
         d->callbacks.wake(d->callbacks.user);
-    if (status == RD_OK && action.kind == RD_ACTION_OPEN) {
-        publish_round(d); /* before the round before is committed: see driver.h */
+    if (status == RD_OK && (action.kind == RD_ACTION_OPEN || action.kind == RD_ACTION_STEP)) {
+        ask_clients(d); /* before the round before is committed: see driver.h */
         return RD_OK;
     }
     if (status == RD_OK && d->uncommitted)
@@ -745,7 +747,7 @@ static void describe_waiting(rd_driver *d, uint64_t *what, char *line, size_t si
     *what = 0;
     pthread_mutex_lock(&d->lock);
     if (rd_rounds_waiting(d->rounds)) {
-        size_t there = rd_rounds_available(d->rounds), needed = rd_rounds_needed(d->rounds);
+        size_t there = rd_rounds_available(d->rounds), needed = rd_cohort_needed(cohort);
         *what = 1 + there;
         (void)snprintf(line, size, "waiting: %zu of %zu clients are there (cohort.%s)", there, needed,
                        needed > cohort->min_clients ? "min_updates" : "min_clients");
@@ -862,11 +864,15 @@ rd_status rd_driver_create(rd_run *run, rd_settling *settling, rd_driver **out, 
     const rd_config *config = rd_run_config(run);
     rd_status status = rd_sessions_create(&d->sessions, err);
     if (status == RD_OK)
-        status = rd_rounds_create(&config->cohort, config->seed,
-                                  rd_run_is_over(run) ? rd_run_next_round(run) - 1 : config->rounds,
-                                  rd_run_next_round(run), &d->rounds, err);
+        status = rd_rounds_create(
+            &(rd_rounds_options){.cohort = &config->cohort,
+                                 .steps = rd_round_steps,
+                                 .seed = config->seed,
+                                 .rounds = rd_run_is_over(run) ? rd_run_next_round(run) - 1 : config->rounds,
+                                 .first_round = rd_run_next_round(run)},
+            &d->rounds, err);
     /* An asynchronous round is not that of the task which was done for it. */
-    d->clients_keep = config->cohort.buffer_size == 0 &&
+    d->clients_keep = !rd_cohort_is_asynchronous(&config->cohort) &&
                       rd_client_memory(rd_run_model(run), &config->strategy, &config->personalisation) > 0;
     if (status == RD_OK && d->clients_keep)
         status = rd_counted_load(&d->counted, rd_run_store(run), err);

@@ -62,16 +62,24 @@ void rd_driver_leave(rd_driver *d, size_t client, const char *reason);
 bool rd_driver_task(rd_driver *d, size_t client, rd_task *task);
 
 /* May an upload begin? */
-rd_verdict rd_driver_may_deliver(rd_driver *d, size_t client, uint64_t round);
+rd_verdict rd_driver_may_deliver(rd_driver *d, size_t client, uint64_t round, const rd_step *step);
 /* Was it trained from the model that it had to be? model: how the client names that one, NULL: not at all
  * (RD_ERR_FORMAT). RD_ERR_STATE: it is another one. */
 rd_status rd_driver_check_model(rd_driver *d, size_t client, const char *model, rd_error *err) RD_MUST_CHECK;
-/* The upload is complete and valid; largest: magnitude of its values. On ACCEPT its weight is reserved, and the caller
- * must fold it in and then call rd_driver_folded, or rd_driver_unfit where it turned out to be of no use. RD_ERR_RANGE,
- * RD_ERR_DATA: it cannot be taken. */
-rd_status rd_driver_deliver(rd_driver *d, size_t client, uint64_t round, const rd_report *report, float largest,
-                            uint64_t bytes, rd_verdict *verdict, rd_intake *intake, rd_error *err) RD_MUST_CHECK;
-void rd_driver_folded(rd_driver *d, size_t client);
+/* An update that is complete and valid. */
+typedef struct rd_delivery {
+    size_t client;
+    uint64_t round;
+    const rd_step *step;
+    const rd_report *report; /* the caller's; copied */
+    float largest;           /* magnitude of its values */
+    uint64_t bytes;          /* of the body */
+} rd_delivery;
+/* On ACCEPT its weight is reserved, and the caller must add it and then call rd_driver_delivered, or rd_driver_unfit where
+ * it turned out to be of no use. RD_ERR_RANGE, RD_ERR_DATA: it cannot be taken. */
+rd_status rd_driver_deliver(rd_driver *d, const rd_delivery *delivery, rd_verdict *verdict, rd_intake *intake,
+                            rd_error *err) RD_MUST_CHECK;
+void rd_driver_delivered(rd_driver *d, size_t client);
 void rd_driver_unfit(rd_driver *d, size_t client, const char *reason);
 /* The update was refused for what is in it. */
 void rd_driver_refused(rd_driver *d, size_t client, uint64_t round, const char *reason);

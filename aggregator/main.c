@@ -162,7 +162,7 @@ static rd_status announce(rd_driver *driver, const rd_config *config, const serv
         rd_driver_log(driver, "%s", unreached);
     if (config->simulation.system.given || config->simulation.attack.kind != RD_ATTACK_NONE)
         rd_driver_log(driver, "run.json has a section \"simulation\": only rondo-sim heeds it");
-    size_t needed = rd_selection_needed(&config->cohort);
+    size_t needed = rd_cohort_needed(&config->cohort);
     rd_driver_log(driver, "listening on %s (port %u); rounds begin when %zu client%s joined%s", o->listen, port, needed,
                   needed == 1 ? " has" : "s have",
                   needed > config->cohort.min_clients ? ", fewer could not deliver cohort.min_updates" : "");

@@ -20,7 +20,7 @@ void rd_settling_free(rd_settling *s);
 /* A client joins with its data's description, which is taken over. RD_ERR_DATA: they are of another schema. */
 rd_status rd_settling_join(rd_settling *s, const char *client, rd_join_data *data, rd_error *err) RD_MUST_CHECK;
 void rd_settling_leave(rd_settling *s, const char *client);
-/* POST /v1/measure/{step} */
+/* POST /v1/rounds/0/measure-{step} */
 rd_status rd_settling_measured(rd_settling *s, const char *client, uint64_t step, const char *json, size_t size,
                                rd_error *err) RD_MUST_CHECK;
 /* Who has not measured by now is left out; missing names them. */

@@ -2,7 +2,6 @@
 #include "delivery.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,10 +10,11 @@
 #include "core/clock.h"
 #include "say.h"
 
-rd_status rd_deliver(rd_global_model *g, uint64_t round, float *delta, const rd_report *report, bool *taken,
+rd_status rd_deliver(rd_global_model *g, const rd_task *task, float *delta, const rd_report *report, bool *taken,
                      rd_error *err)
 {
-    char path[64], *header = NULL;
+    uint64_t round = task->round;
+    char path[RD_TASK_PATH_MAX], *header = NULL;
     rd_refusal refusal;
     size_t header_size;
     rd_response response;
@@ -28,7 +28,7 @@ rd_status rd_deliver(rd_global_model *g, uint64_t round, float *delta, const rd_
     if (status != RD_OK)
         return status;
     size_t size = sent.elements * sizeof *delta;
-    (void)snprintf(path, sizeof path, "/v1/update/%" PRIu64, round);
+    rd_task_path(task, path);
     rd_request request = {.method = "POST",
                           .path = path,
                           .content_type = "application/octet-stream",

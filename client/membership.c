@@ -1,7 +1,6 @@
 /* membership.c: see membership.h. */
 #include "membership.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,30 +81,6 @@ rd_status rd_membership_join(rd_membership *m, rd_error *err)
     m->joined = true;
 cleanup:
     rd_join_data_free(&data);
-    free(json);
-    return status;
-}
-
-rd_status rd_membership_measure(rd_membership *m, uint64_t step, rd_error *err)
-{
-    rd_response response;
-    char path[40], *json = NULL;
-    rd_status status = RD_OK;
-    RD_TRY(rd_membership_ask(m, err));
-    if (!m->samples->is_table || rd_schema_step(&m->welcome.schema) != (int)step)
-        return RD_OK; /* it has gone on meanwhile */
-    RD_TRY(rd_samples_measure(m->samples, &m->welcome.schema, (int)step, &json, err));
-    (void)snprintf(path, sizeof path, "/v1/measure/%" PRIu64, step);
-    RD_TRY(rd_requester_ask(
-        m->requester,
-        &(rd_request){.method = "POST", .path = path, .content_type = JSON_TYPE, .body = {{json, strlen(json)}}},
-        &response, err));
-    if (response.status == 204)
-        rd_say(m->quiet, "told the aggregator %s over all rows, column by column",
-               step == 1 ? "sums and extremes" : "sums of squared differences from the mean");
-    else if (response.status != 409) /* too late is no fault */
-        status = rd_requester_refused(&response, err);
-cleanup:
     free(json);
     return status;
 }

@@ -1,10 +1,14 @@
 /* sim.h: the inside of the simulator, for the files that make it up:
  *
- *   deal.c       who has which rows, and what their columns mean
- *   simulator.c  prepares, asks the round core what comes next, closes rounds
- *   work.c       what clients do: training, attacks, updates on their way into the sum
- *   late.c       asynchronous rounds: who is done when, on the simulated clock
- *   attack.c     what attackers do; system_model.c: devices and a network */
+ *   deal.c          who has which rows, and what their columns mean
+ *   simulator.c     prepares, has the rounds gone through, tells what came of them
+ *   synchronous.c   rounds that wait for their cohort: asks the round core what comes next
+ *   asynchronous.c  rounds that do not: who is done when, on the simulated clock
+ *   closing.c       the end of a round
+ *   work.c          what clients do: training, attacks, updates on their way into the sum
+ *   attack.c        what attackers do; system_model.c: devices and a network
+ *
+ * Each calls only those below it. */
 #ifndef RONDO_SIMULATIONS_SIM_H
 #define RONDO_SIMULATIONS_SIM_H
 
@@ -53,6 +57,7 @@ typedef struct simulator {
     sim_usage usage;
     rd_run *run;
     rd_rounds *rounds;
+    bool asynchronous;       /* they go on while clients train */
     rd_system_model *system; /* NULL: no simulated time */
     rd_keep *keep;           /* NULL: clients keep nothing */
     rd_dataset stamped;      /* test samples with a backdoor's trigger; rows 0: none */
@@ -90,10 +95,14 @@ rd_status sim_fold(simulator *s, job *j, rd_error *err) RD_MUST_CHECK;
 void sim_tell(simulator *s, const job *j);
 /* Brings the sums of all ranks together, before a round is averaged. */
 rd_status sim_unite(simulator *s, rd_error *err) RD_MUST_CHECK;
+/* Averages, evaluates, commits and tells of a round. parts: of the action's cohort. */
 rd_status sim_close(simulator *s, const rd_action *action, const rd_participation_record *parts,
                     rd_error *err) RD_MUST_CHECK;
+/* Has a signal arrived? All ranks agree. */
+bool sim_told_to_stop(simulator *s);
 
-/* Asynchronous rounds, from the first action to the last. */
-rd_status sim_late_loop(simulator *s, bool *interrupted, rd_error *err) RD_MUST_CHECK;
+/* The rounds that are left, until there are none or *interrupted. */
+rd_status sim_synchronous_rounds(simulator *s, bool *interrupted, rd_error *err) RD_MUST_CHECK;
+rd_status sim_asynchronous_rounds(simulator *s, bool *interrupted, rd_error *err) RD_MUST_CHECK;
 
 #endif

@@ -1,13 +1,11 @@
-/* simulator.c: see simulator.h and sim.h. The loop asks the round core what comes next. When a round opens,
- * it is known at once when each update will arrive, on the simulated clock; so only those are trained that
- * the round will wait for. Nothing is kept per client but a few dozen bytes in the core's roster. */
+/* simulator.c: see simulator.h and sim.h. Prepares a run, has its rounds gone through, and says what came
+ * of it. Nothing is kept per client but a few dozen bytes in the core's roster. */
 #include "simulator.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "config/effect.h"
 #include "core/random.h"
@@ -16,174 +14,11 @@
 #include "ranks.h"
 #include "round/selection.h"
 #include "run/inputs.h"
-#include "run/record_line.h"
 #include "sim.h"
 
 void rd_sim_client_name(size_t i, char name[RD_SIM_CLIENT_NAME_MAX])
 {
     (void)snprintf(name, RD_SIM_CLIENT_NAME_MAX, "client-%zu", i + 1);
-}
-
-/* ---- a round ---- */
-
-static int by_arrival(const void *a, const void *b)
-{
-    const job *x = a, *y = b;
-    if (x->answers != y->answers)
-        return x->answers ? -1 : 1;
-    if (x->answers && x->arrival != y->arrival)
-        return x->arrival < y->arrival ? -1 : 1;
-    return x->client < y->client ? -1 : x->client > y->client;
-}
-
-static rd_status make_jobs(simulator *s, const rd_action *action, rd_error *err)
-{
-    if (action->cohort_size > s->job_capacity) {
-        job *jobs = realloc(s->jobs, action->cohort_size * sizeof *jobs);
-        if (jobs == NULL)
-            return rd_fail(err, RD_ERR_MEMORY, "no memory for the work of %zu clients", action->cohort_size);
-        s->jobs = jobs;
-        s->job_capacity = action->cohort_size;
-    }
-    s->job_count = action->cohort_size;
-    for (size_t i = 0; i < s->job_count; i++) {
-        job *j = &s->jobs[i];
-        *j = (job){.client = action->cohort[i], .round = action->round, .global = rd_run_parameters(s->run)};
-        j->part.round = action->round;
-        j->attacks = rd_attack_is_attacker(&s->config->simulation.attack, s->config->seed, j->client,
-                                           s->dealt.partition.clients);
-        (void)snprintf(j->part.client, sizeof j->part.client, "%s", rd_rounds_client_name(s->rounds, j->client));
-        sim_time(s, j);
-    }
-    /* Without simulated time the cohort is served in the order of the core: of more than are wanted, its
-     * first. */
-    if (s->system != NULL)
-        qsort(s->jobs, s->job_count, sizeof *s->jobs, by_arrival);
-    return RD_OK;
-}
-
-/* Serves the cohort until the core closes the round. */
-static rd_status open_round(simulator *s, const rd_action *action, rd_action *closing, rd_error *err)
-{
-    double deadline = s->clock + s->config->cohort.deadline_seconds;
-    size_t next = 0;
-    rd_status status = RD_OK;
-    s->opened_at = rd_clock_seconds();
-    s->opened_clock = s->clock;
-    RD_TRY(make_jobs(s, action, err));
-    job **wave = malloc(s->job_count * sizeof *wave);
-    if (wave == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for the work of %zu clients", s->job_count);
-    while (status == RD_OK && (*closing = rd_rounds_next(s->rounds)).kind == RD_ACTION_NONE) {
-        size_t count = 0, missing = rd_rounds_missing(s->rounds);
-        for (; next < s->job_count && count < missing; next++) {
-            if (!s->jobs[next].answers || (s->system != NULL && s->jobs[next].arrival > deadline))
-                break; /* they come last */
-            wave[count++] = &s->jobs[next];
-        }
-        if (count == 0) {
-            s->clock = deadline;
-            rd_rounds_deadline(s->rounds, action->round);
-            continue;
-        }
-        status = sim_work(s, wave, count, true, err);
-        for (size_t i = 0; i < count && status == RD_OK; i++) {
-            sim_tell(s, wave[i]);
-            s->clock = s->system != NULL ? wave[i]->arrival : s->clock;
-        }
-    }
-    free(wave);
-cleanup:
-    return status;
-}
-
-static void print_round(simulator *s, const rd_round_record *record, const rd_participation_record *parts, size_t count)
-{
-    char line[640];
-    if (s->options->quiet)
-        return;
-    rd_record_line(record, s->config->rounds, line, sizeof line);
-    rd_progress_clear(&s->progress);
-    printf("%s\n", line);
-    for (size_t i = 0, named = 0; i < count && named < 3; i++)
-        if (parts[i].reason[0] != '\0' && ++named)
-            printf("  %s failed: %s\n", parts[i].client, parts[i].reason);
-    fflush(stdout);
-}
-
-/* How many samples with a trigger the model takes for the attackers' class. */
-static rd_status measure_backdoor(simulator *s, uint64_t round, double *out, rd_error *err)
-{
-    rd_evaluation sums = {0};
-    *out = NAN;
-    if (s->stamped.rows == 0 || !rd_run_evaluates(s->run, round))
-        return RD_OK;
-    rd_status status = rd_evaluate(s->workers[0].trainer, rd_run_parameters(s->run), rd_dataset_all(&s->stamped), 0,
-                                   s->stamped.rows, &sums, err);
-    *out = (double)sums.correct / (double)s->stamped.rows;
-    return status;
-}
-
-rd_status sim_close(simulator *s, const rd_action *action, const rd_participation_record *parts, rd_error *err)
-{
-    rd_status status = RD_OK;
-    double started = rd_clock_seconds();
-    rd_round_record record = {.selected = action->cohort_size, .clock = s->system != NULL ? s->clock : NAN};
-    for (size_t i = 0; i < action->cohort_size; i++) {
-        record.counted += parts[i].status == RD_PART_COUNTED;
-        record.late += parts[i].status == RD_PART_LATE;
-        record.failed += parts[i].status == RD_PART_FAILED;
-    }
-    RD_TRY(sim_unite(s, err));
-    RD_TRY(rd_run_average(s->run, action->round, action->aggregate, s->dealt.partition.clients, &record, err));
-    if (record.aggregated) {
-        RD_TRY(rd_run_prune(s->run, action->round, err));
-        RD_TRY(rd_run_publish(s->run, action->round, err));
-    }
-    s->averaging += rd_clock_seconds() - started;
-    record.seconds = rd_clock_seconds() - s->opened_at;
-    bool over = false;
-    if (rd_rank() == 0) {
-        started = rd_clock_seconds();
-        RD_TRY(measure_backdoor(s, action->round, &record.attack_success, err));
-        RD_TRY(rd_run_commit(s->run, &record, parts, action->cohort_size, err));
-        over = rd_run_is_over(s->run);
-        s->committing += rd_clock_seconds() - started;
-    } else {
-        rd_run_follow(s->run, &record);
-    }
-    rd_ranks_share(&over, sizeof over, 0);
-    RD_TRY(rd_run_prepare(s->run, action->round + 1, err));
-    rd_rounds_committed(s->rounds, action->round, over);
-    print_round(s, &record, parts, action->cohort_size);
-cleanup:
-    return status;
-}
-
-/* Whether a client that did not answer is there again is a question to the system model, not to the last
- * round. */
-static void come_and_go(simulator *s)
-{
-    for (size_t i = 0; i < s->dealt.partition.clients; i++)
-        rd_rounds_set_available(s->rounds, i,
-                                s->system == NULL ||
-                                    rd_system_available(s->system, rd_rounds_client_key(s->rounds, i), s->clock));
-}
-
-static rd_status close_round(simulator *s, const rd_action *action, rd_error *err)
-{
-    rd_participation_record *parts = malloc((s->job_count + 1) * sizeof *parts);
-    if (parts == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients", s->job_count);
-    for (size_t i = 0; i < s->job_count; i++) {
-        parts[i] = s->jobs[i].part;
-        parts[i].status = rd_rounds_participation(s->rounds, s->jobs[i].client);
-    }
-    rd_status status = sim_close(s, action, parts, err);
-    free(parts);
-    if (s->system != NULL)
-        come_and_go(s);
-    return status;
 }
 
 /* ---- the whole ---- */
@@ -201,54 +36,6 @@ static rd_status finish(simulator *s, rd_error *err)
         printf("%s\n", reason);
     rd_status status = rd_run_store(s->run) == NULL ? RD_OK : rd_store_finish(rd_run_store(s->run), err);
     return status == RD_OK && rd_rank() == 0 ? rd_run_check_outcome(s->run, err) : status;
-}
-
-/* Time passes until enough clients are there; not for ever, and of a million clients, each of whom draws in every slot,
- * not for as long as of ten. */
-static rd_status wait_for_clients(simulator *s, rd_error *err)
-{
-    const size_t most_draws = 200000000, few = 1000, many = 100000;
-    size_t slots = most_draws / s->dealt.partition.clients, needed = rd_rounds_needed(s->rounds);
-    double slot_seconds = s->config->simulation.system.slot_seconds;
-    slots = slots < few ? few : slots > many ? many : slots;
-    if (s->system == NULL) /* everybody is there */
-        return rd_fail(err, RD_ERR_MEMORY, "no memory to choose a cohort");
-    for (size_t i = 0; i < slots && rd_rounds_available(s->rounds) < needed; i++) {
-        s->clock = (floor(s->clock / slot_seconds) + 1) * slot_seconds;
-        come_and_go(s);
-    }
-    if (rd_rounds_available(s->rounds) >= needed)
-        return RD_OK;
-    return rd_fail(err, RD_ERR_CONFIG,
-                   "simulation.system.availability: in %zu slots of %g s never %zu of the %zu clients were there at a "
-                   "time, as cohort.%s demands",
-                   slots, slot_seconds, needed, s->dealt.partition.clients,
-                   needed > s->config->cohort.min_clients ? "min_updates" : "min_clients");
-}
-
-static bool told_to_stop(simulator *s)
-{
-    bool stop = rd_rank() == 0 && rd_signals_arrived(s->signals, 0);
-    rd_ranks_share(&stop, sizeof stop, 0);
-    return stop;
-}
-
-static rd_status loop(simulator *s, bool *interrupted, rd_error *err)
-{
-    rd_status status = RD_OK;
-    for (rd_action closing; status == RD_OK;) {
-        rd_action action = rd_rounds_next(s->rounds);
-        if (action.kind == RD_ACTION_FINISH)
-            return finish(s, err);
-        if (action.kind == RD_ACTION_OPEN && told_to_stop(s)) {
-            *interrupted = true;
-            return RD_OK;
-        }
-        status = action.kind == RD_ACTION_NONE ? wait_for_clients(s, err) : open_round(s, &action, &closing, err);
-        if (status == RD_OK && action.kind == RD_ACTION_OPEN)
-            status = close_round(s, &closing, err);
-    }
-    return status;
 }
 
 /* Everybody joins: the core's client i is the partition's client i. The store learns of a client when it
@@ -327,10 +114,10 @@ static rd_status check_cohort(const simulator *s, rd_error *err)
     if (c->cohort.min_clients > clients)
         return rd_fail(err, RD_ERR_CONFIG, "cohort.min_clients: %llu, but only %zu clients are simulated (--clients)",
                        (unsigned long long)c->cohort.min_clients, clients);
-    if (c->cohort.buffer_size == 0 && updates < least)
+    if (!s->asynchronous && updates < least)
         return rd_fail(err, RD_ERR_CONFIG, "%s only among %zu updates and more, but a cohort has %zu", promise, least,
                        updates);
-    if (rd_selection_needed(&c->cohort) > clients)
+    if (rd_cohort_needed(&c->cohort) > clients)
         return rd_fail(err, RD_ERR_CONFIG,
                        "cohort.min_updates: %llu, but of %zu clients (--clients) a round asks for %zu update%s",
                        (unsigned long long)c->cohort.min_updates, clients, updates, updates == 1 ? "" : "s");
@@ -357,7 +144,6 @@ static rd_status prepare(simulator *s, rd_error *err)
 {
     const rd_config *c = s->config;
     rd_status status = RD_OK;
-    bool late = c->cohort.buffer_size > 0;
     char notes[1000];
     RD_TRY(rd_sim_deal(c, s->options->clients, &s->dealt, notes, sizeof notes, err));
     if (!s->options->quiet && s->dealt.data.note != NULL)
@@ -379,7 +165,7 @@ static rd_status prepare(simulator *s, rd_error *err)
     RD_TRY(rd_attack_check(&c->simulation.attack, rd_run_model(s->run), err));
     if (c->simulation.system.given)
         RD_TRY(rd_system_model_create(&c->simulation.system, c->seed, &s->system, err));
-    if (late && s->system != NULL && !rd_system_everybody_available(s->system))
+    if (s->asynchronous && s->system != NULL && !rd_system_everybody_available(s->system))
         RD_TRY(rd_fail(err, RD_ERR_CONFIG,
                        "simulation.system.availability has a meaning only without strategy %s, which picks anybody",
                        c->strategy.kind->name));
@@ -390,13 +176,16 @@ static rd_status prepare(simulator *s, rd_error *err)
     rd_ranks_share(&over, sizeof over, 0);
     /* Asynchronous rounds are gone through from the first on: who was at work when the run stopped follows
      * from it. */
-    RD_TRY(rd_rounds_create(&c->cohort, c->seed, over ? rd_run_next_round(s->run) - 1 : c->rounds,
-                            late && !over ? 1 : rd_run_next_round(s->run), &s->rounds, err));
+    RD_TRY(
+        rd_rounds_create(&(rd_rounds_options){.cohort = &c->cohort,
+                                              .steps = rd_round_steps,
+                                              .seed = c->seed,
+                                              .rounds = over ? rd_run_next_round(s->run) - 1 : c->rounds,
+                                              .first_round = s->asynchronous && !over ? 1 : rd_run_next_round(s->run)},
+                         &s->rounds, err));
     RD_TRY(enroll_clients(s, err));
     s->most_rows = rd_partition_most_rows(&s->dealt.partition);
     RD_TRY(make_workers(s, err));
-    if (s->system != NULL && !late)
-        come_and_go(s);
     if (c->simulation.attack.kind == RD_ATTACK_BACKDOOR && rd_rank() == 0 && rd_run_test_set(s->run)->rows > 0)
         RD_TRY(rd_attack_stamp(&c->simulation.attack, rd_run_model(s->run), rd_run_test_set(s->run), &s->stamped, err));
 cleanup:
@@ -477,7 +266,10 @@ rd_status rd_simulate(const rd_config *config, const rd_sim_options *options, bo
 {
     rd_sim_options mine = *options;
     mine.quiet = mine.quiet || rd_rank() != 0;
-    simulator s = {.config = config, .options = &mine, .lock = PTHREAD_MUTEX_INITIALIZER};
+    simulator s = {.config = config,
+                   .options = &mine,
+                   .asynchronous = rd_cohort_is_asynchronous(&config->cohort),
+                   .lock = PTHREAD_MUTEX_INITIALIZER};
     rd_status status = rd_signals_open(&s.signals, err);
     if (status == RD_OK)
         status = prepare(&s, err);
@@ -487,10 +279,10 @@ rd_status rd_simulate(const rd_config *config, const rd_sim_options *options, bo
     if (status == RD_OK) {
         uint64_t done = rd_run_next_round(s.run) - 1;
         rd_progress_start(&s.progress, !mine.quiet, (double)done / (double)config->rounds);
-        status = config->cohort.buffer_size > 0 && !rd_rounds_finished(s.rounds) ? sim_late_loop(&s, interrupted, err)
-                                                                                 : loop(&s, interrupted, err);
-        if (status == RD_OK && config->cohort.buffer_size > 0 && !*interrupted)
-            status = loop(&s, interrupted, err); /* FINISH is all that is left */
+        status = s.asynchronous ? sim_asynchronous_rounds(&s, interrupted, err)
+                                : sim_synchronous_rounds(&s, interrupted, err);
+        if (status == RD_OK && !*interrupted)
+            status = finish(&s, err);
     }
     rd_progress_clear(&s.progress);
     if (status == RD_OK && options->profile != NULL)

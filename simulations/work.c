@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/assert.h"
 #include "core/random.h"
 #include "ranks.h"
 #include "run/parallel.h"
@@ -34,7 +35,7 @@ void sim_time(const simulator *s, job *j)
  * time to come. */
 static bool is_mine(const simulator *s, const job *j, size_t number)
 {
-    bool by_client = s->keep != NULL || s->config->cohort.buffer_size > 0;
+    bool by_client = s->keep != NULL || s->asynchronous;
     return (by_client ? j->client : number) % rd_rank_count() == rd_rank();
 }
 
@@ -45,7 +46,7 @@ static rd_status recall(const simulator *s, const job *j, float *memory, bool *i
     rd_keep_found found;
     rd_status status = rd_keep_read(s->keep, j->client, j->round, RD_KEEP_NEWEST, memory, &found, err);
     *is_new = found != RD_KEEP_FOUND;
-    if (status == RD_OK && found == RD_KEEP_LOST && s->config->cohort.buffer_size == 0)
+    if (status == RD_OK && found == RD_KEEP_LOST && !s->asynchronous)
         return rd_fail(err, RD_ERR_STATE,
                        "what client %zu kept is of a round after %llu: clients.keep is not of the same moment as the "
                        "rest of the state directory",
@@ -279,8 +280,8 @@ void sim_tell(simulator *s, const job *j)
         rd_rounds_fail(s->rounds, j->client, j->round);
         return;
     }
-    (void)rd_rounds_deliver(s->rounds, j->client, j->round);
-    rd_rounds_folded(s->rounds, j->client);
+    RD_ASSERT(rd_rounds_deliver(s->rounds, j->client, j->round, 0) == RD_VERDICT_ACCEPT);
+    rd_rounds_delivered(s->rounds, j->client);
 }
 
 /* ---- between ranks ---- */

@@ -2,6 +2,7 @@
 #include "codec/messages.h"
 
 #include <cjson/cJSON.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,21 +166,16 @@ rd_status rd_welcome_parse(const char *json, size_t size, rd_welcome *out, rd_er
     return close_body(root, &f);
 }
 
-static const char *const task_words[] = {
-    [RD_TASK_TRAIN] = "train", [RD_TASK_FINISHED] = "finished", [RD_TASK_MEASURE] = "measure"};
-
 char *rd_task_write(const rd_task *t)
 {
     cJSON *root = cJSON_CreateObject();
-    cJSON_AddStringToObject(root, "task", task_words[t->kind]);
+    cJSON_AddStringToObject(root, "task", t->name);
     cJSON_AddNumberToObject(root, "round", (double)t->round);
     cJSON_AddNumberToObject(root, "model", (double)t->model);
     if (t->kept > 0)
         cJSON_AddNumberToObject(root, "kept", (double)t->kept);
     if (t->counted != RD_UNTOLD)
         cJSON_AddNumberToObject(root, "counted", (double)t->counted);
-    if (t->kind == RD_TASK_MEASURE)
-        cJSON_AddNumberToObject(root, "step", (double)t->step);
     return print(root);
 }
 
@@ -187,13 +183,14 @@ rd_status rd_task_parse(const char *json, size_t size, rd_task *out, rd_error *e
 {
     cJSON *root;
     rd_fields f;
-    int kind = 0;
     rd_status status = open_body(json, size, &root, &f, err);
     if (status != RD_OK)
         return status;
     memset(out, 0, sizeof *out);
     rd_fields_require(&f, "task");
-    rd_fields_choice(&f, "task", task_words, sizeof task_words / sizeof *task_words, &kind);
+    rd_fields_text(&f, "task", out->name, sizeof out->name);
+    if (strspn(out->name, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(out->name))
+        rd_fields_fail(&f, "task", "the name of a task");
     rd_fields_require(&f, "round");
     rd_fields_count(&f, "round", 0, MOST, &out->round);
     rd_fields_require(&f, "model");
@@ -201,11 +198,12 @@ rd_status rd_task_parse(const char *json, size_t size, rd_task *out, rd_error *e
     rd_fields_count(&f, "kept", 1, UINT64_C(1) << 31, &out->kept);
     out->counted = RD_UNTOLD;
     rd_fields_count(&f, "counted", 0, MOST, &out->counted);
-    rd_fields_count(&f, "step", 1, 2, &out->step);
-    out->kind = (rd_task_kind)kind;
-    if (out->kind == RD_TASK_MEASURE)
-        rd_fields_require(&f, "step");
     return close_body(root, &f);
+}
+
+void rd_task_path(const rd_task *t, char path[RD_TASK_PATH_MAX])
+{
+    (void)snprintf(path, RD_TASK_PATH_MAX, "/v1/rounds/%" PRIu64 "/%s", t->round, t->name);
 }
 
 char *rd_receipt_write(uint64_t round, int counted)

@@ -51,27 +51,31 @@ char *rd_welcome_write(const char *run_id, const char *client, const rd_config *
                        bool settled);
 rd_status rd_welcome_parse(const char *json, size_t size, rd_welcome *out, rd_error *err) RD_MUST_CHECK;
 
-/* GET /v1/task, response 200:
- *   {"task": "train", "round": 3, "model": 2}   train from model version 2 and deliver to /v1/update/3
+/* GET /v1/task, response 200: what is to be done, by the name of a step, and in which round. The answer goes to
+ * /v1/rounds/{round}/{task}.
+ *   {"task": "train", "round": 3, "model": 2}   train from model version 2 and answer with the update
  *     with "kept": K where the model has been pruned: model and update then hold what is kept
  *     (model/packing.h); with "counted": N where clients keep something between rounds (train/keep.h)
- *   {"task": "measure", "round": 0, "model": 0, "step": 1}   fetch the schema from /v1/run, measure what is open in it,
- *     and tell /v1/measure/1
+ *   {"task": "measure-1", "round": 0, "model": 0}   fetch the schema from /v1/run, measure what is open in it and answer
+ *     with the sums
  *   {"task": "finished", "round": 10, "model": 10}   the run is over; its last model is version 10 */
 #define RD_UNTOLD UINT64_MAX
-typedef enum rd_task_kind { RD_TASK_TRAIN, RD_TASK_FINISHED, RD_TASK_MEASURE } rd_task_kind;
+#define RD_TASK_NAME_MAX 24
+#define RD_TASK_FINISHED "finished"
 typedef struct rd_task {
-    rd_task_kind kind;
+    char name[RD_TASK_NAME_MAX]; /* of small letters, digits and hyphens */
     uint64_t round;
     uint64_t model;   /* version */
     uint64_t kept;    /* train: parameters that are left of a pruned model; 0: all */
     uint64_t counted; /* train: the last round in which an update of this client counted, 0: in none; RD_UNTOLD */
-    uint64_t step;    /* measure: 1 or 2 */
 } rd_task;
 char *rd_task_write(const rd_task *t);
 rd_status rd_task_parse(const char *json, size_t size, rd_task *out, rd_error *err) RD_MUST_CHECK;
+/* Where the answer goes. */
+#define RD_TASK_PATH_MAX 64
+void rd_task_path(const rd_task *t, char path[RD_TASK_PATH_MAX]);
 
-/* POST /v1/update/{round}, response 200: {"round": 3, "counted": true}; counted is false for a second
+/* POST /v1/rounds/{round}/train, response 200: {"round": 3, "counted": true}; counted is false for a second
  * delivery. */
 char *rd_receipt_write(uint64_t round, int counted);
 rd_status rd_receipt_parse(const char *json, size_t size, uint64_t *round, int *counted, rd_error *err) RD_MUST_CHECK;

@@ -5,7 +5,7 @@
  *                                        { "name": "sex", "type": "category", "words": ["f", "m"] } ],
  *              "label": { "name": "kind", "classes": ["a", "b"] } }
  *
- *   POST /v1/measure/1: { "columns": [ { "count": 237, "sum": "1f8p-2", "least": 18, "largest": 91 }, null ], ... }
+ *   POST /v1/rounds/0/measure-1: { "columns": [ { "count": 237, "sum": "1f8p-2", "least": 18, "largest": 91 }, null ], ... }
  *
  * with an object for each column of the schema, and for the label behind them, that is measured in this step. */
 #ifndef RONDO_CODEC_TABLE_MESSAGES_H

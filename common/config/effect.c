@@ -13,7 +13,7 @@ static rd_status only(const char *key, const char *when, rd_error *err)
 static rd_status check_cohort(const rd_config *c, rd_error *err)
 {
     const rd_cohort_config *h = &c->cohort;
-    bool buffered = h->buffer_size > 0;
+    bool buffered = rd_cohort_is_asynchronous(h);
     char without[160];
     (void)snprintf(without, sizeof without, "without strategy %s", c->strategy.kind->name);
     if (buffered && h->select != RD_SELECT_ALL)

@@ -23,8 +23,6 @@ size_t rd_selection_needed(const rd_cohort_config *config)
 {
     size_t needed = config->min_clients > 0 ? (size_t)config->min_clients : 1;
     size_t updates = (size_t)config->min_updates;
-    if (config->buffer_size > 0) /* whoever is there delivers as often as it takes */
-        return updates <= config->buffer_size ? needed : SIZE_MAX;
     if (config->select == RD_SELECT_COUNT && updates > config->count)
         return SIZE_MAX;
     if (config->select == RD_SELECT_FRACTION && updates > 1) {

@@ -19,8 +19,7 @@ typedef struct rd_candidate {
  * or count (at most available). */
 size_t rd_selection_wanted(const rd_cohort_config *config, size_t available);
 
-/* How many clients must be available for a round to begin: min_clients, and so many that what it wants of them reaches
- * min_updates. SIZE_MAX: no number is enough. */
+/* rd_cohort_needed of synchronous rounds. */
 size_t rd_selection_needed(const rd_cohort_config *config);
 
 /* How many clients are asked in order to get `wanted` updates: ceil(wanted * over_selection), at most

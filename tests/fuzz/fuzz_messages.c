@@ -57,7 +57,7 @@ static rd_status task(const char *json, size_t size, rd_error *err)
         return status;
     char *text = rd_task_write(&t);
     check(text == NULL || rd_task_parse(text, strlen(text), &again, err) == RD_OK);
-    check(text == NULL || again.kind == t.kind);
+    check(text == NULL || strcmp(again.name, t.name) == 0);
     free(text);
     return status;
 }

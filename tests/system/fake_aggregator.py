@@ -1,7 +1,7 @@
 """An aggregator that misbehaves on request and writes down every byte a client sends: Python's own HTTPS, nothing of Rondo's.
 
 It serves a linear regression for a number of rounds, in which the model never changes. `script` holds what is to happen
-instead: script["POST /v1/update/1"] = [answer, ...] is used up from its beginning, and then the usual answers follow.
+instead: script["POST /v1/rounds/1/train"] = [answer, ...] is used up from its beginning, and then the usual answers follow.
 An answer is (status, body) or (status, body, headers), or a function that is given the handler and deals with its socket
 itself.
 """
@@ -155,8 +155,8 @@ class FakeAggregator:
             return 200, {"task": "train", "round": self.next_round, "model": self.next_round - 1}
         if path.startswith("/v1/model/"):
             return 200, self.model, {"Content-Type": "application/octet-stream", "ETag": f'"{self.run}-{path.rsplit("/", 1)[1]}-{self.life}"'}
-        if path.startswith("/v1/update/"):
-            number = int(path.rsplit("/", 1)[1])
+        if path.startswith("/v1/rounds/") and path.endswith("/train"):
+            number = int(path.split("/")[3])
             counted = number == self.next_round
             self.next_round += counted
             return 200, {"round": number, "counted": counted}

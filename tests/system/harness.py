@@ -172,7 +172,7 @@ class Session:
         """Without another Rondo_Model: trained from the model of the last task."""
         fields = {k.replace("_", "-"): v for k, v in headers.items()}
         fields.setdefault("Rondo-Model", self.name_of_model())
-        return self.request("POST", f"/v1/update/{round}", body, {k: v for k, v in fields.items() if v is not None})
+        return self.request("POST", f"/v1/rounds/{round}/train", body, {k: v for k, v in fields.items() if v is not None})
 
 
 def read(path):

@@ -238,7 +238,7 @@ def open_upload(world, aggregator, name, length, model):
     context = ssl.create_default_context(cafile=world.path("certs/ca.crt"))
     context.load_cert_chain(world.path(f"certs/{name}.crt"), world.path(f"certs/{name}.key"))
     s = context.wrap_socket(socket.create_connection(("127.0.0.1", aggregator.port)), server_hostname="127.0.0.1")
-    s.sendall(f"POST /v1/update/1 HTTP/1.1\r\nHost: x\r\nRondo-Model: {model}\r\nContent-Length: {length}\r\n\r\n".encode())
+    s.sendall(f"POST /v1/rounds/1/train HTTP/1.1\r\nHost: x\r\nRondo-Model: {model}\r\nContent-Length: {length}\r\n\r\n".encode())
     return s
 
 

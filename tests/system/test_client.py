@@ -96,14 +96,14 @@ def check_delta(body, weight=(0.5, 0.5, 0.5), bias=0.25):
 def test_only_the_documented_requests_and_no_private_row(world):
     fake, client = begin(world, rounds=2, config={"evaluation": {"train_loss": True}})
     text = ended(client(), 0, "joined", "round 1", "loss before", "finished")
-    assert fake.order() == ["GET /v1/run", "POST /v1/join", "GET /v1/task?wait=30", "GET /v1/model/0", "POST /v1/update/1", "GET /v1/task?wait=30",
-                            "GET /v1/model/1", "POST /v1/update/2", "GET /v1/task?wait=30"]
+    assert fake.order() == ["GET /v1/run", "POST /v1/join", "GET /v1/task?wait=30", "GET /v1/model/0", "POST /v1/rounds/1/train", "GET /v1/task?wait=30",
+                            "GET /v1/model/1", "POST /v1/rounds/2/train", "GET /v1/task?wait=30"]
     assert len(fake.ciphers) == 1, "one connection is kept open"
     for request in fake.requests:
         assert {h.lower() for h in request.headers} <= {"host", "accept", "content-type", "content-length", "rondo-session", "rondo-model"}, request
     join = json.loads(fake.seen("POST /v1/join")[0].body)
     assert set(join) == {"protocol", "samples", "software"} and join["samples"] == len(ROWS)
-    for number, request in enumerate(fake.seen("POST /v1/update"), 1):
+    for number, request in enumerate(fake.seen("POST /v1/rounds"), 1):
         report = metadata(request.body)
         assert set(report) == {"round", "samples", "loss", "before_loss", "before_samples", "steps", "delta_norm", "seconds"}, report
         assert (report["round"], report["samples"]) == (str(number), "3")
@@ -238,7 +238,7 @@ def test_large_updates_ask_before_they_are_sent(world):
     table = world.write("wide.csv", ",".join(["1"] * inputs + ["0"]) + "\n")
     process = world.client(fake, "alice", table, "--regression", "--no-header")
     ended(process, 0)
-    updates = fake.seen("POST /v1/update")
+    updates = fake.seen("POST /v1/rounds")
     assert len(updates) == 2 and all(r.headers["Expect"] == "100-continue" for r in updates)
     assert len(updates[0].body) > 4 * inputs
 
@@ -249,14 +249,14 @@ def test_tensors_in_any_order(world):
     model = safetensors({"fc1.bias": ([1], [-1.0]), "fc1.weight": ([1, 3], [0.1, 0.2, 0.3])}, {"made_by": "somebody else"}, pad=False)
     fake, client = begin(world, model=model)
     ended(client(), 0)
-    check_delta(fake.seen("POST /v1/update")[0].body, struct.unpack("<3f", struct.pack("<3f", 0.1, 0.2, 0.3)), -1.0)
+    check_delta(fake.seen("POST /v1/rounds")[0].body, struct.unpack("<3f", struct.pack("<3f", 0.1, 0.2, 0.3)), -1.0)
 
 
 def test_a_model_that_is_there_is_not_fetched_again(world):
     fake, client = begin(world, rounds=2)
     fake.script["GET /v1/task"] = [(200, {"task": "train", "round": n, "model": 0}) for n in (1, 2)]
     text = ended(client(), 0)
-    assert len(fake.seen("GET /v1/model")) == 1 and len(fake.seen("POST /v1/update")) == 2
+    assert len(fake.seen("GET /v1/model")) == 1 and len(fake.seen("POST /v1/rounds")) == 2
     assert "fetched 0 bytes" in text
 
 
@@ -271,7 +271,7 @@ def test_a_model_that_is_wrong(world):
         fake.model, fake.next_round = model, 1
         process = client()
         text = ended(process, 6, word, "rondo-client: ")
-        assert not fake.seen("POST /v1/update"), text
+        assert not fake.seen("POST /v1/rounds"), text
         os.remove(process.log)
 
 
@@ -296,7 +296,7 @@ def test_a_configuration_that_is_wrong(world):
 
 def test_refused(world):
     fake, client = begin(world)
-    for where in ("POST /v1/join", "GET /v1/task", "GET /v1/model/0", "POST /v1/update/1"):
+    for where in ("POST /v1/join", "GET /v1/task", "GET /v1/model/0", "POST /v1/rounds/1/train"):
         for status in (401, 403):
             fake.script = {where: [(status, refusal("refused", "not you, alice"))]}
             fake.next_round = 1
@@ -326,29 +326,29 @@ def test_another_model_of_the_same_version_is_fetched_again(world):
         handler.end_headers()
         handler.wfile.write(body)
 
-    fake.script["POST /v1/update/1"] = [another_life]
+    fake.script["POST /v1/rounds/1/train"] = [another_life]
     ended(client(), 0, "the update was not taken (409)", "round 1: delivered")
-    assert [r.headers["Rondo-Model"] for r in fake.seen("POST /v1/update")] == [f'"{fake.run}-0-00000000000000{life}"' for life in ("aa", "bb")]
+    assert [r.headers["Rondo-Model"] for r in fake.seen("POST /v1/rounds")] == [f'"{fake.run}-0-00000000000000{life}"' for life in ("aa", "bb")]
     assert len(fake.seen("GET /v1/model/0")) == 2, fake.order()
 
 
 def test_a_refused_update_is_told_and_the_next_task_done(world):
     fake, client = begin(world, rounds=3)
     fake.script["GET /v1/task"] = [(200, {"task": "train", "round": n, "model": n - 1}) for n in (1, 2)]
-    fake.script["POST /v1/update/1"] = [(409, refusal("stale", "round 1 is over"))]
-    fake.script["POST /v1/update/2"] = [(422, refusal("range", "tensor 'fc1.bias' is out of bounds"))]
+    fake.script["POST /v1/rounds/1/train"] = [(409, refusal("stale", "round 1 is over"))]
+    fake.script["POST /v1/rounds/2/train"] = [(422, refusal("range", "tensor 'fc1.bias' is out of bounds"))]
     fake.next_round = 3
     ended(client(), 0, "round 1: the update was not taken (409): round 1 is over", "(422): tensor 'fc1.bias'", "round 3: delivered")
-    assert [r.path for r in fake.seen("POST /v1/update")] == ["/v1/update/1", "/v1/update/2", "/v1/update/3"]
+    assert [r.path for r in fake.seen("POST /v1/rounds")] == ["/v1/rounds/1/train", "/v1/rounds/2/train", "/v1/rounds/3/train"]
 
 
 def test_an_update_that_stays_refused_is_not_sent_without_end(world):
     """The task is named again and again, and the update refused each time: that must not become a storm."""
     fake, client = begin(world)
-    fake.script["POST /v1/update/1"] = [(422, refusal("range", "no")) for _ in range(100000)]
+    fake.script["POST /v1/rounds/1/train"] = [(422, refusal("range", "no")) for _ in range(100000)]
     process = client()
     time.sleep(3)
-    assert len(fake.seen("POST /v1/update")) <= 15, len(fake.seen())
+    assert len(fake.seen("POST /v1/rounds")) <= 15, len(fake.seen())
     process.send_signal(signal.SIGTERM)
     ended(process, 143)
 
@@ -364,9 +364,9 @@ def test_a_model_that_is_gone_costs_a_round_only(world):
 def test_busy_aggregator_gets_the_same_update_later(world):
     for status in (503, 507):
         fake, client = begin(world, "--retry-seconds", "0")
-        fake.script["POST /v1/update/1"] = [(status, refusal("busy", "full to the brim"), {"Retry-After": "1"})] * 2
+        fake.script["POST /v1/rounds/1/train"] = [(status, refusal("busy", "full to the brim"), {"Retry-After": "1"})] * 2
         ended(client(), 0, "full to the brim", "round 1: delivered")
-        sent = fake.seen("POST /v1/update")
+        sent = fake.seen("POST /v1/rounds")
         assert len(sent) == 3 and len({r.body for r in sent}) == 1
         assert sent[1].at - sent[0].at > 0.95 and sent[2].at - sent[1].at > 0.95
 
@@ -404,9 +404,9 @@ def test_whatever_is_cut_off_is_repeated(world):
     def counted_but_not_told(handler):
         fake.next_round += 1
         cut(handler)
-    fake.script = {"POST /v1/join": [cut], "GET /v1/task": [cut, cut], "GET /v1/model/0": [half_a_model], "POST /v1/update/1": [cut, counted_but_not_told]}
+    fake.script = {"POST /v1/join": [cut], "GET /v1/task": [cut, cut], "GET /v1/model/0": [half_a_model], "POST /v1/rounds/1/train": [cut, counted_but_not_told]}
     ended(client("--retry-seconds", "60"), 0, "counted before", "round 2: delivered")
-    first = [r.body for r in fake.seen("POST /v1/update/1")]
+    first = [r.body for r in fake.seen("POST /v1/rounds/1/train")]
     assert len(first) == 3 and len(set(first)) == 1
     assert len(fake.seen("GET /v1/model/0")) == 2
     check_delta(first[0])
@@ -414,10 +414,10 @@ def test_whatever_is_cut_off_is_repeated(world):
 
 def test_a_restarted_aggregator_is_joined_again(world):
     fake, client = begin(world)
-    fake.script["POST /v1/update/1"] = [(403, refusal("join", "join first: POST /v1/join"))]
+    fake.script["POST /v1/rounds/1/train"] = [(403, refusal("join", "join first: POST /v1/join"))]
     ended(client(), 0, "joining again", "round 1: delivered")
-    assert fake.order() == ["GET /v1/run", "POST /v1/join", "GET /v1/task?wait=30", "GET /v1/model/0", "POST /v1/update/1", "POST /v1/join",
-                            "POST /v1/update/1", "GET /v1/task?wait=30"]
+    assert fake.order() == ["GET /v1/run", "POST /v1/join", "GET /v1/task?wait=30", "GET /v1/model/0", "POST /v1/rounds/1/train", "POST /v1/join",
+                            "POST /v1/rounds/1/train", "GET /v1/task?wait=30"]
     fake.next_round = 1
     fake.script["GET /v1/task"] = [(403, refusal("join"))]
     other = fake.usual("POST", "/v1/join")[1]
@@ -517,7 +517,7 @@ def test_training_that_diverges_costs_the_round(world):
     fake, client = begin(world, rounds=1, config={"training": {"learning_rate": 1e6, "epochs": 20, "batch_size": 1}})
     process = client()
     wait_for(lambda: fake.seen("POST /v1/leave"), "the client passes", process=process)
-    assert not fake.seen("POST /v1/update")
+    assert not fake.seen("POST /v1/rounds")
     assert json.loads(fake.seen("POST /v1/leave")[0].body) == {"reason": "training diverged"}
     fake.next_round = 2
     ended(process, 0, "round 1: ", "finished")
@@ -609,7 +609,7 @@ def test_tables_as_they_come(world):
     fake, _ = begin(world, schema=table_of([None] * 3, "-1"))
     table = world.write("table.txt.csv", "".join(f"{y};{a};{b};{c}\n" for a, b, c, y in ROWS))
     ended(world.client(fake, "alice", table, "--regression", "--separator", ";", "--label-column", "0", "--no-header"), 0)
-    check_delta(fake.seen("POST /v1/update")[0].body)
+    check_delta(fake.seen("POST /v1/rounds")[0].body)
     fake.next_round = 1
     fake.schema = table_of("abc", "y")
     standardised = ["--regression", "--standardise", "--label-column", "y"]
@@ -619,7 +619,7 @@ def test_tables_as_they_come(world):
         mean = sum(values) / 3
         column["scale"] = {"mean": mean, "deviation": (sum((v - mean) ** 2 for v in values) / 3) ** 0.5}
     ended(world.client(fake, "alice", world.path("private.csv"), *standardised), 0)
-    weight = read_safetensors(fake.seen("POST /v1/update")[1].body)["fc1.weight"][1]
+    weight = read_safetensors(fake.seen("POST /v1/rounds")[1].body)["fc1.weight"][1]
     columns = [[row[i] for row in ROWS] for i in range(3)]
     means = [sum(c) / 3 for c in columns]
     deviations = [(sum((v - m) ** 2 for v in c) / 3) ** 0.5 for c, m in zip(columns, means)]

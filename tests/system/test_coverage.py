@@ -71,10 +71,10 @@ def test_every_route_is_used_by_a_test(world):
     served = set(re.findall(r'"(/v1/\w+)', "\n".join(read(f) for f in glob.glob(os.path.join(harness.ROOT, "aggregator/*.c")))))
     assert {path for _, path in told} == served, (told, served)
     everything = "\n".join(sources().values())
-    calls = {"/v1/join": ".join(", "/v1/task": ".task(", "/v1/update": ".update("}  # of harness.Session
+    calls = {"POST /v1/join": ".join(", "GET /v1/task": ".task(", "POST /v1/rounds": ".update("}  # of harness.Session
     missing = []
     for method, path in told:
-        if not (calls.get(path, "\0") in everything or re.search(rf"""["']{method}["' ],? ?f?["']?{path}""", everything)):
+        if not (calls.get(f"{method} {path}", "\0") in everything or re.search(rf"""["']{method}["' ],? ?f?["']?{path}""", everything)):
             missing.append(f"{method} {path}")
     assert not missing, f"no test uses {missing}"
 

@@ -35,7 +35,7 @@ def test_uploads_in_flight_cost_no_memory(world):
     before = resident(aggregator)
     for s in sessions:  # all but the last byte of 20 updates: 133 MB
         name = s.name_of_model()
-        s.connection.putrequest("POST", "/v1/update/1")
+        s.connection.putrequest("POST", "/v1/rounds/1/train")
         s.connection.putheader("Rondo-Model", name)
         s.connection.putheader("Content-Length", str(len(body)))
         s.connection.endheaders()

@@ -230,8 +230,10 @@ def test_sums_of_a_table_that_nobody_asked_for(world):
     alice = world.session(aggregator, "alice")
     alice.join()
     for body in (b"", b"{}", b"x" * 100):
-        status, answer, _ = alice.request("POST", "/v1/measure/1", body)
+        status, answer, _ = alice.request("POST", "/v1/rounds/0/measure-1", body)
         assert 400 <= status < 500 and answer["message"], (body, status, answer)
+    for path in ("/v1/rounds/1/dance", "/v1/rounds/1/train/", "/v1/rounds/1/", "/v1/rounds/1", "/v1/rounds/one/train", "/v1/rounds//train"):
+        assert alice.request("POST", path, b"{}")[0] == 404, path
     assert alice.task()[0] == 200
 
 

@@ -117,7 +117,7 @@ def test_curl_and_a_script_are_a_client(world):
     name = harness.read(world.path("etag")).strip()
     assert name.startswith(f'"{welcome["run"]}-0-'), name
     receipt = json.loads(world.check("curl", *tls, "-H", f"Rondo-Model: {name}", "--data-binary", "@" + world.path("delta.safetensors"),
-                                     f"{aggregator.url}/v1/update/{task['round']}"))
+                                     f"{aggregator.url}/v1/rounds/{task['round']}/train"))
     assert receipt == {"round": 1, "counted": True}
     wait_for(lambda: len(world.rounds()) == 2, "the round is committed")
     assert json.loads(world.check("curl", *tls, aggregator.url + "/v1/task"))["task"] == "finished"

@@ -114,7 +114,7 @@ def test_a_replaced_client_ends(world):
     world.write("a.csv", "a,b,c,y\n1,2,3,4\n5,6,7,8\n")
     fake = FakeAggregator(world)
     told = "another client with this certificate has joined, from 127.0.0.1:99"
-    fake.script["POST /v1/update/1"] = [(409, refusal("replaced", told))]
+    fake.script["POST /v1/rounds/1/train"] = [(409, refusal("replaced", told))]
     process = world.client(fake, "alice", world.path("a.csv"), "--regression")
     assert told in refused(process)
     assert "POST /v1/leave" not in fake.order(), "the other one's place is not given up"

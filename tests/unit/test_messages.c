@@ -58,12 +58,12 @@ Test(messages, join)
 
 Test(messages, task)
 {
-    rd_task t = {.kind = RD_TASK_TRAIN, .round = 3, .model = 2, .counted = RD_UNTOLD}, back;
+    rd_task t = {.name = "train", .round = 3, .model = 2, .counted = RD_UNTOLD}, back;
     rd_error err;
     char *json = rd_task_write(&t);
     cr_assert_str_eq(json, "{\"task\":\"train\",\"round\":3,\"model\":2}");
     cr_assert_eq(rd_task_parse(json, strlen(json), &back, &err), RD_OK);
-    cr_assert(back.kind == RD_TASK_TRAIN && back.round == 3 && back.model == 2 && back.counted == RD_UNTOLD);
+    cr_assert(strcmp(back.name, "train") == 0 && back.round == 3 && back.model == 2 && back.counted == RD_UNTOLD);
     free(json);
     t.counted = 0;
     json = rd_task_write(&t);
@@ -73,9 +73,12 @@ Test(messages, task)
     free(json);
     const char *over = "{\"task\": \"finished\", \"round\": 10, \"model\": 10}";
     cr_assert_eq(rd_task_parse(over, strlen(over), &back, &err), RD_OK);
-    cr_assert_eq(back.kind, RD_TASK_FINISHED);
-    const char *unknown = "{\"task\": \"sleep\", \"round\": 10, \"model\": 10}";
-    REFUSE(rd_task_parse(unknown, strlen(unknown), &back, &err), "task: expected one of \"train\", \"finished\"");
+    cr_assert_str_eq(back.name, RD_TASK_FINISHED);
+    const char *climbing = "{\"task\": \"../leave\", \"round\": 10, \"model\": 10}";
+    REFUSE(rd_task_parse(climbing, strlen(climbing), &back, &err), "task: expected the name of a task");
+    char path[RD_TASK_PATH_MAX];
+    rd_task_path(&(rd_task){.name = "measure-1", .round = UINT64_MAX}, path);
+    cr_assert_str_eq(path, "/v1/rounds/18446744073709551615/measure-1");
 }
 
 Test(messages, welcome_carries_the_configuration)

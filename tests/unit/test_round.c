@@ -23,7 +23,9 @@ static rd_rounds *make(rd_cohort_config config, uint64_t rounds, const char *con
 {
     rd_rounds *r;
     rd_error err;
-    cr_assert_eq(rd_rounds_create(&config, 42, rounds, 1, &r, &err), RD_OK);
+    const rd_rounds_options options = {
+        .cohort = &config, .steps = rd_round_steps, .seed = 42, .rounds = rounds, .first_round = 1};
+    cr_assert_eq(rd_rounds_create(&options, &r, &err), RD_OK);
     for (size_t i = 0; i < count; i++) {
         size_t client;
         cr_assert_eq(rd_rounds_join(r, names[i], &client, &err), RD_OK);
@@ -34,8 +36,8 @@ static rd_rounds *make(rd_cohort_config config, uint64_t rounds, const char *con
 
 static void deliver(rd_rounds *r, size_t client, uint64_t round)
 {
-    cr_assert_eq(rd_rounds_deliver(r, client, round), RD_VERDICT_ACCEPT);
-    rd_rounds_folded(r, client);
+    cr_assert_eq(rd_rounds_deliver(r, client, round, 0), RD_VERDICT_ACCEPT);
+    rd_rounds_delivered(r, client);
 }
 
 static const char *const three[] = {"alice", "bob", "carol"};
@@ -83,29 +85,29 @@ Test(round, second_delivery_is_a_duplicate_even_in_the_next_round)
     rd_rounds *r = make(everybody(2), 3, three, 2);
     rd_rounds_next(r);
     deliver(r, 0, 1);
-    cr_assert_eq(rd_rounds_may_deliver(r, 0, 1), RD_VERDICT_DUPLICATE);
+    cr_assert_eq(rd_rounds_may_deliver(r, 0, 1, 0), RD_VERDICT_DUPLICATE);
     deliver(r, 1, 1);
     cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_CLOSE);
-    cr_assert_eq(rd_rounds_may_deliver(r, 0, 1), RD_VERDICT_DUPLICATE);
+    cr_assert_eq(rd_rounds_may_deliver(r, 0, 1, 0), RD_VERDICT_DUPLICATE);
     rd_rounds_committed(r, 1, false);
-    cr_assert_eq(rd_rounds_may_deliver(r, 0, 2), RD_VERDICT_FUTURE);
+    cr_assert_eq(rd_rounds_may_deliver(r, 0, 2, 0), RD_VERDICT_FUTURE);
     rd_rounds_next(r);
-    cr_assert_eq(rd_rounds_may_deliver(r, 0, 1), RD_VERDICT_DUPLICATE);
-    cr_assert_eq(rd_rounds_may_deliver(r, 0, 2), RD_VERDICT_ACCEPT);
-    cr_assert_eq(rd_rounds_may_deliver(r, 0, 3), RD_VERDICT_FUTURE);
+    cr_assert_eq(rd_rounds_may_deliver(r, 0, 1, 0), RD_VERDICT_DUPLICATE);
+    cr_assert_eq(rd_rounds_may_deliver(r, 0, 2, 0), RD_VERDICT_ACCEPT);
+    cr_assert_eq(rd_rounds_may_deliver(r, 0, 3, 0), RD_VERDICT_FUTURE);
     rd_rounds_free(r);
 }
 
-Test(round, does_not_close_while_an_update_is_being_folded_in)
+Test(round, does_not_close_while_an_update_is_being_taken_in)
 {
     rd_rounds *r = make(everybody(2), 1, three, 2);
     rd_rounds_next(r);
     deliver(r, 0, 1);
-    cr_assert_eq(rd_rounds_deliver(r, 1, 1), RD_VERDICT_ACCEPT);
-    cr_assert_eq(rd_rounds_deliver(r, 1, 1), RD_VERDICT_BUSY);
+    cr_assert_eq(rd_rounds_deliver(r, 1, 1, 0), RD_VERDICT_ACCEPT);
+    cr_assert_eq(rd_rounds_deliver(r, 1, 1, 0), RD_VERDICT_BUSY);
     rd_rounds_deadline(r, 1);
     cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_NONE);
-    rd_rounds_folded(r, 1);
+    rd_rounds_delivered(r, 1);
     cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_CLOSE);
     cr_assert_eq(rd_rounds_participation(r, 1), RD_PART_COUNTED);
     rd_rounds_free(r);
@@ -122,7 +124,7 @@ Test(round, deadline_leaves_the_missing_behind_until_they_are_seen)
     cr_assert_eq(close.kind, RD_ACTION_CLOSE);
     cr_assert(close.aggregate);
     cr_assert_eq(rd_rounds_participation(r, 2), RD_PART_LATE);
-    cr_assert_eq(rd_rounds_may_deliver(r, 2, 1), RD_VERDICT_STALE);
+    cr_assert_eq(rd_rounds_may_deliver(r, 2, 1, 0), RD_VERDICT_STALE);
     rd_rounds_committed(r, 1, false);
     cr_assert_eq(rd_rounds_next(r).cohort_size, 2);
     deliver(r, 0, 2);
@@ -224,7 +226,10 @@ Test(round, resuming_after_the_last_round_only_finishes)
     rd_cohort_config config = everybody(1);
     rd_rounds *r;
     rd_error err;
-    cr_assert_eq(rd_rounds_create(&config, 1, 10, 11, &r, &err), RD_OK);
+    cr_assert_eq(rd_rounds_create(
+                     &(rd_rounds_options){.cohort = &config, .steps = rd_round_steps, .rounds = 10, .first_round = 11},
+                     &r, &err),
+                 RD_OK);
     cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_FINISH);
     rd_rounds_free(r);
 }
@@ -259,7 +264,11 @@ Test(round, selection_depends_on_names_not_on_arrival)
     for (int order = 0; order < 2; order++) {
         rd_rounds *r;
         size_t client;
-        cr_assert_eq(rd_rounds_create(&config, 7, 3, 1, &r, &err), RD_OK);
+        cr_assert_eq(rd_rounds_create(
+                         &(rd_rounds_options){
+                             .cohort = &config, .steps = rd_round_steps, .seed = 7, .rounds = 3, .first_round = 1},
+                         &r, &err),
+                     RD_OK);
         for (int i = 0; i < 10; i++) {
             char name[16];
             snprintf(name, sizeof name, "c%d", order == 0 ? i : 9 - i);

@@ -1,4 +1,4 @@
-/* late.c: asynchronous rounds, on the simulated clock. Whoever is asked starts at once
+/* asynchronous.c: see sim.h. Asynchronous rounds, on the simulated clock. Whoever is asked starts at once
  * from the newest model, and its update arrives when its device is done; every arrival makes room for another
  * client. When an update arrives does not depend on what is in it, so those that come next are trained side
  * by side, ahead of their time, and taken in one after the other.
@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/signals.h"
 #include "ranks.h"
 #include "sim.h"
 
@@ -213,7 +212,7 @@ static rd_status arrive(queue *q, rd_error *err)
 
 /* ---- rounds ---- */
 
-static rd_status close_late(queue *q, const rd_action *action, rd_error *err)
+static rd_status close_round(queue *q, const rd_action *action, rd_error *err)
 {
     rd_status status = RD_OK;
     if (q->past)
@@ -226,34 +225,37 @@ static rd_status close_late(queue *q, const rd_action *action, rd_error *err)
     return status;
 }
 
-rd_status sim_late_loop(simulator *s, bool *interrupted, rd_error *err)
+/* Carries out one decision of the core. */
+static rd_status carry_out(queue *q, const rd_action *action, bool *interrupted, rd_error *err)
+{
+    simulator *s = q->s;
+    switch (action->kind) {
+    case RD_ACTION_OPEN:
+        s->opened_at = rd_clock_seconds();
+        s->opened_clock = s->clock;
+        *interrupted = !q->past && sim_told_to_stop(s);
+        break;
+    case RD_ACTION_ASK:
+        return start_jobs(q, action, err);
+    case RD_ACTION_CLOSE:
+        return close_round(q, action, err);
+    case RD_ACTION_NONE:
+        return arrive(q, err);
+    case RD_ACTION_STEP: /* there is one step */
+    case RD_ACTION_FINISH:
+        break;
+    }
+    return RD_OK;
+}
+
+rd_status sim_asynchronous_rounds(simulator *s, bool *interrupted, rd_error *err)
 {
     queue q = {.s = s, .past = rd_run_next_round(s->run) > 1};
     rd_status status = RD_OK;
     s->clock = 0;
-    while (status == RD_OK && !rd_rounds_finished(s->rounds)) {
+    while (status == RD_OK && !*interrupted && !rd_rounds_finished(s->rounds)) {
         rd_action action = rd_rounds_next(s->rounds);
-        switch (action.kind) {
-        case RD_ACTION_OPEN:
-            s->opened_at = rd_clock_seconds();
-            s->opened_clock = s->clock;
-            *interrupted = rd_rank() == 0 && !q.past && rd_signals_arrived(s->signals, 0);
-            rd_ranks_share(interrupted, sizeof *interrupted, 0);
-            break;
-        case RD_ACTION_ASK:
-            status = start_jobs(&q, &action, err);
-            break;
-        case RD_ACTION_CLOSE:
-            status = close_late(&q, &action, err);
-            break;
-        case RD_ACTION_NONE:
-            status = arrive(&q, err);
-            break;
-        case RD_ACTION_FINISH:
-            break;
-        }
-        if (*interrupted)
-            break;
+        status = carry_out(&q, &action, interrupted, err);
     }
     while (q.count > 0)
         end_job(&q, q.count - 1);

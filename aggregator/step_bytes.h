@@ -1,0 +1,19 @@
+/* step_bytes.h: what the bytes do with which clients answer in a step: POST /v1/rounds/{round}/{step}. One file for each
+ * step, and a line in routes.c. */
+#ifndef RONDO_AGGREGATOR_STEP_BYTES_H
+#define RONDO_AGGREGATOR_STEP_BYTES_H
+
+#include "call.h"
+
+/* Each function may answer the call; after that none is called but drop. */
+struct rd_step_bytes {
+    const char *step;                                             /* its name */
+    void (*begin)(rd_call *c);                                    /* the headers are there; NULL: nothing to see to */
+    void (*feed)(rd_call *c, const uint8_t *bytes, size_t count); /* NULL: they are collected in the call's body */
+    void (*complete)(rd_call *c);                                 /* all have come */
+    void (*drop)(rd_call *c);                                     /* the call is over, well or not: frees its state */
+};
+
+extern const rd_step_bytes rd_train_bytes, rd_measure_1_bytes, rd_measure_2_bytes;
+
+#endif

@@ -1,0 +1,145 @@
+/* train_bytes.c: the step "train": who are you, were you asked, is it of the right model and the right size; then the
+ * update is laid down as it comes (upload.h), and added when all of it is there. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "codec/messages.h"
+#include "codec/update.h"
+#include "round/step.h"
+#include "step_bytes.h"
+#include "upload.h"
+
+/* Answers whatever is not RD_VERDICT_ACCEPT. */
+static void answer_verdict(rd_call *c, rd_verdict verdict)
+{
+    char message[160];
+    unsigned long long round = (unsigned long long)c->number;
+    switch (verdict) {
+    case RD_VERDICT_ACCEPT:
+        break;
+    case RD_VERDICT_DUPLICATE:
+        rd_call_json(c, 200, "", rd_receipt_write(c->number, false));
+        break;
+    case RD_VERDICT_STALE:
+        (void)snprintf(message, sizeof message, "round %llu is over", round);
+        rd_call_refuse(c, 409, "stale", message);
+        break;
+    case RD_VERDICT_FUTURE:
+        (void)snprintf(message, sizeof message, "round %llu has not begun", round);
+        rd_call_refuse(c, 409, "future", message);
+        break;
+    case RD_VERDICT_NOT_SELECTED:
+        (void)snprintf(message, sizeof message, "this client is not in the cohort of round %llu", round);
+        rd_call_refuse(c, 409, "not-selected", message);
+        break;
+    case RD_VERDICT_BUSY:
+        rd_call_refuse(c, 503, "busy", "another update of this client for this round is being added");
+        break;
+    }
+}
+
+static void log_refusal(const rd_call *c, const rd_error *err)
+{
+    rd_driver_log(c->routes->driver, "update of %s for round %" PRIu64 " refused: %s", rd_exchange_client(c->x),
+                  c->number, err->message);
+}
+
+/* Tells the client and the round what was wrong with the update. A full disk is not the client's fault: it
+ * may try again. And who trained from another model may yet train from the right one. */
+static void refuse_update(rd_call *c, const rd_error *err)
+{
+    rd_call_refuse_error(c, err);
+    log_refusal(c, err);
+    if (err->status != RD_ERR_IO && err->status != RD_ERR_MEMORY && err->status != RD_ERR_STATE)
+        rd_driver_refused(c->routes->driver, c->client, c->number, err->message);
+    rd_upload_free(c->state);
+    c->state = NULL;
+}
+
+static void begin(rd_call *c)
+{
+    rd_error err;
+    const rd_tensor_table tensors = rd_run_update_tensors(rd_driver_run(c->routes->driver));
+    rd_verdict verdict = rd_driver_may_deliver(c->routes->driver, c->client, c->number, &rd_step_train);
+    if (verdict != RD_VERDICT_ACCEPT) {
+        answer_verdict(c, verdict);
+        return;
+    }
+    if (rd_driver_check_model(c->routes->driver, c->client, rd_exchange_header(c->x, "Rondo-Model"), &err) != RD_OK) {
+        refuse_update(c, &err);
+        return;
+    }
+    int64_t length = rd_exchange_content_length(c->x);
+    if (length > 0 && (uint64_t)length > rd_update_max_size(tensors)) {
+        (void)rd_fail(&err, RD_ERR_RANGE, "the body has %lld bytes, an update of this model at most %llu",
+                      (long long)length, (unsigned long long)rd_update_max_size(tensors));
+        rd_call_refuse(c, 413, "range", err.message);
+        rd_driver_refused(c->routes->driver, c->client, c->number, err.message);
+        return;
+    }
+    rd_upload *upload = NULL;
+    if (rd_upload_create(tensors, &c->routes->staging, c->routes->state_directory, c->number,
+                         rd_exchange_header(c->x, "Content-Digest"), &upload, &err) != RD_OK)
+        refuse_update(c, &err);
+    c->state = upload;
+}
+
+/* Adds what the step waits for. */
+static void take_in(rd_call *c, rd_intake *intake)
+{
+    rd_error err;
+    rd_status status = rd_upload_fold(c->state, rd_driver_run(c->routes->driver), intake, &err);
+    if (status == RD_OK) {
+        rd_call_json(c, 200, "", rd_receipt_write(c->number, true));
+        rd_driver_delivered(c->routes->driver, c->client);
+    } else if (status == RD_ERR_RANGE || status == RD_ERR_DATA) {
+        rd_call_refuse_error(c, &err);
+        log_refusal(c, &err);
+        rd_driver_unfit(c->routes->driver, c->client, err.message);
+    } else {
+        (void)rd_fail_context(&err, status, "round %" PRIu64 " cannot be completed", c->number);
+        rd_driver_fatal(c->routes->driver, &err);
+        rd_call_refuse(c, 503, "io", err.message);
+    }
+}
+
+static void complete(rd_call *c)
+{
+    rd_error err;
+    rd_report report;
+    rd_intake intake;
+    rd_verdict verdict;
+    if (rd_upload_finish(c->state, &report, &err) != RD_OK) {
+        refuse_update(c, &err);
+        return;
+    }
+    const rd_delivery delivery = {.client = c->client,
+                                  .round = c->number,
+                                  .step = &rd_step_train,
+                                  .report = &report,
+                                  .largest = rd_upload_largest(c->state),
+                                  .bytes = rd_upload_size(c->state)};
+    if (rd_driver_deliver(c->routes->driver, &delivery, &verdict, &intake, &err) != RD_OK) {
+        refuse_update(c, &err);
+        return;
+    }
+    if (verdict == RD_VERDICT_ACCEPT)
+        take_in(c, &intake);
+    else
+        answer_verdict(c, verdict);
+}
+
+static void feed(rd_call *c, const uint8_t *bytes, size_t count)
+{
+    rd_error err;
+    if (rd_upload_feed(c->state, bytes, count, &err) != RD_OK)
+        refuse_update(c, &err);
+}
+
+static void drop(rd_call *c)
+{
+    rd_upload_free(c->state);
+}
+
+const rd_step_bytes rd_train_bytes = {
+    .step = "train", .begin = begin, .feed = feed, .complete = complete, .drop = drop};

@@ -1,0 +1,53 @@
+/* train.c: the step "train", see step.h: fetch the model (global_model.c), train (learner.h), deliver (delivery.c). */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "delivery.h"
+#include "say.h"
+#include "step.h"
+
+/* There is work: what columns mean is settled by now. */
+static rd_status prepare_for_work(rd_participant *p, rd_error *err)
+{
+    rd_status status = rd_membership_ask(&p->membership, err);
+    if (status == RD_OK && !rd_membership_can_settle(&p->membership))
+        status = rd_fail(err, RD_ERR_FORMAT, "the aggregator asks to train, but has not said what the columns mean");
+    return status == RD_OK ? rd_participant_prepare(p, err) : status;
+}
+
+static void say_trained(const rd_participant *p, uint64_t round, uint64_t bytes, const rd_report *report)
+{
+    char before[64] = "";
+    if (report->before.samples > 0)
+        (void)snprintf(before, sizeof before, "loss before %.4f, ", report->before.loss);
+    rd_say(p->quiet,
+           "round %" PRIu64 ": fetched %" PRIu64 " bytes; trained on %" PRIu64 " samples in %.3f s: %sloss %.4f", round,
+           bytes, report->samples, report->seconds, before, report->running_loss);
+}
+
+rd_status rd_step_train_answer(rd_participant *p, const rd_task *task, bool *taken, rd_error *err)
+{
+    rd_report report;
+    uint64_t bytes;
+    float *delta;
+    rd_status status = RD_OK;
+    *taken = false;
+    if (!p->membership.fixed)
+        RD_TRY(prepare_for_work(p, err));
+    RD_TRY(rd_global_model_fetch(&p->global, task->model, task->kept, &bytes, err));
+    if (p->global.version != task->model)
+        return RD_OK;
+    status = p->type->train(p->learner, task, &p->global, &delta, &report, err);
+    if (status == RD_ERR_RANGE || status == RD_ERR_DATA) {
+        rd_say(p->quiet, "round %" PRIu64 ": %s", task->round, err->message);
+        return rd_membership_pass(
+            &p->membership, status == RD_ERR_RANGE ? "training diverged" : "its samples cannot be trained on", err);
+    }
+    RD_TRY(status);
+    say_trained(p, task->round, bytes, &report);
+    RD_TRY(rd_deliver(&p->global, task, delta, &report, taken, err));
+    if (*taken)
+        status = p->type->delivered(p->learner, task, err);
+cleanup:
+    return status;
+}
