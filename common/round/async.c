@@ -2,6 +2,8 @@
  * delivered is replaced by another, and every buffer_size updates close a round. */
 #include <stdlib.h>
 
+#include "core/assert.h"
+#include "core/grow.h"
 #include "core/random.h"
 #include "round/state.h"
 
@@ -16,9 +18,7 @@ static size_t needed(const rd_cohort_config *c)
 static rd_status prepare(rd_rounds *r, rd_error *err)
 {
     r->newly = malloc(r->config.concurrency * sizeof *r->newly);
-    r->cohort_capacity = (size_t)(r->config.buffer_size + r->config.concurrency);
-    r->cohort = malloc(r->cohort_capacity * sizeof *r->cohort);
-    if (r->newly == NULL || r->cohort == NULL)
+    if (r->newly == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for strategy.concurrency %llu",
                        (unsigned long long)r->config.concurrency);
     return RD_OK;
@@ -53,10 +53,17 @@ static size_t pick_idle(rd_rounds *r)
     return SIZE_MAX;
 }
 
+/* Everybody who is asked will have a part in some round: there must be room for it in any. */
+static bool has_room(rd_rounds *r)
+{
+    const size_t needed = r->cohort_size + r->asked + r->delivering + 1;
+    return rd_grow(&r->cohort, &r->cohort_capacity, needed, sizeof *r->cohort, "clients", NULL) == RD_OK;
+}
+
 static rd_action ask_more(rd_rounds *r)
 {
     size_t count = 0, client;
-    while (r->asked + r->delivering < r->config.concurrency && r->roster.available > 0 &&
+    while (r->asked + r->delivering < r->config.concurrency && r->roster.available > 0 && has_room(r) &&
            (client = pick_idle(r)) != SIZE_MAX) {
         rd_rounds_ask(r, client);
         r->newly[count++] = client;
@@ -67,12 +74,11 @@ static rd_action ask_more(rd_rounds *r)
                        .cohort_size = count};
 }
 
-/* The client had its part in the current round, which may not be the one that it was asked in. At most all that train can
- * end theirs before the round closes. */
+/* The client had its part in the current round, which may not be the one that it was asked in. */
 static void part_ended(rd_rounds *r, size_t client)
 {
-    if (r->cohort_size < r->cohort_capacity)
-        r->cohort[r->cohort_size++] = client;
+    RD_ASSERT(r->cohort_size < r->cohort_capacity);
+    r->cohort[r->cohort_size++] = client;
 }
 
 /* Who was asked in an earlier round, and let this one's deadline pass, is given up. */

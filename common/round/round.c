@@ -335,8 +335,8 @@ bool rd_rounds_has_enough(const rd_rounds *r)
 rd_participation rd_rounds_participation(const rd_rounds *r, size_t client)
 {
     const rd_roster_client *c = client_of(r, client);
-    const bool dropped = c->part == RD_PART_LATE || c->part == RD_PART_FAILED;
-    return dropped && c->last_counted != 0 && c->last_counted == c->asked_round ? RD_PART_COUNTED : c->part;
+    const bool ended = c->part == RD_PART_ANSWERED || c->part == RD_PART_LATE || c->part == RD_PART_FAILED;
+    return ended && c->last_counted != 0 && c->last_counted == c->asked_round ? RD_PART_COUNTED : c->part;
 }
 
 bool rd_rounds_waiting(const rd_rounds *r)

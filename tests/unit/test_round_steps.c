@@ -1,0 +1,377 @@
+/* Rounds of several steps, worked out by hand, and rounds of both kinds driven by random events against a plain second
+ * account of what must be so. */
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/random.h"
+#include "round/round.h"
+
+/* As a round with secure aggregation might go: keys of all, updates that count, and a part of those who are left. */
+static size_t two_thirds(const rd_cohort_config *cohort, size_t asked)
+{
+    (void)cohort;
+    return (2 * asked + 2) / 3;
+}
+static const rd_step keys = {.name = "keys", .quorum = two_thirds};
+static const rd_step update = {.name = "update", .counts = true};
+static const rd_step unmask = {.name = "unmask", .quorum = two_thirds};
+static const rd_step *const three_steps[] = {&keys, &update, &unmask, NULL};
+
+static rd_rounds *make(const rd_cohort_config *cohort, const rd_step *const *steps, size_t clients, uint64_t rounds)
+{
+    rd_rounds *r;
+    rd_error err;
+    const rd_rounds_options options = {.cohort = cohort, .steps = steps, .seed = 5, .rounds = rounds, .first_round = 1};
+    cr_assert_eq(rd_rounds_create(&options, &r, &err), RD_OK);
+    for (size_t i = 0; i < clients; i++) {
+        size_t client;
+        char name[16];
+        snprintf(name, sizeof name, "c%zu", i);
+        cr_assert_eq(rd_rounds_join(r, name, &client, &err), RD_OK);
+    }
+    return r;
+}
+
+static void answer(rd_rounds *r, size_t client, size_t step)
+{
+    cr_assert(rd_rounds_has_task(r, client), "client %zu, step %zu", client, step);
+    cr_assert_str_eq(rd_rounds_assign(r, client).step->name, three_steps[step]->name);
+    cr_assert_eq(rd_rounds_deliver(r, client, 1, step), RD_VERDICT_ACCEPT);
+    rd_rounds_delivered(r, client);
+    cr_assert_not(rd_rounds_has_task(r, client));
+    cr_assert_eq(rd_rounds_may_deliver(r, client, 1, step), RD_VERDICT_DUPLICATE);
+}
+
+static const rd_cohort_config four = {
+    .select = RD_SELECT_ALL, .over_selection = 1, .min_clients = 4, .min_updates = 2, .deadline_seconds = 60};
+
+Test(steps, each_asks_those_who_answered_before)
+{
+    rd_rounds *r = make(&four, three_steps, 4, 1);
+    cr_assert_eq(rd_rounds_find_step(r, "unmask"), 2);
+    cr_assert_eq(rd_rounds_find_step(r, "train"), SIZE_MAX);
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_OPEN);
+    cr_assert_eq(rd_rounds_may_deliver(r, 0, 1, 1), RD_VERDICT_FUTURE);
+    for (size_t i = 0; i < 3; i++)
+        answer(r, i, 0);
+    cr_assert_eq(rd_rounds_participation(r, 0), RD_PART_ANSWERED);
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_NONE, "one is missing");
+    rd_rounds_deadline(r, 1);
+    rd_action step = rd_rounds_next(r); /* 3 of 4 are two thirds */
+    cr_assert_eq(step.kind, RD_ACTION_STEP);
+    cr_assert_eq(rd_rounds_participation(r, 3), RD_PART_LATE);
+    cr_assert_eq(rd_rounds_may_deliver(r, 3, 1, 1), RD_VERDICT_NOT_SELECTED, "it has not answered the step before");
+    cr_assert_eq(rd_rounds_may_deliver(r, 3, 1, 0), RD_VERDICT_STALE);
+    cr_assert_eq(rd_rounds_missing(r), 3);
+    for (size_t i = 0; i < 2; i++)
+        answer(r, i, 1);
+    rd_rounds_fail(r, 2, 1);
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_STEP, "nobody is left to wait for, and min_updates is 2");
+    cr_assert_eq(rd_rounds_may_deliver(r, 2, 1, 2), RD_VERDICT_NOT_SELECTED);
+    cr_assert_eq(rd_rounds_last_counted(r, 0), 1);
+    cr_assert_eq(rd_rounds_last_counted(r, 2), 0);
+    answer(r, 0, 2);
+    rd_rounds_leave(r, 1);
+    rd_action close = rd_rounds_next(r); /* 1 of 2 are less than two thirds */
+    cr_assert_eq(close.kind, RD_ACTION_CLOSE);
+    cr_assert_not(close.aggregate);
+    cr_assert_eq(close.cohort_size, 4);
+    cr_assert_eq(rd_rounds_participation(r, 1), RD_PART_COUNTED, "its update had come");
+    cr_assert_eq(rd_rounds_participation(r, 2), RD_PART_FAILED);
+    rd_rounds_free(r);
+}
+
+Test(steps, below_its_quorum_a_round_ends_at_once)
+{
+    rd_rounds *r = make(&four, three_steps, 4, 1);
+    (void)rd_rounds_next(r);
+    answer(r, 0, 0);
+    answer(r, 1, 0);
+    rd_rounds_deadline(r, 1);
+    rd_action close = rd_rounds_next(r); /* 2 of 4 */
+    cr_assert_eq(close.kind, RD_ACTION_CLOSE);
+    cr_assert_not(close.aggregate);
+    rd_rounds_free(r);
+}
+
+Test(steps, all_that_answer_make_a_model)
+{
+    rd_rounds *r = make(&four, three_steps, 4, 2);
+    (void)rd_rounds_next(r);
+    for (size_t step = 0; step < 3; step++) {
+        for (size_t i = 0; i < 4; i++)
+            answer(r, i, step);
+        rd_action next = rd_rounds_next(r);
+        cr_assert_eq(next.kind, step < 2 ? RD_ACTION_STEP : RD_ACTION_CLOSE);
+        cr_assert_eq(next.aggregate, step == 2);
+    }
+    rd_rounds_committed(r, 1, false);
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_OPEN);
+    cr_assert_eq(rd_rounds_may_deliver(r, 0, 1, 2), RD_VERDICT_STALE);
+    cr_assert_eq(rd_rounds_may_deliver(r, 0, 1, 1), RD_VERDICT_DUPLICATE, "of an update that counted");
+    rd_rounds_free(r);
+}
+
+/* ---- random events ---- */
+
+enum { CLIENTS = 7, EVENTS = 400 };
+
+/* What this test knows of the run by itself: events, actions, and the rules in round.h's head. */
+typedef struct account {
+    rd_rounds *r;
+    const rd_step *const *steps;
+    bool asynchronous;
+    bool open, late, delivering[CLIENTS]; /* late: the deadline of the open round has passed */
+    uint64_t round;
+    size_t step, answers[3];
+    bool counted_in[EVENTS + 2][CLIENTS];
+} account;
+
+static size_t under_way(const account *a)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < CLIENTS; i++)
+        count += a->delivering[i];
+    return count;
+}
+
+static void take_actions(account *a, const rd_cohort_config *cohort)
+{
+    for (rd_action action; (action = rd_rounds_next(a->r)).kind != RD_ACTION_NONE;) {
+        switch (action.kind) {
+        case RD_ACTION_OPEN:
+            cr_assert_not(a->open);
+            cr_assert_eq(action.round, a->round + 1, "rounds come one after the other");
+            cr_assert_geq(rd_rounds_available(a->r), rd_cohort_needed(cohort));
+            a->open = true;
+            a->late = false;
+            a->round = action.round;
+            a->step = 0;
+            memset(a->answers, 0, sizeof a->answers);
+            break;
+        case RD_ACTION_STEP:
+            cr_assert(a->open && !a->asynchronous);
+            cr_assert_eq(under_way(a), 0, "a step waits for what is being taken in");
+            cr_assert_gt(a->answers[a->step], 0);
+            a->step++;
+            cr_assert_not_null(a->steps[a->step]);
+            break;
+        case RD_ACTION_ASK:
+            cr_assert(a->asynchronous && action.cohort_size > 0 && action.cohort_size <= cohort->concurrency);
+            break;
+        case RD_ACTION_CLOSE: {
+            cr_assert(a->open && action.round == a->round);
+            cr_assert_eq(under_way(a), 0);
+            size_t least = a->steps[a->step]->quorum != NULL ? 1 : (size_t)cohort->min_updates;
+            cr_assert(!action.aggregate || (a->answers[a->step] >= least && a->steps[a->step + 1] == NULL));
+            if (a->asynchronous)
+                cr_assert_eq(action.aggregate, a->answers[0] > 0 && a->answers[0] >= least);
+            for (size_t i = 0; i < CLIENTS && a->late; i++)
+                cr_assert(rd_rounds_participation(a->r, i) != RD_PART_ASKED || rd_rounds_staleness(a->r, i) == 0,
+                          "whoever let the deadline pass is given up");
+            size_t counted = 0, known = 0;
+            for (size_t i = 0; i < action.cohort_size; i++)
+                counted += rd_rounds_participation(a->r, action.cohort[i]) == RD_PART_COUNTED;
+            for (size_t i = 0; i < CLIENTS; i++)
+                known += a->counted_in[a->round][i];
+            cr_assert_eq(counted, known, "round %d: %zu, and not %zu", (int)a->round, counted, known);
+            a->open = false;
+            rd_rounds_committed(a->r, action.round, false);
+            break;
+        }
+        case RD_ACTION_FINISH:
+        case RD_ACTION_NONE:
+            cr_assert(rd_rounds_finished(a->r));
+        }
+    }
+}
+
+static void happen(account *a, const rd_cohort_config *cohort, rd_random *random)
+{
+    rd_rounds *r = a->r;
+    const size_t client = rd_random_below(random, CLIENTS);
+    const size_t step = a->asynchronous ? 0 : rd_random_below(random, (uint32_t)a->step + 2);
+    uint64_t round = a->round + 1 - rd_random_below(random, a->round < 4 ? 2 : 5);
+    switch (rd_random_below(random, 10)) {
+    case 0:
+        rd_rounds_seen(r, client);
+        break;
+    case 1:
+        if (!a->delivering[client])
+            rd_rounds_leave(r, client);
+        break;
+    case 2:
+        rd_rounds_fail(r, client, round);
+        break;
+    case 3:
+        if (rd_random_below(random, 4) == 0) {
+            rd_rounds_deadline(r, round);
+            a->late = a->late || (a->open && round == a->round);
+        }
+        break;
+    case 4:
+        if (a->delivering[client]) {
+            rd_rounds_unfit(r, client);
+            a->delivering[client] = false;
+        }
+        break;
+    default:
+        if (a->delivering[client]) {
+            rd_rounds_delivered(r, client);
+            a->delivering[client] = false;
+            a->answers[a->step]++;
+            /* Asynchronous updates count in the round that is open when they come. */
+            if (a->steps[a->step]->counts)
+                a->counted_in[a->round][client] = true;
+            break;
+        }
+        if (rd_rounds_has_task(r, client) && a->open && rd_random_below(random, 2) == 0)
+            round = rd_rounds_assign(r, client).round;
+        if (step > a->step && a->steps[a->step + 1] == NULL)
+            break;
+        const bool task = rd_rounds_awaits(r, client, round);
+        const uint64_t last = rd_rounds_last_counted(r, client);
+        rd_verdict verdict = rd_rounds_deliver(r, client, round, step);
+        if (verdict != RD_VERDICT_ACCEPT)
+            break;
+        cr_assert(a->open, "nothing is taken in between rounds");
+        cr_assert(task || rd_rounds_participation(r, client) == RD_PART_DELIVERING);
+        cr_assert(round != last || !a->steps[step]->counts, "an update of a round is taken in once");
+        if (a->asynchronous)
+            cr_assert_leq(a->round - round, cohort->most_staleness);
+        else
+            cr_assert(round == a->round && step == a->step, "of the step that is open, and no other");
+        a->delivering[client] = true;
+    }
+}
+
+static void go_through(const rd_cohort_config *cohort, const rd_step *const *steps, uint64_t seed, uint64_t *rounds,
+                       uint64_t *updates)
+{
+    static account a;
+    memset(&a, 0, sizeof a);
+    a.r = make(cohort, steps, CLIENTS, EVENTS);
+    a.steps = steps;
+    a.asynchronous = rd_cohort_is_asynchronous(cohort);
+    rd_random random = rd_random_stream(seed, RD_PURPOSE_SELECT, 77, 0);
+    for (int i = 0; i < EVENTS; i++) {
+        happen(&a, cohort, &random);
+        take_actions(&a, cohort);
+    }
+    /* Whatever has happened: with everybody there, one deadline after the other ends the round. */
+    for (size_t i = 0; i < CLIENTS; i++) {
+        if (a.delivering[i])
+            rd_rounds_unfit(a.r, i);
+        a.delivering[i] = false;
+        rd_rounds_seen(a.r, i);
+    }
+    take_actions(&a, cohort);
+    const uint64_t before = a.round;
+    for (int i = 0; i < 4 && a.round == before; i++) {
+        rd_rounds_deadline(a.r, a.round);
+        take_actions(&a, cohort);
+        for (size_t j = 0; j < CLIENTS; j++)
+            rd_rounds_seen(a.r, j);
+        take_actions(&a, cohort);
+    }
+    cr_assert_gt(a.round, before, "seed %d: the round has no end", (int)seed);
+    *rounds += a.round;
+    for (uint64_t i = 0; i <= a.round; i++)
+        for (size_t j = 0; j < CLIENTS; j++)
+            *updates += a.counted_in[i][j];
+    rd_rounds_free(a.r);
+}
+
+Test(steps, random_events_keep_the_account)
+{
+    const rd_cohort_config cohorts[] = {
+        {.select = RD_SELECT_ALL, .over_selection = 1, .min_clients = 2, .min_updates = 1},
+        {.select = RD_SELECT_FRACTION, .fraction = 0.5, .over_selection = 1.5, .min_clients = 3, .min_updates = 2},
+        {.select = RD_SELECT_COUNT, .count = 3, .over_selection = 1.4, .min_clients = 1, .min_updates = 3},
+        {.over_selection = 1,
+         .min_clients = 2,
+         .min_updates = 1,
+         .buffer_size = 3,
+         .concurrency = 5,
+         .most_staleness = 2},
+        {.over_selection = 1,
+         .min_clients = 1,
+         .min_updates = 2,
+         .buffer_size = 2,
+         .concurrency = 2,
+         .most_staleness = 9},
+    };
+    for (size_t i = 0; i < sizeof cohorts / sizeof *cohorts; i++)
+        for (int several = 0; several <= (rd_cohort_is_asynchronous(&cohorts[i]) ? 0 : 1); several++) {
+            uint64_t rounds = 0, updates = 0;
+            for (uint64_t seed = 0; seed < 300; seed++)
+                go_through(&cohorts[i], several ? three_steps : rd_round_steps, seed, &rounds, &updates);
+            /* So that the account is one of something. */
+            cr_assert_gt(rounds, 300 * 5, "cohort %zu, %s: %d rounds", i, several ? "three steps" : "one step",
+                         (int)rounds);
+            cr_assert_gt(updates, 300, "cohort %zu: %d updates", i, (int)updates);
+        }
+}
+
+/* Somebody comes in again while the core is at work: here from a quorum that asks back. */
+static rd_rounds *entered;
+static size_t enters_again(const rd_cohort_config *cohort, size_t asked)
+{
+    (void)cohort, (void)asked;
+    rd_rounds_seen(entered, 0);
+    return 1;
+}
+
+Test(steps, the_core_is_not_entered_twice)
+{
+    static const rd_step reckless = {.name = "reckless", .counts = true, .quorum = enters_again};
+    static const rd_step *const steps[] = {&reckless, NULL};
+    const rd_cohort_config one = {.select = RD_SELECT_ALL, .over_selection = 1, .min_clients = 1, .min_updates = 1};
+    entered = make(&one, steps, 1, 1);
+    (void)rd_rounds_next(entered);
+    rd_rounds_fail(entered, 0, 1);
+    pid_t child = fork();
+    if (child == 0) {
+        (void)freopen("/dev/null", "w", stderr);
+        (void)rd_rounds_next(entered);
+        _exit(0);
+    }
+    int state = 0;
+    cr_assert_eq(waitpid(child, &state, 0), child);
+    cr_assert(WIFSIGNALED(state) && WTERMSIG(state) == SIGABRT, "state %d", state);
+    rd_rounds_free(entered);
+}
+
+/* More may end their part in an asynchronous round than train at a time: those who fail are replaced within it. */
+Test(steps, an_asynchronous_round_knows_all_who_had_a_part)
+{
+    const rd_cohort_config two = {.over_selection = 1, .min_clients = 1, .buffer_size = 2, .concurrency = 2};
+    rd_rounds *r = make(&two, rd_round_steps, 9, 1);
+    size_t failures = 0, counted = 0;
+    for (rd_action action = rd_rounds_next(r); action.kind != RD_ACTION_CLOSE; action = rd_rounds_next(r)) {
+        cr_assert(action.kind == RD_ACTION_OPEN || action.kind == RD_ACTION_ASK);
+        for (size_t i = 0; i < action.cohort_size; i++)
+            if (failures < 7) {
+                rd_rounds_fail(r, action.cohort[i], 1);
+                failures++;
+            } else {
+                cr_assert_eq(rd_rounds_deliver(r, action.cohort[i], 1, 0), RD_VERDICT_ACCEPT);
+                rd_rounds_delivered(r, action.cohort[i]);
+            }
+        if (rd_rounds_missing(r) == 0) {
+            action = rd_rounds_next(r);
+            cr_assert_eq(action.kind, RD_ACTION_CLOSE);
+            cr_assert_eq(action.cohort_size, 9);
+            for (size_t i = 0; i < action.cohort_size; i++)
+                counted += rd_rounds_participation(r, action.cohort[i]) == RD_PART_COUNTED;
+            break;
+        }
+    }
+    cr_assert_eq(counted, 2);
+    rd_rounds_free(r);
+}
