@@ -25,15 +25,15 @@ rd_status rd_aggregate_create(const rd_config *config, const rd_model *m, rd_agg
     a->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     if (config->strategy.kind->intake == RD_INTAKE_ROWS) {
         if (a->update_size != a->n)
-            RD_TRY(rd_fail(err, RD_ERR_INTERNAL, "strategy %s combines deltas: nothing can go up beside them",
-                           config->strategy.kind->name));
+            RD_THROW(RD_ERR_INTERNAL, "strategy %s combines deltas: nothing can go up beside them",
+                     config->strategy.kind->name);
     } else {
         RD_TRY(rd_striped_sum_create(&a->sum, a->update_size, err));
     }
     if (config->strategy.kind->server_trains) {
         a->own = calloc(a->n + 1, sizeof *a->own);
         if (a->own == NULL)
-            RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the server's own delta of %zu parameters", a->n));
+            RD_THROW(RD_ERR_MEMORY, "no memory for the server's own delta of %zu parameters", a->n);
     }
     RD_TRY(rd_server_memory_create(&a->memory, &config->strategy, a->n, err));
     *out = a;
@@ -142,7 +142,7 @@ rd_status rd_aggregate_admit(rd_aggregate *a, const rd_arrival *arrival, rd_inta
     if (kind != RD_INTAKE_STREAM) {
         out->row = rd_collection_take_vector(&a->collected);
         if (out->row == NULL)
-            RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for an update of %zu parameters", a->n));
+            RD_THROW(RD_ERR_MEMORY, "no memory for an update of %zu parameters", a->n);
     }
     a->clients = sums;
     a->collected.due += kind == RD_INTAKE_ROWS;
@@ -283,14 +283,14 @@ void rd_aggregate_get_row(const rd_aggregate *a, size_t i, uint64_t *key, uint64
 
 rd_status rd_aggregate_add_row(rd_aggregate *a, uint64_t key, uint64_t weight, const float *values, rd_error *err)
 {
-    rd_status status = rd_collection_reserve(&a->collected, err);
-    float *copy = status == RD_OK ? rd_collection_take_vector(&a->collected) : NULL;
-    if (status == RD_OK && copy == NULL)
-        status = rd_fail(err, RD_ERR_MEMORY, "no memory for an update of %zu parameters", a->n);
-    if (status != RD_OK)
-        return status;
+    rd_status status = RD_OK;
+    RD_TRY(rd_collection_reserve(&a->collected, err));
+    float *copy = rd_collection_take_vector(&a->collected);
+    if (copy == NULL)
+        RD_THROW(RD_ERR_MEMORY, "no memory for an update of %zu parameters", a->n);
     memcpy(copy, values, a->n * sizeof *values);
     rd_collection_add(&a->collected, copy, key, (uint32_t)weight);
     a->collected.due++;
-    return RD_OK;
+cleanup:
+    return status;
 }

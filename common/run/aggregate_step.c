@@ -87,7 +87,7 @@ static rd_status agree(rd_aggregate *a, float *out, rd_error *err)
     const float **values = malloc(c->row_count * sizeof *values);
     uint32_t *weights = malloc(c->row_count * sizeof *weights);
     if (values == NULL || weights == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %zu updates", c->row_count));
+        RD_THROW(RD_ERR_MEMORY, "no memory for %zu updates", c->row_count);
     rd_collection_sort(c);
     for (size_t i = 0; i < c->row_count; i++) {
         values[i] = c->rows[i].values;

@@ -16,10 +16,10 @@ static rd_status resume(rd_run *run, const run_history *past, rd_error *err)
     RD_TRY(rd_run_read_version(run, past->version, run->parameters, err));
     rd_run_digest(run, hex);
     if (strcmp(hex, past->last.model_sha256) != 0)
-        RD_TRY(rd_fail(err, RD_ERR_FORMAT,
-                       "%s: the parameters are not those that round %llu committed (SHA-256 %.12s..., "
-                       "expected %.12s...)",
-                       path, (unsigned long long)past->last.round, hex, past->last.model_sha256));
+        RD_THROW(RD_ERR_FORMAT,
+                 "%s: the parameters are not those that round %llu committed (SHA-256 %.12s..., "
+                 "expected %.12s...)",
+                 path, (unsigned long long)past->last.round, hex, past->last.model_sha256);
     rd_run_be_version(run, past->version);
     run->last = past->last;
     run->stopping = past->stopping;

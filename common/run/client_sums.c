@@ -20,11 +20,11 @@ rd_status rd_client_sums_add_report(rd_client_sums *sums, const rd_report *repor
     sums->samples += report->samples;
     sums->updates++;
     if (report->samples < 1 || report->samples >= RD_EXACT_MAX_TERM_WEIGHT)
-        RD_TRY(rd_fail(err, RD_ERR_RANGE, "an update of %llu samples: expected 1 to %u",
-                       (unsigned long long)report->samples, RD_EXACT_MAX_TERM_WEIGHT - 1));
+        RD_THROW(RD_ERR_RANGE, "an update of %llu samples: expected 1 to %u", (unsigned long long)report->samples,
+                 RD_EXACT_MAX_TERM_WEIGHT - 1);
     if (sums->samples > RD_EXACT_MAX_WEIGHT)
-        RD_TRY(rd_fail(err, RD_ERR_RANGE, "%llu samples would bring the round beyond 2^40 samples in all",
-                       (unsigned long long)report->samples));
+        RD_THROW(RD_ERR_RANGE, "%llu samples would bring the round beyond 2^40 samples in all",
+                 (unsigned long long)report->samples);
     if (!isnan(report->running_loss))
         RD_TRY(rd_exact_scalar_add(&sums->running_loss, report->running_loss, report->samples, err));
     RD_TRY(add_metrics(&sums->train_loss, &sums->train_accuracy, &report->before, err));

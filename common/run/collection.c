@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "core/grow.h"
+
 float *rd_collection_take_vector(rd_collection *c)
 {
     return c->spare_count > 0 ? c->spare[--c->spare_count] : malloc((c->size + 1) * sizeof(float));
@@ -10,30 +12,15 @@ float *rd_collection_take_vector(rd_collection *c)
 
 void rd_collection_give_vector(rd_collection *c, float *values)
 {
-    if (c->spare_count == c->spare_capacity) {
-        size_t capacity = c->spare_capacity == 0 ? 16 : 2 * c->spare_capacity;
-        float **spare = realloc(c->spare, capacity * sizeof *spare);
-        if (spare == NULL) {
-            free(values);
-            return;
-        }
-        c->spare = spare;
-        c->spare_capacity = capacity;
-    }
-    c->spare[c->spare_count++] = values;
+    if (rd_grow(&c->spare, &c->spare_capacity, c->spare_count + 1, sizeof *c->spare, "vectors", NULL) == RD_OK)
+        c->spare[c->spare_count++] = values;
+    else
+        free(values); /* it need not be used again */
 }
 
 rd_status rd_collection_reserve(rd_collection *c, rd_error *err)
 {
-    if (c->due < c->row_capacity)
-        return RD_OK;
-    size_t capacity = c->row_capacity == 0 ? 16 : 2 * c->row_capacity;
-    rd_collected *rows = realloc(c->rows, capacity * sizeof *rows);
-    if (rows == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu updates", capacity);
-    c->rows = rows;
-    c->row_capacity = capacity;
-    return RD_OK;
+    return rd_grow(&c->rows, &c->row_capacity, c->due + 1, sizeof *c->rows, "updates", err);
 }
 
 void rd_collection_add(rd_collection *c, float *values, uint64_t key, uint32_t weight)

@@ -130,7 +130,7 @@ static rd_status read_values(const reading *r, const rd_st_tensor *s, const rd_t
     } else {
         bytes = malloc(size);
         if (bytes == NULL)
-            RD_TRY(rd_fail(err, RD_ERR_MEMORY, "%s: no memory for tensor '%.100s'", r->path, s->name));
+            RD_THROW(RD_ERR_MEMORY, "%s: no memory for tensor '%.100s'", r->path, s->name);
         RD_TRY(rd_fd_pread_all(r->fd, bytes, size, at, r->path, err));
         /* What does not fit float is beyond the range of parameters, too, and will be found there. */
         size_t narrow = rd_dtype_narrow(s->dtype, bytes, t->count, values);
@@ -246,8 +246,8 @@ rd_status rd_initial_load(const rd_initial_config *config, const rd_model *m, fl
             used++;
         }
     if (used == 0)
-        RD_TRY(rd_fail(err, RD_ERR_DATA, "%s: %s", r.path,
-                       r.file.tensor_count == 0 ? "it holds no tensor" : "initial.map leaves out every tensor"));
+        RD_THROW(RD_ERR_DATA, "%s: %s", r.path,
+                 r.file.tensor_count == 0 ? "it holds no tensor" : "initial.map leaves out every tensor");
     RD_TRY(check_complete(&r, err));
     write_report(&r, report);
 cleanup:

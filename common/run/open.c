@@ -18,16 +18,17 @@ static bool remember(const rd_round_record *record, void *user)
 
 static rd_status allocate(rd_run *run, rd_error *err)
 {
+    rd_status status = RD_OK;
+    const rd_strategy *strategy = &run->config->strategy;
+    const rd_tensor_table travelling = rd_model_tensors(run->model, RD_TENSORS_TRAVELLING);
     size_t n = rd_model_parameter_count(run->model);
     run->parameters = malloc(n * sizeof *run->parameters);
     if (run->parameters == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for a model of %zu parameters", n);
-    rd_status status = rd_aggregate_create(run->config, run->model, &run->updates, err);
-    const rd_tensor_table travelling = rd_model_tensors(run->model, RD_TENSORS_TRAVELLING);
-    if (status == RD_OK)
-        status = rd_companions_wire_table(travelling, &run->config->strategy, RD_GOES_DOWN, &run->down, err);
-    if (status == RD_OK)
-        status = rd_companions_wire_table(travelling, &run->config->strategy, RD_GOES_UP, &run->up, err);
+        RD_THROW(RD_ERR_MEMORY, "no memory for a model of %zu parameters", n);
+    RD_TRY(rd_aggregate_create(run->config, run->model, &run->updates, err));
+    RD_TRY(rd_companions_wire_table(travelling, strategy, RD_GOES_DOWN, &run->down, err));
+    RD_TRY(rd_companions_wire_table(travelling, strategy, RD_GOES_UP, &run->up, err));
+cleanup:
     return status;
 }
 

@@ -55,34 +55,34 @@ static rd_status save_down(rd_run *run, uint64_t round, rd_error *err)
 /* Everything that the next round, or a run that continues, needs beside the model itself. */
 static rd_status save_beside(rd_run *run, uint64_t round, rd_error *err)
 {
+    rd_status status = RD_OK;
     char path[RD_SOURCE_PATH_MAX];
     const rd_tensor_table memory = rd_aggregate_memory_table(run->updates);
-    rd_status status = RD_OK;
     if (run->packings.current != NULL)
-        status = save_packed(run, round, err);
-    if (status == RD_OK && run->down.count > 0)
-        status = save_down(run, round, err);
-    if (status == RD_OK && memory.count > 0) {
+        RD_TRY(save_packed(run, round, err));
+    if (run->down.count > 0)
+        RD_TRY(save_down(run, round, err));
+    if (memory.count > 0) {
         rd_store_server_path(run->store, round, path, sizeof path);
-        status = rd_tensor_file_write(memory, rd_aggregate_memory(run->updates), round, path, err);
+        RD_TRY(rd_tensor_file_write(memory, rd_aggregate_memory(run->updates), round, path, err));
     }
+cleanup:
     return status;
 }
 
 rd_status rd_run_publish(rd_run *run, uint64_t round, rd_error *err)
 {
+    rd_status status = RD_OK;
+    char path[RD_SOURCE_PATH_MAX];
     if (run->store != NULL) {
-        char path[RD_SOURCE_PATH_MAX];
         rd_store_model_path(run->store, round, path, sizeof path);
-        rd_status status = rd_tensor_file_write(rd_model_tensors(run->model, RD_TENSORS_TRAVELLING), run->parameters,
-                                                round, path, err);
-        if (status == RD_OK)
-            status = save_beside(run, round, err);
-        if (status != RD_OK)
-            return status;
+        RD_TRY(rd_tensor_file_write(rd_model_tensors(run->model, RD_TENSORS_TRAVELLING), run->parameters, round, path,
+                                    err));
+        RD_TRY(save_beside(run, round, err));
     }
     rd_run_be_version(run, round);
-    return RD_OK;
+cleanup:
+    return status;
 }
 
 rd_status rd_run_read_version(rd_run *run, uint64_t version, float *parameters, rd_error *err)

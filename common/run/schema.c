@@ -15,7 +15,7 @@ rd_status rd_run_settle(rd_run *run, const rd_schema *schema, rd_error *err)
     rd_status status = RD_OK;
     char *text = rd_schema_print(schema);
     if (text == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the schema"));
+        RD_THROW(RD_ERR_MEMORY, "no memory for the schema");
     rd_schema_free(&run->schema);
     RD_TRY(rd_schema_copy(schema, &run->schema, err));
     run->settled = true;

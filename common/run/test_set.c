@@ -19,10 +19,10 @@ static rd_status load(rd_test_set *t, const rd_source *source, const rd_schema *
     if (rd_scores_keep_rows(t->scores)) {
         t->by_row = malloc(t->data.rows * sizeof *t->by_row);
         if (t->by_row == NULL)
-            RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the scores of %zu samples", t->data.rows));
+            RD_THROW(RD_ERR_MEMORY, "no memory for the scores of %zu samples", t->data.rows);
     }
     if (t->trainers == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for %u evaluation threads", t->threads));
+        RD_THROW(RD_ERR_MEMORY, "no memory for %u evaluation threads", t->threads);
     for (unsigned i = 0; i < t->threads; i++)
         RD_TRY(rd_trainer_create(t->model, &evaluation_only, 1, &t->trainers[i], err));
 cleanup:

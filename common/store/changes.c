@@ -164,14 +164,12 @@ rd_status rd_store_use(rd_store *s, const rd_store_input *in, rd_error *err)
     if (strcmp(before.digest, in->path != NULL ? in->digest : "") == 0)
         goto cleanup;
     describe(in->path, in->rows, in->digest, now);
-    if (s->resumed && in->decides) {
-        status = rd_fail(err, RD_ERR_STATE,
-                         "%s: its run has %s = %s, but now it would be %s, which would make another run of "
-                         "it; to continue the run give what it began with, to start another one give another "
-                         "directory",
-                         s->directory, in->name, before.text, now);
-        goto cleanup;
-    }
+    if (s->resumed && in->decides)
+        RD_THROW(RD_ERR_STATE,
+                 "%s: its run has %s = %s, but now it would be %s, which would make another run of "
+                 "it; to continue the run give what it began with, to start another one give another "
+                 "directory",
+                 s->directory, in->name, before.text, now);
     RD_TRY(rd_store_set_durable(s, false, err));
     RD_TRY(rd_store_simple(s, RD_SQL_BEGIN, "begin a transaction", err));
     open = true;

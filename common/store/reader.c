@@ -109,10 +109,8 @@ rd_status rd_store_open_reader(const char *directory, rd_store **out, rd_error *
     if (status == RD_ERR_IO && access(directory, W_OK) != 0)
         status = open_without_writing(s, &fresh, err);
     RD_TRY(status);
-    if (fresh) {
-        status = rd_fail(err, RD_ERR_IO, "%s: there is no run (rondo.db is empty)", directory);
-        goto cleanup;
-    }
+    if (fresh)
+        RD_THROW(RD_ERR_IO, "%s: there is no run (rondo.db is empty)", directory);
     RD_TRY(rd_store_run(s, &run, err));
     memcpy(s->run_id, run.run_id, sizeof s->run_id);
     *out = s;

@@ -121,25 +121,21 @@ static rd_status pragma_number(rd_store *s, const char *sql, int64_t *value, rd_
 
 rd_status rd_store_check_schema(rd_store *s, bool *fresh, rd_error *err)
 {
+    rd_status status = RD_OK;
     int64_t application = 0, version = 0, objects = 0;
-    rd_status status = pragma_number(s, "PRAGMA application_id", &application, err);
-    if (status == RD_OK)
-        status = pragma_number(s, "PRAGMA user_version", &version, err);
-    if (status == RD_OK)
-        status = pragma_number(s, "SELECT count(*) FROM sqlite_schema", &objects, err);
-    if (status != RD_OK)
-        return status;
+    RD_TRY(pragma_number(s, "PRAGMA application_id", &application, err));
+    RD_TRY(pragma_number(s, "PRAGMA user_version", &version, err));
+    RD_TRY(pragma_number(s, "SELECT count(*) FROM sqlite_schema", &objects, err));
     *fresh = objects == 0;
-    if (*fresh)
-        return RD_OK;
-    if (application != RD_STORE_APPLICATION_ID)
-        return rd_fail(err, RD_ERR_FORMAT, "%s/rondo.db: a database, but not one of Rondo's", s->directory);
-    if (version != RD_STORE_SCHEMA_VERSION)
-        return rd_fail(err, RD_ERR_FORMAT,
-                       "%s/rondo.db: its tables have version %" PRId64 ", this program knows version %d; use the "
-                       "Rondo that made it",
-                       s->directory, version, RD_STORE_SCHEMA_VERSION);
-    return RD_OK;
+    if (!*fresh && application != RD_STORE_APPLICATION_ID)
+        RD_THROW(RD_ERR_FORMAT, "%s/rondo.db: a database, but not one of Rondo's", s->directory);
+    if (!*fresh && version != RD_STORE_SCHEMA_VERSION)
+        RD_THROW(RD_ERR_FORMAT,
+                 "%s/rondo.db: its tables have version %" PRId64 ", this program knows version %d; use the "
+                 "Rondo that made it",
+                 s->directory, version, RD_STORE_SCHEMA_VERSION);
+cleanup:
+    return status;
 }
 
 /* ---- the folder ---- */

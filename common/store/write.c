@@ -290,12 +290,11 @@ rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round, const
 
 rd_status rd_store_finish(rd_store *s, rd_error *err)
 {
-    rd_status status = rd_store_sync_models(s, err);
-    if (status == RD_OK)
-        status = rd_store_set_durable(s, true, err);
-    if (status == RD_OK)
-        status = set_finished(s, true, err);
-    if (status == RD_OK)
-        delete_outdated_models(s);
+    rd_status status = RD_OK;
+    RD_TRY(rd_store_sync_models(s, err));
+    RD_TRY(rd_store_set_durable(s, true, err));
+    RD_TRY(set_finished(s, true, err));
+    delete_outdated_models(s);
+cleanup:
     return status;
 }

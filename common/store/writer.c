@@ -105,10 +105,8 @@ static rd_status make_run(rd_store *s, const rd_config *config, const cJSON *set
     rd_status status = RD_OK;
     bool open = false;
     char *json = rd_json_print(config->shared), *setting_json = rd_json_print(setting);
-    if (json == NULL || setting_json == NULL) {
-        status = rd_fail(err, RD_ERR_MEMORY, "no memory for the configuration");
-        goto cleanup;
-    }
+    if (json == NULL || setting_json == NULL)
+        RD_THROW(RD_ERR_MEMORY, "no memory for the configuration");
     RD_TRY(rd_random_hex(16, s->run_id, err));
     RD_TRY(rd_store_execute(s, "BEGIN IMMEDIATE", "begin a transaction", err));
     open = true;
@@ -170,10 +168,8 @@ static rd_status resume_run(rd_store *s, const rd_config *config, const cJSON *s
     memcpy(s->run_id, run.run_id, sizeof s->run_id);
     stored = cJSON_Parse(run.config_json);
     stored_setting = cJSON_Parse(run.setting_json);
-    if (stored == NULL || stored_setting == NULL) {
-        status = rd_fail(err, RD_ERR_FORMAT, "%s/rondo.db: the stored configuration is not JSON", s->directory);
-        goto cleanup;
-    }
+    if (stored == NULL || stored_setting == NULL)
+        RD_THROW(RD_ERR_FORMAT, "%s/rondo.db: the stored configuration is not JSON", s->directory);
     RD_TRY(rd_store_last_round(s, &round, &s->resumed, err));
     RD_TRY(rd_store_compare(s->directory, &(rd_run_json){stored, stored_setting},
                             &(rd_run_json){config->shared, setting}, &changes, err));
