@@ -427,7 +427,8 @@ static rd_status check_decay_skips(const rd_training *t, const rd_model *m, rd_e
     return RD_OK;
 }
 
-rd_status rd_config_settle_label(rd_config *c, const rd_model *m, rd_error *err)
+/* The model's loss says whether the label is a class or a target. RD_ERR_CONFIG where run.json says otherwise. */
+static rd_status settle_label(rd_config *c, const rd_model *m, rd_error *err)
 {
     const bool real = !rd_model_classifies(m) && rd_model_loss(m) != RD_LOSS_INERTIA;
     const rd_column_type type = real ? RD_COLUMN_NUMBER : RD_COLUMN_CATEGORY;
@@ -471,7 +472,7 @@ static rd_status check_model(rd_config *c, const char *path, rd_error *err)
     rd_status status = RD_OK;
     RD_TRY(rd_model_create(c->model, &m, err));
     RD_TRY(check_training(c, m, err));
-    RD_TRY(rd_config_settle_label(c, m, err));
+    RD_TRY(settle_label(c, m, err));
     RD_TRY(rd_config_check_strategy(c, m, err));
     RD_TRY(rd_config_check_effect(c, m, err));
     if (c->pruning.sparsity > 0.0 && rd_model_counts(m))

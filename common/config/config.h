@@ -96,9 +96,6 @@ rd_status rd_config_parse(const char *json, size_t size, const char *whose, cons
  * tree are the same run. A section that is {} is as good as absent. "model" stands as it is written
  * (rd_model_same compares plans). The caller deletes *out. */
 rd_status rd_config_settle(const cJSON *run, const char *whose, cJSON **out, rd_error *err) RD_MUST_CHECK;
-/* The model's loss says whether the label is a class or a target. RD_ERR_CONFIG where run.json says otherwise. Part of
- * rd_config_load; for others who have parsed a configuration. */
-rd_status rd_config_settle_label(rd_config *c, const rd_model *m, rd_error *err) RD_MUST_CHECK;
 
 void rd_config_free(rd_config *c);
 

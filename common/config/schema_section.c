@@ -284,7 +284,7 @@ rd_status rd_config_read_schema(rd_fields *parent, rd_schema *out)
     return status == RD_OK ? check_encodings(out, &f) : status;
 }
 
-rd_status rd_schema_parse(const cJSON *json, const char *whose, rd_schema *out, rd_error *err)
+static rd_status read_alone(const cJSON *json, const char *whose, rd_schema *out, rd_error *err)
 {
     memset(out, 0, sizeof *out);
     if (!cJSON_IsObject(json))
@@ -305,7 +305,7 @@ rd_status rd_schema_parse_text(const char *text, const char *whose, rd_schema *o
     memset(out, 0, sizeof *out);
     if (json == NULL)
         return rd_fail(err, RD_ERR_FORMAT, "%s: schema: at byte %zu it is %s", whose, fault.at, fault.what);
-    rd_status status = rd_schema_parse(json, whose, out, err);
+    rd_status status = read_alone(json, whose, out, err);
     cJSON_Delete(json);
     return status;
 }

@@ -22,8 +22,7 @@
 /* Reads parent's key "schema"; an absent one leaves everything open. *out is the caller's to free, whatever comes of
  * it. */
 rd_status rd_config_read_schema(rd_fields *parent, rd_schema *out) RD_MUST_CHECK;
-/* The same from JSON that stands alone. whose starts messages. RD_ERR_CONFIG; *out is then empty. */
-rd_status rd_schema_parse(const cJSON *json, const char *whose, rd_schema *out, rd_error *err) RD_MUST_CHECK;
+/* The same from a text that stands alone. whose starts messages. RD_ERR_CONFIG, RD_ERR_FORMAT: *out is empty. */
 rd_status rd_schema_parse_text(const char *text, const char *whose, rd_schema *out, rd_error *err) RD_MUST_CHECK;
 /* Adds the words as a list. False: no memory. */
 bool rd_words_add_json(cJSON *to, const char *key, const rd_names *words);

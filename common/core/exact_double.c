@@ -45,11 +45,6 @@ void rd_exact_double_add_times(rd_exact_double *s, double value, uint32_t times)
             add_at(s, at + i, words[i]);
 }
 
-void rd_exact_double_add(rd_exact_double *s, double value)
-{
-    rd_exact_double_add_times(s, value, 1);
-}
-
 void rd_exact_double_merge(rd_exact_double *s, const rd_exact_double *other)
 {
     bool carry = false;

@@ -20,10 +20,8 @@ typedef struct rd_exact_double {
     uint64_t limb[RD_EXACT_DOUBLE_LIMBS]; /* lowest first */
 } rd_exact_double;
 
-/* value is finite. */
-void rd_exact_double_add(rd_exact_double *sum, double value);
 void rd_exact_double_merge(rd_exact_double *sum, const rd_exact_double *other);
-/* times the same sum: what a value counts that was seen so often. */
+/* Adds a finite value that was seen so often. */
 void rd_exact_double_add_times(rd_exact_double *sum, double value, uint32_t times);
 /* The nearest double, ties to even; infinite where the sum is beyond every double. */
 double rd_exact_double_value(const rd_exact_double *sum);

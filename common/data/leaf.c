@@ -367,18 +367,37 @@ cleanup:
     return status;
 }
 
-static rd_status add_file(leaf_reader *r, const char *path, rd_error *err)
+/* *text is the caller's to free. */
+static rd_status read_file(const char *path, char **text, size_t *size, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_input in = {0};
-    char *text = NULL;
-    size_t size = 0;
     RD_TRY(rd_kind_check(path, RD_SOURCE_LEAF, err)); /* a folder has many files */
     RD_TRY(rd_input_open(&in, path, err));
-    RD_TRY(rd_input_read_all(&in, &text, &size, err));
-    RD_TRY(add_text(r, text, size, path, err));
+    RD_TRY(rd_input_read_all(&in, text, size, err));
 cleanup:
     rd_input_close(&in);
+    return status;
+}
+
+static rd_status load_file(const char *path, const rd_model *m, rd_dataset *out, rd_error *err)
+{
+    char *text = NULL;
+    size_t size = 0;
+    rd_status status = read_file(path, &text, &size, err);
+    if (status == RD_OK)
+        status = rd_leaf_parse(text, size, path, m, out, err);
+    free(text);
+    return status;
+}
+
+static rd_status add_file(leaf_reader *r, const char *path, rd_error *err)
+{
+    char *text = NULL;
+    size_t size = 0;
+    rd_status status = read_file(path, &text, &size, err);
+    if (status == RD_OK)
+        status = add_text(r, text, size, path, err);
     free(text);
     return status;
 }
@@ -395,38 +414,34 @@ static int by_name(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static rd_status add_folder(leaf_reader *r, const char *folder, rd_error *err)
+static rd_status load_folder(const char *folder, const rd_model *m, rd_dataset *out, rd_error *err)
 {
     rd_status status = RD_OK;
+    leaf_reader r = {.model = m};
     struct dirent **entries = NULL;
     int count = scandir(folder, &entries, is_json, by_name);
     if (count < 0)
-        return rd_fail(err, RD_ERR_DATA, "%s: %s", folder, strerror(errno));
+        RD_THROW(RD_ERR_DATA, "%s: %s", folder, strerror(errno));
     if (count == 0)
-        status = rd_fail(err, RD_ERR_DATA, "%s: there is no *.json in this folder", folder);
-    for (int i = 0; i < count && status == RD_OK; i++) {
+        RD_THROW(RD_ERR_DATA, "%s: there is no *.json in this folder", folder);
+    for (int i = 0; i < count; i++) {
         char path[RD_SOURCE_PATH_MAX + 257];
         (void)snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
-        status = add_file(r, path, err);
+        RD_TRY(add_file(&r, path, err));
     }
+    RD_TRY(finish(&r, folder, out, err));
+cleanup:
     for (int i = 0; i < count; i++)
         free(entries[i]);
     free(entries);
+    free_reader(&r);
     return status;
 }
 
 rd_status rd_leaf_load(const rd_source *source, const rd_model *m, rd_dataset *out, rd_error *err)
 {
-    rd_status status = RD_OK;
-    leaf_reader r = {.model = m};
     struct stat info;
     memset(out, 0, sizeof *out);
-    if (stat(source->path, &info) == 0 && S_ISDIR(info.st_mode))
-        RD_TRY(add_folder(&r, source->path, err));
-    else
-        RD_TRY(add_file(&r, source->path, err));
-    RD_TRY(finish(&r, source->path, out, err));
-cleanup:
-    free_reader(&r);
-    return status;
+    bool folder = stat(source->path, &info) == 0 && S_ISDIR(info.st_mode);
+    return folder ? load_folder(source->path, m, out, err) : load_file(source->path, m, out, err);
 }

@@ -35,7 +35,7 @@ rd_status rd_schema_set_text(char **text, const char *value, rd_error *err)
     return RD_OK;
 }
 
-rd_status rd_names_copy(const rd_names *from, rd_names *to, rd_error *err)
+static rd_status copy_names(const rd_names *from, rd_names *to, rd_error *err)
 {
     rd_status status = RD_OK;
     int32_t ignored;
@@ -53,7 +53,7 @@ static rd_status copy_column(const rd_column *from, rd_column *to, rd_error *err
     memset(&to->words, 0, sizeof to->words);
     RD_TRY(rd_schema_set_text(&to->name, from->name, err));
     RD_TRY(rd_schema_set_text(&to->filler_word, from->filler_word, err));
-    RD_TRY(rd_names_copy(&from->words, &to->words, err));
+    RD_TRY(copy_names(&from->words, &to->words, err));
 cleanup:
     return status;
 }
@@ -74,7 +74,7 @@ rd_status rd_schema_copy(const rd_schema *from, rd_schema *to, rd_error *err)
     }
     RD_TRY(copy_column(&from->label, &s.label, err));
     RD_TRY(rd_schema_set_text(&s.group, from->group, err));
-    RD_TRY(rd_names_copy(&from->missing_words, &s.missing_words, err));
+    RD_TRY(copy_names(&from->missing_words, &s.missing_words, err));
     *to = s;
     memset(&s, 0, sizeof s);
 cleanup:

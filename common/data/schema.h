@@ -114,6 +114,5 @@ rd_status rd_schema_repeat_column(rd_schema *s, size_t more, rd_error *err) RD_M
 bool rd_columns_are_alike(const rd_column *a, const rd_column *b);
 /* Sets *text to a copy; NULL: to nothing. */
 rd_status rd_schema_set_text(char **text, const char *value, rd_error *err) RD_MUST_CHECK;
-rd_status rd_names_copy(const rd_names *from, rd_names *to, rd_error *err) RD_MUST_CHECK;
 
 #endif

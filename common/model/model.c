@@ -116,14 +116,6 @@ size_t rd_model_least_rows(const rd_model *m)
     return least;
 }
 
-bool rd_model_drops(const rd_model *m)
-{
-    bool draws = false;
-    for (size_t i = 0; i < m->layer_count; i++)
-        draws = draws || m->layers[i].draws;
-    return draws;
-}
-
 size_t rd_model_layer_count(const rd_model *m)
 {
     return m->layer_count;

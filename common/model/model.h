@@ -147,7 +147,6 @@ void rd_model_backward(const rd_model *m, const rd_gradient_call *call, rd_works
 void rd_model_merge_lora(const rd_model *m, float *parameters);
 bool rd_tensor_is_lora(const rd_tensor *t);
 
-bool rd_model_drops(const rd_model *m); /* does a layer draw random numbers in training? */
 /* Rows that a mini-batch must have for every layer to learn of it: 2 with batch norm over features, else 1. */
 size_t rd_model_least_rows(const rd_model *m);
 

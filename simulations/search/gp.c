@@ -10,7 +10,8 @@ extern void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, i
 extern void dpotrs_(const char *uplo, const int *n, const int *nrhs, const double *a, const int *lda, double *b,
                     const int *ldb, int *info);
 
-double search_gp_kernel(const double *a, const double *b, size_t d, double length)
+/* Matern 5/2: (1 + r + r^2 / 3) exp(-r), r = sqrt(5) |a - b| / length. */
+static double kernel(const double *a, const double *b, size_t d, double length)
 {
     double squares = 0;
     for (size_t i = 0; i < d; i++)
@@ -50,7 +51,7 @@ rd_status search_gp_fit(const search_points *seen, double length, double noise, 
     memcpy(g.alpha + n, g.alpha, n * sizeof *g.alpha);
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < n; j++)
-            g.L[i * n + j] = search_gp_kernel(x + i * d, x + j * d, d, length) + (i == j ? noise : 0);
+            g.L[i * n + j] = kernel(x + i * d, x + j * d, d, length) + (i == j ? noise : 0);
     dpotrf_("L", &size, g.L, &size, &info);
     if (info == 0)
         dpotrs_("L", &size, &one, g.L, &size, g.alpha, &size, &info);
@@ -102,7 +103,7 @@ void search_gp_predict(const search_gp *g, const double *x, double *work, double
 {
     double sum = 0, explained = 0;
     for (size_t i = 0; i < g->n; i++) {
-        work[i] = search_gp_kernel(x, g->x + i * g->d, g->d, g->length);
+        work[i] = kernel(x, g->x + i * g->d, g->d, g->length);
         sum += work[i] * g->alpha[i];
     }
     for (size_t i = 0; i < g->n; i++) { /* L v = k by forward substitution; L's column j begins at j n */

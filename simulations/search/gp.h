@@ -27,8 +27,6 @@ typedef struct search_points {
     const double *y; /* (n) */
 } search_points;
 
-/* Matern 5/2: (1 + r + r^2 / 3) exp(-r), r = sqrt(5) |a - b| / length. */
-double search_gp_kernel(const double *a, const double *b, size_t d, double length);
 /* With given length scale and noise (variance, of observations normalised to mean 0 and deviation 1).
  * RD_ERR_RANGE: the kernel matrix is not positive definite. */
 rd_status search_gp_fit(const search_points *seen, double length, double noise, search_gp *out,

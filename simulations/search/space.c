@@ -151,10 +151,25 @@ static rd_status override_method(cJSON *json, const char *method, rd_error *err)
                : rd_fail(err, RD_ERR_MEMORY, "no memory for the space of a search");
 }
 
+static size_t choices(const search_key *k)
+{
+    return k->values != NULL ? (size_t)cJSON_GetArraySize(k->values) : k->steps;
+}
+
+/* Points of a grid: the product of values and steps. */
+static uint64_t grid_size(const search_space *s)
+{
+    uint64_t product = 1;
+    for (size_t i = 0; i < s->key_count; i++)
+        if (__builtin_mul_overflow(product, choices(&s->keys[i]), &product))
+            return UINT64_MAX;
+    return product;
+}
+
 static rd_status count_trials(search_space *s, uint64_t trials, rd_error *err)
 {
     if (s->method == SEARCH_GRID) {
-        s->trials = search_space_grid_size(s);
+        s->trials = grid_size(s);
         if (trials > 0)
             return rd_fail(err, RD_ERR_USAGE, "--trials is not for a grid: this one has %llu points",
                            (unsigned long long)s->trials);
@@ -215,20 +230,6 @@ void search_space_free(search_space *s)
 }
 
 /* ---- points ---- */
-
-static size_t choices(const search_key *k)
-{
-    return k->values != NULL ? (size_t)cJSON_GetArraySize(k->values) : k->steps;
-}
-
-uint64_t search_space_grid_size(const search_space *s)
-{
-    uint64_t product = 1;
-    for (size_t i = 0; i < s->key_count; i++)
-        if (__builtin_mul_overflow(product, choices(&s->keys[i]), &product))
-            return UINT64_MAX;
-    return product;
-}
 
 /* The last key changes fastest. The ends of a range are on the grid. */
 void search_space_grid_point(const search_space *s, uint64_t number, double point[SEARCH_KEYS])

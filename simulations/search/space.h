@@ -52,8 +52,6 @@ rd_status search_space_load(const char *path, const char *method, uint64_t trial
                             rd_error *err) RD_MUST_CHECK;
 void search_space_free(search_space *s);
 
-/* Points of a grid: the product of values and steps. */
-uint64_t search_space_grid_size(const search_space *s);
 void search_space_grid_point(const search_space *s, uint64_t number, double point[SEARCH_KEYS]);
 /* The value of key k at this point, as JSON of the caller's. */
 cJSON *search_space_value(const search_space *s, size_t k, double u);

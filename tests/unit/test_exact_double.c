@@ -16,9 +16,9 @@ static void expect_sum(const double *x, int count, double want)
     char text[RD_EXACT_DOUBLE_TEXT_MAX];
     rd_error err = {0};
     for (int i = 0; i < count; i++) {
-        rd_exact_double_add(&forwards, x[i]);
-        rd_exact_double_add(&backwards, x[count - 1 - i]);
-        rd_exact_double_add(&halves[i % 2], x[i]);
+        rd_exact_double_add_times(&forwards, x[i], 1);
+        rd_exact_double_add_times(&backwards, x[count - 1 - i], 1);
+        rd_exact_double_add_times(&halves[i % 2], x[i], 1);
     }
     rd_exact_double_merge(&halves[0], &halves[1]);
     cr_assert_eq(memcmp(&forwards, &backwards, sizeof forwards), 0, "the order shows");
@@ -53,7 +53,7 @@ Test(exact_double, times)
             rd_exact_double once = {{0}}, often = {{0}};
             double value = sign * ldexp(0x1.fffffffffffffp0, shift);
             for (int i = 0; i < 1000; i++)
-                rd_exact_double_add(&once, value);
+                rd_exact_double_add_times(&once, value, 1);
             rd_exact_double_add_times(&often, value, 1000);
             cr_assert_eq(memcmp(&once, &often, sizeof once), 0, "2^%d", shift);
             rd_exact_double_add_times(&often, -value, 1000);
