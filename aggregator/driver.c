@@ -363,7 +363,7 @@ rd_status rd_driver_deliver(rd_driver *d, const rd_delivery *delivery, rd_verdic
     if (accept && part == NULL)
         status = rd_fail(err, RD_ERR_MEMORY, "no memory for the record of another client");
     else if (accept)
-        status = rd_run_admit(d->run, &arrival, intake, err);
+        status = rd_aggregate_admit(rd_run_updates(d->run), &arrival, intake, err);
     if (accept && status == RD_OK) {
         (void)rd_rounds_deliver(d->rounds, client, delivery->round, step); /* ACCEPT again: the lock is held */
         part->report = *delivery->report;

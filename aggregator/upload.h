@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "core/error.h"
-#include "run/run.h"
+#include "run/aggregate.h"
 #include "staging.h"
 #include "train/local_round.h"
 
@@ -23,9 +23,9 @@ rd_status rd_upload_create(rd_tensor_table tensors, rd_staging_budget *budget, c
 rd_status rd_upload_feed(rd_upload *u, const void *bytes, size_t count, rd_error *err) RD_MUST_CHECK;
 /* The body is over: is it whole, and does its digest agree? */
 rd_status rd_upload_finish(rd_upload *u, rd_report *report, rd_error *err) RD_MUST_CHECK;
-/* Folds it into the run's sum. RD_ERR_RANGE, RD_ERR_DATA: as a whole it cannot be used, and nothing of it is in the sum.
+/* Folds it into the updates of the round. RD_ERR_RANGE, RD_ERR_DATA: as a whole it cannot be used, and nothing of it is in the sum.
  * Any other failure leaves the sum useless: part of the update may be in it. */
-rd_status rd_upload_fold(rd_upload *u, rd_run *run, rd_intake *in, rd_error *err) RD_MUST_CHECK;
+rd_status rd_upload_fold(rd_upload *u, rd_aggregate *updates, rd_intake *in, rd_error *err) RD_MUST_CHECK;
 float rd_upload_largest(const rd_upload *u); /* magnitude of its values so far */
 uint64_t rd_upload_size(const rd_upload *u); /* bytes of body so far */
 void rd_upload_free(rd_upload *u);

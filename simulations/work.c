@@ -72,7 +72,7 @@ static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error 
                           .strategy = &c->strategy,
                           .personalisation = &c->personalisation,
                           .memory = update + s->room};
-    rd_run_down(s->run, task.down);
+    rd_aggregate_down(rd_run_updates(s->run), task.down);
     if (j->attacks && rd_attack_poisons(&c->simulation.attack)) {
         task.poison = rd_attack_poison;
         task.poison_user = &poison;
@@ -100,16 +100,17 @@ static rd_status take_in(simulator *s, worker *w, job *j, const float *update, c
 {
     double started = rd_clock_seconds();
     rd_intake intake;
+    rd_aggregate *updates = rd_run_updates(s->run);
     size_t n = rd_run_update_size(s->run);
     const rd_arrival arrival = {.key = rd_rounds_client_key(s->rounds, j->client),
                                 .round = j->round,
                                 .staleness = rd_rounds_staleness(s->rounds, j->client),
                                 .report = &j->part.report,
                                 .largest = rd_exact_largest(update, n)};
-    rd_status status = rd_run_admit(s->run, &arrival, &intake, err);
+    rd_status status = rd_aggregate_admit(updates, &arrival, &intake, err);
     if (status == RD_OK) {
-        rd_run_fold(s->run, &intake, 0, update, n);
-        status = rd_run_complete(s->run, &intake, err);
+        rd_aggregate_fold(updates, &intake, 0, update, n);
+        status = rd_aggregate_complete(updates, &intake, err);
     }
     if (status == RD_OK && s->keep != NULL)
         status = rd_keep_write(s->keep, j->client, j->round, RD_KEEP_NEWEST, memory, err);

@@ -40,7 +40,7 @@ static rd_status save_down(rd_run *run, uint64_t round, rd_error *err)
     if (body == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", run->down.elements);
     memcpy(body, run->parameters, n * sizeof *body);
-    rd_run_down(run, down);
+    rd_aggregate_down(run->updates, down);
     for (size_t i = 0; i < RD_COMPANIONS_MAX; i++)
         if (down[i] != NULL) {
             memcpy(body + at, down[i], n * sizeof *body);

@@ -1,4 +1,4 @@
-/* run.c: see run.h: what a run is asked, and updates on their way in. */
+/* run.c: see run.h: what a run is asked. */
 #include <stdio.h>
 #include <string.h>
 
@@ -40,6 +40,11 @@ rd_tensor_table rd_run_update_tensors(const rd_run *run)
     return run->packings.current != NULL ? run->packings.current->update
            : run->up.count > 0           ? run->up
                                          : rd_model_tensors(run->model, RD_TENSORS_TRAVELLING);
+}
+
+size_t rd_run_update_size(const rd_run *run)
+{
+    return rd_run_update_tensors(run).elements;
 }
 
 const rd_dataset *rd_run_test_set(const rd_run *run)
@@ -126,31 +131,4 @@ rd_status rd_run_check_outcome(const rd_run *run, rd_error *err)
 {
     return run->stopping.reached ? RD_OK
                                  : rd_outcome_check(run->config, &run->last, run->stopping.changed, run->trouble, err);
-}
-
-/* ---- updates ---- */
-
-rd_status rd_run_admit(rd_run *run, const rd_arrival *arrival, rd_intake *out, rd_error *err)
-{
-    return rd_aggregate_admit(run->updates, arrival, out, err);
-}
-
-void rd_run_fold(rd_run *run, rd_intake *in, size_t first, const float *values, size_t count)
-{
-    rd_aggregate_fold(run->updates, in, first, values, count);
-}
-
-rd_status rd_run_complete(rd_run *run, rd_intake *in, rd_error *err)
-{
-    return rd_aggregate_complete(run->updates, in, err);
-}
-
-void rd_run_down(const rd_run *run, const float *out[RD_COMPANIONS_MAX])
-{
-    rd_aggregate_down(run->updates, out);
-}
-
-size_t rd_run_update_size(const rd_run *run)
-{
-    return rd_run_update_tensors(run).elements;
 }

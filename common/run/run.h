@@ -2,7 +2,7 @@
  * state directory. The aggregator and the simulator both hold an rd_run and an rd_rounds (the round core):
  * the core decides, the run computes and keeps.
  *
- * In a round:  admit, fold, complete for each update -> average -> (prune) -> publish -> commit -> prepare the next
+ * In a round:  its updates are taken in (aggregate.h) -> average -> (prune) -> publish -> commit -> prepare the next
  *
  * Memory: what the updates need (run/aggregate.h), 4 bytes a parameter, the test set, and per thread the
  * activations of one batch. */
@@ -70,16 +70,10 @@ const rd_round_record *rd_run_last_record(const rd_run *run);
 /* rows 0: there is none. */
 const rd_dataset *rd_run_test_set(const rd_run *run);
 
-/* ---- from any thread ---- */
-
-/* An update is taken in: admitted, its elements folded in, each once, and told to be complete (run/aggregate.h). */
-rd_status rd_run_admit(rd_run *run, const rd_arrival *arrival, rd_intake *out, rd_error *err) RD_MUST_CHECK;
-void rd_run_fold(rd_run *run, rd_intake *in, size_t first, const float *values, size_t count);
-rd_status rd_run_complete(rd_run *run, rd_intake *in, rd_error *err) RD_MUST_CHECK;
+/* The updates of the round in progress (run/aggregate.h), taken in from any thread. */
+rd_aggregate *rd_run_updates(rd_run *run);
 /* Elements of an update. */
 size_t rd_run_update_size(const rd_run *run);
-/* (n that travel) The companions that go down with the model. */
-void rd_run_down(const rd_run *run, const float *out[RD_COMPANIONS_MAX]);
 
 /* ---- from one thread, while nothing is folded ---- */
 
@@ -113,7 +107,6 @@ void rd_run_reason(const rd_run *run, char *text, size_t size);
 
 /* ---- for simulations that several processes share, or that look back ---- */
 
-rd_aggregate *rd_run_updates(rd_run *run);
 float *rd_run_own_parameters(rd_run *run);
 /* In place of rd_run_commit, where another process commits. */
 void rd_run_follow(rd_run *run, const rd_round_record *record);
