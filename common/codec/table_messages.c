@@ -8,6 +8,7 @@
 
 #include "config/json_print.h"
 #include "config/schema_section.h"
+#include "core/grow.h"
 #include "format/foreign.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
@@ -82,24 +83,22 @@ static void read_column(rd_fields *f, const char *words, rd_column_description *
 }
 
 /* Takes c over, count times; more than once it owns nothing. */
-static rd_status add_columns(rd_description *d, const rd_column_description *c, size_t count, rd_error *err)
+static rd_status add_columns(rd_description *d, size_t *capacity, const rd_column_description *c, size_t count,
+                             rd_error *err)
 {
     if (d->column_count + count > RD_COLUMNS_MOST)
         return rd_fail(err, RD_ERR_FORMAT, "table.columns: more than %d columns", RD_COLUMNS_MOST);
-    rd_column_description *columns = realloc(d->columns, (d->column_count + count) * sizeof *columns);
-    if (columns == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for a description of columns");
-    d->columns = columns;
-    for (size_t i = 0; i < count; i++)
-        columns[d->column_count++] = *c;
-    return RD_OK;
+    rd_status status = rd_grow(&d->columns, capacity, d->column_count + count, sizeof *d->columns, "columns", err);
+    for (size_t i = 0; i < count && status == RD_OK; i++)
+        d->columns[d->column_count++] = *c;
+    return status;
 }
 
 rd_status rd_description_read(rd_fields *parent, rd_description *out)
 {
     rd_status status = RD_OK;
     rd_description d = {0};
-    size_t i = 0;
+    size_t i = 0, capacity = 0;
     memset(out, 0, sizeof *out);
     rd_fields f = rd_fields_section(parent, "table", "table");
     const cJSON *columns = rd_fields_item(&f, "columns", false), *item;
@@ -132,7 +131,7 @@ rd_status rd_description_read(rd_fields *parent, rd_description *out)
             rd_fields_fail(&c_fields, "name", "all columns with a name, or none of them");
         status = c_fields.status;
         if (status == RD_OK)
-            status = add_columns(&d, &c, (size_t)count, parent->err);
+            status = add_columns(&d, &capacity, &c, (size_t)count, parent->err);
         if (status != RD_OK) {
             free(c.name);
             rd_names_free(&c.words);

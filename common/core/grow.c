@@ -1,5 +1,6 @@
 #include "core/grow.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,8 @@ rd_status rd_grow(void *array, size_t *capacity, size_t needed, size_t element, 
     if (larger < RD_GROW_LEAST)
         larger = RD_GROW_LEAST;
     memcpy(&elements, array, sizeof elements);
-    elements = __builtin_mul_overflow(larger, element, &bytes) ? NULL : realloc(elements, bytes);
+    bool countable = !__builtin_mul_overflow(larger, element, &bytes) && bytes <= PTRDIFF_MAX;
+    elements = countable ? realloc(elements, bytes) : NULL;
     if (elements == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu %s", larger, what);
     memcpy(array, &elements, sizeof elements);

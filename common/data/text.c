@@ -26,6 +26,7 @@ typedef struct reader {
     int32_t ascii[128]; /* token of a character, or -1 */
     rd_names names;
     owner *owners; /* (names.count) */
+    size_t owner_capacity;
     rd_dataset d;
 } reader;
 
@@ -35,22 +36,18 @@ static rd_status add_owner(reader *r, const char *name, size_t length, size_t *n
 {
     int32_t found;
     size_t known = r->names.count;
+    rd_status status = RD_OK;
     char *text = strndup(name, length);
     if (text == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for a name", r->whose);
-    rd_status status = rd_names_add(&r->names, text, &found, err);
-    free(text);
-    if (status != RD_OK)
-        return status;
-    if (r->names.count > known) {
-        owner *grown = realloc(r->owners, r->names.count * sizeof *grown);
-        if (grown == NULL)
-            return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for %zu owners", r->whose, r->names.count);
-        r->owners = grown;
+        RD_THROW(RD_ERR_MEMORY, "%s: no memory for a name", r->whose);
+    RD_TRY(rd_grow(&r->owners, &r->owner_capacity, known + 1, sizeof *r->owners, "owners", err));
+    RD_TRY(rd_names_add(&r->names, text, &found, err));
+    if (r->names.count > known)
         r->owners[known] = (owner){NULL, 0, 0};
-    }
     *number = (size_t)found;
-    return RD_OK;
+cleanup:
+    free(text);
+    return status;
 }
 
 static rd_status add_token(owner *o, uint32_t token, rd_error *err)

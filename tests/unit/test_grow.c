@@ -48,7 +48,7 @@ Test(grow, many_at_once_get_what_they_need)
     free(values);
 }
 
-/* More than can be counted, by each way to it; and more than there is. */
+/* More bytes than can be counted, or than an array can have. */
 Test(grow, without_memory_all_stays_as_it_was)
 {
     const struct {
@@ -56,7 +56,7 @@ Test(grow, without_memory_all_stays_as_it_was)
     } cases[] = {{1, SIZE_MAX, 2},
                  {SIZE_MAX / 2 + 1, SIZE_MAX / 2 + 2, 3},
                  {SIZE_MAX / 8, SIZE_MAX / 8 + 1, 8},
-                 {1, (size_t)PTRDIFF_MAX, 1}};
+                 {1, (size_t)PTRDIFF_MAX + 1, 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *bytes = malloc(8), *before = bytes;
         size_t capacity = cases[i].capacity;
