@@ -11,8 +11,7 @@ import call_circles
 
 WIDTH = 120
 PARAMETERS = 7
-# rd_driver_deliver is being changed; dpotrs_ is LAPACK's.
-MANY_PARAMETERS = ("rd_driver_deliver", "dpotrs_")
+MANY_PARAMETERS = ("dpotrs_",)  # LAPACK's
 COMMENTS_AND_TEXTS = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'', re.S)
 # A type and a name, or an array's or a function's; no expression of a call looks so.
 PARAMETER = re.compile(r"((const|struct|unsigned|enum) )*[A-Za-z_]\w*( const)?( ?\*+ ?(const |restrict )?| )(\w+(\[.*\])?|\(\*\w+\).*)?|\.\.\.")
