@@ -16,6 +16,7 @@
 
 #include "codec/messages.h"
 #include "core/error.h"
+#include "published.h"
 #include "round/round.h"
 #include "run/run.h"
 #include "run/stopping.h"
@@ -90,10 +91,7 @@ void rd_driver_log(rd_driver *d, const char *format, ...) __attribute__((format(
 
 rd_run *rd_driver_run(rd_driver *d);
 
-/* "RUN-VERSION-FINGERPRINT", which names the parameters and not only their number: after a crash a round may be repeated
- * with other clients, and make another model of the same version. Of versions older than the last two
- * "RUN-VERSION". */
-#define RD_MODEL_NAME_MAX (RD_RUN_ID_MAX + 40)
+/* What the model of that version is called (published.h); of versions older than the last two "RUN-VERSION". */
 void rd_driver_model_name(rd_driver *d, uint64_t version, char name[RD_MODEL_NAME_MAX]);
 
 #endif

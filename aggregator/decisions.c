@@ -1,0 +1,312 @@
+/* decisions.c: see driver_state.h. The path of a round: the core says what is to be done next (step), it opens, clients are
+ * asked, it closes, is published, and is committed while they train for the next. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/signals.h"
+#include "driver_state.h"
+#include "run/record_line.h"
+
+#define RETRY_MILLISECONDS 2000 /* between attempts to write when the disk is full */
+
+static void stop_with(rd_driver *d, const rd_error *err)
+{
+    d->failure = *err;
+    uv_stop(&d->loop);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    rd_driver *d = timer->data;
+    if (!d->settled) {
+        char missing[400];
+        rd_settling_deadline(d->settling, missing, sizeof missing);
+        if (missing[0] != '\0')
+            rd_driver_log(d, "measuring goes on without %s, of whom nothing was heard in %g s", missing,
+                          rd_run_config(d->run)->cohort.deadline_seconds);
+        rd_driver_look(d);
+        return;
+    }
+    pthread_mutex_lock(&d->lock);
+    rd_rounds_deadline(d->rounds, rd_rounds_current(d->rounds));
+    pthread_mutex_unlock(&d->lock);
+    rd_driver_look(d);
+}
+
+/* With the lock held: between the core's decision and this no update may come in. */
+static rd_status open_round(rd_driver *d, const rd_action *action, rd_error *err)
+{
+    rd_attendance_clear(&d->attendance);
+    for (size_t i = 0; i < action->cohort_size; i++)
+        if (rd_attendance_part(&d->attendance, d->rounds, action->cohort[i]) == NULL)
+            return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients", action->cohort_size);
+    d->opened_at = rd_clock_seconds();
+    d->callbacks.traffic(d->callbacks.user, &d->bytes_in_before, &d->bytes_out_before);
+    return RD_OK;
+}
+
+/* A step begins. */
+static void ask_clients(rd_driver *d)
+{
+    double seconds = rd_run_config(d->run)->cohort.deadline_seconds;
+    uv_timer_start(&d->deadline, on_deadline, (uint64_t)(1000.0 * seconds), 0);
+    d->callbacks.wake(d->callbacks.user);
+}
+
+/* Copies what is known of the round that closes into d->record and d->record_parts. */
+static rd_status collect_record(rd_driver *d, const rd_action *action, rd_error *err)
+{
+    rd_round_record *record = &d->record;
+    uint64_t bytes_in, bytes_out;
+    memset(record, 0, sizeof *record);
+    record->clock = record->attack_success = NAN;
+    size_t count = action->cohort_size;
+    rd_participation_record *parts = realloc(d->record_parts, (count + 1) * sizeof *parts);
+    if (parts == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients", count);
+    d->record_parts = parts;
+    d->callbacks.traffic(d->callbacks.user, &bytes_in, &bytes_out);
+    pthread_mutex_lock(&d->lock);
+    for (size_t i = 0; i < count; i++) {
+        const rd_participation_record *part = rd_attendance_part(&d->attendance, d->rounds, action->cohort[i]);
+        if (part == NULL) {
+            pthread_mutex_unlock(&d->lock);
+            return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients", count);
+        }
+        parts[i] = *part;
+        parts[i].status = rd_rounds_participation(d->rounds, action->cohort[i]);
+        record->counted += parts[i].status == RD_PART_COUNTED;
+        record->late += parts[i].status == RD_PART_LATE;
+        record->failed += parts[i].status == RD_PART_FAILED;
+    }
+    record->bytes_in = bytes_in - d->bytes_in_before;
+    record->bytes_out = bytes_out - d->bytes_out_before;
+    pthread_mutex_unlock(&d->lock);
+    record->selected = count;
+    d->record_part_count = count;
+    return RD_OK;
+}
+
+/* Repeats a step that needs the disk until it works or the run is interrupted: what is in memory is worth
+ * waiting for. */
+static rd_status insist(rd_driver *d, rd_status (*attempt)(rd_driver *d, rd_error *err), rd_error *err)
+{
+    for (;;) {
+        rd_status status = attempt(d, err);
+        if (status != RD_ERR_IO)
+            return status;
+        rd_driver_log(d, "%s; trying again every %d s (the round is kept in memory)", err->message,
+                      RETRY_MILLISECONDS / 1000);
+        if (rd_signals_arrived(d->signal_fd, RETRY_MILLISECONDS)) {
+            d->interrupted = true;
+            return status;
+        }
+    }
+}
+
+static rd_status save_step(rd_driver *d, rd_error *err)
+{
+    return rd_run_publish(d->run, d->record.round, err);
+}
+
+static rd_status commit_step(rd_driver *d, rd_error *err)
+{
+    return rd_run_commit(d->run, &d->record, d->record_parts, d->record_part_count, err);
+}
+
+/* Names the clients of the committed round that did not deliver: "; late: bob, eve; failed: mallory
+ * (reason)". */
+static void name_missing(rd_driver *d, rd_participation kind, const char *title, char *text, size_t size)
+{
+    enum { MOST_NAMED = 8 };
+    size_t at = strlen(text), named = 0, all = 0;
+    for (size_t i = 0; i < d->record_part_count; i++) {
+        const rd_participation_record *p = &d->record_parts[i];
+        if (p->status != kind || all++ >= MOST_NAMED || at >= size)
+            continue;
+        int written = snprintf(text + at, size - at, "%s%s%s%s%s", named++ == 0 ? title : ", ", p->client,
+                               p->reason[0] ? " (" : "", p->reason, p->reason[0] ? ")" : "");
+        at += written > 0 ? (size_t)written : 0;
+    }
+    if (all > named && at < size)
+        (void)snprintf(text + at, size - at, " and %zu more", all - named);
+}
+
+rd_status rd_driver_commit(rd_driver *d, rd_error *err)
+{
+    char line[1024];
+    rd_status status = insist(d, commit_step, err);
+    if (status != RD_OK)
+        return status;
+    d->uncommitted = false;
+    rd_record_line(&d->record, rd_run_config(d->run)->rounds, line, sizeof line);
+    name_missing(d, RD_PART_LATE, "; late: ", line, sizeof line);
+    name_missing(d, RD_PART_FAILED, "; failed: ", line, sizeof line);
+    rd_driver_log(d, "%s", line);
+    return RD_OK;
+}
+
+static rd_status close_round(rd_driver *d, const rd_action *action, rd_error *err)
+{
+    bool stop = false;
+    uv_timer_stop(&d->deadline);
+    rd_status status = collect_record(d, action, err);
+    if (status != RD_OK)
+        return status;
+    pthread_mutex_lock(&d->lock);
+    size_t known = rd_rounds_client_count(d->rounds);
+    pthread_mutex_unlock(&d->lock);
+    status = rd_run_average(d->run, action->round, action->aggregate, known, &d->record, err);
+    if (status == RD_OK && d->record.aggregated)
+        status = rd_run_prune(d->run, action->round, err);
+    if (status == RD_OK && d->record.aggregated)
+        status = insist(d, save_step, err);
+    if (status != RD_OK)
+        return status;
+    d->record.seconds = rd_clock_seconds() - d->opened_at;
+    d->uncommitted = true;
+    if (rd_stopping_decides(rd_run_config(d->run))) {
+        status = rd_driver_commit(d, err);
+        if (status != RD_OK)
+            return status;
+        stop = rd_run_is_over(d->run);
+    }
+    status = rd_run_prepare(d->run, action->round + 1, err);
+    if (status != RD_OK)
+        return status;
+    pthread_mutex_lock(&d->lock);
+    rd_rounds_committed(d->rounds, action->round, stop);
+    rd_driver_note_model(d);
+    pthread_mutex_unlock(&d->lock);
+    return RD_OK;
+}
+
+static void on_linger_over(uv_timer_t *timer)
+{
+    rd_driver *d = timer->data;
+    uv_stop(&d->loop);
+}
+
+static rd_status finish_run(rd_driver *d, rd_error *err)
+{
+    char reason[300];
+    rd_status status = rd_store_finish(rd_run_store(d->run), err);
+    if (status != RD_OK)
+        return status;
+    d->finished = true;
+    rd_driver_log(d, "run finished after round %llu", (unsigned long long)rd_run_last_record(d->run)->round);
+    rd_run_reason(d->run, reason, sizeof reason);
+    if (reason[0] != '\0')
+        rd_driver_log(d, "%s", reason);
+    d->callbacks.wake(d->callbacks.user);
+    uv_timer_start(&d->linger, on_linger_over, (uint64_t)(1000.0 * d->linger_seconds), 0);
+    return RD_OK;
+}
+
+static rd_status store_newcomers(rd_driver *d, rd_error *err)
+{
+    rd_status status = RD_OK;
+    pthread_mutex_lock(&d->lock);
+    newcomer *n = d->newcomers;
+    d->newcomers = NULL;
+    pthread_mutex_unlock(&d->lock);
+    while (n != NULL) {
+        newcomer *next = n->next;
+        if (status == RD_OK) {
+            status = rd_store_client(rd_run_store(d->run), n->name, &n->join, n->at, err);
+            rd_driver_log(d, "%s joined with %llu samples (%s)", n->name, (unsigned long long)n->join.samples,
+                          n->join.software[0] ? n->join.software : "software not told");
+        }
+        free(n);
+        n = next;
+    }
+    return status;
+}
+
+/* Does every client that may still listen know that the run is over? */
+static bool all_know(rd_driver *d)
+{
+    pthread_mutex_lock(&d->lock);
+    const size_t clients = rd_rounds_client_count(d->rounds); /* none yet: they may be about to come back */
+    const bool all = clients > 0 && rd_attendance_all_know_end(&d->attendance, clients);
+    pthread_mutex_unlock(&d->lock);
+    return all;
+}
+
+/* Before the first round what columns mean is settled, a step at a time; later only where the first table comes late. */
+static rd_status settle(rd_driver *d, rd_error *err)
+{
+    rd_settling_news news;
+    char text[1000];
+    pthread_mutex_lock(&d->lock);
+    bool enough = rd_rounds_has_enough(d->rounds);
+    pthread_mutex_unlock(&d->lock);
+    rd_status status = rd_settling_advance(d->settling, enough, &news, text, sizeof text, err);
+    if (status != RD_OK || news == RD_SETTLING_NONE)
+        return status;
+    if (news == RD_SETTLING_MEASURE) {
+        uint64_t most = (uint64_t)(1000.0 * rd_run_config(d->run)->cohort.deadline_seconds);
+        uv_timer_start(&d->deadline, on_deadline, most, 0);
+        d->callbacks.wake(d->callbacks.user);
+        return RD_OK;
+    }
+    if (text[0] != '\0')
+        rd_driver_log(d, "%s", text);
+    const bool first = news == RD_SETTLING_DONE && !d->settled;
+    d->settled = d->settled || first;
+    if (first) { /* now there is a model of round 0 */
+        uv_timer_stop(&d->deadline);
+        pthread_mutex_lock(&d->lock);
+        rd_driver_note_model(d);
+        pthread_mutex_unlock(&d->lock);
+    }
+    if (first && rd_run_test_set(d->run)->note != NULL)
+        rd_driver_log(d, "data.test: %s", rd_run_test_set(d->run)->note);
+    return RD_OK;
+}
+
+/* Carries out one decision of the core. *more is false when there is none left. */
+static rd_status step(rd_driver *d, bool *more, rd_error *err)
+{
+    rd_status status = store_newcomers(d, err);
+    if (status == RD_OK)
+        status = settle(d, err);
+    *more = false;
+    if (status != RD_OK || !d->settled)
+        return status;
+    pthread_mutex_lock(&d->lock);
+    if (d->fatal.status != RD_OK)
+        status = rd_fail(err, d->fatal.status, "%s", d->fatal.message);
+    rd_action action = status == RD_OK ? rd_rounds_next(d->rounds) : (rd_action){.kind = RD_ACTION_NONE};
+    if (action.kind == RD_ACTION_OPEN)
+        status = open_round(d, &action, err);
+    pthread_mutex_unlock(&d->lock);
+    *more = action.kind != RD_ACTION_NONE;
+    if (status == RD_OK && action.kind == RD_ACTION_ASK)
+        d->callbacks.wake(d->callbacks.user);
+    if (status == RD_OK && (action.kind == RD_ACTION_OPEN || action.kind == RD_ACTION_STEP)) {
+        ask_clients(d); /* before the round before is committed: see driver.h */
+        return RD_OK;
+    }
+    if (status == RD_OK && d->uncommitted)
+        status = rd_driver_commit(d, err);
+    if (status == RD_OK && action.kind == RD_ACTION_CLOSE)
+        status = close_round(d, &action, err);
+    if (status == RD_OK && action.kind == RD_ACTION_FINISH)
+        status = finish_run(d, err);
+    return status;
+}
+
+void rd_driver_carry_out(rd_driver *d)
+{
+    rd_error err;
+    bool more = true;
+    while (more && !d->interrupted && d->failure.status == RD_OK)
+        if (step(d, &more, &err) != RD_OK)
+            stop_with(d, &err);
+    if (d->finished && all_know(d))
+        uv_timer_start(&d->linger, on_linger_over, 50, 0); /* the last answers are on their way */
+}
