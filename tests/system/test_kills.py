@@ -8,7 +8,7 @@ import time
 import harness
 from harness import free_port, wait_exit, wait_for
 
-CLIENTS, ROUNDS = 3, 24
+CLIENTS, ROUNDS = 3, 60
 DENSE = [{"type": "dense", "name": "fc1", "units": 16, "activation": "relu"}, {"type": "dense", "name": "fc2", "units": 10}]
 
 

@@ -101,7 +101,7 @@ def test_a_killed_simulation_continues_with_the_same_bits(world):
              "devices": {"simulation": {"system": {"seconds_per_sample": {"distribution": "lognormal", "median": 0.01, "sigma": 1}, "availability": 0.6, "dropout": 0.2},
                                         "attack": {"type": "little_is_enough", "fraction": 0.3}}}}
     for name, changes in cases.items():
-        config = base(world, rounds=40, cohort={} if name == "fedbuff" else {"select": "fraction", "fraction": 0.5}, **changes)
+        config = base(world, rounds=200, cohort={} if name == "fedbuff" else {"select": "fraction", "fraction": 0.5}, **changes)
         config["training"]["epochs"] = 6
         whole = simulate(world, config, f"whole-{name}", clients=10)
         path = world.write(f"killed-{name}.json", config)
@@ -114,7 +114,7 @@ def test_a_killed_simulation_continues_with_the_same_bits(world):
                 return seen.count("\n") > least or process.poll() is not None
 
             wait_for(so_far, f"{name}: {least} rounds")
-            world.kill_midway(process, 40, f"killed-{name}")
+            world.kill_midway(process, 200, f"killed-{name}")
         world.check(*command)
         assert [r["model_sha256"] for r in world.rounds(f"killed-{name}")] == whole, name
         clocks = [[r["clock"] for r in world.rounds(f"{kind}-{name}")] for kind in ("whole", "killed")]

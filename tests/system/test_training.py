@@ -143,7 +143,7 @@ def test_kill_9_changes_neither_the_bits_nor_the_decision(world):
     port = harness.free_port()
     aggregator = world.aggregator(config, port=port)
     clients = [world.client(aggregator, name, world.path("private", name + ".safetensors")) for name in names]
-    for goal in (4, len(simulated) // 2):
+    for goal in (4, len(simulated) // 4):
         wait_for(lambda: f"round {goal}/" in harness.read(aggregator.log), f"round {goal}", seconds=120, process=aggregator)
         world.kill_midway(aggregator, len(simulated) - 1)
         aggregator = world.aggregator(config, port=port)
