@@ -11,31 +11,32 @@
 
 /* ---- making ---- */
 
-rd_status rd_aggregate_create(const rd_config *config, const rd_model *m, rd_aggregate **out, rd_error *err)
+rd_status rd_aggregate_create(const rd_strategy *s, const rd_training *training, const rd_model *m, rd_aggregate **out,
+                              rd_error *err)
 {
     rd_status status = RD_OK;
     rd_aggregate *a = calloc(1, sizeof *a);
     if (a == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the updates of a round");
-    a->config = config;
+    a->strategy = s;
+    a->training = training;
     a->model = m;
     a->n = rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements;
-    a->update_size = (1 + rd_companions_count(&config->strategy, RD_GOES_UP)) * a->n;
+    a->update_size = (1 + rd_companions_count(s, RD_GOES_UP)) * a->n;
     a->collected.size = a->update_size;
     a->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-    if (config->strategy.kind->intake == RD_INTAKE_ROWS) {
+    if (s->kind->intake == RD_INTAKE_ROWS) {
         if (a->update_size != a->n)
-            RD_THROW(RD_ERR_INTERNAL, "strategy %s combines deltas: nothing can go up beside them",
-                     config->strategy.kind->name);
+            RD_THROW(RD_ERR_INTERNAL, "strategy %s combines deltas: nothing can go up beside them", s->kind->name);
     } else {
         RD_TRY(rd_striped_sum_create(&a->sum, a->update_size, err));
     }
-    if (config->strategy.kind->server_trains) {
+    if (s->kind->server_trains) {
         a->own = calloc(a->n + 1, sizeof *a->own);
         if (a->own == NULL)
             RD_THROW(RD_ERR_MEMORY, "no memory for the server's own delta of %zu parameters", a->n);
     }
-    RD_TRY(rd_server_memory_create(&a->memory, &config->strategy, a->n, err));
+    RD_TRY(rd_server_memory_create(&a->memory, s, a->n, err));
     *out = a;
     a = NULL;
 cleanup:
@@ -73,7 +74,7 @@ float *rd_aggregate_memory(rd_aggregate *a)
 void rd_aggregate_down(const rd_aggregate *a, const float *out[RD_COMPANIONS_MAX])
 {
     for (size_t i = 0; i < RD_COMPANIONS_MAX; i++)
-        out[i] = (a->config->strategy.kind->companions[i].where & RD_GOES_DOWN) != 0 ? a->memory.kept[i] : NULL;
+        out[i] = (a->strategy->kind->companions[i].where & RD_GOES_DOWN) != 0 ? a->memory.kept[i] : NULL;
 }
 
 rd_exact_vector *rd_aggregate_sum(rd_aggregate *a)
@@ -91,7 +92,7 @@ static double learning_rate(const rd_training *t, uint64_t round)
 
 static rd_update_facts facts_of(const rd_aggregate *a, const rd_intake *in, uint64_t staleness)
 {
-    const rd_training *t = &a->config->training;
+    const rd_training *t = a->training;
     return (rd_update_facts){.samples = in->report.samples,
                              .steps = in->report.steps,
                              .loss = in->report.before.loss,
@@ -122,7 +123,7 @@ static rd_status check_fit(const rd_strategy *s, const rd_contribution *c, float
 
 rd_status rd_aggregate_admit(rd_aggregate *a, const rd_arrival *arrival, rd_intake *out, rd_error *err)
 {
-    const rd_strategy *s = &a->config->strategy;
+    const rd_strategy *s = a->strategy;
     rd_intake_kind kind = s->kind->intake;
     rd_status status = RD_OK;
     *out = (rd_intake){
@@ -175,7 +176,7 @@ static void look_at(const rd_aggregate *a, const float *values, rd_update_facts 
  * admitted. */
 static rd_status weigh_whole(rd_aggregate *a, rd_intake *in, rd_error *err)
 {
-    const rd_strategy *s = &a->config->strategy;
+    const rd_strategy *s = a->strategy;
     rd_update_facts facts = facts_of(a, in, 0);
     look_at(a, in->row, &facts);
     rd_status status = rd_strategy_weigh(s, &facts, &in->contribution, err);
@@ -200,7 +201,7 @@ rd_status rd_aggregate_complete(rd_aggregate *a, rd_intake *in, rd_error *err)
     rd_status status = RD_OK;
     if (in->row == NULL)
         return RD_OK;
-    bool whole = a->config->strategy.kind->intake == RD_INTAKE_WHOLE;
+    bool whole = a->strategy->kind->intake == RD_INTAKE_WHOLE;
     if (whole)
         status = weigh_whole(a, in, err);
     pthread_mutex_lock(&a->lock);
@@ -245,7 +246,7 @@ rd_status rd_aggregate_finish(rd_aggregate *a, uint64_t round, bool changes, con
     rd_client_sums_tell(&a->clients, record);
     record->update_norm = 0.0;
     if (changes)
-        status = rd_aggregate_apply(a, learning_rate(&a->config->training, round), target, &record->update_norm, err);
+        status = rd_aggregate_apply(a, learning_rate(a->training, round), target, &record->update_norm, err);
     clear(a);
     return status;
 }

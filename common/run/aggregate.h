@@ -5,20 +5,22 @@
  * are folded in side by side, one a stripe behind the other. Strategies that must look at whole updates
  * collect them first (round/strategy.h, rd_intake_kind).
  *
- * Memory, with n parameters that travel: 16 n bytes for the sum, as much for each companion
- * that goes up, and 4 n for each that the server keeps; WHOLE: 4 n for each update that is being taken in; ROWS: no sum, but 4 n for
- * each of the cohort. */
+ * Memory, with n parameters that travel: 16 n bytes for the sum, as much for each companion that goes up, and 4 n for
+ * each that the server keeps; WHOLE: 4 n for each update that is being taken in; ROWS: no sum, but 4 n for each of the
+ * cohort. */
 #ifndef RONDO_RUN_AGGREGATE_H
 #define RONDO_RUN_AGGREGATE_H
 
-#include "config/config.h"
 #include "core/exact_sum.h"
 #include "model/model.h"
+#include "round/strategy.h"
 #include "store/store.h"
+#include "train/local_round.h"
 
 typedef struct rd_aggregate rd_aggregate;
 
-rd_status rd_aggregate_create(const rd_config *config, const rd_model *m, rd_aggregate **out,
+/* All three must outlive it. */
+rd_status rd_aggregate_create(const rd_strategy *s, const rd_training *training, const rd_model *m, rd_aggregate **out,
                               rd_error *err) RD_MUST_CHECK;
 void rd_aggregate_free(rd_aggregate *a);
 

@@ -11,7 +11,8 @@
 #include "run/striped_sum.h"
 
 struct rd_aggregate {
-    const rd_config *config;
+    const rd_strategy *strategy;
+    const rd_training *training;
     const rd_model *model;
     size_t n, update_size;
     rd_striped_sum sum; /* (update_size); none with RD_INTAKE_ROWS */

@@ -14,7 +14,7 @@ static double step(rd_aggregate *a, double *mean, size_t first, size_t count, rd
     if (target->index == NULL && role == RD_TENSOR_TRAINED) {
         float *kept[RD_COMPANIONS_MAX];
         rd_server_memory_from(&a->memory, first, kept);
-        return rd_server_step(&a->config->strategy, mean, count, target->parameters + first, kept);
+        return rd_server_step(a->strategy, mean, count, target->parameters + first, kept);
     }
     if (target->index == NULL)
         return rd_server_add(mean, count, target->parameters + first);
@@ -62,7 +62,7 @@ static double step_all(rd_aggregate *a, const source *from, const rd_target *tar
 static void take_companions(rd_aggregate *a, size_t clients)
 {
     double mean[BLOCK];
-    const rd_strategy *s = &a->config->strategy;
+    const rd_strategy *s = a->strategy;
     const rd_round_facts facts = {.updates = a->clients.updates, .clients = clients};
     size_t at = a->n;
     for (size_t i = 0; i < RD_COMPANIONS_MAX; i++) {
@@ -94,7 +94,7 @@ static rd_status agree(rd_aggregate *a, float *out, rd_error *err)
         weights[i] = c->rows[i].weight;
     }
     const rd_update_rows rows = {values, weights, c->row_count, a->n};
-    status = a->config->strategy.kind->combine(&a->config->strategy, &rows, out, err);
+    status = a->strategy->kind->combine(a->strategy, &rows, out, err);
 cleanup:
     free(values);
     free(weights);
@@ -116,7 +116,7 @@ static rd_status conclude(rd_aggregate *a, const rd_target *target, rd_error *er
 rd_status rd_aggregate_apply(rd_aggregate *a, double learning_rate, const rd_target *target, double *norm,
                              rd_error *err)
 {
-    const rd_strategy *s = &a->config->strategy;
+    const rd_strategy *s = a->strategy;
     const rd_client_sums *c = &a->clients;
     double extra = rd_exact_scalar_mean(&c->extra);
     source from = {NULL, c->weight, 1};

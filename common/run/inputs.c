@@ -8,28 +8,30 @@
 #include "core/crypto.h"
 #include "core/file.h"
 
+static const char *name_of(const rd_source *source)
+{
+    return source->path[0] != '\0' ? source->path : "synthetic";
+}
+
 static rd_status keep_rows(rd_store *s, const char *name, const rd_source *source, const rd_dataset *rows, bool decides,
                            rd_error *err)
 {
     char sha256[RD_SHA256_HEX], digest[RD_DIGEST_MAX] = "";
     rd_store_input in = {.name = name, .rows = rows->rows, .digest = digest, .decides = decides};
     if (rows->rows > 0) {
-        in.path = source->path[0] != '\0' ? source->path : "synthetic";
+        in.path = name_of(source);
         rd_dataset_sha256(rows, sha256);
         (void)snprintf(digest, sizeof digest, "SHA-256 %s", sha256);
     }
     return rd_store_use(s, &in, err);
 }
 
-rd_status rd_inputs_keep_train(rd_store *s, const rd_config *c, const rd_dataset *train, rd_error *err)
+rd_status rd_inputs_keep_train(rd_store *s, const rd_source *source, const rd_dataset *train, rd_error *err)
 {
     char digest[RD_DIGEST_MAX];
     (void)snprintf(digest, sizeof digest, "CRC-32 %08" PRIx32, rd_dataset_crc32(train));
-    rd_store_input in = {.name = "data.train",
-                         .path = c->data.train.path[0] != '\0' ? c->data.train.path : "synthetic",
-                         .rows = train->rows,
-                         .digest = digest,
-                         .decides = true};
+    rd_store_input in = {
+        .name = "data.train", .path = name_of(source), .rows = train->rows, .digest = digest, .decides = true};
     return rd_store_use(s, &in, err);
 }
 

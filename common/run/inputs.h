@@ -13,6 +13,7 @@ rd_status rd_inputs_keep(rd_store *s, const rd_config *c, const rd_dataset *test
                          rd_error *err) RD_MUST_CHECK;
 
 /* The same of what a simulation deals to its clients, which decides everything. RD_ERR_STATE: it is another set. */
-rd_status rd_inputs_keep_train(rd_store *s, const rd_config *c, const rd_dataset *train, rd_error *err) RD_MUST_CHECK;
+rd_status rd_inputs_keep_train(rd_store *s, const rd_source *source, const rd_dataset *train,
+                               rd_error *err) RD_MUST_CHECK;
 
 #endif

@@ -25,7 +25,7 @@ static rd_status allocate(rd_run *run, rd_error *err)
     run->parameters = malloc(n * sizeof *run->parameters);
     if (run->parameters == NULL)
         RD_THROW(RD_ERR_MEMORY, "no memory for a model of %zu parameters", n);
-    RD_TRY(rd_aggregate_create(run->config, run->model, &run->updates, err));
+    RD_TRY(rd_aggregate_create(strategy, &run->config->training, run->model, &run->updates, err));
     RD_TRY(rd_companions_wire_table(travelling, strategy, RD_GOES_DOWN, &run->down, err));
     RD_TRY(rd_companions_wire_table(travelling, strategy, RD_GOES_UP, &run->up, err));
 cleanup:

@@ -97,7 +97,8 @@ static void open_bench(bench *b)
     cr_assert_eq(rd_config_parse(json, strlen(json), "test", NULL, &b->config, &err), RD_OK, "%s", err.message);
     b->config.strategy = rd_strategy_of(&example);
     cr_assert_eq(rd_model_create(b->config.model, &b->model, &err), RD_OK, "%s", err.message);
-    cr_assert_eq(rd_aggregate_create(&b->config, b->model, &b->updates, &err), RD_OK, "%s", err.message);
+    cr_assert_eq(rd_aggregate_create(&b->config.strategy, &b->config.training, b->model, &b->updates, &err), RD_OK,
+                 "%s", err.message);
     cr_assert_eq(rd_trainer_create(b->model, &b->config.training, ROWS, &b->trainer, &err), RD_OK);
 }
 

@@ -86,7 +86,7 @@ static void open_federation(const bench *b, double momentum, const char *strateg
     f->config = config_of(momentum, strategy);
     cr_assert_eq(rd_model_create(f->config.model, &f->model, &err), RD_OK, "%s", err.message);
     cr_assert_eq(rd_model_parameter_count(f->model), N);
-    cr_assert_eq(rd_aggregate_create(&f->config, f->model, &f->updates, &err), RD_OK);
+    cr_assert_eq(rd_aggregate_create(&f->config.strategy, &f->config.training, f->model, &f->updates, &err), RD_OK);
     cr_assert_eq(rd_trainer_create(f->model, &f->config.training, ROWS, &f->trainer, &err), RD_OK);
     memcpy(f->parameters, b->initial, sizeof f->parameters);
 }
