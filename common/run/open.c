@@ -35,6 +35,7 @@ cleanup:
 rd_status rd_run_open(const rd_config *config, const rd_run_options *options, rd_run **out, rd_error *err)
 {
     rd_status status = RD_OK;
+    const char *directory = options->directory;
     bool resumed = false;
     rd_run *run = calloc(1, sizeof *run);
     if (run == NULL)
@@ -45,15 +46,19 @@ rd_status rd_run_open(const rd_config *config, const rd_run_options *options, rd
     run->threads = options->threads > 0 ? options->threads : 1;
     RD_TRY(rd_model_create(config->model, &run->model, err));
     RD_TRY(allocate(run, err));
-    if (options->directory != NULL) {
-        RD_TRY(rd_store_open(options->directory, config, options->simulated_clients, &run->store, &resumed, err));
+    if (directory != NULL) {
+        RD_TRY(rd_store_open(directory, config, options->simulated_clients, &run->store, &resumed, err));
         RD_TRY(rd_store_rounds(run->store, 0, remember, &run->past, err));
     }
     if (!run->past.any) { /* now, so that what is wrong is told before anybody is waited for */
         rd_model_init(run->model, config->seed, run->parameters);
         RD_TRY(rd_initial_load(&config->initial, run->model, run->parameters, run->initial, err));
     }
-    RD_TRY(rd_run_read_schema(run, options->schema, options->directory, err));
+    if (directory != NULL)
+        RD_TRY(rd_run_read_schema(run, directory, err));
+    if (options->schema != NULL)
+        RD_TRY(run->settled ? rd_run_check_schema(run, options->schema, directory, err)
+                            : rd_run_settle(run, options->schema, err));
     bool table = config->data.test.format == RD_SOURCE_CSV ||
                  (config->strategy.kind->server_trains && config->data.root.format == RD_SOURCE_CSV);
     if (!run->begun && (run->settled || !table))

@@ -101,18 +101,25 @@ static void note_trouble(rd_run *run, const rd_participation_record *parts, size
         (void)snprintf(run->trouble, sizeof run->trouble, "%s", parts[i].reason);
 }
 
+/* The new model on data.test, where that is due. */
+static rd_status measure(rd_run *run, rd_round_record *record, rd_error *err)
+{
+    record->test = (rd_metrics){.loss = NAN, .accuracy = NAN};
+    record->scores = rd_scores_none();
+    if (!rd_run_evaluates(run, record->round))
+        return RD_OK;
+    rd_status status = rd_test_set_evaluate(&run->test, run->parameters, &record->test, &record->scores, err);
+    return status == RD_OK ? RD_OK
+                           : rd_fail_context(err, status, "round %llu: the global model on data.test",
+                                             (unsigned long long)record->round);
+}
+
 rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participation_record *parts, size_t part_count,
                         rd_error *err)
 {
+    rd_status status = RD_OK;
     rd_run_digest(run, record->model_sha256);
-    record->test = (rd_metrics){.loss = NAN, .accuracy = NAN};
-    record->scores = rd_scores_none();
-    if (rd_run_evaluates(run, record->round)) {
-        rd_status status = rd_test_set_evaluate(&run->test, run->parameters, &record->test, &record->scores, err);
-        if (status != RD_OK)
-            return rd_fail_context(err, status, "round %llu: the global model on data.test",
-                                   (unsigned long long)record->round);
-    }
+    RD_TRY(measure(run, record, err));
     record->gap = gap_of(run, record);
     record->spread = rd_spread_of(parts, part_count);
     record->finished_at = rd_clock_unix();
@@ -121,14 +128,13 @@ rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participa
     if (run->store != NULL) {
         if (run->config->early_stopping.patience > 0)
             rd_store_pin(run->store, next.best_version);
-        rd_status status = rd_store_commit_round(run->store, record, parts, part_count, run->config->keep_every, err);
-        if (status != RD_OK)
-            return status;
+        RD_TRY(rd_store_commit_round(run->store, record, parts, part_count, run->config->keep_every, err));
     }
     run->last = *record;
     run->stopping = next;
     note_trouble(run, parts, part_count);
-    return RD_OK;
+cleanup:
+    return status;
 }
 
 /* ---- the next round ---- */

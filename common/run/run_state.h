@@ -61,8 +61,11 @@ rd_status rd_run_begin(rd_run *run, rd_error *err) RD_MUST_CHECK;
 
 /* ---- schema.c ---- */
 
-/* The schema that the state directory has, and whether it is the one that was given (NULL: none was). */
-rd_status rd_run_read_schema(rd_run *run, const rd_schema *given, const char *directory, rd_error *err) RD_MUST_CHECK;
+/* Of a run that is kept: takes the schema that its state directory has, if any. */
+rd_status rd_run_read_schema(rd_run *run, const char *directory, rd_error *err) RD_MUST_CHECK;
+/* RD_ERR_STATE: the one that is given is another. */
+rd_status rd_run_check_schema(const rd_run *run, const rd_schema *given, const char *directory,
+                              rd_error *err) RD_MUST_CHECK;
 
 /* ---- round.c ---- */
 

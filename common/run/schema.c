@@ -29,31 +29,33 @@ cleanup:
     return status;
 }
 
-rd_status rd_run_read_schema(rd_run *run, const rd_schema *given, const char *directory, rd_error *err)
+rd_status rd_run_read_schema(rd_run *run, const char *directory, rd_error *err)
 {
     rd_status status = RD_OK;
-    char *text = NULL, *now = NULL;
-    if (run->store != NULL)
-        RD_TRY(rd_store_data_schema(run->store, &text, err));
+    char *text = NULL;
+    RD_TRY(rd_store_data_schema(run->store, &text, err));
     if (text != NULL) {
         RD_TRY(rd_schema_parse_text(text, directory, &run->schema, err));
         run->settled = true;
     }
-    if (given == NULL)
-        goto cleanup;
-    if (text == NULL) {
-        RD_TRY(rd_run_settle(run, given, err));
-        goto cleanup;
-    }
-    now = rd_schema_print(given);
-    if (now == NULL || strcmp(text, now) != 0)
-        status = rd_fail(err, RD_ERR_STATE,
-                         "%s: its run was made with tables whose columns, classes or means are others than those of "
-                         "the tables now; to continue the run restore the old tables, to start another one give "
-                         "another directory",
-                         directory);
 cleanup:
     free(text);
+    return status;
+}
+
+rd_status rd_run_check_schema(const rd_run *run, const rd_schema *given, const char *directory, rd_error *err)
+{
+    rd_status status = RD_OK;
+    char *kept = NULL, *now = rd_schema_print(given);
+    RD_TRY(rd_store_data_schema(run->store, &kept, err));
+    if (kept == NULL || now == NULL || strcmp(kept, now) != 0)
+        RD_THROW(RD_ERR_STATE,
+                 "%s: its run was made with tables whose columns, classes or means are others than those of "
+                 "the tables now; to continue the run restore the old tables, to start another one give "
+                 "another directory",
+                 directory);
+cleanup:
+    free(kept);
     free(now);
     return status;
 }
