@@ -231,7 +231,7 @@ rd_status rd_driver_deliver(rd_driver *d, const rd_delivery *delivery, rd_verdic
                                 .staleness = rd_rounds_staleness(d->rounds, client),
                                 .report = delivery->report,
                                 .largest = delivery->largest};
-    /* Its record first: what has been admitted must be folded in. */
+    /* Its record first: what has been admitted must be added. */
     rd_participation_record *part = accept ? rd_attendance_part(&d->attendance, d->rounds, client) : NULL;
     if (accept && part == NULL)
         status = rd_fail(err, RD_ERR_MEMORY, "no memory for the record of another client");

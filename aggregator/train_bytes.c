@@ -88,7 +88,7 @@ static void begin(rd_call *c)
 static void take_in(rd_call *c, rd_intake *intake)
 {
     rd_error err;
-    rd_status status = rd_upload_fold(c->state, rd_run_updates(rd_driver_run(c->routes->driver)), intake, &err);
+    rd_status status = rd_upload_add_to(c->state, rd_run_updates(rd_driver_run(c->routes->driver)), intake, &err);
     if (status == RD_OK) {
         rd_call_json(c, 200, "", rd_receipt_write(c->number, true));
         rd_driver_delivered(c->routes->driver, c->client);

@@ -88,7 +88,7 @@ rd_status rd_upload_finish(rd_upload *u, rd_report *report, rd_error *err)
     return status;
 }
 
-rd_status rd_upload_fold(rd_upload *u, rd_aggregate *updates, rd_intake *in, rd_error *err)
+rd_status rd_upload_add_to(rd_upload *u, rd_aggregate *updates, rd_intake *in, rd_error *err)
 {
     float piece[PIECE];
     const void *values;
@@ -98,7 +98,7 @@ rd_status rd_upload_fold(rd_upload *u, rd_aggregate *updates, rd_intake *in, rd_
             rd_staging_read(u->staging, first * sizeof *piece, piece, count * sizeof *piece, &values, err);
         if (status != RD_OK)
             return status;
-        rd_aggregate_fold(updates, in, first, values, count);
+        rd_aggregate_add(updates, in, first, values, count);
     }
     return rd_aggregate_complete(updates, in, err);
 }

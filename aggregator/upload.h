@@ -1,5 +1,5 @@
 /* upload.h: one update on its way in. Bytes are decoded and checked as they arrive and laid down (staging.h)
- * as plain float32 in the model's order; only when all of it is there and right is it folded into the sum. A
+ * as plain float32 in the model's order; only when all of it is there and right is it added to the sum. A
  * client that goes away in the middle leaves nothing behind. */
 #ifndef RONDO_AGGREGATOR_UPLOAD_H
 #define RONDO_AGGREGATOR_UPLOAD_H
@@ -23,9 +23,9 @@ rd_status rd_upload_create(rd_tensor_table tensors, rd_staging_budget *budget, c
 rd_status rd_upload_feed(rd_upload *u, const void *bytes, size_t count, rd_error *err) RD_MUST_CHECK;
 /* The body is over: is it whole, and does its digest agree? */
 rd_status rd_upload_finish(rd_upload *u, rd_report *report, rd_error *err) RD_MUST_CHECK;
-/* Folds it into the updates of the round. RD_ERR_RANGE, RD_ERR_DATA: as a whole it cannot be used, and nothing of it is in the sum.
- * Any other failure leaves the sum useless: part of the update may be in it. */
-rd_status rd_upload_fold(rd_upload *u, rd_aggregate *updates, rd_intake *in, rd_error *err) RD_MUST_CHECK;
+/* Adds it to the updates of the round. RD_ERR_RANGE, RD_ERR_DATA: as a whole it cannot be used, and nothing of it is in
+ * the sum. Any other failure leaves the sum useless: part of the update may be in it. */
+rd_status rd_upload_add_to(rd_upload *u, rd_aggregate *updates, rd_intake *in, rd_error *err) RD_MUST_CHECK;
 float rd_upload_largest(const rd_upload *u); /* magnitude of its values so far */
 uint64_t rd_upload_size(const rd_upload *u); /* bytes of body so far */
 void rd_upload_free(rd_upload *u);

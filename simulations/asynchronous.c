@@ -196,7 +196,7 @@ static rd_status arrive(queue *q, rd_error *err)
     if (comes && !q->past && !j->trained)
         status = train_ahead(q, err);
     if (status == RD_OK && comes && !q->past)
-        status = sim_fold(s, j, err);
+        status = sim_add(s, j, err);
     if (status != RD_OK)
         return status;
     s->clock = fmax(s->clock, j->arrival);

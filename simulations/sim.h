@@ -46,7 +46,7 @@ typedef struct worker {
     rd_trainer *trainer;
     float *update;  /* (room + memory) */
     uint32_t *rows; /* (most rows of a client) */
-    double training, folding;
+    double training, adding;
     uint64_t clients, samples;
 } worker;
 
@@ -77,7 +77,7 @@ typedef struct simulator {
     /* The jobs that threads are at. */
     job **batch; /* (batch_count) */
     size_t batch_count;
-    bool fold; /* into the sum, right after training */
+    bool add; /* into the sum, right after training */
     atomic_size_t next, done;
     pthread_mutex_t lock; /* guards failure */
     rd_status failure;
@@ -86,11 +86,11 @@ typedef struct simulator {
 
 /* Fills in when the client's update would arrive. */
 void sim_time(const simulator *s, job *j);
-/* Trains those of the jobs that are this rank's, on all threads; fold: and takes their updates in. Then every
+/* Trains those of the jobs that are this rank's, on all threads; add: and adds their updates. Then every
  * rank knows of all of them what came of it. */
-rd_status sim_work(simulator *s, job **jobs, size_t count, bool fold, rd_error *err) RD_MUST_CHECK;
-/* Takes in the update of a job that was trained into its own place. */
-rd_status sim_fold(simulator *s, job *j, rd_error *err) RD_MUST_CHECK;
+rd_status sim_work(simulator *s, job **jobs, size_t count, bool add, rd_error *err) RD_MUST_CHECK;
+/* Adds the update of a job that was trained into its own place. */
+rd_status sim_add(simulator *s, job *j, rd_error *err) RD_MUST_CHECK;
 /* Tells the round core what came of a job. */
 void sim_tell(simulator *s, const job *j);
 /* Brings the sums of all ranks together, before a round is averaged. */

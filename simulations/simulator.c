@@ -218,7 +218,7 @@ static void fill_profile(const simulator *s, double wall, rd_sim_profile *p)
         .wall = wall, .threads = s->options->threads, .averaging = s->averaging, .committing = s->committing};
     for (unsigned i = 0; i < s->options->threads; i++) {
         p->training += s->workers[i].training;
-        p->folding += s->workers[i].folding;
+        p->adding += s->workers[i].adding;
         p->clients += s->workers[i].clients;
         p->samples += s->workers[i].samples;
     }
@@ -232,10 +232,10 @@ void rd_sim_profile_print(const rd_sim_profile *p)
     printf("time of all threads: %.2f s\n", all);
     printf("  local rounds      %6.2f %%  (%llu clients, %llu samples)\n", 100 * p->training / all,
            (unsigned long long)p->clients, (unsigned long long)p->samples);
-    printf("  adding updates    %6.2f %%\n", 100 * p->folding / all);
+    printf("  adding updates    %6.2f %%\n", 100 * p->adding / all);
     printf("  averaging         %6.2f %%  (one thread; the others wait)\n", 100 * p->averaging * p->threads / all);
     printf("  evaluation, disk  %6.2f %%\n", 100 * p->committing * p->threads / all);
-    printf("  selection, idle   %6.2f %%\n", 100 * fmax(0, all - p->training - p->folding - serial) / all);
+    printf("  selection, idle   %6.2f %%\n", 100 * fmax(0, all - p->training - p->adding - serial) / all);
 }
 
 static void print_line(void *user, const char *text)

@@ -34,7 +34,7 @@ void rd_sim_data_free(rd_sim_data *d);
 
 /* Where the time of a simulation went: seconds of all threads together, in this process. */
 typedef struct rd_sim_profile {
-    double training, folding;     /* in clients' local rounds; adding updates to the sum */
+    double training, adding;      /* in clients' local rounds; adding updates to the sum */
     double averaging, committing; /* one thread, for which the others wait */
     double wall, threads;
     uint64_t clients, samples; /* local rounds; samples gone through, all epochs */

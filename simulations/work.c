@@ -109,12 +109,12 @@ static rd_status take_in(simulator *s, worker *w, job *j, const float *update, c
                                 .largest = rd_exact_largest(update, n)};
     rd_status status = rd_aggregate_admit(updates, &arrival, &intake, err);
     if (status == RD_OK) {
-        rd_aggregate_fold(updates, &intake, 0, update, n);
+        rd_aggregate_add(updates, &intake, 0, update, n);
         status = rd_aggregate_complete(updates, &intake, err);
     }
     if (status == RD_OK && s->keep != NULL)
         status = rd_keep_write(s->keep, j->client, j->round, RD_KEEP_NEWEST, memory, err);
-    w->folding += rd_clock_seconds() - started;
+    w->adding += rd_clock_seconds() - started;
     return status;
 }
 
@@ -134,7 +134,7 @@ static rd_status serve(simulator *s, worker *w, job *j, rd_error *err)
     float *update = j->update != NULL ? j->update : w->update;
     rd_status status = j->trained ? RD_OK : train(s, w, j, update, err);
     j->trained = true;
-    if (status == RD_OK && s->fold)
+    if (status == RD_OK && s->add)
         status = take_in(s, w, j, update, update + s->room, err);
     j->part.seconds = s->system != NULL ? j->arrival - s->opened_clock : rd_clock_seconds() - s->opened_at;
     return own_trouble(j, status, err);
@@ -178,10 +178,10 @@ static void serve_some(void *user, unsigned thread)
     }
 }
 
-static rd_status serve_all(simulator *s, size_t count, bool fold, rd_error *err)
+static rd_status serve_all(simulator *s, size_t count, bool add, rd_error *err)
 {
     s->batch_count = count;
-    s->fold = fold;
+    s->add = add;
     s->err = err;
     atomic_store(&s->next, 0);
     atomic_store(&s->done, 0);
@@ -228,7 +228,7 @@ cleanup:
     return status;
 }
 
-rd_status sim_work(simulator *s, job **jobs, size_t count, bool fold, rd_error *err)
+rd_status sim_work(simulator *s, job **jobs, size_t count, bool add, rd_error *err)
 {
     rd_status status = RD_OK;
     bool colludes = rd_attack_colludes(&s->config->simulation.attack);
@@ -237,12 +237,12 @@ rd_status sim_work(simulator *s, job **jobs, size_t count, bool fold, rd_error *
     if (batch == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the work of %zu clients", count);
     s->batch = batch;
-    if (colludes && fold)
+    if (colludes && add)
         RD_TRY(collude(s, jobs, count, err));
     for (size_t i = 0; i < count; i++)
-        if (is_mine(s, jobs[i], i) && !(colludes && fold && jobs[i]->attacks))
+        if (is_mine(s, jobs[i], i) && !(colludes && add && jobs[i]->attacks))
             batch[mine++] = jobs[i];
-    RD_TRY(serve_all(s, mine, fold, err));
+    RD_TRY(serve_all(s, mine, add, err));
     if (ranks > 1) { /* of the others' jobs this rank knows nothing yet: all zeros */
         typedef struct outcome {
             bool failed;
@@ -268,7 +268,7 @@ cleanup:
     return status;
 }
 
-rd_status sim_fold(simulator *s, job *j, rd_error *err)
+rd_status sim_add(simulator *s, job *j, rd_error *err)
 {
     if (j->failed || !is_mine(s, j, j->client))
         return RD_OK;

@@ -103,7 +103,7 @@ typedef enum rd_verdict {
     RD_VERDICT_STALE,        /* the round is over */
     RD_VERDICT_FUTURE,       /* the round has not begun */
     RD_VERDICT_NOT_SELECTED, /* not in this round's cohort */
-    RD_VERDICT_BUSY,         /* the same client's update is being folded in at this moment, or the round closes */
+    RD_VERDICT_BUSY,         /* the same client's update is being added at this moment, or the round closes */
 } rd_verdict;
 
 /* May this client answer in this step (its number, 0 first) of this round now? Asked when an upload begins; changes

@@ -152,7 +152,7 @@ cleanup:
     return status;
 }
 
-void rd_aggregate_fold(rd_aggregate *a, rd_intake *in, size_t first, const float *values, size_t count)
+void rd_aggregate_add(rd_aggregate *a, rd_intake *in, size_t first, const float *values, size_t count)
 {
     if (in->row != NULL)
         memcpy(in->row + first, values, count * sizeof *values);

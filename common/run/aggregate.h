@@ -2,7 +2,7 @@
  * thread, in any order; what comes out does not depend on it.
  *
  * Sums are exact and shared by all threads: parameters are cut into stripes with a lock each, so two updates
- * are folded in side by side, one a stripe behind the other. Strategies that must look at whole updates
+ * are added side by side, one a stripe behind the other. Strategies that must look at whole updates
  * collect them first (round/strategy.h, rd_intake_kind).
  *
  * Memory, with n parameters that travel: 16 n bytes for the sum, as much for each companion that goes up, and 4 n for
@@ -52,12 +52,12 @@ typedef struct rd_intake {
  * strategy cannot use it; then nothing has changed. */
 rd_status rd_aggregate_admit(rd_aggregate *a, const rd_arrival *arrival, rd_intake *out, rd_error *err) RD_MUST_CHECK;
 /* The values of elements [first, first + count). Every element comes once. */
-void rd_aggregate_fold(rd_aggregate *a, rd_intake *in, size_t first, const float *values, size_t count);
+void rd_aggregate_add(rd_aggregate *a, rd_intake *in, size_t first, const float *values, size_t count);
 /* All of it has come. RD_ERR_RANGE: seen as a whole it is beyond what sums hold (RD_INTAKE_WHOLE only); then it is as
  * if it had not been admitted. */
 rd_status rd_aggregate_complete(rd_aggregate *a, rd_intake *in, rd_error *err) RD_MUST_CHECK;
 
-/* ---- from one thread, while nothing is folded ---- */
+/* ---- from one thread, while nothing is added ---- */
 
 /* Where the averages go: parameter index[i] (NULL: i) for element i of the sum. */
 typedef struct rd_target {

@@ -75,7 +75,7 @@ rd_aggregate *rd_run_updates(rd_run *run);
 /* Elements of an update. */
 size_t rd_run_update_size(const rd_run *run);
 
-/* ---- from one thread, while nothing is folded ---- */
+/* ---- from one thread, while nothing is added ---- */
 
 /* Ends the sum: with aggregate, applies the strategy to the parameters; without, leaves them, and so where the strategy
  * can make nothing of these updates (record->abandoned says why). Fills in what this decides of the record (round,
@@ -89,7 +89,7 @@ rd_status rd_run_prune(rd_run *run, uint64_t round, rd_error *err) RD_MUST_CHECK
  * full). */
 rd_status rd_run_publish(rd_run *run, uint64_t round, rd_error *err) RD_MUST_CHECK;
 /* Digests and evaluates the new model where it is due (record->test), and commits the round. May be repeated
- * when it failed. Needs nothing of the sum: the next round's updates may be folded in meanwhile. */
+ * when it failed. Needs nothing of the sum: the next round's updates may be added meanwhile. */
 rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participation_record *parts, size_t part_count,
                         rd_error *err) RD_MUST_CHECK;
 /* What the server does itself before the first update of this round comes: for some strategies it trains on data.root.

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#define STRIPE 16384 /* elements under one lock: 256 KB of the sum, a tenth of a millisecond of folding */
+#define STRIPE 16384 /* elements under one lock: 256 KB of the sum, a tenth of a millisecond of adding */
 #define BLOCK 512    /* elements that are scaled at a time: they stay in the first-level cache */
 
 rd_status rd_striped_sum_create(rd_striped_sum *s, size_t size, rd_error *err)

@@ -1,4 +1,4 @@
-/* What exactness costs: folding one update into the exact sums, beside a plain float sum and beside memcpy.
+/* What exactness costs: adding one update to the exact sums, beside a plain float sum and beside memcpy.
  *
  * An element moves 36 bytes: 4 of the update, 16 of the sum read, 16 written. memcpy of the sum's size moves
  * 32 in the same run; "of memcpy" is how near the loop comes to its bytes per second. */

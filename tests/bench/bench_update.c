@@ -1,5 +1,5 @@
 /* What checking an update costs: a body of 100 MB goes through the decoder in the pieces in which TLS records
- * come, beside memcpy of the same bytes in the same pieces. The sink folds nothing: bench_exact_sum has that
+ * come, beside memcpy of the same bytes in the same pieces. The sink adds nothing: bench_exact_sum has that
  * figure.
  *
  * Aligned: the floats lie at multiples of 4 in the pieces, as where the header of the request has a lucky

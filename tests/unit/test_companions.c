@@ -190,7 +190,7 @@ static void train_and_deliver(bench *b, uint64_t round, size_t client, const flo
                  "%s", err.message);
     const rd_arrival arrival = {client + 1, round, 0, &report, rd_exact_largest(update, 3 * N)};
     cr_assert_eq(rd_aggregate_admit(b->updates, &arrival, &in, &err), RD_OK, "%s", err.message);
-    rd_aggregate_fold(b->updates, &in, 0, update, 3 * N);
+    rd_aggregate_add(b->updates, &in, 0, update, 3 * N);
     cr_assert_eq(rd_aggregate_complete(b->updates, &in, &err), RD_OK, "%s", err.message);
 }
 

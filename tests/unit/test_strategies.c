@@ -145,8 +145,8 @@ static void run_round(federation *f, uint64_t round, const size_t order[CLIENTS]
         const rd_arrival arrival = {k + 1, round, is(f, "fedbuff") ? k : 0, &report,
                                     rd_exact_largest(update, rd_aggregate_update_size(f->updates))};
         cr_assert_eq(rd_aggregate_admit(f->updates, &arrival, &in, &err), RD_OK, "%s", err.message);
-        rd_aggregate_fold(f->updates, &in, 0, update, 1); /* in two pieces */
-        rd_aggregate_fold(f->updates, &in, 1, update + 1, rd_aggregate_update_size(f->updates) - 1);
+        rd_aggregate_add(f->updates, &in, 0, update, 1); /* in two pieces */
+        rd_aggregate_add(f->updates, &in, 1, update + 1, rd_aggregate_update_size(f->updates) - 1);
         cr_assert_eq(rd_aggregate_complete(f->updates, &in, &err), RD_OK, "%s", err.message);
     }
     rd_round_record record = {0};
@@ -221,7 +221,7 @@ static rd_status take_in(federation *f, uint64_t key, const float *update, const
         rd_aggregate_admit(f->updates, &(rd_arrival){key, 1, 0, report, rd_exact_largest(update, n)}, &in, err);
     if (status != RD_OK)
         return status;
-    rd_aggregate_fold(f->updates, &in, 0, update, n);
+    rd_aggregate_add(f->updates, &in, 0, update, n);
     return rd_aggregate_complete(f->updates, &in, err);
 }
 
