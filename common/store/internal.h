@@ -5,7 +5,9 @@
  *     compare.c            what of run.json has become different, and may
  *     changes.c            all that has, and what the server reads beside it
  *     write.c, read.c      rows; data_schema.c, record_json.c
- *     store.c, schema.c    talking to SQLite, the folder; tables and statements
+ *     store.c              what is open, until it is closed
+ *     model_files.c        the folder of models
+ *     database.c           talking to SQLite; schema.c: tables and statements
  *
  * Each calls only those below it. */
 #ifndef RONDO_STORE_INTERNAL_H
@@ -49,28 +51,35 @@ typedef enum rd_sql {
     RD_SQL_KINDS
 } rd_sql;
 
+/* The files of the folder of models. */
+typedef struct rd_model_files {
+    int folder;              /* to be fsynced; -1 in a reader */
+    bool unsynced;           /* files have come since a commit has waited for the disk ... */
+    uint64_t unsynced_round; /* ... and this is the newest */
+    uint64_t keep_every;     /* of the last commit */
+    uint64_t newest_kept;    /* so many stay, whatever keep_every says: 2, or more */
+    uint64_t deleted_below;  /* outdated ones of earlier rounds are gone ... */
+    uint64_t spared;         /* ... but for this one, which was pinned */
+    uint64_t pinned;         /* that of this round stays; UINT64_MAX in both: none */
+    bool pinned_unsynced;    /* it may not be on the disk yet */
+} rd_model_files;
+
 struct rd_store {
     sqlite3 *db;
     char *directory;
     char run_id[RD_RUN_ID_MAX];
-    int lock_fd;             /* holds the lock of the one writer; -1 in a reader */
-    int models_fd;           /* the folder of model files, to be fsynced; -1 in a reader */
-    bool durable;            /* commits wait for the disk (see rd_store_set_durable) */
-    double durable_at;       /* monotonic seconds of the last commit that waited for the disk */
-    bool unsynced;           /* model files have come since then ... */
-    uint64_t unsynced_round; /* ... and this is the newest */
-    uint64_t keep_every;     /* of the last commit */
-    uint64_t newest_kept;    /* model files that stay, whatever keep_every says: 2, or more */
-    uint64_t deleted_below;  /* outdated model files of earlier rounds are gone ... */
-    uint64_t spared;         /* ... but for this one, which was pinned */
-    uint64_t pinned;         /* the model file of this round stays; UINT64_MAX in both: none */
-    bool pinned_unsynced;    /* it may not be on the disk yet */
-    bool unlocked;           /* read past the locks, while nobody writes */
-    bool resumed;            /* the writer found a run with an initial model */
-    uint64_t news;           /* rows of the table of changes that the writer has added */
-    bool batch;              /* between rd_store_batch_begin and rd_store_batch_end */
+    int lock_fd;       /* holds the lock of the one writer; -1 in a reader */
+    bool durable;      /* commits wait for the disk (see rd_store_set_durable) */
+    double durable_at; /* monotonic seconds of the last commit that waited for the disk */
+    bool unlocked;     /* read past the locks, while nobody writes */
+    bool resumed;      /* the writer found a run with an initial model */
+    uint64_t news;     /* rows of the table of changes that the writer has added */
+    bool batch;        /* between rd_store_batch_begin and rd_store_batch_end */
+    rd_model_files models;
     sqlite3_stmt *statements[RD_SQL_KINDS];
 };
+
+/* ---- database.c, schema.c ---- */
 
 /* Tables of a new database, with user_version and application_id; to be run inside a transaction. */
 const char *rd_store_schema(void);
@@ -84,20 +93,34 @@ rd_status rd_store_run_statement(rd_store *s, sqlite3_stmt *statement, const cha
 rd_status rd_store_simple(rd_store *s, rd_sql which, const char *doing, rd_error *err) RD_MUST_CHECK;
 /* Runs SQL as it stands, outside the statements above. */
 rd_status rd_store_execute(rd_store *s, const char *sql, const char *doing, rd_error *err) RD_MUST_CHECK;
-/* A handle without a database; RD_ERR_IO: the directory's name is too long. */
-rd_status rd_store_make_handle(const char *directory, rd_store **out, rd_error *err) RD_MUST_CHECK;
 /* *fresh: the database is empty. Otherwise it must be ours and of this version. */
 rd_status rd_store_check_schema(rd_store *s, bool *fresh, rd_error *err) RD_MUST_CHECK;
 /* Does somebody have the database open for writing, or had when the machine stopped? */
 bool rd_store_is_written(const rd_store *s);
 /* Turns SQLite's complaint into ours: "DIR/rondo.db: cannot commit round 3: database or disk is full". */
 rd_status rd_store_fail(rd_store *s, int code, const char *doing, rd_error *err);
-/* What was made in an open folder has its name on the disk when this returns. */
-rd_status rd_store_sync_folder(int fd, const char *path, rd_error *err) RD_MUST_CHECK;
-/* Puts the newest model file and the folder that names it on the disk, where they may not be there yet. */
-rd_status rd_store_sync_models(rd_store *s, rd_error *err) RD_MUST_CHECK;
 /* Says whether the commits that follow wait for the disk. */
 rd_status rd_store_set_durable(rd_store *s, bool durable, rd_error *err) RD_MUST_CHECK;
+
+/* ---- model_files.c ---- */
+
+/* Makes the folder where there is none. */
+rd_status rd_store_open_models(rd_store *s, rd_error *err) RD_MUST_CHECK;
+/* What was made in an open folder has its name on the disk when this returns. */
+rd_status rd_store_sync_folder(int fd, const char *path, rd_error *err) RD_MUST_CHECK;
+/* The file of this round has come. */
+void rd_store_note_model(rd_store *s, uint64_t round);
+/* Puts the newest model file and the folder that names it on the disk, where they may not be there yet. */
+rd_status rd_store_sync_models(rd_store *s, rd_error *err) RD_MUST_CHECK;
+/* What is left behind costs disk space and nothing else: it is no failure of a round. */
+void rd_store_delete_outdated_models(rd_store *s);
+
+/* ---- store.c ---- */
+
+/* A handle without a database; RD_ERR_IO: the directory's name is too long. */
+rd_status rd_store_make_handle(const char *directory, rd_store **out, rd_error *err) RD_MUST_CHECK;
+
+/* ---- changes.c, compare.c ---- */
 
 /* run.json as it is kept: what clients are told, and what a simulation is of. */
 typedef struct rd_run_json {

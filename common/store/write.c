@@ -6,10 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "core/clock.h"
-#include "data/source.h"
 
 #define DURABLE_SECONDS 1.0 /* between commits that wait for the disk */
 
@@ -200,45 +198,6 @@ static rd_status add_participation(rd_store *s, uint64_t round, const rd_partici
     return status;
 }
 
-static void delete_model(const rd_store *s, uint64_t round)
-{
-    char path[RD_SOURCE_PATH_MAX];
-    if (s->keep_every > 0 && round % s->keep_every == 0)
-        return;
-    rd_store_model_path(s, round, path, sizeof path);
-    (void)unlink(path);
-    rd_store_packed_path(s, round, path, sizeof path);
-    (void)unlink(path);
-    rd_store_server_path(s, round, path, sizeof path);
-    (void)unlink(path);
-}
-
-/* Failing to delete costs disk space and nothing else: it is no failure of the round. */
-static void delete_outdated_models(rd_store *s)
-{
-    sqlite3_stmt *statement = NULL;
-    uint64_t newest = 0;
-    if (rd_store_statement(s, RD_SQL_OUTDATED_MODELS, &statement, NULL) != RD_OK)
-        return;
-    if (s->spared != UINT64_MAX && s->spared != s->pinned) {
-        delete_model(s, s->spared);
-        s->spared = UINT64_MAX;
-    }
-    sqlite3_bind_int64(statement, 1, (sqlite3_int64)s->deleted_below);
-    sqlite3_bind_int64(statement, 2, (sqlite3_int64)s->newest_kept);
-    while (sqlite3_step(statement) == SQLITE_ROW) {
-        uint64_t round = (uint64_t)sqlite3_column_int64(statement, 0);
-        newest = round > newest ? round : newest;
-        if (round == s->pinned)
-            s->spared = round;
-        else
-            delete_model(s, round);
-    }
-    sqlite3_reset(statement);
-    if (newest > 0)
-        s->deleted_below = newest;
-}
-
 static rd_status set_finished(rd_store *s, bool finished, rd_error *err)
 {
     sqlite3_stmt *statement = NULL;
@@ -261,14 +220,12 @@ rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round, const
 {
     char doing[48];
     double now = rd_clock_seconds();
-    s->keep_every = keep_every;
+    s->models.keep_every = keep_every;
     bool kept = keep_every > 0 && round->round % keep_every == 0;
     bool durable = round->round == 0 || kept || now - s->durable_at >= DURABLE_SECONDS;
     (void)snprintf(doing, sizeof doing, "commit round %" PRIu64, round->round);
-    if (round->aggregated) {
-        s->unsynced = true;
-        s->unsynced_round = round->round;
-    }
+    if (round->aggregated)
+        rd_store_note_model(s, round->round);
     rd_status status = durable ? rd_store_sync_models(s, err) : RD_OK;
     if (status == RD_OK)
         status = begin(s, durable, err);
@@ -282,7 +239,7 @@ rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round, const
     status = end(s, status, doing, err);
     if (status == RD_OK && durable) {
         s->durable_at = now;
-        delete_outdated_models(s);
+        rd_store_delete_outdated_models(s);
         keep_log_short(s);
     }
     return status;
@@ -294,7 +251,7 @@ rd_status rd_store_finish(rd_store *s, rd_error *err)
     RD_TRY(rd_store_sync_models(s, err));
     RD_TRY(rd_store_set_durable(s, true, err));
     RD_TRY(set_finished(s, true, err));
-    delete_outdated_models(s);
+    rd_store_delete_outdated_models(s);
 cleanup:
     return status;
 }

@@ -46,17 +46,6 @@ static rd_status take_lock(rd_store *s, rd_error *err)
     return rd_fd_pwrite_all(s->lock_fd, owner, (size_t)length, 0, path, err);
 }
 
-static rd_status open_models(rd_store *s, rd_error *err)
-{
-    char path[PATH_MAX_HERE];
-    (void)snprintf(path, sizeof path, "%s/models", s->directory);
-    rd_status status = rd_make_directory(path, err);
-    if (status != RD_OK)
-        return status;
-    s->models_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return s->models_fd >= 0 ? RD_OK : rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
-}
-
 /* What was made in the directory (database, folder of models) has its name on the disk when this returns. */
 static rd_status sync_directory(const rd_store *s, rd_error *err)
 {
@@ -195,7 +184,7 @@ rd_status rd_store_open(const char *directory, const rd_config *config, size_t c
     RD_TRY(rd_store_make_handle(directory, &s, err));
     RD_TRY(rd_make_directory(directory, err));
     RD_TRY(take_lock(s, err));
-    RD_TRY(open_models(s, err));
+    RD_TRY(rd_store_open_models(s, err));
     (void)snprintf(path, sizeof path, "%s/rondo.db", directory);
     int code = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
     if (code != SQLITE_OK) {
@@ -208,7 +197,7 @@ rd_status rd_store_open(const char *directory, const rd_config *config, size_t c
                             "use a write-ahead log", err));
     RD_TRY(rd_store_set_durable(s, true, err));
     /* Asynchronous clients may still train from models that are no longer the newest. */
-    s->newest_kept = 2 + config->cohort.most_staleness;
+    s->models.newest_kept = 2 + config->cohort.most_staleness;
     RD_TRY(setting_of(config, clients, &setting, err));
     RD_TRY(fresh ? make_run(s, config, setting, err) : resume_run(s, config, setting, err));
     *resumed = !fresh;
