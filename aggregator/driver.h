@@ -78,7 +78,7 @@ typedef struct rd_delivery {
 } rd_delivery;
 /* On ACCEPT its weight is reserved, and the caller must add it and then call rd_driver_delivered, or rd_driver_unfit where
  * it turned out to be of no use. RD_ERR_RANGE, RD_ERR_DATA: it cannot be taken. */
-rd_status rd_driver_deliver(rd_driver *d, const rd_delivery *delivery, rd_verdict *verdict, rd_intake *intake,
+rd_status rd_driver_deliver(rd_driver *d, const rd_delivery *delivery, rd_verdict *verdict, rd_admission *admission,
                             rd_error *err) RD_MUST_CHECK;
 void rd_driver_delivered(rd_driver *d, size_t client);
 void rd_driver_unfit(rd_driver *d, size_t client, const char *reason);

@@ -218,7 +218,7 @@ rd_verdict rd_driver_may_deliver(rd_driver *d, size_t client, uint64_t round, co
     return verdict;
 }
 
-rd_status rd_driver_deliver(rd_driver *d, const rd_delivery *delivery, rd_verdict *verdict, rd_intake *intake,
+rd_status rd_driver_deliver(rd_driver *d, const rd_delivery *delivery, rd_verdict *verdict, rd_admission *admission,
                             rd_error *err)
 {
     const size_t client = delivery->client, step = rd_rounds_find_step(d->rounds, delivery->step->name);
@@ -236,7 +236,7 @@ rd_status rd_driver_deliver(rd_driver *d, const rd_delivery *delivery, rd_verdic
     if (accept && part == NULL)
         status = rd_fail(err, RD_ERR_MEMORY, "no memory for the record of another client");
     else if (accept)
-        status = rd_aggregate_admit(rd_run_updates(d->run), &arrival, intake, err);
+        status = rd_aggregate_admit(rd_run_updates(d->run), &arrival, admission, err);
     if (accept && status == RD_OK) {
         (void)rd_rounds_deliver(d->rounds, client, delivery->round, step); /* ACCEPT again: the lock is held */
         part->report = *delivery->report;

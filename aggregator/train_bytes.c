@@ -85,10 +85,10 @@ static void begin(rd_call *c)
 }
 
 /* Adds what the step waits for. */
-static void take_in(rd_call *c, rd_intake *intake)
+static void take_in(rd_call *c, rd_admission *admission)
 {
     rd_error err;
-    rd_status status = rd_upload_add_to(c->state, rd_run_updates(rd_driver_run(c->routes->driver)), intake, &err);
+    rd_status status = rd_upload_add_to(c->state, rd_run_updates(rd_driver_run(c->routes->driver)), admission, &err);
     if (status == RD_OK) {
         rd_call_json(c, 200, "", rd_receipt_write(c->number, true));
         rd_driver_delivered(c->routes->driver, c->client);
@@ -107,7 +107,7 @@ static void complete(rd_call *c)
 {
     rd_error err;
     rd_report report;
-    rd_intake intake;
+    rd_admission admission;
     rd_verdict verdict;
     if (rd_upload_finish(c->state, &report, &err) != RD_OK) {
         refuse_update(c, &err);
@@ -119,12 +119,12 @@ static void complete(rd_call *c)
                                   .report = &report,
                                   .largest = rd_upload_largest(c->state),
                                   .bytes = rd_upload_size(c->state)};
-    if (rd_driver_deliver(c->routes->driver, &delivery, &verdict, &intake, &err) != RD_OK) {
+    if (rd_driver_deliver(c->routes->driver, &delivery, &verdict, &admission, &err) != RD_OK) {
         refuse_update(c, &err);
         return;
     }
     if (verdict == RD_VERDICT_ACCEPT)
-        take_in(c, &intake);
+        take_in(c, &admission);
     else
         answer_verdict(c, verdict);
 }

@@ -88,7 +88,7 @@ rd_status rd_upload_finish(rd_upload *u, rd_report *report, rd_error *err)
     return status;
 }
 
-rd_status rd_upload_add_to(rd_upload *u, rd_aggregate *updates, rd_intake *in, rd_error *err)
+rd_status rd_upload_add_to(rd_upload *u, rd_aggregate *updates, rd_admission *in, rd_error *err)
 {
     float piece[PIECE];
     const void *values;

@@ -25,7 +25,7 @@ rd_status rd_upload_feed(rd_upload *u, const void *bytes, size_t count, rd_error
 rd_status rd_upload_finish(rd_upload *u, rd_report *report, rd_error *err) RD_MUST_CHECK;
 /* Adds it to the updates of the round. RD_ERR_RANGE, RD_ERR_DATA: as a whole it cannot be used, and nothing of it is in
  * the sum. Any other failure leaves the sum useless: part of the update may be in it. */
-rd_status rd_upload_add_to(rd_upload *u, rd_aggregate *updates, rd_intake *in, rd_error *err) RD_MUST_CHECK;
+rd_status rd_upload_add_to(rd_upload *u, rd_aggregate *updates, rd_admission *in, rd_error *err) RD_MUST_CHECK;
 float rd_upload_largest(const rd_upload *u); /* magnitude of its values so far */
 uint64_t rd_upload_size(const rd_upload *u); /* bytes of body so far */
 void rd_upload_free(rd_upload *u);

@@ -99,7 +99,7 @@ static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error 
 static rd_status take_in(simulator *s, worker *w, job *j, const float *update, const float *memory, rd_error *err)
 {
     double started = rd_clock_seconds();
-    rd_intake intake;
+    rd_admission admission;
     rd_aggregate *updates = rd_run_updates(s->run);
     size_t n = rd_run_update_size(s->run);
     const rd_arrival arrival = {.key = rd_rounds_client_key(s->rounds, j->client),
@@ -107,10 +107,10 @@ static rd_status take_in(simulator *s, worker *w, job *j, const float *update, c
                                 .staleness = rd_rounds_staleness(s->rounds, j->client),
                                 .report = &j->part.report,
                                 .largest = rd_exact_largest(update, n)};
-    rd_status status = rd_aggregate_admit(updates, &arrival, &intake, err);
+    rd_status status = rd_aggregate_admit(updates, &arrival, &admission, err);
     if (status == RD_OK) {
-        rd_aggregate_add(updates, &intake, 0, update, n);
-        status = rd_aggregate_complete(updates, &intake, err);
+        rd_aggregate_add(updates, &admission, 0, update, n);
+        status = rd_aggregate_complete(updates, &admission, err);
     }
     if (status == RD_OK && s->keep != NULL)
         status = rd_keep_write(s->keep, j->client, j->round, RD_KEEP_NEWEST, memory, err);

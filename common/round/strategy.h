@@ -47,12 +47,12 @@ typedef struct rd_strategy_key {
     double preset; /* where it is absent */
 } rd_strategy_key;
 
-/* How an update is taken in. */
-typedef enum rd_intake_kind {
-    RD_INTAKE_STREAM, /* piece by piece into the exact sum */
-    RD_INTAKE_WHOLE,  /* collected first, because its weight depends on all of it */
-    RD_INTAKE_ROWS,   /* all of a round are kept until its end: cohort * n * 4 bytes */
-} rd_intake_kind;
+/* What is collected of the updates that come, because the strategy must see more than their pieces. */
+typedef enum rd_collect_kind {
+    RD_COLLECTS_NOTHING, /* each goes piece by piece into the exact sum */
+    RD_COLLECTS_EACH, /* each until it is whole, because its weight depends on all of it; then it goes into the sum */
+    RD_COLLECTS_ALL,  /* all of a round until its end: cohort * n * 4 bytes */
+} rd_collect_kind;
 
 /* ---- what a strategy is told, and what it answers ---- */
 
@@ -120,7 +120,7 @@ struct rd_strategy_kind {
     bool server_trains; /* the server makes a delta of its own, on data.root */
     bool prunes;        /* pruned models are all right */
     bool counts;        /* and so are models that learn by counting */
-    rd_intake_kind intake;
+    rd_collect_kind collects;
     struct {
         size_t among, each; /* f arbitrary updates are withstood among `among` + `each` * f; 0: no number is promised */
     } withstands;
@@ -139,7 +139,7 @@ struct rd_strategy_kind {
 
     /* out begins as weight by samples or 1, scale 1. RD_ERR_RANGE, RD_ERR_DATA: it cannot use such an update, and why. */
     rd_status (*weigh)(const rd_strategy *s, const rd_update_facts *u, rd_contribution *out, rd_error *err);
-    /* With RD_INTAKE_ROWS: out (n). RD_ERR_RANGE: the rows are too few. */
+    /* With RD_COLLECTS_ALL: out (n). RD_ERR_RANGE: the updates are too few. */
     rd_status (*combine)(const rd_strategy *s, const rd_update_rows *rows, float *out, rd_error *err);
     size_t (*least_updates)(const rd_strategy *s); /* NULL: as `withstands` says */
     double (*factor)(const rd_strategy *s, double mean_extra, double learning_rate);

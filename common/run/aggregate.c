@@ -25,7 +25,7 @@ rd_status rd_aggregate_create(const rd_strategy *s, const rd_training *training,
     a->update_size = (1 + rd_companions_count(s, RD_GOES_UP)) * a->n;
     a->collected.size = a->update_size;
     a->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-    if (s->kind->intake == RD_INTAKE_ROWS) {
+    if (s->kind->collects == RD_COLLECTS_ALL) {
         if (a->update_size != a->n)
             RD_THROW(RD_ERR_INTERNAL, "strategy %s combines deltas: nothing can go up beside them", s->kind->name);
     } else {
@@ -90,7 +90,7 @@ static double learning_rate(const rd_training *t, uint64_t round)
     return (double)t->learning_rate * rd_schedule_factor(&t->schedule, round);
 }
 
-static rd_update_facts facts_of(const rd_aggregate *a, const rd_intake *in, uint64_t staleness)
+static rd_update_facts facts_of(const rd_aggregate *a, const rd_admission *in, uint64_t staleness)
 {
     const rd_training *t = a->training;
     return (rd_update_facts){.samples = in->report.samples,
@@ -121,12 +121,12 @@ static rd_status check_fit(const rd_strategy *s, const rd_contribution *c, float
     return RD_OK;
 }
 
-rd_status rd_aggregate_admit(rd_aggregate *a, const rd_arrival *arrival, rd_intake *out, rd_error *err)
+rd_status rd_aggregate_admit(rd_aggregate *a, const rd_arrival *arrival, rd_admission *out, rd_error *err)
 {
     const rd_strategy *s = a->strategy;
-    rd_intake_kind kind = s->kind->intake;
+    rd_collect_kind collects = s->kind->collects;
     rd_status status = RD_OK;
-    *out = (rd_intake){
+    *out = (rd_admission){
         .report = *arrival->report, .round = arrival->round, .key = arrival->key, .largest = arrival->largest};
     rd_update_facts facts = facts_of(a, out, arrival->staleness);
     pthread_mutex_lock(&a->lock);
@@ -136,23 +136,23 @@ rd_status rd_aggregate_admit(rd_aggregate *a, const rd_arrival *arrival, rd_inta
     if (rd_model_counts(a->model))
         out->contribution.weight = 1;
     RD_TRY(check_fit(s, &out->contribution, arrival->largest, err));
-    if (kind == RD_INTAKE_STREAM)
+    if (collects == RD_COLLECTS_NOTHING)
         RD_TRY(rd_client_sums_add_weight(&sums, s, &out->contribution, err));
-    if (kind == RD_INTAKE_ROWS)
+    if (collects == RD_COLLECTS_ALL)
         RD_TRY(rd_collection_reserve(&a->collected, err));
-    if (kind != RD_INTAKE_STREAM) {
+    if (collects != RD_COLLECTS_NOTHING) {
         out->row = rd_collection_take_vector(&a->collected);
         if (out->row == NULL)
             RD_THROW(RD_ERR_MEMORY, "no memory for an update of %zu parameters", a->n);
     }
     a->clients = sums;
-    a->collected.due += kind == RD_INTAKE_ROWS;
+    a->collected.due += collects == RD_COLLECTS_ALL;
 cleanup:
     pthread_mutex_unlock(&a->lock);
     return status;
 }
 
-void rd_aggregate_add(rd_aggregate *a, rd_intake *in, size_t first, const float *values, size_t count)
+void rd_aggregate_add(rd_aggregate *a, rd_admission *in, size_t first, const float *values, size_t count)
 {
     if (in->row != NULL)
         memcpy(in->row + first, values, count * sizeof *values);
@@ -174,7 +174,7 @@ static void look_at(const rd_aggregate *a, const float *values, rd_update_facts 
 
 /* A whole update: now that all of it is known, its weight is, too. What then cannot be used is as if it had never been
  * admitted. */
-static rd_status weigh_whole(rd_aggregate *a, rd_intake *in, rd_error *err)
+static rd_status weigh_whole(rd_aggregate *a, rd_admission *in, rd_error *err)
 {
     const rd_strategy *s = a->strategy;
     rd_update_facts facts = facts_of(a, in, 0);
@@ -196,12 +196,12 @@ static rd_status weigh_whole(rd_aggregate *a, rd_intake *in, rd_error *err)
     return status;
 }
 
-rd_status rd_aggregate_complete(rd_aggregate *a, rd_intake *in, rd_error *err)
+rd_status rd_aggregate_complete(rd_aggregate *a, rd_admission *in, rd_error *err)
 {
     rd_status status = RD_OK;
     if (in->row == NULL)
         return RD_OK;
-    bool whole = a->strategy->kind->intake == RD_INTAKE_WHOLE;
+    bool whole = a->strategy->kind->collects == RD_COLLECTS_EACH;
     if (whole)
         status = weigh_whole(a, in, err);
     pthread_mutex_lock(&a->lock);

@@ -3,11 +3,11 @@
  *
  * Sums are exact and shared by all threads: parameters are cut into stripes with a lock each, so two updates
  * are added side by side, one a stripe behind the other. Strategies that must look at whole updates
- * collect them first (round/strategy.h, rd_intake_kind).
+ * collect them first (round/strategy.h, rd_collect_kind).
  *
  * Memory, with n parameters that travel: 16 n bytes for the sum, as much for each companion that goes up, and 4 n for
- * each that the server keeps; WHOLE: 4 n for each update that is being taken in; ROWS: no sum, but 4 n for each of the
- * cohort. */
+ * each that the server keeps; where each update is collected (RD_COLLECTS_EACH) 4 n for each that is being taken in;
+ * where all are (RD_COLLECTS_ALL) no sum, but 4 n for each of the cohort. */
 #ifndef RONDO_RUN_AGGREGATE_H
 #define RONDO_RUN_AGGREGATE_H
 
@@ -38,24 +38,25 @@ typedef struct rd_arrival {
     float largest;           /* of its elements' magnitudes (rd_exact_largest) */
 } rd_arrival;
 
-/* An update that is being taken in. */
-typedef struct rd_intake {
+/* An update that the gate has admitted and that is being added. */
+typedef struct rd_admission {
     rd_report report;
     uint64_t round, key;
     float largest;
     rd_contribution contribution;
     float *row; /* (rd_aggregate_update_size) where it is collected; NULL: it goes straight into the sum */
-} rd_intake;
+} rd_admission;
 
 /* The gate: reserves the update's weight in the sum and takes its metrics in. RD_ERR_RANGE, RD_ERR_DATA where an
  * element, its weight or a metric is beyond what sums hold, also after what the strategy multiplies it with, or the
  * strategy cannot use it; then nothing has changed. */
-rd_status rd_aggregate_admit(rd_aggregate *a, const rd_arrival *arrival, rd_intake *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_aggregate_admit(rd_aggregate *a, const rd_arrival *arrival, rd_admission *out,
+                             rd_error *err) RD_MUST_CHECK;
 /* The values of elements [first, first + count). Every element comes once. */
-void rd_aggregate_add(rd_aggregate *a, rd_intake *in, size_t first, const float *values, size_t count);
-/* All of it has come. RD_ERR_RANGE: seen as a whole it is beyond what sums hold (RD_INTAKE_WHOLE only); then it is as
+void rd_aggregate_add(rd_aggregate *a, rd_admission *in, size_t first, const float *values, size_t count);
+/* All of it has come. RD_ERR_RANGE: seen as a whole it is beyond what sums hold (RD_COLLECTS_EACH only); then it is as
  * if it had not been admitted. */
-rd_status rd_aggregate_complete(rd_aggregate *a, rd_intake *in, rd_error *err) RD_MUST_CHECK;
+rd_status rd_aggregate_complete(rd_aggregate *a, rd_admission *in, rd_error *err) RD_MUST_CHECK;
 
 /* ---- from one thread, while nothing is added ---- */
 

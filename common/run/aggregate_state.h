@@ -15,7 +15,7 @@ struct rd_aggregate {
     const rd_training *training;
     const rd_model *model;
     size_t n, update_size;
-    rd_striped_sum sum; /* (update_size); none with RD_INTAKE_ROWS */
+    rd_striped_sum sum; /* (update_size); none with RD_COLLECTS_ALL */
     rd_server_memory memory;
     float *own; /* (n) the server's own delta, where it trains; else NULL */
     double own_norm;

@@ -122,7 +122,7 @@ rd_status rd_aggregate_apply(rd_aggregate *a, double learning_rate, const rd_tar
     source from = {NULL, c->weight, 1};
     if (rd_model_counts(a->model))
         return conclude(a, target, err);
-    if (s->kind->intake == RD_INTAKE_ROWS) {
+    if (s->kind->collects == RD_COLLECTS_ALL) {
         float *agreed = malloc((a->n + 1) * sizeof *agreed);
         if (agreed == NULL)
             return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", a->n);

@@ -166,7 +166,7 @@ static void train_and_deliver(bench *b, uint64_t round, size_t client, const flo
 {
     rd_error err;
     rd_report report;
-    rd_intake in;
+    rd_admission in;
     float update[3 * N];
     rd_client_evaluation evaluation = {0};
     rd_dataset d = {.rows = ROWS,

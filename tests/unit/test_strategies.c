@@ -137,7 +137,7 @@ static void run_round(federation *f, uint64_t round, const size_t order[CLIENTS]
     }
     for (size_t i = 0; i < CLIENTS; i++) {
         size_t k = order[i];
-        rd_intake in;
+        rd_admission in;
         rd_rows rows = {f->bench->index + f->bench->start[k], f->bench->sizes[k]};
         train(f, round, k, is(f, "fednova") ? (uint32_t)k + 1 : 0, rows, update, &report);
         for (size_t j = 0; j < N && is(f, "fltrust") && k == 0; j++)
@@ -190,7 +190,7 @@ Test(strategies, what_cannot_be_used_is_refused_and_changes_nothing)
 {
     bench b;
     federation f;
-    rd_intake in;
+    rd_admission in;
     rd_error err;
     open_bench(&b);
     open_federation(&b, 0, "{\"name\": \"fednova\"}", &f);
@@ -215,7 +215,7 @@ Test(strategies, what_cannot_be_used_is_refused_and_changes_nothing)
 /* One update by hand, from admission to the end. */
 static rd_status take_in(federation *f, uint64_t key, const float *update, const rd_report *report, rd_error *err)
 {
-    rd_intake in;
+    rd_admission in;
     size_t n = rd_aggregate_update_size(f->updates);
     rd_status status =
         rd_aggregate_admit(f->updates, &(rd_arrival){key, 1, 0, report, rd_exact_largest(update, n)}, &in, err);

@@ -237,8 +237,8 @@ Test(strategy_table, companions_are_whole)
             if ((companion->where & (RD_GOES_UP | RD_KEPT_CLIENT)) != 0)
                 cr_expect_not_null(kind->after, "%s: nobody writes it", kind->name);
         }
-        cr_expect_eq(kind->combine != NULL, kind->intake == RD_INTAKE_ROWS, "%s", kind->name);
+        cr_expect_eq(kind->combine != NULL, kind->collects == RD_COLLECTS_ALL, "%s", kind->name);
         rd_strategy s = rd_strategy_of(kind);
-        cr_expect(kind->intake != RD_INTAKE_ROWS || rd_companions_count(&s, RD_GOES_UP) == 0, "%s", kind->name);
+        cr_expect(kind->collects != RD_COLLECTS_ALL || rd_companions_count(&s, RD_GOES_UP) == 0, "%s", kind->name);
     }
 }

@@ -50,7 +50,7 @@ cleanup:
 const rd_strategy_kind rd_strategy_bulyan = {
     .name = "bulyan",
     .keys = {[BYZANTINE] = {.name = "byzantine", .whole = true, .most = 1e6, .required = true}},
-    .intake = RD_INTAKE_ROWS,
+    .collects = RD_COLLECTS_ALL,
     .withstands = {.among = 3, .each = 4},
     .combine = combine,
 };

@@ -22,6 +22,6 @@ static rd_status weigh(const rd_strategy *s, const rd_update_facts *u, rd_contri
 const rd_strategy_kind rd_strategy_fltrust = {
     .name = "fltrust",
     .server_trains = true,
-    .intake = RD_INTAKE_WHOLE,
+    .collects = RD_COLLECTS_EACH,
     .weigh = weigh,
 };

@@ -60,7 +60,7 @@ const rd_strategy_kind rd_strategy_geometric_median = {
     .keys = {[SMOOTHING] = {.name = "smoothing", .above = true, .most = 1e6, .preset = 1e-6},
              [ITERATIONS] = {.name = "iterations", .whole = true, .least = 1, .most = 1e5, .preset = 100}},
     .weighted = true,
-    .intake = RD_INTAKE_ROWS,
+    .collects = RD_COLLECTS_ALL,
     .withstands = {.among = 1, .each = 2},
     .combine = combine,
 };

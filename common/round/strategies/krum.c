@@ -13,7 +13,7 @@ static rd_status combine(const rd_strategy *s, const rd_update_rows *rows, float
 const rd_strategy_kind rd_strategy_krum = {
     .name = "krum",
     .keys = {[BYZANTINE] = {.name = "byzantine", .whole = true, .most = 1e6, .required = true}},
-    .intake = RD_INTAKE_ROWS,
+    .collects = RD_COLLECTS_ALL,
     .withstands = {.among = 3, .each = 2},
     .combine = combine,
 };

@@ -19,7 +19,7 @@ static rd_status combine(const rd_strategy *s, const rd_update_rows *rows, float
 
 const rd_strategy_kind rd_strategy_median = {
     .name = "median",
-    .intake = RD_INTAKE_ROWS,
+    .collects = RD_COLLECTS_ALL,
     .withstands = {.among = 1, .each = 2},
     .combine = combine,
 };

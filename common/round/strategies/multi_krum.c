@@ -22,7 +22,7 @@ const rd_strategy_kind rd_strategy_multi_krum = {
     .name = "multi_krum",
     .keys = {[BYZANTINE] = {.name = "byzantine", .whole = true, .most = 1e6, .required = true},
              [CHOSEN] = {.name = "chosen", .whole = true, .least = 1, .most = 1e6}},
-    .intake = RD_INTAKE_ROWS,
+    .collects = RD_COLLECTS_ALL,
     .withstands = {.among = 3, .each = 2},
     .combine = combine,
     .least_updates = least_updates,

@@ -15,6 +15,6 @@ const rd_strategy_kind rd_strategy_norm_clipping = {
     .name = "norm_clipping",
     .keys = {[CLIP_NORM] = {.name = "clip_norm", .above = true, .most = 1e9, .required = true}},
     .weighted = true,
-    .intake = RD_INTAKE_WHOLE,
+    .collects = RD_COLLECTS_EACH,
     .weigh = weigh,
 };

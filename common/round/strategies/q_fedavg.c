@@ -47,7 +47,7 @@ const rd_strategy_kind rd_strategy_q_fedavg = {
     .name = "q-fedavg",
     .keys = {[Q] = {.name = "q", .most = 100, .required = true}},
     .uniform = true,
-    .intake = RD_INTAKE_WHOLE,
+    .collects = RD_COLLECTS_EACH,
     .check = check,
     .weigh = weigh,
     .factor = factor,
