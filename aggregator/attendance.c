@@ -24,10 +24,11 @@ void rd_attendance_clear(rd_attendance *a)
 
 rd_participation_record *rd_attendance_part(rd_attendance *a, const rd_rounds *rounds, size_t client)
 {
+    rd_error ignored;
     rd_attendant *c = &a->clients[client];
     if (c->has_part)
         return &a->parts[c->part];
-    if (rd_grow(&a->parts, &a->part_capacity, a->part_count + 1, sizeof *a->parts, "records", NULL) != RD_OK)
+    if (rd_grow(&a->parts, &a->part_capacity, a->part_count + 1, sizeof *a->parts, "records", &ignored) != RD_OK)
         return NULL;
     c->has_part = true;
     c->part = a->part_count++;

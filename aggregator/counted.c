@@ -13,8 +13,9 @@ typedef struct rd_counted_client {
 
 static bool add(const char *client, uint64_t round, void *user)
 {
+    rd_error ignored;
     rd_counted *c = user;
-    if (rd_grow(&c->clients, &c->capacity, c->count + 1, sizeof *c->clients, "clients", NULL) != RD_OK)
+    if (rd_grow(&c->clients, &c->capacity, c->count + 1, sizeof *c->clients, "clients", &ignored) != RD_OK)
         return false;
     c->clients[c->count] = (rd_counted_client){strdup(client), round};
     return c->clients[c->count].name != NULL && ++c->count > 0;

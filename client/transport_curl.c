@@ -74,9 +74,10 @@ static int on_seek(void *user, curl_off_t offset, int origin)
 
 static bool collect(rd_transport *t, const char *bytes, size_t count)
 {
+    rd_error ignored;
     if (t->collected_size + count > MAX_COLLECTED)
         return false;
-    if (rd_grow(&t->collected, &t->collected_capacity, t->collected_size + count, 1, "bytes", NULL) != RD_OK)
+    if (rd_grow(&t->collected, &t->collected_capacity, t->collected_size + count, 1, "bytes", &ignored) != RD_OK)
         return false;
     memcpy(t->collected + t->collected_size, bytes, count);
     t->collected_size += count;

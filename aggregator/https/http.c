@@ -34,8 +34,9 @@ struct rd_http {
 
 static int append(rd_http *h, const char *bytes, size_t count)
 {
+    rd_error ignored;
     const size_t needed = h->used + count;
-    if (rd_grow(&h->block, &h->capacity, needed < BLOCK_FIRST ? BLOCK_FIRST : needed, 1, "bytes", NULL) != RD_OK) {
+    if (rd_grow(&h->block, &h->capacity, needed < BLOCK_FIRST ? BLOCK_FIRST : needed, 1, "bytes", &ignored) != RD_OK) {
         h->out_of_memory = true;
         return -1;
     }

@@ -182,9 +182,11 @@ static worker_thread *choose_worker(rd_server *s)
 
 static void hand_over(rd_server *s, int fd)
 {
+    rd_error ignored;
     worker_thread *t = choose_worker(s);
     pthread_mutex_lock(&t->lock);
-    if (rd_grow(&t->sockets, &t->socket_capacity, t->socket_count + 1, sizeof *t->sockets, "sockets", NULL) != RD_OK) {
+    if (rd_grow(&t->sockets, &t->socket_capacity, t->socket_count + 1, sizeof *t->sockets, "sockets", &ignored) !=
+        RD_OK) {
         pthread_mutex_unlock(&t->lock);
         close(fd);
         return;

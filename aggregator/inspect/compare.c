@@ -44,8 +44,9 @@ typedef struct comparison {
 
 static bool remember(const rd_round_record *r, void *user)
 {
+    rd_error ignored;
     history *h = user;
-    if (rd_grow(&h->records, &h->capacity, h->count + 1, sizeof *h->records, "rounds", NULL) != RD_OK) {
+    if (rd_grow(&h->records, &h->capacity, h->count + 1, sizeof *h->records, "rounds", &ignored) != RD_OK) {
         h->short_of_memory = true;
         return false;
     }

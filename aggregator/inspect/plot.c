@@ -34,9 +34,10 @@ typedef struct picture {
 
 static void add_point(picture *p, series *s, uint64_t round, double value)
 {
+    rd_error ignored;
     if (!isfinite(value) || p->short_of_memory)
         return;
-    if (rd_grow(&s->points, &s->capacity, s->count + 1, 2 * sizeof *s->points, "points", NULL) != RD_OK) {
+    if (rd_grow(&s->points, &s->capacity, s->count + 1, 2 * sizeof *s->points, "points", &ignored) != RD_OK) {
         p->short_of_memory = true;
         return;
     }

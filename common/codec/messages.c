@@ -39,7 +39,7 @@ static rd_status close_body(cJSON *root, rd_fields *f)
     if (f->status == RD_ERR_CONFIG)
         f->status = rd_fail_as(f->err, RD_ERR_FORMAT);
     if (f->status != RD_OK)
-        rd_foreign_plain(f->err != NULL ? f->err->message : NULL);
+        rd_foreign_plain(f->err->message);
     return f->status;
 }
 

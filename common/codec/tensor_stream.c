@@ -183,7 +183,7 @@ rd_status rd_tensor_stream_feed(rd_tensor_stream *s, const void *bytes, size_t c
     if (status == RD_OK && s->stage == STAGE_DATA)
         status = feed_data(s, p, count, err);
     if (status != RD_OK)
-        rd_foreign_plain(err != NULL ? err->message : NULL); /* it may quote the body, and ends up in logs */
+        rd_foreign_plain(err->message); /* it may quote the body, and ends up in logs */
     return status;
 }
 

@@ -406,7 +406,7 @@ rd_status rd_config_parse(const char *json, size_t size, const char *whose, cons
     cJSON_Delete(root);
     if (status != RD_OK) {
         rd_config_free(out);
-        rd_foreign_plain(err != NULL ? err->message : NULL);
+        rd_foreign_plain(err->message);
     }
     return status;
 }

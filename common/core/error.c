@@ -5,15 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/assert.h"
+
 rd_status rd_fail(rd_error *err, rd_status status, const char *format, ...)
 {
-    if (err != NULL) {
-        va_list arguments;
-        va_start(arguments, format);
-        err->status = status;
-        vsnprintf(err->message, sizeof err->message, format, arguments);
-        va_end(arguments);
-    }
+    va_list arguments;
+    RD_ASSERT(err != NULL);
+    va_start(arguments, format);
+    err->status = status;
+    vsnprintf(err->message, sizeof err->message, format, arguments);
+    va_end(arguments);
     return status;
 }
 
@@ -21,8 +22,7 @@ rd_status rd_fail_context(rd_error *err, rd_status status, const char *format, .
 {
     char before[RD_ERROR_MESSAGE_MAX];
     va_list arguments;
-    if (err == NULL)
-        return status;
+    RD_ASSERT(err != NULL);
     memcpy(before, err->message, sizeof before);
     va_start(arguments, format);
     vsnprintf(err->message, sizeof err->message, format, arguments);
@@ -34,8 +34,8 @@ rd_status rd_fail_context(rd_error *err, rd_status status, const char *format, .
 
 rd_status rd_fail_as(rd_error *err, rd_status status)
 {
-    if (err != NULL)
-        err->status = status;
+    RD_ASSERT(err != NULL);
+    err->status = status;
     return status;
 }
 

@@ -1,7 +1,8 @@
 /* error.h: what functions that report failure as rondo/error.h says are written with.
  *
- * What a function knows of a failure further down is the status that came back, never what err holds, which may be
- * NULL: only who owns an rd_error reads it. */
+ * Inside Rondo err is never NULL: who has no use for the sentence gives an rd_error of its own, named `ignored`, and
+ * librondo does so for a caller who gave it none. What a function knows of a failure further down is the status that
+ * came back: what err holds is for people. */
 #ifndef RONDO_CORE_ERROR_H
 #define RONDO_CORE_ERROR_H
 

@@ -21,7 +21,7 @@ static rd_status read_pem(const char *path, const char *option, char **bytes, si
     if (path == NULL || *path == '\0')
         return rd_fail(err, RD_ERR_CONFIG, "%s: expected the path of a PEM file", option);
     if (rd_file_read(path, PEM_MAX, bytes, size, err) != RD_OK)
-        return rd_fail(err, RD_ERR_CONFIG, "%s %s", option, err != NULL ? strdupa(err->message) : "");
+        return rd_fail(err, RD_ERR_CONFIG, "%s %s", option, strdupa(err->message));
     *size += 1;
     return RD_OK;
 }
@@ -124,7 +124,7 @@ static rd_status read_passphrase(const char *path, char passphrase[RD_PASSPHRASE
     size_t size = 0;
     rd_status status = RD_OK;
     if (rd_file_read(path, RD_PASSPHRASE_MAX, &text, &size, err) != RD_OK)
-        return rd_fail(err, RD_ERR_CONFIG, "--key-passphrase-file %s", err != NULL ? strdupa(err->message) : "");
+        return rd_fail(err, RD_ERR_CONFIG, "--key-passphrase-file %s", strdupa(err->message));
     size_t length = strcspn(text, "\r\n");
     if (length == 0 || length >= RD_PASSPHRASE_MAX)
         status =

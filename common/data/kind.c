@@ -7,10 +7,12 @@
 /* False: it cannot be read. */
 static bool sniff_file(const char *path, rd_sniff_kind *kind)
 {
+    rd_error ignored;
     char first[RD_SNIFF_BYTES];
     rd_input in = {0};
     size_t got = 0;
-    bool read = rd_input_open(&in, path, NULL) == RD_OK && rd_input_read(&in, first, sizeof first, &got, NULL) == RD_OK;
+    bool read =
+        rd_input_open(&in, path, &ignored) == RD_OK && rd_input_read(&in, first, sizeof first, &got, &ignored) == RD_OK;
     rd_input_close(&in);
     *kind = rd_sniff(first, got);
     return read;

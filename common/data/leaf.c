@@ -328,7 +328,7 @@ static rd_status add_text(leaf_reader *r, const char *text, size_t size, const c
     rd_status status = add_tree(r, root, err);
     cJSON_Delete(root);
     if (status != RD_OK)
-        rd_foreign_plain(err != NULL ? err->message : NULL); /* it quotes a user's name */
+        rd_foreign_plain(err->message); /* it quotes a user's name */
     return status;
 }
 

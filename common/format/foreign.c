@@ -240,7 +240,7 @@ cJSON *rd_foreign_json(const char *text, size_t size, rd_foreign_fault *fault)
 
 void rd_foreign_plain(char *text)
 {
-    size_t size = text != NULL ? strlen(text) : 0;
+    size_t size = strlen(text);
     for (size_t i = 0; i < size;) {
         uint32_t code = 0;
         size_t length = rd_utf8_decode(text + i, size - i, &code);

@@ -22,7 +22,7 @@ typedef struct rd_foreign_fault {
 cJSON *rd_foreign_json(const char *text, size_t size, rd_foreign_fault *fault);
 
 /* Puts '?' for every control character (line breaks and U+0080 to U+009F, too) and every byte that is no
- * UTF-8, in place. text may be NULL. */
+ * UTF-8, in place. */
 void rd_foreign_plain(char *text);
 
 #endif

@@ -194,7 +194,7 @@ cleanup:
     cJSON_Delete(root);
     if (status != RD_OK) {
         rd_safetensors_free(out);
-        rd_foreign_plain(err != NULL ? err->message : NULL);
+        rd_foreign_plain(err->message);
     }
     return status;
 }

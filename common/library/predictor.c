@@ -48,6 +48,7 @@ cleanup:
 
 rd_status rd_predictor_open(const char *path, rd_predictor **out, rd_error *err)
 {
+    err = err != NULL ? err : &(rd_error){0};
     rd_status status = RD_OK;
     rd_predictor *p = calloc(1, sizeof *p);
     if (p == NULL)
@@ -91,6 +92,7 @@ size_t rd_predictor_outputs(const rd_predictor *p)
 rd_status rd_predictor_read_table(const rd_predictor *p, const char *text, size_t size, float **x, size_t *rows,
                                   rd_error *err)
 {
+    err = err != NULL ? err : &(rd_error){0};
     rd_status status = RD_OK;
     rd_source source = {.format = RD_SOURCE_CSV, .path = "table", .heading = RD_YES};
     rd_table table = {0};
@@ -131,6 +133,7 @@ static rd_status check_input(const rd_predictor *p, const float *x, size_t rows,
 
 rd_status rd_predictor_run(rd_predictor *p, const float *x, size_t rows, float *y, rd_error *err)
 {
+    err = err != NULL ? err : &(rd_error){0};
     size_t D = rd_predictor_inputs(p), Y = rd_predictor_outputs(p);
     bool unscale = !rd_model_classifies(p->model) && p->schema.column_count > 0;
     rd_status status = check_input(p, x, rows, err);

@@ -14,6 +14,7 @@ struct rd_weighted_mean {
 
 rd_status rd_weighted_mean_create(size_t count, rd_weighted_mean **out, rd_error *err)
 {
+    err = err != NULL ? err : &(rd_error){0};
     rd_weighted_mean *m = calloc(1, sizeof *m);
     if (m == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for a mean of %zu elements", count);
@@ -44,6 +45,7 @@ static rd_status check_weight(const rd_weighted_mean *m, uint64_t more, rd_error
 
 rd_status rd_weighted_mean_add(rd_weighted_mean *m, const float *x, uint32_t weight, rd_error *err)
 {
+    err = err != NULL ? err : &(rd_error){0};
     if (weight == 0 || weight > RD_EXACT_MAX_TERM_WEIGHT)
         return rd_fail(err, RD_ERR_RANGE, "expected a weight from 1 to %" PRIu32 ", found %" PRIu32,
                        RD_EXACT_MAX_TERM_WEIGHT, weight);
@@ -60,6 +62,7 @@ rd_status rd_weighted_mean_add(rd_weighted_mean *m, const float *x, uint32_t wei
 
 rd_status rd_weighted_mean_merge(rd_weighted_mean *into, const rd_weighted_mean *from, rd_error *err)
 {
+    err = err != NULL ? err : &(rd_error){0};
     if (into->sum.count != from->sum.count)
         return rd_fail(err, RD_ERR_RANGE, "expected a mean of %zu elements to merge, found one of %zu", into->sum.count,
                        from->sum.count);
@@ -78,6 +81,7 @@ uint64_t rd_weighted_mean_weight(const rd_weighted_mean *m)
 
 rd_status rd_weighted_mean_read(const rd_weighted_mean *m, double *mean, rd_error *err)
 {
+    err = err != NULL ? err : &(rd_error){0};
     if (m->weight == 0)
         return rd_fail(err, RD_ERR_STATE, "nothing was added to the mean yet");
     rd_exact_vector_mean(&m->sum, 0, m->sum.count, m->weight, mean);

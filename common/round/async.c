@@ -56,8 +56,9 @@ static size_t pick_idle(rd_rounds *r)
 /* Everybody who is asked will have a part in some round: there must be room for it in any. */
 static bool has_room(rd_rounds *r)
 {
+    rd_error ignored;
     const size_t needed = r->cohort_size + r->asked + r->delivering + 1;
-    return rd_grow(&r->cohort, &r->cohort_capacity, needed, sizeof *r->cohort, "clients", NULL) == RD_OK;
+    return rd_grow(&r->cohort, &r->cohort_capacity, needed, sizeof *r->cohort, "clients", &ignored) == RD_OK;
 }
 
 static rd_action ask_more(rd_rounds *r)

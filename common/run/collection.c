@@ -12,7 +12,8 @@ float *rd_collection_take_vector(rd_collection *c)
 
 void rd_collection_give_vector(rd_collection *c, float *values)
 {
-    if (rd_grow(&c->spare, &c->spare_capacity, c->spare_count + 1, sizeof *c->spare, "vectors", NULL) == RD_OK)
+    rd_error ignored;
+    if (rd_grow(&c->spare, &c->spare_capacity, c->spare_count + 1, sizeof *c->spare, "vectors", &ignored) == RD_OK)
         c->spare[c->spare_count++] = values;
     else
         free(values); /* it need not be used again */

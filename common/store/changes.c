@@ -155,6 +155,7 @@ static rd_status put_input(rd_store *s, const rd_store_input *in, rd_error *err)
 
 rd_status rd_store_use(rd_store *s, const rd_store_input *in, rd_error *err)
 {
+    rd_error ignored;
     stored_input before;
     char now[RD_CHANGE_VALUE_MAX];
     rd_changes changes = {0};
@@ -182,7 +183,7 @@ rd_status rd_store_use(rd_store *s, const rd_store_input *in, rd_error *err)
     open = false;
 cleanup:
     if (open && !sqlite3_get_autocommit(s->db))
-        (void)!rd_store_simple(s, RD_SQL_ROLLBACK, "take it back", NULL);
+        (void)!rd_store_simple(s, RD_SQL_ROLLBACK, "take it back", &ignored);
     rd_changes_free(&changes);
     return status;
 }

@@ -111,9 +111,10 @@ static void delete_model(const rd_store *s, uint64_t round)
 
 void rd_store_delete_outdated_models(rd_store *s)
 {
+    rd_error ignored;
     sqlite3_stmt *statement = NULL;
     uint64_t newest = 0;
-    if (rd_store_statement(s, RD_SQL_OUTDATED_MODELS, &statement, NULL) != RD_OK)
+    if (rd_store_statement(s, RD_SQL_OUTDATED_MODELS, &statement, &ignored) != RD_OK)
         return;
     if (s->models.spared != UINT64_MAX && s->models.spared != s->models.pinned) {
         delete_model(s, s->models.spared);

@@ -123,6 +123,7 @@ cleanup:
 
 uint64_t rd_store_missing_rounds(rd_store *s)
 {
+    rd_error ignored;
     char path[PATH_MAX_HERE];
     const struct dirent *entry;
     uint64_t newest = 0, last = 0;
@@ -138,7 +139,7 @@ uint64_t rd_store_missing_rounds(rd_store *s)
     if (folder != NULL)
         closedir(folder);
     /* Looked at after the models: a run that goes on only adds rounds. */
-    if (rd_store_last_round(s, &last, &any, NULL) != RD_OK || !any || newest <= last + 1)
+    if (rd_store_last_round(s, &last, &any, &ignored) != RD_OK || !any || newest <= last + 1)
         return 0;
     return newest - last;
 }

@@ -37,11 +37,12 @@ rd_status rd_store_make_handle(const char *directory, rd_store **out, rd_error *
 
 void rd_store_close(rd_store *s)
 {
+    rd_error ignored;
     if (s == NULL)
         return;
     for (size_t i = 0; i < RD_SQL_KINDS; i++)
         sqlite3_finalize(s->statements[i]);
-    (void)!rd_store_sync_models(s, NULL); /* closing moves the log into the database */
+    (void)!rd_store_sync_models(s, &ignored); /* closing moves the log into the database */
     sqlite3_close(s->db);
     if (s->models.folder >= 0)
         close(s->models.folder);

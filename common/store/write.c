@@ -56,12 +56,13 @@ static rd_status begin(rd_store *s, bool durable, rd_error *err)
 /* Commits where status is RD_OK, else takes everything back. Returns the first failure. */
 static rd_status end(rd_store *s, rd_status status, const char *doing, rd_error *err)
 {
+    rd_error ignored;
     if (status == RD_OK)
         status = rd_store_simple(s, RD_SQL_COMMIT, doing, err);
     /* SQLite has rolled back by itself after some failures (disk full); then there is nothing to take back.
      */
     if (status != RD_OK && !sqlite3_get_autocommit(s->db))
-        (void)!rd_store_simple(s, RD_SQL_ROLLBACK, doing, NULL);
+        (void)!rd_store_simple(s, RD_SQL_ROLLBACK, doing, &ignored);
     return status;
 }
 

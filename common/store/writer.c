@@ -132,6 +132,7 @@ static rd_status update_run(rd_store *s, const rd_config *config, const rd_chang
 /* The run goes on under the given configuration, and what is new in it is kept, both or neither. */
 static rd_status take_over(rd_store *s, const rd_config *config, const rd_changes *changes, rd_error *err)
 {
+    rd_error ignored;
     rd_status status = RD_OK;
     bool open = false;
     RD_TRY(rd_store_simple(s, RD_SQL_BEGIN, "begin a transaction", err));
@@ -142,7 +143,7 @@ static rd_status take_over(rd_store *s, const rd_config *config, const rd_change
     open = false;
 cleanup:
     if (open && !sqlite3_get_autocommit(s->db))
-        (void)!rd_store_simple(s, RD_SQL_ROLLBACK, "take it back", NULL);
+        (void)!rd_store_simple(s, RD_SQL_ROLLBACK, "take it back", &ignored);
     return status;
 }
 

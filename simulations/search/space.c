@@ -218,7 +218,7 @@ cleanup:
     free(text);
     if (status != RD_OK) {
         search_space_free(out);
-        rd_foreign_plain(err != NULL ? err->message : NULL);
+        rd_foreign_plain(err->message);
     }
     return status;
 }

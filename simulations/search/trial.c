@@ -105,7 +105,7 @@ static rd_status check_key(const search_job *j, size_t k, const char *path, rd_e
         point[k] = key->values != NULL ? ((double)i + 0.5) / (double)n : (double)i;
         status = config_at(j, point, k, 1, path, &config, err);
         rd_config_free(&config);
-        if (status == RD_ERR_CONFIG && err != NULL && strncmp(err->message, path, strlen(path)) == 0)
+        if (status == RD_ERR_CONFIG && strncmp(err->message, path, strlen(path)) == 0)
             (void)rd_fail_context(err, status, "%s: keys.%s", j->options->space, key->path);
     }
     return status;

@@ -8,23 +8,25 @@
 
 static rd_model *model_with(const char *loss)
 {
+    rd_error ignored;
     char text[200];
     rd_model *m = NULL;
     (void)snprintf(text, sizeof text,
                    "{\"input\": 1, \"loss\": \"%s\", \"layers\": [{\"type\": \"dense\", \"units\": 3}]}", loss);
     cJSON *json = cJSON_Parse(text);
-    must(rd_model_create(json, &m, NULL) == RD_OK);
+    must(rd_model_create(json, &m, &ignored) == RD_OK);
     cJSON_Delete(json);
     return m;
 }
 
 static void again(const rd_dataset *d)
 {
+    rd_error ignored;
     rd_dataset copy;
     rd_source source = {.format = RD_SOURCE_SAFETENSORS};
     (void)snprintf(source.path, sizeof source.path, "/tmp/rondo-fuzz-%d.safetensors", (int)getpid());
-    must(rd_dataset_file_save(d, rd_dataset_all_rows(d), source.path, NULL) == RD_OK);
-    must(rd_dataset_file_load(&source, NULL, false, &copy, NULL) == RD_OK);
+    must(rd_dataset_file_save(d, rd_dataset_all_rows(d), source.path, &ignored) == RD_OK);
+    must(rd_dataset_file_load(&source, NULL, false, &copy, &ignored) == RD_OK);
     unlink(source.path);
     must(copy.rows == d->rows && copy.features == d->features && copy.classes == d->classes &&
          copy.tokens == d->tokens);

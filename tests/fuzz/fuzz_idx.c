@@ -4,6 +4,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
+    rd_error ignored;
     rd_dataset d;
     if (count < 2)
         return 0;
@@ -11,6 +12,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     x_size = x_size < left ? x_size : left;
     rd_input images = rd_input_memory("images", bytes + 2, x_size);
     rd_input labels = rd_input_memory("labels", bytes + 2 + x_size, left - x_size);
-    dataset_holds(rd_idx_read(&images, &labels, &d, NULL), &d);
+    dataset_holds(rd_idx_read(&images, &labels, &d, &ignored), &d);
     return 0;
 }

@@ -6,13 +6,14 @@
 
 static rd_model *text_model(void)
 {
+    rd_error ignored;
     static const char text[] =
         "{\"input\": {\"tokens\": 4, \"vocabulary\": \"ab\\u00e4 \"}, \"loss\": \"softmax_cross_entropy\", "
         "\"layers\": "
         "[{\"type\": \"embedding\", \"units\": 1}, {\"type\": \"dense\", \"units\": 4}]}";
     rd_model *m = NULL;
     cJSON *json = cJSON_Parse(text);
-    if (rd_model_create(json, &m, NULL) != RD_OK)
+    if (rd_model_create(json, &m, &ignored) != RD_OK)
         abort();
     cJSON_Delete(json);
     return m;

@@ -10,6 +10,7 @@
 
 static rd_model *model_of(size_t window, bool last)
 {
+    rd_error ignored;
     char text[400];
     rd_model *m = NULL;
     (void)snprintf(text, sizeof text,
@@ -18,7 +19,7 @@ static rd_model *model_of(size_t window, bool last)
                    "[{\"type\": \"embedding\", \"units\": 1}, %s{\"type\": \"dense\", \"units\": 11}]}",
                    window, last ? "{\"type\": \"last\"}, " : "");
     cJSON *json = cJSON_Parse(text);
-    if (rd_model_create(json, &m, NULL) != RD_OK)
+    if (rd_model_create(json, &m, &ignored) != RD_OK)
         abort();
     cJSON_Delete(json);
     return m;
@@ -76,6 +77,7 @@ static void check_followers(const rd_dataset *d, const rd_text_options *o, const
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
+    rd_error ignored;
     rd_dataset d;
     if (count < 2)
         return 0;
@@ -85,7 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
                                .stride = bytes[0] >> 4};
     rd_model *m = model_of(1 + bytes[1] % 16, (bytes[0] & 8) != 0);
     rd_input in = rd_input_memory("text", bytes + 2, count - 2);
-    if (rd_text_read(&in, &options, m, &d, NULL) == RD_OK) {
+    if (rd_text_read(&in, &options, m, &d, &ignored) == RD_OK) {
         check(&d);
         if (d.label_count > 1)
             check_followers(&d, &options, (const char *)bytes + 2, count - 2);

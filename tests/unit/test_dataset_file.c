@@ -10,6 +10,7 @@ TestSuite(dataset_file, .init = make_folder, .fini = remove_folder);
 /* 8 bytes of length, the JSON, the data. */
 static void put_tensors(const char *json, const void *data, size_t count, rd_source *source)
 {
+    rd_error ignored;
     uint8_t file[2048] = {0};
     size_t n = strlen(json);
     char path[256];
@@ -18,7 +19,7 @@ static void put_tensors(const char *json, const void *data, size_t count, rd_sou
     memcpy(file + 8, json, n);
     memcpy(file + 8 + n, data, count);
     put_file("d.safetensors", file, 8 + n + count, path);
-    cr_assert_eq(rd_source_from_path(path, source, NULL), RD_OK);
+    cr_assert_eq(rd_source_from_path(path, source, &ignored), RD_OK);
     cr_assert_eq(source->format, RD_SOURCE_SAFETENSORS);
 }
 
@@ -160,12 +161,13 @@ Test(dataset_file, every_type_is_read)
 
 static rd_model *model_with(const char *loss)
 {
+    rd_error ignored;
     char text[200];
     rd_model *m = NULL;
     (void)snprintf(text, sizeof text,
                    "{\"input\": 1, \"loss\": \"%s\", \"layers\": [{\"type\": \"dense\", \"units\": 3}]}", loss);
     cJSON *json = cJSON_Parse(text);
-    cr_assert_eq(rd_model_create(json, &m, NULL), RD_OK);
+    cr_assert_eq(rd_model_create(json, &m, &ignored), RD_OK);
     cJSON_Delete(json);
     return m;
 }

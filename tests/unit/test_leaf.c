@@ -58,10 +58,11 @@ Test(leaf, rows_in_the_order_of_users)
 
 Test(leaf, users_without_samples_own_nothing)
 {
+    rd_error ignored;
     rd_dataset d;
     cr_assert_eq(parse("{\"users\": [\"a\", \"b\"], \"user_data\": {\"a\": {\"x\": [], \"y\": []},"
                        "\"b\": {\"x\": [[1]], \"y\": [0]}}}",
-                       &d, NULL),
+                       &d, &ignored),
                  RD_OK);
     cr_assert_eq(d.rows, 1);
     cr_assert_eq(d.group_count, 1);
@@ -190,6 +191,7 @@ Test(leaf, samples_are_checked)
 
 static rd_model *text_model(bool last)
 {
+    rd_error ignored;
     char text[300];
     rd_model *m = NULL;
     (void)snprintf(text, sizeof text,
@@ -197,7 +199,7 @@ static rd_model *text_model(bool last)
                    "\"layers\": [{\"type\": \"embedding\", \"units\": 2}, %s{\"type\": \"dense\", \"units\": 4}]}",
                    last ? "{\"type\": \"last\"}, " : "");
     cJSON *json = cJSON_Parse(text);
-    cr_assert_eq(rd_model_create(json, &m, NULL), RD_OK);
+    cr_assert_eq(rd_model_create(json, &m, &ignored), RD_OK);
     cJSON_Delete(json);
     return m;
 }

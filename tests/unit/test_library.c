@@ -38,10 +38,24 @@ Test(library, a_mean_refuses_what_would_spoil_it)
     refused(rd_weighted_mean_merge(m, other, &err), RD_ERR_RANGE,
             "expected a mean of 2 elements to merge, found one of 3");
     cr_assert_eq(rd_weighted_mean_weight(m), 0);
-    cr_assert_eq(rd_weighted_mean_read(m, read, NULL), RD_ERR_STATE, "without an error object");
     rd_weighted_mean_free(m);
     rd_weighted_mean_free(other);
     rd_weighted_mean_free(NULL);
+}
+
+Test(library, an_error_object_is_not_needed)
+{
+    rd_weighted_mean *m = NULL, *other = mean_of(3);
+    rd_predictor *p;
+    double read[2];
+    cr_assert_eq(rd_weighted_mean_create(SIZE_MAX / 32, &m, NULL), RD_ERR_MEMORY);
+    cr_assert_eq(rd_weighted_mean_create(2, &m, NULL), RD_OK);
+    cr_assert_eq(rd_weighted_mean_add(m, (float[]){1, NAN}, 1, NULL), RD_ERR_RANGE);
+    cr_assert_eq(rd_weighted_mean_merge(m, other, NULL), RD_ERR_RANGE);
+    cr_assert_eq(rd_weighted_mean_read(m, read, NULL), RD_ERR_STATE);
+    cr_assert_eq(rd_predictor_open("/nonexistent", &p, NULL), RD_ERR_IO);
+    rd_weighted_mean_free(m);
+    rd_weighted_mean_free(other);
 }
 
 /* 512 weights of 2^31 are 2^40: the most there is, and still exact. */
@@ -123,6 +137,8 @@ Test(library, a_predictor_of_a_file_made_by_hand)
         cr_assert(y[i] == 2 * x[2 * i] - x[2 * i + 1] + 0.5f, "%d", i);
     x[5] = NAN;
     refused(rd_predictor_run(p, x, 300, y, &err), RD_ERR_DATA, "sample 2: number 1 is not finite");
+    cr_assert_eq(rd_predictor_run(p, x, 300, y, NULL), RD_ERR_DATA);
+    cr_assert_eq(rd_predictor_read_table(p, "a,b\n1,2\n", 8, &read, &rows, NULL), RD_ERR_STATE);
     refused(rd_predictor_read_table(p, "a,b\n1,2\n", 8, &read, &rows, &err), RD_ERR_STATE, "not trained on tables");
     rd_predictor_close(p);
     rd_predictor_close(NULL);

@@ -26,7 +26,7 @@ static const char *lines_of(const char *text, size_t size, unsigned options, rd_
     return all;
 }
 
-#define LINES(text, options) lines_of(text, sizeof(text) - 1, options, NULL)
+#define LINES(text, options) lines_of(text, sizeof(text) - 1, options, &(rd_error){0})
 
 Test(lines, every_line_end_is_one)
 {

@@ -1,14 +1,12 @@
 /* Rounds of several steps, worked out by hand, and rounds of both kinds driven by random events against a plain second
  * account of what must be so. */
 #include <criterion/criterion.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "core/random.h"
+#include "expect_abort.h"
 #include "round/round.h"
 
 /* As a round with secure aggregation might go: keys of all, updates that count, and a part of those who are left. */
@@ -335,15 +333,7 @@ Test(steps, the_core_is_not_entered_twice)
     entered = make(&one, steps, 1, 1);
     (void)rd_rounds_next(entered);
     rd_rounds_fail(entered, 0, 1);
-    pid_t child = fork();
-    if (child == 0) {
-        (void)freopen("/dev/null", "w", stderr);
-        (void)rd_rounds_next(entered);
-        _exit(0);
-    }
-    int state = 0;
-    cr_assert_eq(waitpid(child, &state, 0), child);
-    cr_assert(WIFSIGNALED(state) && WTERMSIG(state) == SIGABRT, "state %d", state);
+    expect_abort(rd_rounds_next(entered));
     rd_rounds_free(entered);
 }
 

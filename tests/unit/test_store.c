@@ -103,9 +103,10 @@ static const char *query(const char *sql)
 
 static void put_file(const char *name, const char *content)
 {
+    rd_error ignored;
     char path[128];
     (void)snprintf(path, sizeof path, "%s/%s", directory, name);
-    cr_assert(rd_file_write(path, content, strlen(content), NULL) == RD_OK);
+    cr_assert(rd_file_write(path, content, strlen(content), &ignored) == RD_OK);
 }
 
 static bool has_file(const char *name)
@@ -139,11 +140,12 @@ static bool keep_client(const rd_client_record *c, void *user)
 
 Test(store, new_run_has_an_id_of_32_digits_and_says_what_it_is)
 {
+    rd_error ignored;
     rd_run_record run = {0};
     rd_store *store = open_run();
     cr_assert(strlen(rd_store_run_id(store)) == 32);
     cr_assert(strspn(rd_store_run_id(store), "0123456789abcdef") == 32);
-    cr_assert(rd_store_run(store, &run, NULL) == RD_OK);
+    cr_assert(rd_store_run(store, &run, &ignored) == RD_OK);
     cr_assert_str_eq(run.run_id, rd_store_run_id(store));
     cr_assert_str_eq(run.name, "first");
     cr_assert(run.rounds_planned == 5 && run.rounds_done == 0 && !run.finished);
@@ -832,19 +834,21 @@ Test(store, hostile_names_are_just_names)
 
 static void put_model(rd_store *store, uint64_t round)
 {
+    rd_error ignored;
     char path[1024];
     rd_store_model_path(store, round, path, sizeof path);
-    cr_assert(rd_file_write(path, "model", 5, NULL) == RD_OK);
+    cr_assert(rd_file_write(path, "model", 5, &ignored) == RD_OK);
 }
 
 Test(store, the_newest_two_models_and_the_kept_ones_stay)
 {
+    rd_error ignored;
     rd_store *store = open_run();
     for (uint64_t r = 0; r <= 7; r++) {
         put_model(store, r);
         commit(store, r, true, 3);
     }
-    cr_assert(rd_store_finish(store, NULL) == RD_OK);
+    cr_assert(rd_store_finish(store, &ignored) == RD_OK);
     rd_store_close(store);
     static const bool stays[] = {true, false, false, true, false, false, true, true};
     for (int r = 0; r <= 7; r++) {
@@ -858,6 +862,7 @@ Test(store, the_newest_two_models_and_the_kept_ones_stay)
  * that of round 5. */
 Test(store, the_best_model_stays_until_there_is_a_better_one)
 {
+    rd_error ignored;
     rd_store *store = open_run();
     for (uint64_t r = 0; r <= 9; r++) {
         put_model(store, r);
@@ -866,7 +871,7 @@ Test(store, the_best_model_stays_until_there_is_a_better_one)
         if (r == 4)
             cr_assert(has_file("models/000001.safetensors") && !has_file("models/000002.safetensors"));
     }
-    cr_assert(rd_store_finish(store, NULL) == RD_OK);
+    cr_assert(rd_store_finish(store, &ignored) == RD_OK);
     rd_store_close(store);
     static const bool stays[] = {true, false, false, false, true, true, false, false, true, true};
     for (int r = 0; r <= 9; r++) {
@@ -878,6 +883,7 @@ Test(store, the_best_model_stays_until_there_is_a_better_one)
 
 Test(store, abandoned_rounds_do_not_push_out_the_model_in_use)
 {
+    rd_error ignored;
     rd_store *store = open_run();
     put_model(store, 0);
     commit(store, 0, true, 0);
@@ -888,7 +894,7 @@ Test(store, abandoned_rounds_do_not_push_out_the_model_in_use)
     cr_assert(has_file("models/000000.safetensors") && has_file("models/000001.safetensors"));
     put_model(store, 8);
     commit(store, 8, true, 0);
-    cr_assert(rd_store_finish(store, NULL) == RD_OK);
+    cr_assert(rd_store_finish(store, &ignored) == RD_OK);
     cr_assert(!has_file("models/000000.safetensors"));
     cr_assert(has_file("models/000001.safetensors") && has_file("models/000008.safetensors"));
     rd_store_close(store);
@@ -899,6 +905,7 @@ Test(store, abandoned_rounds_do_not_push_out_the_model_in_use)
 /* A child commits rounds as fast as it can, says each on a pipe once it is committed, and is killed. */
 Test(store, kill_9_loses_nothing_that_was_committed)
 {
+    rd_error ignored;
     int ends[2];
     uint64_t told = 0, n, last = 0;
     bool found = false;
@@ -910,7 +917,7 @@ Test(store, kill_9_loses_nothing_that_was_committed)
         rd_participation_record parts[] = {part("a", RD_PART_COUNTED, 1), part("b", RD_PART_LATE, 0)};
         for (n = 0;; n++) {
             rd_round_record r = plain_round(n);
-            if (rd_store_commit_round(store, &r, parts, 2, 0, NULL) != RD_OK ||
+            if (rd_store_commit_round(store, &r, parts, 2, 0, &ignored) != RD_OK ||
                 write(ends[1], &n, sizeof n) != sizeof n)
                 _exit(1);
         }
@@ -923,7 +930,7 @@ Test(store, kill_9_loses_nothing_that_was_committed)
         told = n;
     close(ends[0]);
     rd_store *store = open_run(); /* the lock went with the process */
-    cr_assert(rd_store_last_round(store, &last, &found, NULL) == RD_OK);
+    cr_assert(rd_store_last_round(store, &last, &found, &ignored) == RD_OK);
     cr_assert(found && told >= 25 && last >= told, "told %llu, has %llu", (unsigned long long)told,
               (unsigned long long)last);
     rd_store_close(store);
@@ -978,13 +985,14 @@ Test(store, a_full_disk_fails_the_commit_which_can_be_repeated)
 
 Test(store, a_cohort_of_1000_in_one_transaction)
 {
+    rd_error ignored;
     rd_store *store = open_run();
     rd_participation_record *parts = thousand_parts();
     commit(store, 0, true, 0);
     double start = seconds_now();
     for (uint64_t n = 1; n <= 10; n++) {
         rd_round_record r = plain_round(n);
-        cr_assert(rd_store_commit_round(store, &r, parts, 1000, 0, NULL) == RD_OK);
+        cr_assert(rd_store_commit_round(store, &r, parts, 1000, 0, &ignored) == RD_OK);
     }
     cr_log_info("a round with a cohort of 1000: %.1f ms", 100.0 * (seconds_now() - start));
     rd_store_close(store);

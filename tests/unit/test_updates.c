@@ -20,11 +20,12 @@ static rd_report report_of(uint64_t samples, double loss, double accuracy)
 
 Test(updates, reports_are_weighted_by_samples)
 {
+    rd_error ignored;
     const rd_report reports[] = {report_of(2, 1.5, 0.25), report_of(6, 3.0, 0.75)};
     rd_client_sums sums = {0};
     rd_round_record record = {0};
     for (size_t i = 0; i < 2; i++)
-        cr_assert_eq(rd_client_sums_add_report(&sums, &reports[i], NULL), RD_OK);
+        cr_assert_eq(rd_client_sums_add_report(&sums, &reports[i], &ignored), RD_OK);
     rd_client_sums_tell(&sums, &record);
     cr_assert_eq(record.samples, 8);
     cr_assert_eq(record.train.samples, 8);
@@ -43,14 +44,15 @@ static void check_same(const rd_exact_scalar *a, const rd_exact_scalar *b)
 /* Values of which no sum in doubles would be the same in another order. */
 Test(updates, neither_order_nor_who_was_taken_off_again_is_seen)
 {
+    rd_error ignored;
     const rd_report a = report_of(3, 0.1, 0.3), b = report_of(7, 1e-9, 1.0 / 3), c = report_of(1000003, 12345.678, 0.9);
     rd_client_sums forwards = {0}, backwards = {0}, half = {0};
-    cr_assert(rd_client_sums_add_report(&forwards, &a, NULL) == RD_OK &&
-              rd_client_sums_add_report(&forwards, &c, NULL) == RD_OK &&
-              rd_client_sums_add_report(&forwards, &b, NULL) == RD_OK);
+    cr_assert(rd_client_sums_add_report(&forwards, &a, &ignored) == RD_OK &&
+              rd_client_sums_add_report(&forwards, &c, &ignored) == RD_OK &&
+              rd_client_sums_add_report(&forwards, &b, &ignored) == RD_OK);
     rd_client_sums_remove_report(&forwards, &c);
-    cr_assert(rd_client_sums_add_report(&half, &a, NULL) == RD_OK);
-    cr_assert(rd_client_sums_add_report(&backwards, &b, NULL) == RD_OK);
+    cr_assert(rd_client_sums_add_report(&half, &a, &ignored) == RD_OK);
+    cr_assert(rd_client_sums_add_report(&backwards, &b, &ignored) == RD_OK);
     rd_client_sums_add(&backwards, &half);
     cr_assert(forwards.samples == 10 && forwards.updates == 2);
     cr_assert(backwards.samples == 10 && backwards.updates == 2);
@@ -84,12 +86,13 @@ static void *add_often(void *user)
 
 Test(updates, threads_add_side_by_side)
 {
+    rd_error ignored;
     static float values[ELEMENTS];
     static double mean[ELEMENTS];
     rd_striped_sum sum = {0};
     for (size_t i = 0; i < ELEMENTS; i++)
         values[i] = (float)(i % 1024) / 8 - 50;
-    cr_assert_eq(rd_striped_sum_create(&sum, ELEMENTS, NULL), RD_OK);
+    cr_assert_eq(rd_striped_sum_create(&sum, ELEMENTS, &ignored), RD_OK);
     adder plain = {&sum, values, 3, 1}, halved = {&sum, values, 10, 0.5}, nothing = {&sum, values, 0, 1};
     pthread_t others[2];
     cr_assert_eq(pthread_create(&others[0], NULL, add_often, &plain), 0);
@@ -107,11 +110,12 @@ Test(updates, threads_add_side_by_side)
 
 Test(updates, collected_ones_are_sorted_and_their_vectors_used_again)
 {
+    rd_error ignored;
     const uint64_t keys[] = {UINT64_MAX, 7, 0, 1000, 8};
     float *vectors[5];
     rd_collection c = {.size = 3};
     for (size_t i = 0; i < 5; i++) {
-        cr_assert_eq(rd_collection_reserve(&c, NULL), RD_OK);
+        cr_assert_eq(rd_collection_reserve(&c, &ignored), RD_OK);
         c.due++;
         vectors[i] = rd_collection_take_vector(&c);
         cr_assert(vectors[i] != NULL);
