@@ -236,7 +236,8 @@ static bool all_know(rd_driver *d)
     return all;
 }
 
-/* Before the first round what columns mean is settled, a step at a time; later only where the first table comes late. */
+/* Before the first round what columns mean is settled, a step at a time; afterwards only where the first table comes
+ * after that. */
 static rd_status settle(rd_driver *d, rd_error *err)
 {
     rd_settling_news news;

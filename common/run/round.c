@@ -65,9 +65,9 @@ rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t cli
 rd_status rd_run_prune(rd_run *run, uint64_t round, rd_error *err)
 {
     const rd_pruning *p = &run->config->pruning;
-    /* It is late where every due round was abandoned. */
-    bool late = run->packings.current == NULL && rd_pruning_has_begun(p, round);
-    if (!rd_pruning_is_due(p, round) && !late)
+    /* It is overdue where every due round was abandoned. */
+    bool overdue = run->packings.current == NULL && rd_pruning_has_begun(p, round);
+    if (!rd_pruning_is_due(p, round) && !overdue)
         return RD_OK;
     rd_status status = rd_pruning_apply(p, run->model, round, run->parameters, err);
     return status == RD_OK ? rd_packings_renew(&run->packings, p, run->model, run->parameters, err) : status;

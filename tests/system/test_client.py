@@ -555,13 +555,13 @@ def test_aggregators_that_are_not_the_right_one(world):
 
 def test_clients_that_are_not_let_in(world):
     fake, client = begin(world)
-    sign(world, "late", world.expired(), "extendedKeyUsage=clientAuth")
+    sign(world, "expired", world.expired(), "extendedKeyUsage=clientAuth")
     sign(world, "server", NINE_DAYS, "extendedKeyUsage=serverAuth")
     world.check("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=stranger",
                 "-keyout", world.path("certs/stranger.key"), "-out", world.path("certs/stranger.crt"))
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         strict = FakeAggregator(world, least=version, most=version)
-        for name, code, word in (("late", 6, "expired on"), ("server", 6, "not a client's"), ("stranger", 3, "--cert")):
+        for name, code, word in (("expired", 6, "expired on"), ("server", 6, "not a client's"), ("stranger", 3, "--cert")):
             result = world.run(world.program("rondo-client"), "--aggregator", strict.url, *world.tls(name), "--data", world.path("private.csv"), "--regression")
             assert result.returncode == code and word in result.stderr, (version, name, result)
         assert not strict.requests

@@ -124,7 +124,7 @@ typedef struct account {
     rd_rounds *r;
     const rd_step *const *steps;
     bool asynchronous;
-    bool open, late, delivering[CLIENTS]; /* late: the deadline of the open round has passed */
+    bool open, deadline_passed, delivering[CLIENTS]; /* deadline_passed: that of the open round */
     uint64_t round;
     size_t step, answers[3];
     bool counted_in[EVENTS + 2][CLIENTS];
@@ -147,7 +147,7 @@ static void take_actions(account *a, const rd_cohort_config *cohort)
             cr_assert_eq(action.round, a->round + 1, "rounds come one after the other");
             cr_assert_geq(rd_rounds_available(a->r), rd_cohort_needed(cohort));
             a->open = true;
-            a->late = false;
+            a->deadline_passed = false;
             a->round = action.round;
             a->step = 0;
             memset(a->answers, 0, sizeof a->answers);
@@ -169,7 +169,7 @@ static void take_actions(account *a, const rd_cohort_config *cohort)
             cr_assert(!action.aggregate || (a->answers[a->step] >= least && a->steps[a->step + 1] == NULL));
             if (a->asynchronous)
                 cr_assert_eq(action.aggregate, a->answers[0] > 0 && a->answers[0] >= least);
-            for (size_t i = 0; i < CLIENTS && a->late; i++)
+            for (size_t i = 0; i < CLIENTS && a->deadline_passed; i++)
                 cr_assert(rd_rounds_participation(a->r, i) != RD_PART_ASKED || rd_rounds_staleness(a->r, i) == 0,
                           "whoever let the deadline pass is given up");
             size_t counted = 0, known = 0;
@@ -209,7 +209,7 @@ static void happen(account *a, const rd_cohort_config *cohort, rd_random *random
     case 3:
         if (rd_random_below(random, 4) == 0) {
             rd_rounds_deadline(r, round);
-            a->late = a->late || (a->open && round == a->round);
+            a->deadline_passed = a->deadline_passed || (a->open && round == a->round);
         }
         break;
     case 4:

@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 /* In the folder, each with its .key: ca.pem; server.pem for 127.0.0.1; the clients alice.pem, bob.pem; and
- * those to be refused: stranger.pem (of another CA), late.pem (expired), nameless.pem, control.pem (a line
- * feed in its name), twins.pem (two names), serving.pem (for servers only), p521.pem and ed.pem (keys that cannot be used). Late is signed in two ways, as
- * new openssl refuses negative days and old openssl takes no dates. bob is RSA, the others P-256; the name in
- * zoe.pem is Zoe with a diaeresis, which openssl turns into UTF-8. */
+ * those to be refused: stranger.pem (of another CA), expired.pem (expired), nameless.pem, control.pem (a line
+ * feed in its name), twins.pem (two names), serving.pem (for servers only), p521.pem and ed.pem (keys that cannot be
+ * used). Expired is signed in two ways, as new openssl refuses negative days and old openssl takes no dates. bob is
+ * RSA, the others P-256; the name in zoe.pem is Zoe with a diaeresis, which openssl turns into UTF-8. */
 static const char tls_files_script[] =
     "set -e; cd \"$1\"; exec 2>openssl.log\n"
     "request() { openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $1.key \\\n"
@@ -31,9 +31,9 @@ static const char tls_files_script[] =
     "openssl req -new -newkey rsa:2048 -nodes -keyout bob.key -out bob.csr -subj /CN=bob; sign bob ca 9 "
     "client.ext\n"
     "request stranger /CN=stranger; sign stranger other 9 client.ext\n"
-    "request late /CN=late; sign late ca -1 client.ext || openssl x509 -req -in late.csr -CA ca.pem -CAkey "
+    "request expired /CN=expired; sign expired ca -1 client.ext || openssl x509 -req -in expired.csr -CA ca.pem -CAkey "
     "ca.key \\\n"
-    "  -set_serial 1 -not_before 20200101000000Z -not_after 20200102000000Z -out late.pem -extfile "
+    "  -set_serial 1 -not_before 20200101000000Z -not_after 20200102000000Z -out expired.pem -extfile "
     "client.ext\n"
     "request nameless /O=nobody; sign nameless ca 9 client.ext\n"
     "request control \"$(printf '/CN=two\\nlines')\"; sign control ca 9 client.ext\n"
