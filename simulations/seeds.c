@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/band.h"
+#include "core/confidence.h"
 #include "core/file.h"
 #include "ranks.h"
 #include "store/store.h"
@@ -77,7 +77,7 @@ static void print_table(const result *results, uint64_t first, uint64_t count, d
     for (size_t f = 0; f < FIGURES; f++) {
         for (uint64_t i = 0; i < count; i++)
             values[i] = results[i].figure[f];
-        half[f] = rd_band(values, count, t, &mean[f]);
+        half[f] = rd_confidence_half_width(values, count, t, &mean[f]);
     }
     print_line("mean", mean, 0);
     print_line("+-95 %", half, 0);

@@ -1,12 +1,12 @@
 /* compare.c: `rondo-inspect compare A B ...`: runs side by side, as a table, and as a picture with the table
  * in it. An operand is a state directory, or a folder of seed-N ones, which then stand for one run with a
- * mean and a band. */
+ * mean and its confidence interval. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/band.h"
+#include "core/confidence.h"
 #include "core/grow.h"
 #include "gnuplot.h"
 #include "inspect.h"
@@ -282,7 +282,8 @@ static void write_quoted(FILE *script, const char *text)
     }
 }
 
-/* Round or clock, mean, and the two ends of the 95 % band of the mean, of the rounds that all seeds have measured. */
+/* Round or clock, mean, and the two ends of its 95 % confidence interval, of the rounds that all seeds have measured.
+ * */
 static void write_points(FILE *script, const comparison *c, const entry *e)
 {
     const history *first = &e->seeds[0];
@@ -298,7 +299,7 @@ static void write_points(FILE *script, const comparison *c, const entry *e)
         }
         if (n < e->seed_count)
             break;
-        double half = rd_band(values, n, t, &mean);
+        double half = rd_confidence_half_width(values, n, t, &mean);
         double x = c->by_clock ? clock / (double)n : (double)first->records[i].round - c->drawn->before;
         if (!isnan(mean))
             (void)fprintf(script, "%.9g %.9g %.9g %.9g\n", x, mean, n > 1 ? mean - half : mean,
@@ -518,7 +519,7 @@ rd_status inspect_compare(int argc, char **argv, rd_error *err)
         .program = "rondo-inspect compare",
         .usage = "DIR DIR ... [--target A] [--out FILE]",
         .summary = "Compares runs: a state directory each, or a folder of seed-N ones (rondo-sim "
-                   "--seeds), which stand for one run with a 95 % band. Figures are of the last "
+                   "--seeds), which stand for one run with a 95 % confidence interval. Figures are of the last "
                    "round that measured them. Where no run has a test set, best and target are of the accuracy "
                    "on hold-out rows.",
         .options = options,

@@ -75,7 +75,7 @@ def test_scores_without_a_value_are_refused(world):
     refused(world, regression, "data.test: evaluation.metrics: r2 needs targets that differ")
 
 
-def test_one_client_differs_from_nobody_and_one_seed_has_no_band(world):
+def test_one_client_differs_from_nobody_and_one_seed_has_no_interval(world):
     two = world.write("two.csv", "x,label\n1,0\n2,1\n3,1\n4,0\n")
     config = {"rounds": 2, "model": {"input": 1, "loss": "softmax_cross_entropy", "layers": [DENSE(2)]}, "training": {"learning_rate": 0.1},
               "data": {"train": {"path": two}}}
@@ -84,8 +84,8 @@ def test_one_client_differs_from_nobody_and_one_seed_has_no_band(world):
     last, _ = simulate(world, config, 2, "both")
     assert last["spread"]["deviation"] > 0, last["spread"]
     out = world.check(world.program("rondo-sim"), "--config", world.path("state.json"), "--clients", 2, "--seeds", 1, "--out", world.path("seeds"))
-    band = [line.split() for line in out.splitlines() if line.startswith("+-95 %")]
-    assert band and set(band[0][2:]) == {"-"}, out
+    interval = [line.split() for line in out.splitlines() if line.startswith("+-95 %")]
+    assert interval and set(interval[0][2:]) == {"-"}, out
 
 
 def test_a_class_that_nobody_has_is_never_said(world):

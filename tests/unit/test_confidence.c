@@ -2,10 +2,10 @@
 #include <criterion/criterion.h>
 #include <math.h>
 
-#include "core/band.h"
+#include "core/confidence.h"
 
 /* Two-sided 95 %, from any table of the distribution (NIST/SEMATECH e-Handbook, 1.3.6.7.2). */
-Test(band, has_the_t_of_the_tables)
+Test(confidence, has_the_t_of_the_tables)
 {
     const struct {
         uint64_t degrees;
@@ -17,12 +17,12 @@ Test(band, has_the_t_of_the_tables)
 }
 
 /* 1, 2, 3, 4: mean 2.5, deviation sqrt(5/3). */
-Test(band, is_t_times_the_error_of_the_mean)
+Test(confidence, is_t_times_the_error_of_the_mean)
 {
     const double x[] = {1, 2, 3, 4};
     double mean;
-    double half = rd_band(x, 4, 3, &mean);
+    double half = rd_confidence_half_width(x, 4, 3, &mean);
     cr_expect_float_eq(mean, 2.5, 1e-12);
     cr_expect_float_eq(half, 3 * sqrt(5.0 / 3) / 2, 1e-12);
-    cr_expect(isnan(rd_band(x, 1, 3, &mean)));
+    cr_expect(isnan(rd_confidence_half_width(x, 1, 3, &mean)));
 }

@@ -1,5 +1,5 @@
-/* band.c: see band.h. */
-#include "core/band.h"
+/* confidence.c: see confidence.h. */
+#include "core/confidence.h"
 
 #include <math.h>
 
@@ -28,7 +28,7 @@ double rd_student_t(uint64_t degrees)
     return (low + high) / 2;
 }
 
-double rd_band(const double *x, size_t n, double t, double *mean)
+double rd_confidence_half_width(const double *x, size_t n, double t, double *mean)
 {
     double sum = 0, squares = 0, count = (double)n;
     for (size_t i = 0; i < n; i++)
