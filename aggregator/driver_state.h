@@ -38,7 +38,7 @@ struct rd_driver {
                       disk */
     uv_poll_t signals, hangup;
     uv_timer_t watch;        /* once a second: is something waited for? */
-    rd_waiting waiting;      /* what was last told of it */
+    rd_waiting waiting;      /* what was last reported of it */
     uv_handle_t *handles[6]; /* (handle_count) of these, those that are open */
     size_t handle_count;
     bool loop_open;

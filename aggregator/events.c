@@ -172,7 +172,7 @@ static bool measure_task(rd_driver *d, size_t client, rd_task *task)
     const char *name = strdupa(rd_rounds_client_name(d->rounds, client));
     pthread_mutex_unlock(&d->lock);
     int step = rd_settling_asks(d->settling, name);
-    *task = (rd_task){.counted = RD_UNTOLD};
+    *task = (rd_task){.counted = RD_COUNTED_UNKNOWN};
     (void)snprintf(task->name, sizeof task->name, "measure-%d", step);
     return step > 0;
 }
@@ -189,7 +189,7 @@ bool rd_driver_task(rd_driver *d, size_t client, rd_task *task)
         *task = (rd_task){.name = RD_TASK_FINISHED,
                           .round = rd_rounds_current(d->rounds) - 1,
                           .model = d->published.models[0].version,
-                          .counted = RD_UNTOLD};
+                          .counted = RD_COUNTED_UNKNOWN};
         last_word = !d->attendance.clients[client].knows_end;
         d->attendance.clients[client].knows_end = true;
     } else if (rd_rounds_has_task(d->rounds, client)) {
@@ -199,7 +199,7 @@ bool rd_driver_task(rd_driver *d, size_t client, rd_task *task)
         *task = (rd_task){.round = assigned.round,
                           .model = d->published.models[0].version,
                           .kept = packing != NULL ? packing->kept : 0,
-                          .counted = d->clients_keep ? rd_rounds_last_counted(d->rounds, client) : RD_UNTOLD};
+                          .counted = d->clients_keep ? rd_rounds_last_counted(d->rounds, client) : RD_COUNTED_UNKNOWN};
         (void)snprintf(task->name, sizeof task->name, "%s", assigned.step->name);
     } else {
         something = false;

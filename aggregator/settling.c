@@ -17,7 +17,7 @@ struct rd_settling {
     int announced;       /* the step that clients were asked for last */
     char notes[600];     /* what the agreement left out */
     rd_error trouble;    /* why there is no schema; status RD_OK: nothing is wrong */
-    bool trouble_is_new; /* it has not been told */
+    bool trouble_is_new; /* it has not been reported */
     bool hopeless;       /* with those who are there now there is no schema: who comes or goes may change that */
 };
 

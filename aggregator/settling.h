@@ -36,7 +36,7 @@ char *rd_settling_welcome(rd_settling *s, const char *run_id, const char *client
 
 typedef enum rd_settling_news {
     RD_SETTLING_NONE,
-    RD_SETTLING_STUCK,   /* the descriptions do not make a schema: text says why. Told once for each reason */
+    RD_SETTLING_STUCK,   /* the descriptions do not make a schema: text says why. Reported once for each reason */
     RD_SETTLING_MEASURE, /* clients are to be asked for their next step */
     RD_SETTLING_DONE,    /* the run knows its schema, or more of it than before: rounds may begin. text: what was
                             settled, and left out */

@@ -19,7 +19,7 @@ struct rd_upload {
     float largest; /* magnitude so far */
     uint64_t size;
     bool digest_given;
-    uint8_t digest_told[RD_SHA256_BYTES];
+    uint8_t digest_expected[RD_SHA256_BYTES];
     rd_sha256 digest;
 };
 
@@ -33,8 +33,9 @@ static rd_status parse_digest(rd_upload *u, const char *field, rd_error *err)
         value += sizeof start - 1;
         end = strchr(value, ':');
     }
-    if (end == NULL || !rd_base64_decode(value, (size_t)(end - value), u->digest_told, sizeof u->digest_told, &size) ||
-        size != sizeof u->digest_told)
+    if (end == NULL ||
+        !rd_base64_decode(value, (size_t)(end - value), u->digest_expected, sizeof u->digest_expected, &size) ||
+        size != sizeof u->digest_expected)
         return rd_fail(err, RD_ERR_FORMAT, "Content-Digest: expected sha-256=:BASE64 of 32 bytes:, found '%.80s'",
                        field);
     u->digest_given = true;
@@ -82,7 +83,7 @@ rd_status rd_upload_finish(rd_upload *u, rd_report *report, rd_error *err)
     if (status == RD_OK && u->digest_given) {
         uint8_t found[RD_SHA256_BYTES];
         rd_sha256_finish(&u->digest, found);
-        if (memcmp(found, u->digest_told, sizeof found) != 0)
+        if (memcmp(found, u->digest_expected, sizeof found) != 0)
             status = rd_fail(err, RD_ERR_FORMAT, "the body's SHA-256 is not the one in Content-Digest");
     }
     return status;

@@ -1,5 +1,5 @@
 /* address.h: the aggregator's address, checked before anything is tried with it: what is wrong with it would otherwise be
- * told as trouble of the network, after minutes. */
+ * reported as trouble of the network, after minutes. */
 #ifndef RONDO_CLIENT_ADDRESS_H
 #define RONDO_CLIENT_ADDRESS_H
 

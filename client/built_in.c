@@ -56,7 +56,7 @@ cleanup:
 static rd_status recall(built_in *b, const rd_task *task, bool *is_new, rd_error *err)
 {
     rd_keep_found found;
-    uint64_t counted = task->counted == RD_UNTOLD ? RD_KEEP_NEWEST : task->counted;
+    uint64_t counted = task->counted == RD_COUNTED_UNKNOWN ? RD_KEEP_NEWEST : task->counted;
     rd_status status = rd_keep_read(b->keep, 0, task->round, counted, b->kept, &found, err);
     *is_new = found != RD_KEEP_FOUND;
     if (status == RD_OK && found == RD_KEEP_LOST)
@@ -183,7 +183,7 @@ static rd_status built_in_train(void *learner, const rd_task *task, const rd_glo
     *delta = b->delta;
     /* Only an update that counts moves what the client keeps. Whether this one did is told with the next task, so it is
      * kept before it is sent: whoever is killed in between has not lost it. */
-    if (b->keep != NULL && task->counted != RD_UNTOLD)
+    if (b->keep != NULL && task->counted != RD_COUNTED_UNKNOWN)
         status = rd_keep_write(b->keep, 0, task->round, task->counted, b->kept, err);
 cleanup:
     return status;
@@ -192,7 +192,7 @@ cleanup:
 static rd_status built_in_delivered(void *learner, const rd_task *task, rd_error *err)
 {
     const built_in *b = learner;
-    if (b->keep == NULL || task->counted != RD_UNTOLD)
+    if (b->keep == NULL || task->counted != RD_COUNTED_UNKNOWN)
         return RD_OK;
     return rd_keep_write(b->keep, 0, task->round, RD_KEEP_NEWEST, b->kept, err);
 }

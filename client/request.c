@@ -41,7 +41,7 @@ typedef struct trouble {
     double busy_at;  /* when the aggregator first said "later"; 0: it did not */
     double used_at;  /* when it first said that another client is there; 0: it did not */
     rd_error in_use; /* what it said */
-    double said_at;  /* when that was last told */
+    double said_at;  /* when that was last reported */
 } trouble;
 
 bool rd_requester_stopped(const rd_requester *r)
@@ -218,14 +218,14 @@ static rd_status check_files(rd_requester *r, rd_error *err)
 {
     const rd_credential_files *files = &r->options.transport.files;
     double began = rd_clock_seconds();
-    bool early = true, told = false;
+    bool early = true, reported = false;
     rd_credentials *c = NULL;
     rd_status status = rd_credentials_load(files, RD_SIDE_CLIENT, &c, &early, err);
     while (status != RD_OK && early && !rd_requester_stopped(r) &&
            rd_clock_seconds() < began + r->options.retry_seconds) {
-        if (!told)
+        if (!reported)
             say(r, "%s; trying for %.0f s", err->message, r->options.retry_seconds);
-        told = true;
+        reported = true;
         rd_requester_sleep(r, 1.0);
         status = rd_credentials_load(files, RD_SIDE_CLIENT, &c, &early, err);
     }

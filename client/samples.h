@@ -1,6 +1,6 @@
 /* samples.h: this client's data on their way into a run. What a file says by itself is read at once, so that what is
- * wrong with it is told before anybody is asked; what only the run knows (what columns and classes mean, the symbols of
- * a text) comes later, and then the file becomes samples. */
+ * wrong with it is reported before anybody is asked; what only the run knows (what columns and classes mean, the
+ * symbols of a text) comes later, and then the file becomes samples. */
 #ifndef RONDO_CLIENT_SAMPLES_H
 #define RONDO_CLIENT_SAMPLES_H
 

@@ -42,7 +42,7 @@ static rd_status rejoin(void *user, rd_error *err)
     return rd_membership_join(&p->membership, err);
 }
 
-/* What the file says by itself is told before anybody is asked; then the client joins. */
+/* What is wrong with the file by itself is reported before anybody is asked; then the client joins. */
 static rd_status enter(rd_participant *p, const rd_source *data, rd_error *err)
 {
     rd_status status = RD_OK;

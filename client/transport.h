@@ -50,7 +50,7 @@ typedef struct rd_request {
 typedef struct rd_response {
     int status;
     char etag[RD_ETAG_MAX]; /* as it came; "": none, or longer */
-    unsigned retry_after;   /* seconds; 0: not told */
+    unsigned retry_after;   /* seconds; 0: not given */
     const char *body;       /* (size), valid until the next request; at most 16 MB */
     size_t size;
     uint64_t received; /* bytes of body, taken ones included */

@@ -37,7 +37,7 @@ typedef struct job {
     const float *global; /* (all) parameters that it trains from */
     float *update; /* (room + memory) its own place for the update and what the client then keeps; NULL: a thread's */
     bool trained;
-    bool failed; /* for a reason of its own, told in part */
+    bool failed; /* for a reason of its own, which `part` gives */
     rd_participation_record part;
 } job;
 

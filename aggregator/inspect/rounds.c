@@ -256,16 +256,16 @@ static rd_status open_run(const char *directory, bool follow, rd_store **store, 
 {
     char path[4096];
     (void)snprintf(path, sizeof path, "%s/rondo.db", directory);
-    bool told = false;
+    bool reported = false;
     for (;;) {
         rd_status status = rd_store_open_reader(directory, store, err);
         /* RD_ERR_IO is "no run yet", unless there is a file that we may not read. */
         bool absent = status == RD_ERR_IO && (access(path, F_OK) != 0 || access(path, R_OK) == 0);
         if (!follow || !absent)
             return status;
-        if (!told)
+        if (!reported)
             (void)fprintf(stderr, "waiting for a run in %s\n", directory);
-        told = true;
+        reported = true;
         wait_a_moment();
     }
 }

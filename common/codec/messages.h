@@ -59,7 +59,7 @@ rd_status rd_welcome_parse(const char *json, size_t size, rd_welcome *out, rd_er
  *   {"task": "measure-1", "round": 0, "model": 0}   fetch the schema from /v1/run, measure what is open in it and answer
  *     with the sums
  *   {"task": "finished", "round": 10, "model": 10}   the run is over; its last model is version 10 */
-#define RD_UNTOLD UINT64_MAX
+#define RD_COUNTED_UNKNOWN UINT64_MAX /* rd_task.counted */
 #define RD_TASK_NAME_MAX 24
 #define RD_TASK_FINISHED "finished"
 typedef struct rd_task {
@@ -67,7 +67,7 @@ typedef struct rd_task {
     uint64_t round;
     uint64_t model;   /* version */
     uint64_t kept;    /* train: parameters that are left of a pruned model; 0: all */
-    uint64_t counted; /* train: the last round in which an update of this client counted, 0: in none; RD_UNTOLD */
+    uint64_t counted; /* train: the last round in which an update of this client counted, 0: in none */
 } rd_task;
 char *rd_task_write(const rd_task *t);
 rd_status rd_task_parse(const char *json, size_t size, rd_task *out, rd_error *err) RD_MUST_CHECK;

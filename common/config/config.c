@@ -464,7 +464,7 @@ static rd_status check_training(const rd_config *c, const rd_model *m, rd_error 
     return check_decay_skips(&c->training, m, err);
 }
 
-/* Builds the plan and drops it, so that what is wrong with the model is told with the file's name; and what
+/* Builds the plan and drops it, so that what is wrong with the model is reported with the file's name; and what
  * is wrong with the training of such a model. */
 static rd_status check_model(rd_config *c, const char *path, rd_error *err)
 {

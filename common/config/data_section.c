@@ -8,8 +8,8 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
-/* true and false, as something that may be untold. */
-static rd_told read_told(rd_fields *f, const char *key)
+/* true and false, where neither may be said. */
+static rd_tristate read_tristate(rd_fields *f, const char *key)
 {
     bool value = false;
     rd_fields_bool(f, key, &value);
@@ -36,9 +36,9 @@ static void read_csv_keys(rd_fields *f, rd_source *s)
         rd_fields_only(f, keys[i], allowed, "for \"format\": \"csv\"");
     rd_fields_text(f, "label_column", s->label_column, sizeof s->label_column);
     rd_fields_text(f, "group_column", s->group_column, sizeof s->group_column);
-    s->heading = read_told(f, "header");
+    s->heading = read_tristate(f, "header");
     rd_fields_bool(f, "standardise", &s->standardise);
-    s->regression = read_told(f, "regression");
+    s->regression = read_tristate(f, "regression");
     read_character(f, "separator", "one character", &s->separator);
     read_character(f, "decimal", "'.' or ','", &s->decimal);
     if (s->decimal != '\0' && s->decimal != '.' && s->decimal != ',')
@@ -107,8 +107,8 @@ static rd_status read_source(rd_fields *data, const char *name, const char *path
     int format = RD_SOURCE_NONE;
     if (f.object == NULL)
         return f.status;
-    const char *told = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(f.object, "format"));
-    if (told != NULL && strcmp(told, "synthetic") == 0)
+    const char *format_name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(f.object, "format"));
+    if (format_name != NULL && strcmp(format_name, "synthetic") == 0)
         return read_synthetic(&f, s);
     rd_fields_require(&f, "path");
     rd_fields_text(&f, "path", file, sizeof file);

@@ -48,7 +48,7 @@ const cJSON *rd_fields_item(rd_fields *f, const char *key, bool object);
 void rd_fields_settle(rd_fields *f, const char *key, cJSON *value);
 /* All that has been read means the same as if the section were absent. */
 void rd_fields_settle_nothing(rd_fields *f);
-/* The key must be there. Told by rd_fields_finish, after unknown keys: a slip of the finger explains a
+/* The key must be there. Reported by rd_fields_finish, after unknown keys: a slip of the finger explains a
  * missing key. */
 void rd_fields_require(rd_fields *f, const char *key);
 bool rd_fields_has(const rd_fields *f, const char *key);

@@ -151,17 +151,17 @@ static rd_status finish_column(column_look *l, const rd_table *t, rd_error *err)
 {
     char name[80];
     rd_table_column_name(t, l->column, name, sizeof name);
-    rd_column_type told = l->given != NULL ? l->given->type : RD_COLUMN_OPEN;
+    rd_column_type given_type = l->given != NULL ? l->given->type : RD_COLUMN_OPEN;
     /* Where both stand in it, it is a column of numbers with something wrong in it, and reading it says what. */
-    l->into->type = told != RD_COLUMN_OPEN ? told
-                    : l->number_line != 0  ? RD_COLUMN_NUMBER
-                    : l->word_line != 0    ? RD_COLUMN_CATEGORY
-                                           : RD_COLUMN_OPEN;
+    l->into->type = given_type != RD_COLUMN_OPEN ? given_type
+                    : l->number_line != 0        ? RD_COLUMN_NUMBER
+                    : l->word_line != 0          ? RD_COLUMN_CATEGORY
+                                                 : RD_COLUMN_OPEN;
     if (l->into->type == RD_COLUMN_CATEGORY && l->most_words == 0)
         return rd_fail(err, RD_ERR_DATA,
                        "%s: %s holds more than %d different words; data.schema in run.json can say what it is: a "
                        "category with its words, or ignored",
-                       t->path, name, told == RD_COLUMN_CATEGORY ? RD_WORDS_MOST : RD_WORDS_UNASKED);
+                       t->path, name, given_type == RD_COLUMN_CATEGORY ? RD_WORDS_MOST : RD_WORDS_UNASKED);
     if (l->into->type != RD_COLUMN_CATEGORY || (l->given != NULL && l->given->words_known))
         rd_names_free(&l->into->words);
     return RD_OK;

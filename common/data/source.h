@@ -32,28 +32,28 @@ typedef enum rd_source_format {
 #define RD_SOURCE_PATH_MAX 1024
 #define RD_SOURCE_COLUMN_MAX 64
 
-/* What a person said, or did not say. */
-typedef enum rd_told { RD_UNSAID = 0, RD_YES, RD_NO } rd_told;
+/* What run.json says of a question, if it does. */
+typedef enum rd_tristate { RD_UNSAID = 0, RD_YES, RD_NO } rd_tristate;
 
 typedef struct rd_source {
     rd_source_format format;
     char path[RD_SOURCE_PATH_MAX];           /* idx: the images; leaf: a file or a folder of *.json */
     char labels_path[RD_SOURCE_PATH_MAX];    /* idx: the labels; empty = derived from path */
-    char label_column[RD_SOURCE_COLUMN_MAX]; /* csv: a heading, or a position: "0" first, "-1" last; empty: untold */
-    char group_column[RD_SOURCE_COLUMN_MAX]; /* csv: the column that says whose row it is; empty: untold. It is no
+    char label_column[RD_SOURCE_COLUMN_MAX]; /* csv: a heading, or a position: "0" first, "-1" last; empty: not given */
+    char group_column[RD_SOURCE_COLUMN_MAX]; /* csv: the column that says whose row it is; empty: not given. It is no
                                                 feature. */
-    rd_told heading;                         /* csv: the first line holds names */
-    char separator, decimal;                 /* csv; '\0': untold */
+    rd_tristate heading;                     /* csv: the first line holds names */
+    char separator, decimal;                 /* csv; '\0': not given */
     bool standardise;                        /* csv: asks for "scale": "standard" in the run's schema */
     rd_text_options text;
     rd_synthetic synthetic;
-    rd_told regression; /* csv: the label is a target; the model knows, too */
+    rd_tristate regression; /* csv: the label is a target; the model knows, too */
 } rd_source;
 
 /* Describes a file, setting all of *out, by its name: .csv/.tsv/.data, .json or a folder (leaf), .safetensors, .txt, a
  * name with "images" or "-idx" in it (idx); else by its first bytes (kind.h). Each may be followed by .gz, safetensors
  * excepted. For idx, labels_path stays empty: rd_source_load derives it ("train-images-idx3" -> "train-labels-idx1"). What a
- * table's dialect is stays untold (table.h guesses). The file need not exist: rd_source_load reports that. RD_ERR_DATA: a
+ * table's dialect is stays open (table.h guesses). The file need not exist: rd_source_load reports that. RD_ERR_DATA: a
  * name that says nothing, of a file that no reader takes; path empty or too long. */
 rd_status rd_source_from_path(const char *path, rd_source *out, rd_error *err) RD_MUST_CHECK;
 

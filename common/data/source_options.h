@@ -8,7 +8,7 @@
 #include "core/options.h"
 #include "data/source.h"
 
-/* Zeroed: nothing is told. */
+/* Zeroed: nothing is given. */
 typedef struct rd_source_options {
     const char *data, *format, *labels, *label_column, *separator, *decimal;
     bool header, no_header;

@@ -163,7 +163,7 @@ static char guess_separator(const char *text, const char *end)
 }
 
 /* Excel's "sep=;" in front of everything. */
-static char told_separator(char **text, const char *end)
+static char stated_separator(char **text, const char *end)
 {
     char *p = *text;
     if (end - p < 5 || strncmp(p, "sep=", 4) != 0 || !(end - p == 5 || ends_line(p[5])))
@@ -329,7 +329,7 @@ static rd_status settle_heading(rd_table *t, const rd_source *source, rd_error *
         return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for %zu columns", t->path, t->columns);
     t->decimal = source->decimal != '\0' ? source->decimal : guess_decimal(t, field);
     if (source->heading == RD_UNSAID) {
-        /* A label that is told by name stands in the heading. */
+        /* A label that is given by name stands in the heading. */
         (void)rd_table_fields(t, t->records, field);
         for (size_t j = 0; j < t->columns && source->label_column[0] != '\0'; j++) {
             int64_t position;
@@ -353,8 +353,8 @@ rd_status rd_table_parse(char *text, size_t size, const rd_source *source, rd_ta
     char *begin = text, *end = text + size;
     memset(out, 0, sizeof *out);
     RD_TRY(check_text(&begin, end, t.path, err));
-    const char told = told_separator(&begin, end);
-    t.separator = source->separator != '\0' ? source->separator : told != '\0' ? told : guess_separator(begin, end);
+    const char stated = stated_separator(&begin, end);
+    t.separator = source->separator != '\0' ? source->separator : stated != '\0' ? stated : guess_separator(begin, end);
     cutter c = {.path = t.path, .at = begin, .end = end, .to = begin, .separator = t.separator, .line = 1};
     t.records = begin;
     RD_TRY(cut_records(&t, &c, err));

@@ -5,7 +5,7 @@
  * over; blanks around a field do not count unless they are quoted; the file may be gzipped. A first line
  * "sep=;", which Excel writes, names the separator.
  *
- * What is not told is guessed, after all that is told is known, and rd_table_summary says what was guessed:
+ * What is not given is guessed, after all that is given is known, and rd_table_summary says what was guessed:
  *   separator   of , ; tab and | the one that cuts the first two records into the same number of fields, the
  *               most of them
  *   heading     the first record is one where a column has a word there and nothing but numbers below, or where

@@ -46,7 +46,7 @@ void rd_agreement_free(rd_agreement *a)
     free(a);
 }
 
-/* A table of nothing but numbers has as many features as columns: what cannot fit is told before anybody trains. */
+/* A table of nothing but numbers has as many features as columns: what cannot fit is reported before anybody trains. */
 static rd_status check_width(const rd_schema *given, const rd_description *d, const rd_model *m, const char *whose,
                              rd_error *err)
 {

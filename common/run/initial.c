@@ -12,7 +12,7 @@
 #include "core/file.h"
 #include "format/safetensors.h"
 
-#define NAMES_TOLD 8 /* of a list of tensors in the report */
+#define NAMES_LISTED 8 /* of a list of tensors in the report */
 
 typedef struct reading {
     const rd_initial_config *config;
@@ -194,15 +194,15 @@ typedef struct list {
 static void list_add(list *l, const char *name)
 {
     size_t used = strlen(l->text);
-    if (l->count++ < NAMES_TOLD)
+    if (l->count++ < NAMES_LISTED)
         (void)snprintf(l->text + used, sizeof l->text - used, "%s%.40s", l->count > 1 ? ", " : "", name);
 }
 
 static void list_end(list *l)
 {
     size_t used = strlen(l->text);
-    if (l->count > NAMES_TOLD)
-        (void)snprintf(l->text + used, sizeof l->text - used, " and %zu more", l->count - NAMES_TOLD);
+    if (l->count > NAMES_LISTED)
+        (void)snprintf(l->text + used, sizeof l->text - used, " and %zu more", l->count - NAMES_LISTED);
 }
 
 static void write_report(const reading *r, char report[RD_INITIAL_REPORT_MAX])

@@ -1,5 +1,5 @@
 /* inputs.h: what the server reads beside run.json, as the state directory remembers it. A run that goes on with
- * another test set is no longer measured by the same measure, so it is kept and told. */
+ * another test set is no longer measured by the same measure, so it is recorded and reported. */
 #ifndef RONDO_RUN_INPUTS_H
 #define RONDO_RUN_INPUTS_H
 

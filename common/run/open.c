@@ -50,7 +50,7 @@ rd_status rd_run_open(const rd_config *config, const rd_run_options *options, rd
         RD_TRY(rd_store_open(directory, config, options->simulated_clients, &run->store, &resumed, err));
         RD_TRY(rd_store_rounds(run->store, 0, remember, &run->past, err));
     }
-    if (!run->past.any) { /* now, so that what is wrong is told before anybody is waited for */
+    if (!run->past.any) { /* now, so that what is wrong is reported before anybody is waited for */
         rd_model_init(run->model, config->seed, run->parameters);
         RD_TRY(rd_initial_load(&config->initial, run->model, run->parameters, run->initial, err));
     }

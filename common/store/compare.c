@@ -4,7 +4,7 @@
  * are compared key by key, which tells the person exactly what differs: not as they are written, but as
  * config.c settles them, so that a default written out is the default. Free to change are the keys that only
  * the server heeds and that decide when a round begins and ends, when to stop, what to measure and what to
- * keep, but not what a round computes. What has changed is handed back, to be kept and told. */
+ * keep, but not what a round computes. What has changed is handed back, to be recorded and reported. */
 #include "store/internal.h"
 
 #include <stdio.h>

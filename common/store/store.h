@@ -38,7 +38,7 @@ typedef struct rd_round_record {
     rd_metrics holdout;  /* participants' hold-out rows, model before the round, weighted by samples */
     double gap;          /* overfitting: of the model before the round, loss on the hold-out rows, or else on the test
                    set, minus loss on the training rows; NaN: not both measured */
-    double running_loss; /* participants' loss while training, weighted by samples; NaN: nobody told */
+    double running_loss; /* participants' loss while training, weighted by samples; NaN: nobody reported it */
     uint64_t selected, counted, late, failed; /* clients */
     uint64_t samples;                         /* of the counted clients */
     double update_norm;                       /* Euclidean norm of (new model - old model) */

@@ -250,7 +250,7 @@ Test(csv, a_column_that_is_not_there_is_named)
             "column 2 cannot be both the label and the group");
 }
 
-Test(csv, what_is_not_told_is_guessed)
+Test(csv, what_is_not_given_is_guessed)
 {
     static const struct {
         const char *text;
@@ -286,7 +286,7 @@ Test(csv, what_is_not_told_is_guessed)
     }
 }
 
-Test(csv, what_is_told_is_not_guessed)
+Test(csv, what_is_given_is_not_guessed)
 {
     rd_dataset d;
     parse_ok("0,1,2\n3,4,0\n", &(rd_source){.heading = RD_YES}, &d);

@@ -58,12 +58,13 @@ Test(messages, join)
 
 Test(messages, task)
 {
-    rd_task t = {.name = "train", .round = 3, .model = 2, .counted = RD_UNTOLD}, back;
+    rd_task t = {.name = "train", .round = 3, .model = 2, .counted = RD_COUNTED_UNKNOWN}, back;
     rd_error err;
     char *json = rd_task_write(&t);
     cr_assert_str_eq(json, "{\"task\":\"train\",\"round\":3,\"model\":2}");
     cr_assert_eq(rd_task_parse(json, strlen(json), &back, &err), RD_OK);
-    cr_assert(strcmp(back.name, "train") == 0 && back.round == 3 && back.model == 2 && back.counted == RD_UNTOLD);
+    cr_assert(strcmp(back.name, "train") == 0 && back.round == 3 && back.model == 2 &&
+              back.counted == RD_COUNTED_UNKNOWN);
     free(json);
     t.counted = 0;
     json = rd_task_write(&t);

@@ -175,14 +175,14 @@ Test(schema, means_do_not_depend_on_who_has_which_row)
             rd_statistics all;
             OK(rd_statistics_create(&s, &all, &err));
             for (size_t k = 0; k < w.count; k++) {
-                rd_statistics mine, told;
+                rd_statistics mine, reported;
                 OK(rd_statistics_create(&s, &mine, &err));
                 OK(rd_statistics_add_table(&mine, &w.file[k].table, &w.file[k].roles, &s, step, NULL, &err));
                 char *json = rd_statistics_write(&mine, &s, step);
-                OK(rd_statistics_parse(json, strlen(json), &s, step, &told, &err));
-                rd_statistics_merge(&all, &told);
+                OK(rd_statistics_parse(json, strlen(json), &s, step, &reported, &err));
+                rd_statistics_merge(&all, &reported);
                 rd_statistics_free(&mine);
-                rd_statistics_free(&told);
+                rd_statistics_free(&reported);
                 free(json);
             }
             OK(rd_schema_apply(&s, &all, step, &err));
@@ -217,7 +217,7 @@ Test(schema, what_a_client_tells_is_checked)
     describe(&w, &given, "a", "x,y\n1,0\n2,1\n");
     rd_error err = {0};
     rd_schema s;
-    rd_statistics told;
+    rd_statistics reported;
     char notes[10];
     OK(rd_schema_agree(&given, &(rd_described_tables){w.described, 1, false}, &s, notes, sizeof notes, &err));
     static const char *const bad[] = {
@@ -230,7 +230,7 @@ Test(schema, what_a_client_tells_is_checked)
         "{\"columns\":[{\"count\":2,\"sum\":\"inf\",\"least\":1,\"largest\":2},null]}",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        cr_assert_eq(rd_statistics_parse(bad[i], strlen(bad[i]), &s, 1, &told, &err), RD_ERR_FORMAT, "%zu", i);
+        cr_assert_eq(rd_statistics_parse(bad[i], strlen(bad[i]), &s, 1, &reported, &err), RD_ERR_FORMAT, "%zu", i);
     rd_schema_free(&s);
     forget(&w);
 }
