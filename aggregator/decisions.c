@@ -160,6 +160,8 @@ static rd_status close_round(rd_driver *d, const rd_action *action, rd_error *er
     size_t known = rd_rounds_client_count(d->rounds);
     pthread_mutex_unlock(&d->lock);
     status = rd_run_average(d->run, action->round, action->aggregate, known, &d->record, err);
+    if (status == RD_OK && !d->record.aggregated)
+        rd_run_name_outliers(&d->record, d->record_parts, d->record_part_count);
     if (status == RD_OK && d->record.aggregated)
         status = rd_run_prune(d->run, action->round, err);
     if (status == RD_OK && d->record.aggregated)

@@ -241,6 +241,7 @@ rd_status rd_driver_deliver(rd_driver *d, const rd_delivery *delivery, rd_verdic
         (void)rd_rounds_deliver(d->rounds, client, delivery->round, step); /* ACCEPT again: the lock is held */
         part->report = *delivery->report;
         part->bytes_in = delivery->bytes;
+        part->largest = delivery->largest;
         part->seconds = rd_clock_seconds() - d->opened_at;
         part->reason[0] = '\0';
     }

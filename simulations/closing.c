@@ -9,7 +9,7 @@
 
 static void print_round(simulator *s, const rd_round_record *record, const rd_participation_record *parts, size_t count)
 {
-    char line[640];
+    char line[1024];
     if (s->options->quiet)
         return;
     rd_record_line(record, s->config->rounds, line, sizeof line);
@@ -53,6 +53,8 @@ rd_status sim_close(simulator *s, const rd_action *action, const rd_participatio
     }
     RD_TRY(sim_unite(s, err));
     RD_TRY(rd_run_average(s->run, action->round, action->aggregate, s->dealt.partition.clients, &record, err));
+    if (!record.aggregated)
+        rd_run_name_outliers(&record, parts, action->cohort_size);
     if (record.aggregated) {
         RD_TRY(rd_run_prune(s->run, action->round, err));
         RD_TRY(rd_run_publish(s->run, action->round, err));

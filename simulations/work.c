@@ -107,6 +107,7 @@ static rd_status take_in(simulator *s, worker *w, job *j, const float *update, c
                                 .staleness = rd_rounds_staleness(s->rounds, j->client),
                                 .report = &j->part.report,
                                 .largest = rd_exact_largest(update, n)};
+    j->part.largest = arrival.largest;
     rd_status status = rd_aggregate_admit(updates, &arrival, &admission, err);
     if (status == RD_OK) {
         rd_aggregate_add(updates, &admission, 0, update, n);

@@ -66,11 +66,13 @@ typedef struct rd_target {
     const uint32_t *index; /* (count) of a pruned model */
     size_t count;          /* elements of the sum that are in use, with an index */
     size_t clients;        /* of the whole run, those that were not selected included */
+    bool last;             /* no round follows: the parameters need only be finite */
 } rd_target;
 
 /* The server's step with what has come, from which the round's record is filled in (samples, clients'
  * metrics, norm). apply false: the parameters stay. Leaves the sums empty. RD_ERR_RANGE, RD_ERR_DATA: nothing can be
- * made of these updates (fewer than the strategy withstands, nobody to trust); the parameters stay. */
+ * made of these updates (fewer than the strategy withstands, nobody to trust, a model that no client would take); the
+ * parameters stay, and so does what the server keeps. */
 rd_status rd_aggregate_finish(rd_aggregate *a, uint64_t round, bool apply, const rd_target *target,
                               rd_round_record *record, rd_error *err) RD_MUST_CHECK;
 

@@ -2,27 +2,13 @@
  * of the rows, or what was counted; and the server's step with it. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "model/counting.h"
 #include "run/aggregate_state.h"
+#include "run/fitness.h"
 
 #define BLOCK 512 /* elements that are averaged at a time: they stay in the first-level cache */
-
-static double step(rd_aggregate *a, double *mean, size_t first, size_t count, rd_tensor_role role,
-                   const rd_target *target)
-{
-    if (target->index == NULL && role == RD_TENSOR_TRAINED) {
-        float *kept[RD_COMPANIONS_MAX];
-        rd_server_memory_from(&a->memory, first, kept);
-        return rd_server_step(a->strategy, mean, count, target->parameters + first, kept);
-    }
-    if (target->index == NULL)
-        return rd_server_add(mean, count, target->parameters + first);
-    double squares = 0;
-    for (size_t i = 0; i < count; i++)
-        squares += rd_server_add(mean + i, 1, target->parameters + target->index[first + i]);
-    return squares;
-}
 
 typedef struct source {
     const float *row; /* (n) what the strategy made of the rows; NULL: the exact sum */
@@ -30,36 +16,35 @@ typedef struct source {
     double factor;
 } source;
 
-static double step_range(rd_aggregate *a, const source *from, size_t first, size_t count, rd_tensor_role role,
-                         const rd_target *target)
+/* Elements [first, first + count) of the vector, at most BLOCK, and where their numbers are: in place, or copies. */
+typedef struct block {
+    size_t first, count;
+    rd_tensor_role role;
+    float *parameters, *kept[RD_COMPANIONS_MAX];
+} block;
+
+static void mean_of(const rd_aggregate *a, const source *from, const block *b, double *mean)
 {
-    double mean[BLOCK], squares = 0;
-    for (size_t done = 0; done < count; done += BLOCK) {
-        size_t n = count - done < BLOCK ? count - done : BLOCK;
-        if (from->row == NULL)
-            rd_exact_vector_mean(&a->sum.exact, first + done, n, from->weight, mean);
-        for (size_t i = 0; i < n && from->row != NULL; i++)
-            mean[i] = (double)from->row[first + done + i];
-        for (size_t i = 0; i < n && from->factor != 1; i++)
-            mean[i] *= from->factor;
-        squares += step(a, mean, first + done, n, role, target);
-    }
-    return squares;
+    if (from->row == NULL)
+        rd_exact_vector_mean(&a->sum.exact, b->first, b->count, from->weight, mean);
+    for (size_t i = 0; i < b->count && from->row != NULL; i++)
+        mean[i] = (double)from->row[b->first + i];
+    for (size_t i = 0; i < b->count && from->factor != 1; i++)
+        mean[i] *= from->factor;
 }
 
-static double step_all(rd_aggregate *a, const source *from, const rd_target *target)
+/* Statistics are averaged, and so is what is left of a pruned model. */
+static double step_block(const rd_aggregate *a, const source *from, const block *b, bool pruned)
 {
-    double squares = 0;
-    const rd_tensor_table table = rd_model_tensors(a->model, RD_TENSORS_TRAVELLING);
-    if (target->index != NULL)
-        return step_range(a, from, 0, target->count, RD_TENSOR_TRAINED, target);
-    for (size_t i = 0; i < table.count; i++)
-        squares += step_range(a, from, table.tensors[i].offset, table.tensors[i].count, table.tensors[i].role, target);
-    return squares;
+    double mean[BLOCK];
+    mean_of(a, from, b, mean);
+    if (b->role != RD_TENSOR_TRAINED || pruned)
+        return rd_server_add(mean, b->count, b->parameters);
+    return rd_server_step(a->strategy, mean, b->count, b->parameters, b->kept);
 }
 
 /* What came up beside the deltas changes what the server keeps. */
-static void take_companions(rd_aggregate *a, size_t clients)
+static void take_block(const rd_aggregate *a, const block *b, size_t clients)
 {
     double mean[BLOCK];
     const rd_strategy *s = a->strategy;
@@ -68,15 +53,109 @@ static void take_companions(rd_aggregate *a, size_t clients)
     for (size_t i = 0; i < RD_COMPANIONS_MAX; i++) {
         if ((s->kind->companions[i].where & RD_GOES_UP) == 0)
             continue;
-        for (size_t done = 0; done < a->n; done += BLOCK) {
-            float *kept[RD_COMPANIONS_MAX];
-            size_t n = a->n - done < BLOCK ? a->n - done : BLOCK;
-            rd_server_memory_from(&a->memory, done, kept);
-            rd_exact_vector_mean(&a->sum.exact, at + done, n, a->clients.weight, mean);
-            s->kind->companions[i].take(s, &facts, mean, n, kept);
-        }
+        rd_exact_vector_mean(&a->sum.exact, at + b->first, b->count, a->clients.weight, mean);
+        s->kind->companions[i].take(s, &facts, mean, b->count, b->kept);
         at += a->n;
     }
+}
+
+/* May what the server keeps be kept, and what of it goes down be sent? */
+static rd_status check_kept(const rd_aggregate *a, const block *b, rd_error *err)
+{
+    for (size_t c = 0; c < RD_COMPANIONS_MAX; c++) {
+        const rd_companion *companion = &a->strategy->kind->companions[c];
+        for (size_t i = 0; b->kept[c] != NULL && i < b->count; i++) {
+            const double value = (double)b->kept[c][i];
+            if (isfinite(value) && ((companion->where & RD_GOES_DOWN) == 0 || rd_exact_is_fit(value)))
+                continue;
+            return rd_fail(err, RD_ERR_RANGE, "element %zu of what strategy %s keeps (%s) becomes %s", b->first + i,
+                           a->strategy->kind->name, companion->file, rd_exact_unfit_word(value));
+        }
+    }
+    return RD_OK;
+}
+
+/* The step on copies of a block: nothing has changed where the model or what the server keeps would come out unfit. */
+static rd_status try_block(rd_aggregate *a, const source *from, block *b, const rd_target *target, rd_error *err)
+{
+    float parameters[BLOCK], copies[RD_COMPANIONS_MAX][BLOCK], *kept[RD_COMPANIONS_MAX];
+    for (size_t i = 0; i < b->count; i++)
+        parameters[i] = target->parameters[target->index != NULL ? target->index[b->first + i] : b->first + i];
+    rd_server_memory_from(&a->memory, b->first, kept);
+    for (size_t c = 0; c < RD_COMPANIONS_MAX; c++) {
+        b->kept[c] = kept[c] != NULL ? copies[c] : NULL;
+        if (kept[c] != NULL)
+            memcpy(copies[c], kept[c], b->count * sizeof *copies[c]);
+    }
+    b->parameters = parameters;
+    (void)step_block(a, from, b, target->index != NULL);
+    if (from->row == NULL)
+        take_block(a, b, target->clients);
+    const rd_fitness fitness = {a->model, target->index, target->last};
+    rd_status status = rd_fitness_check(&fitness, parameters, b->first, b->count, err);
+    return status == RD_OK ? check_kept(a, b, err) : status;
+}
+
+static double do_block(rd_aggregate *a, const source *from, block *b, const rd_target *target)
+{
+    float gathered[BLOCK];
+    rd_server_memory_from(&a->memory, b->first, b->kept);
+    b->parameters = target->index != NULL ? gathered : target->parameters + b->first;
+    for (size_t i = 0; i < b->count && target->index != NULL; i++)
+        gathered[i] = target->parameters[target->index[b->first + i]];
+    const double squares = step_block(a, from, b, target->index != NULL);
+    for (size_t i = 0; i < b->count && target->index != NULL; i++)
+        target->parameters[target->index[b->first + i]] = gathered[i];
+    if (from->row == NULL)
+        take_block(a, b, target->clients);
+    return squares;
+}
+
+/* Blocks end where tensors do: roles differ. */
+static rd_status step_range(rd_aggregate *a, const source *from, const rd_tensor *range, const rd_target *target,
+                            double *squares, rd_error *err)
+{
+    double sum = 0;
+    for (size_t done = 0; done < range->count; done += BLOCK) {
+        block b = {.first = range->offset + done,
+                   .count = range->count - done < BLOCK ? range->count - done : BLOCK,
+                   .role = range->role};
+        if (squares != NULL) {
+            sum += do_block(a, from, &b, target);
+            continue;
+        }
+        rd_status status = try_block(a, from, &b, target, err);
+        if (status != RD_OK)
+            return status;
+    }
+    if (squares != NULL)
+        *squares += sum;
+    return RD_OK;
+}
+
+/* squares NULL: only tries. */
+static rd_status step_all(rd_aggregate *a, const source *from, const rd_target *target, double *squares, rd_error *err)
+{
+    rd_status status = RD_OK;
+    const rd_tensor_table table = rd_model_tensors(a->model, RD_TENSORS_TRAVELLING);
+    const rd_tensor whole = {.count = target->count, .role = RD_TENSOR_TRAINED};
+    if (target->index != NULL)
+        return step_range(a, from, &whole, target, squares, err);
+    for (size_t i = 0; i < table.count && status == RD_OK; i++)
+        status = step_range(a, from, &table.tensors[i], target, squares, err);
+    return status;
+}
+
+/* First tried, then done: a step that clients would refuse leaves everything as it was, without a copy of the model. */
+static rd_status take_step(rd_aggregate *a, const source *from, const rd_target *target, double *norm, rd_error *err)
+{
+    double squares = 0;
+    rd_status status = step_all(a, from, target, NULL, err);
+    if (status == RD_OK)
+        status = step_all(a, from, target, &squares, err);
+    if (status == RD_OK)
+        *norm = sqrt(squares);
+    return status;
 }
 
 /* What the strategy makes of the rows, in rising order of key, which no order of arrival can change. */
@@ -104,12 +183,20 @@ cleanup:
 /* What was counted, all clients' together, becomes the model. */
 static rd_status conclude(rd_aggregate *a, const rd_target *target, rd_error *err)
 {
+    rd_status status = RD_OK;
+    const rd_fitness fitness = {a->model, NULL, target->last};
     double *total = malloc((a->n + 1) * sizeof *total);
-    if (total == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu sums", a->n);
+    float *made = malloc((a->n + 1) * sizeof *made);
+    if (total == NULL || made == NULL)
+        RD_THROW(RD_ERR_MEMORY, "no memory for %zu sums", a->n);
+    memcpy(made, target->parameters, a->n * sizeof *made);
     rd_exact_vector_mean(&a->sum.exact, 0, a->n, 1, total);
-    rd_status status = rd_model_conclude(a->model, total, target->parameters, err);
+    RD_TRY(rd_model_conclude(a->model, total, made, err));
+    RD_TRY(rd_fitness_check(&fitness, made, 0, a->n, err));
+    memcpy(target->parameters, made, a->n * sizeof *made);
+cleanup:
     free(total);
+    free(made);
     return status;
 }
 
@@ -129,14 +216,12 @@ rd_status rd_aggregate_apply(rd_aggregate *a, double learning_rate, const rd_tar
         rd_status status = agree(a, agreed, err);
         from.row = agreed;
         if (status == RD_OK)
-            *norm = sqrt(step_all(a, &from, target));
+            status = take_step(a, &from, target, norm, err);
         free(agreed);
         return status;
     }
     if (c->weight == 0)
         return rd_fail(err, RD_ERR_RANGE, "none of %llu updates is trusted", (unsigned long long)c->updates);
     from.factor = rd_strategy_factor(s, isnan(extra) ? 0 : extra, learning_rate);
-    *norm = sqrt(step_all(a, &from, target));
-    take_companions(a, target->clients);
-    return RD_OK;
+    return take_step(a, &from, target, norm, err);
 }

@@ -2,34 +2,22 @@
  * (publish.c), commit; and prepare, for the next round. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "core/clock.h"
-#include "core/exact_sum.h"
-#include "model/counting.h"
+#include "run/fitness.h"
 #include "run/run_state.h"
 #include "run/spread.h"
 
 /* ---- the new model ---- */
 
-/* Clients take no model with other numbers than those that they may send; one that no round follows need only be finite.
- * Every update was fit, so where the model is not, nobody else is to blame. */
 rd_status rd_run_check_model(const rd_run *run, uint64_t round, rd_error *err)
 {
-    const rd_tensor_table table = rd_model_tensors(run->model, RD_TENSORS_TRAVELLING);
-    for (size_t k = 0; k < table.count; k++) {
-        const float *values = run->parameters + table.tensors[k].offset;
-        size_t unfit = rd_exact_find_unfit(values, table.tensors[k].count);
-        while (unfit < table.tensors[k].count && round >= run->config->rounds && isfinite(values[unfit]))
-            unfit += 1 + rd_exact_find_unfit(values + unfit + 1, table.tensors[k].count - unfit - 1);
-        if (unfit == table.tensors[k].count)
-            continue;
-        return rd_fail(err, RD_ERR_RANGE, "round %llu: the global model %s: element %zu of %s is %s; %s may help",
-                       (unsigned long long)round,
-                       rd_model_counts(run->model) ? "is beyond what can be sent" : "diverged", unfit,
-                       table.tensors[k].name, rd_exact_unfit_word((double)values[unfit]),
-                       rd_model_counts(run->model) ? "smaller features" : "smaller learning rates");
-    }
-    return RD_OK;
+    const rd_fitness fitness = {run->model, NULL, round >= run->config->rounds};
+    rd_status status = rd_fitness_check(&fitness, run->parameters, 0,
+                                        rd_model_tensors(run->model, RD_TENSORS_TRAVELLING).elements, err);
+    return status == RD_OK ? RD_OK : rd_fail_context(err, status, "round %llu", (unsigned long long)round);
 }
 
 /* Is it a round's trouble, which ends with it, and not the run's? */
@@ -45,7 +33,8 @@ rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t cli
     rd_target target = {.parameters = run->parameters,
                         .index = packing != NULL ? packing->index : NULL,
                         .count = packing != NULL ? packing->kept : 0,
-                        .clients = clients};
+                        .clients = clients,
+                        .last = round >= run->config->rounds};
     record->round = round;
     record->aggregated = aggregate && run->own_trouble.status == RD_OK;
     record->abandoned[0] = '\0';
@@ -53,13 +42,45 @@ rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t cli
     rd_status status = rd_aggregate_finish(run->updates, round, record->aggregated, &target, record, &trouble);
     if (aggregate && (!record->aggregated || is_of_a_round(status))) {
         const rd_error *why = record->aggregated ? &trouble : &run->own_trouble;
-        (void)snprintf(record->abandoned, sizeof record->abandoned, "%.150s", why->message);
+        (void)snprintf(record->abandoned, sizeof record->abandoned, "%.399s", why->message);
         record->aggregated = false;
         status = RD_OK;
     }
     if (status != RD_OK)
         return rd_fail(err, status, "%s", trouble.message);
-    return record->aggregated ? rd_run_check_model(run, round, err) : RD_OK;
+    return RD_OK;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* No honest client's largest value is a thousand times that of half of the others. */
+void rd_run_name_outliers(rd_round_record *record, const rd_participation_record *parts, size_t count)
+{
+    enum { MOST_NAMED = 3 };
+    const float far_beyond = 1000.0f;
+    size_t counted = 0, found = 0, at = strlen(record->abandoned);
+    float *sizes = malloc((count + 1) * sizeof *sizes); /* where there is no memory nobody is named */
+    for (size_t i = 0; sizes != NULL && i < count; i++)
+        if (parts[i].status == RD_PART_COUNTED)
+            sizes[counted++] = parts[i].largest;
+    if (counted > 0 && at > 0) {
+        qsort(sizes, counted, sizeof *sizes, by_size);
+        const float median = sizes[(counted - 1) / 2];
+        for (size_t i = 0; i < count && found < MOST_NAMED && at < sizeof record->abandoned; i++) {
+            if (parts[i].status != RD_PART_COUNTED || !(parts[i].largest > far_beyond * median))
+                continue;
+            int written = snprintf(record->abandoned + at, sizeof record->abandoned - at,
+                                   "%s%.60s (values up to %g; half of the clients: %g)",
+                                   found++ == 0 ? "; far beyond the others: " : ", ", parts[i].client,
+                                   (double)parts[i].largest, (double)median);
+            at += written > 0 ? (size_t)written : 0;
+        }
+    }
+    free(sizes);
 }
 
 rd_status rd_run_prune(rd_run *run, uint64_t round, rd_error *err)

@@ -78,11 +78,12 @@ size_t rd_run_update_size(const rd_run *run);
 /* ---- from one thread, while nothing is added ---- */
 
 /* Ends the sum: with aggregate, applies the strategy to the parameters; without, leaves them, and so where the strategy
- * can make nothing of these updates (record->abandoned says why). Fills in what this decides of the record (round,
- * aggregated, samples, clients' metrics, norm) and empties the sum. RD_ERR_RANGE: the new model is one that clients do
- * not take. clients: of the whole run, those that were not selected included. */
+ * can make nothing of these updates, or of them a model that clients would not take (record->abandoned says why). Fills in what this decides of the record (round,
+ * aggregated, samples, clients' metrics, norm) and empties the sum. clients: of the whole run, those that were not selected included. */
 rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t clients, rd_round_record *record,
                          rd_error *err) RD_MUST_CHECK;
+/* Of a round that averaging has abandoned: adds to record->abandoned whose updates are far beyond the others'. */
+void rd_run_name_outliers(rd_round_record *record, const rd_participation_record *parts, size_t count);
 /* Of a round that aggregated, before it is published: sets weights to zero where that is due. */
 rd_status rd_run_prune(rd_run *run, uint64_t round, rd_error *err) RD_MUST_CHECK;
 /* Writes the model file of this round and makes it the current version. May be repeated when it failed (disk

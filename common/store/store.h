@@ -31,7 +31,7 @@ typedef struct rd_spread {
 typedef struct rd_round_record {
     uint64_t round;
     bool aggregated;     /* false: abandoned, the model is that of the round before */
-    char abandoned[160]; /* why, where it was not for too few updates; else "" */
+    char abandoned[400]; /* why, where it was not for too few updates; else "" */
     rd_metrics test;     /* new global model on the aggregator's test set */
     rd_scores scores;    /* of the same; evaluation.metrics */
     rd_metrics train;    /* participants' training rows, model before the round, weighted by samples */
@@ -62,6 +62,7 @@ typedef struct rd_participation_record {
     rd_report report; /* zero where nothing was delivered */
     uint64_t bytes_in;
     double seconds; /* from publication to delivery */
+    float largest;  /* magnitude in its update; not stored */
 } rd_participation_record;
 
 /* One row of the table "clients", with its counts over all rounds. */

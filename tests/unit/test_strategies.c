@@ -239,6 +239,58 @@ static rd_report good_report(void)
         .samples = 3, .steps = 2, .running_loss = NAN, .before = {3, 1, NAN}, .holdout = nothing, .personal = nothing};
 }
 
+/* ---- the step ---- */
+
+/* Every update is fit, and so is their mean; what the server makes of it is not. */
+Test(strategies, a_step_that_clients_would_refuse_leaves_everything_as_it_was)
+{
+    static const char *const strategies[] = {"{\"name\": \"fedavgm\", \"server_learning_rate\": 2}",
+                                             "{\"name\": \"scaffold\"}",
+                                             "{\"name\": \"median\", \"server_learning_rate\": 2}"};
+    for (size_t c = 0; c < sizeof strategies / sizeof *strategies; c++) {
+        bench b;
+        federation f;
+        rd_error err;
+        rd_round_record record;
+        const rd_report report = good_report();
+        float update[2 * N] = {0}, before[N], memory[N] = {0};
+        open_bench(&b);
+        open_federation(&b, 0, strategies[c], &f);
+        const size_t kept = rd_aggregate_memory_table(f.updates).elements,
+                     last = rd_aggregate_update_size(f.updates) - 1;
+        for (uint64_t round = 1; round <= 2; round++) {
+            update[last] = round == 1 ? 1.0f : 8388000.0f;
+            cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
+            memcpy(before, f.parameters, sizeof before);
+            if (kept > 0)
+                memcpy(memory, rd_aggregate_memory(f.updates), sizeof memory);
+            if (round == 1)
+                cr_assert_eq(finish(&f, &record, &err), RD_OK, "%s", err.message);
+        }
+        if (is(&f, "scaffold")) { /* a third of it each time: the sum of the parts goes down with the model */
+            for (int i = 0; i < 4 && finish(&f, &record, &err) == RD_OK; i++) {
+                memcpy(before, f.parameters, sizeof before);
+                memcpy(memory, rd_aggregate_memory(f.updates), sizeof memory);
+                cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
+            }
+            cr_assert(strstr(err.message, "of what strategy scaffold keeps (c) becomes 2^23 or more") != NULL, "%s",
+                      err.message);
+        } else {
+            cr_assert_eq(finish(&f, &record, &err), RD_ERR_RANGE);
+            cr_assert(strstr(err.message, "the global model diverged: element ") != NULL, "%s", err.message);
+        }
+        cr_assert_arr_eq(f.parameters, before, sizeof before);
+        if (kept > 0)
+            cr_assert_arr_eq(rd_aggregate_memory(f.updates), memory, sizeof memory);
+        /* The sums are empty again. */
+        update[last] = 0.5f;
+        cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
+        cr_assert_eq(finish(&f, &record, &err), RD_OK, "%s", err.message);
+        close_federation(&f);
+        fclose(b.reference);
+    }
+}
+
 static const char *const one_of_each_kind[] = {
     "{\"name\": \"fedavg\"}",
     "{\"name\": \"scaffold\"}",
