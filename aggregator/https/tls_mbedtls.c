@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 
 #include "credentials/mbedtls.h"
+#include "https/chain_guard.h"
 
 #if MBEDTLS_VERSION_NUMBER >= 0x03000000
 #include <mbedtls/build_info.h>
@@ -37,6 +38,7 @@ struct rd_tls_session {
     mbedtls_ssl_context ssl;
     rd_tls *tls; /* not owned */
     int fd;
+    rd_chain_guard guard;
     char client[RD_TLS_CLIENT_MAX];
 };
 
@@ -260,13 +262,36 @@ static void explain_loss(const rd_tls_session *s, rd_error *err)
 
 /* ---- the socket ---- */
 
+/* Says which certificate the guard refused, where it can be read, and tells the client that it was the certificate. */
+static void refuse_chain(rd_tls_session *s, const char *what)
+{
+    mbedtls_x509_crt certificate;
+    const rd_certificate_bytes *which = &s->guard.refused;
+    char subject[160] = "?";
+    mbedtls_x509_crt_init(&certificate);
+    if (which->bytes != NULL && mbedtls_x509_crt_parse_der(&certificate, which->bytes, which->size) == 0)
+        (void)mbedtls_x509_dn_gets(subject, sizeof subject, &certificate.subject);
+    mbedtls_x509_crt_free(&certificate);
+    if (which->bytes != NULL)
+        (void)snprintf(s->tls->reason, sizeof s->tls->reason, "certificate \"%s\" refused: %.200s", subject, what);
+    else
+        (void)snprintf(s->tls->reason, sizeof s->tls->reason, "the client is refused: %.200s", what);
+    (void)mbedtls_ssl_send_alert_message(&s->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
+                                         MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_CERT);
+}
+
 static int receive_bytes(void *user, unsigned char *bytes, size_t size)
 {
-    const rd_tls_session *s = user;
+    rd_tls_session *s = user;
+    rd_error err;
     ssize_t n;
     do {
         n = recv(s->fd, bytes, size, 0);
     } while (n < 0 && errno == EINTR);
+    if (n > 0 && !s->guard.done && rd_chain_guard_take(&s->guard, bytes, (size_t)n, &err) != RD_OK) {
+        refuse_chain(s, err.message);
+        return MBEDTLS_ERR_X509_FATAL_ERROR;
+    }
     if (n >= 0)
         return (int)n;
     return errno == EAGAIN || errno == EWOULDBLOCK ? MBEDTLS_ERR_SSL_WANT_READ : MBEDTLS_ERR_NET_CONN_RESET;
@@ -365,6 +390,7 @@ void rd_tls_session_close(rd_tls_session *s)
     if (s == NULL)
         return;
     mbedtls_ssl_free(&s->ssl);
+    rd_chain_guard_free(&s->guard);
     free(s);
 }
 

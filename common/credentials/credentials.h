@@ -11,7 +11,9 @@
 #include "core/error.h"
 
 #define RD_PASSPHRASE_MAX 1024
-#define RD_KEY_KINDS "EC P-256 or P-384, or RSA of 2048 to 8192 bits"
+#define RD_RSA_BITS_MAX 4096
+#define RD_RSA_EXPONENT_BITS_MAX 17 /* 65537 has so many; each is a squaring more whenever a signature is checked */
+#define RD_KEY_KINDS "EC P-256 or P-384, or RSA of 2048 to 4096 bits with an exponent of at most 17 bits"
 
 typedef struct rd_credential_files {
     const char *ca, *cert, *key; /* PEM */

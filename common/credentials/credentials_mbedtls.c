@@ -4,7 +4,9 @@
 #include <mbedtls/ecp.h>
 #include <mbedtls/error.h>
 #include <mbedtls/oid.h>
+#include <mbedtls/rsa.h>
 #include <mbedtls/version.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,13 +68,24 @@ cleanup:
     return status;
 }
 
+static size_t count_exponent_bits(const mbedtls_pk_context *key)
+{
+    mbedtls_mpi exponent;
+    mbedtls_mpi_init(&exponent);
+    int code = mbedtls_rsa_export(mbedtls_pk_rsa(*key), NULL, NULL, NULL, NULL, &exponent);
+    size_t bits = code == 0 ? mbedtls_mpi_bitlen(&exponent) : SIZE_MAX;
+    mbedtls_mpi_free(&exponent);
+    return bits;
+}
+
 /* What the aggregator's TLS can work with: aggregator/https/tls_mbedtls.c allows these groups, mbedTLS's profile these sizes. */
 bool rd_key_is_usable(const mbedtls_pk_context *key, char *kind, size_t size)
 {
     size_t bits = mbedtls_pk_get_bitlen(key);
     if (mbedtls_pk_get_type(key) == MBEDTLS_PK_RSA) {
-        (void)snprintf(kind, size, "RSA of %zu bits", bits);
-        return bits >= 2048 && bits <= 8192;
+        size_t exponent_bits = count_exponent_bits(key);
+        (void)snprintf(kind, size, "RSA of %zu bits with an exponent of %zu bits", bits, exponent_bits);
+        return bits >= 2048 && bits <= RD_RSA_BITS_MAX && exponent_bits <= RD_RSA_EXPONENT_BITS_MAX;
     }
     if (!mbedtls_pk_can_do(key, MBEDTLS_PK_ECDSA)) {
         (void)snprintf(kind, size, "%s", mbedtls_pk_get_name(key));

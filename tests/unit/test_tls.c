@@ -42,6 +42,8 @@ Test(tls, refuses_strangers_and_says_why)
         {"twins", "certificate \"CN=one, CN=two\" refused: its subject has more than one common name (CN)"},
         {"serving", "certificate \"CN=serving\" refused: it is not a client's certificate"},
         {"p521", "certificate \"CN=p521\" refused: its key is EC secp521r1, which cannot be used"},
+        {"heavy", "certificate \"CN=slow\" refused: its key is RSA of 2048 bits with an exponent of 18 bits, which"},
+        {"many", "the client is refused: it sends more than 4 certificates"},
         {"ed", "has none that can be used (expected one signed by our CA, whose key is EC P-256"},
     };
     toy t;

@@ -11,8 +11,9 @@
 /* In the folder, each with its .key: ca.pem; server.pem for 127.0.0.1; the clients alice.pem, bob.pem; and
  * those to be refused: stranger.pem (of another CA), expired.pem (expired), nameless.pem, control.pem (a line
  * feed in its name), twins.pem (two names), serving.pem (for servers only), p521.pem and ed.pem (keys that cannot be
- * used). Expired is signed in two ways, as new openssl refuses negative days and old openssl takes no dates. bob is
- * RSA, the others P-256; the name in zoe.pem is Zoe with a diaeresis, which openssl turns into UTF-8. */
+ * used), heavy.pem (comes with an authority whose key has a large exponent), many.pem (five times alice's). Expired is
+ * signed in two ways, as new openssl refuses negative days and old openssl takes no dates. bob is RSA, the others P-256;
+ * the name in zoe.pem is Zoe with a diaeresis, which openssl turns into UTF-8. */
 static const char tls_files_script[] =
     "set -e; cd \"$1\"; exec 2>openssl.log\n"
     "request() { openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $1.key \\\n"
@@ -41,7 +42,11 @@ static const char tls_files_script[] =
     "request twins /CN=one/CN=two; sign twins ca 9 client.ext\n"
     "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-521 -nodes -keyout p521.key -out p521.csr -subj "
     "/CN=p521; sign p521 ca 9 client.ext\n"
-    "openssl req -new -newkey ed25519 -nodes -keyout ed.key -out ed.csr -subj /CN=ed; sign ed ca 9 client.ext\n";
+    "openssl req -new -newkey ed25519 -nodes -keyout ed.key -out ed.csr -subj /CN=ed; sign ed ca 9 client.ext\n"
+    "openssl req -new -newkey rsa:2048 -pkeyopt rsa_keygen_pubexp:131101 -nodes -keyout slow.key -out slow.csr -subj "
+    "/CN=slow; openssl x509 -req -in slow.csr -signkey slow.key -days 9 -out slow.pem -extfile ca.ext\n"
+    "request heavy /CN=heavy; sign heavy slow 9 client.ext; cat slow.pem >>heavy.pem\n"
+    "cp alice.key many.key; for i in 1 2 3 4 5; do cat alice.pem; done >many.pem\n";
 
 /* Makes the folder; its name goes into the environment, where tests that run in processes of their own find
  * it. */
