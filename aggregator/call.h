@@ -20,7 +20,7 @@ typedef struct rd_call {
     const rd_step_bytes *step; /* in whose step it answers; NULL: it is another request */
     bool answered;
     char *body; /* (body_size) of small requests */
-    size_t body_size;
+    size_t body_size, body_capacity;
     void *state; /* the step's own (step_bytes.h); NULL: none */
 } rd_call;
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/grow.h"
 #include "core/signals.h"
 #include "driver_state.h"
 #include "run/record_line.h"
@@ -64,10 +65,11 @@ static rd_status collect_record(rd_driver *d, const rd_action *action, rd_error 
     memset(record, 0, sizeof *record);
     record->clock = record->attack_success = NAN;
     size_t count = action->cohort_size;
-    rd_participation_record *parts = realloc(d->record_parts, (count + 1) * sizeof *parts);
-    if (parts == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients", count);
-    d->record_parts = parts;
+    rd_status status =
+        rd_grow(&d->record_parts, &d->record_part_capacity, count + 1, sizeof *d->record_parts, "records", err);
+    if (status != RD_OK)
+        return status;
+    rd_participation_record *parts = d->record_parts;
     d->callbacks.traffic(d->callbacks.user, &bytes_in, &bytes_out);
     pthread_mutex_lock(&d->lock);
     for (size_t i = 0; i < count; i++) {

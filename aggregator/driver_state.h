@@ -64,7 +64,7 @@ struct rd_driver {
     bool uncommitted;
     rd_round_record record;
     rd_participation_record *record_parts;
-    size_t record_part_count;
+    size_t record_part_count, record_part_capacity;
 };
 
 /* The driver's loop looks what is to be done now. From any thread. */

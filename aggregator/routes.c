@@ -12,6 +12,7 @@
 #include "call.h"
 #include "codec/messages.h"
 #include "config/json_print.h"
+#include "core/grow.h"
 #include "core/number.h"
 #include "model_reply.h"
 #include "step_bytes.h"
@@ -309,6 +310,7 @@ static void on_request(rd_exchange *x, void *app)
 static void on_body(rd_exchange *x, const uint8_t *bytes, size_t count, void *app)
 {
     rd_call *c = rd_exchange_user(x);
+    rd_error ignored;
     (void)app;
     if (c == NULL || c->answered)
         return;
@@ -320,13 +322,11 @@ static void on_body(rd_exchange *x, const uint8_t *bytes, size_t count, void *ap
         rd_call_refuse(c, 413, "range", "the body is larger than 4194304 bytes");
         return;
     }
-    char *body = realloc(c->body, c->body_size + count);
-    if (body == NULL) {
+    if (rd_grow(&c->body, &c->body_capacity, c->body_size + count, 1, "bytes", &ignored) != RD_OK) {
         rd_call_json(c, 503, "", NULL);
         return;
     }
-    memcpy(body + c->body_size, bytes, count);
-    c->body = body;
+    memcpy(c->body + c->body_size, bytes, count);
     c->body_size += count;
 }
 

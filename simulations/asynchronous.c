@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/grow.h"
 #include "ranks.h"
 #include "sim.h"
 
@@ -77,14 +78,10 @@ static void forget_versions(queue *q)
 static rd_status start_jobs(queue *q, const rd_action *action, rd_error *err)
 {
     simulator *s = q->s;
-    if (q->count + action->cohort_size > q->capacity) {
-        size_t capacity = 2 * (q->count + action->cohort_size);
-        job **jobs = realloc(q->jobs, capacity * sizeof *jobs);
-        if (jobs == NULL)
-            return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu clients at work", capacity);
-        q->jobs = jobs;
-        q->capacity = capacity;
-    }
+    rd_status status =
+        rd_grow(&q->jobs, &q->capacity, q->count + action->cohort_size, sizeof *q->jobs, "clients at work", err);
+    if (status != RD_OK)
+        return status;
     for (size_t i = 0; i < action->cohort_size; i++) {
         job *j = calloc(1, sizeof *j);
         if (j == NULL)
@@ -152,7 +149,7 @@ static rd_status train_ahead(queue *q, rd_error *err)
         RD_TRY(parameters_of(q, j->round, &j->global, err));
         j->update = malloc((s->room + s->memory + 1) * sizeof *j->update);
         if (j->update == NULL)
-            RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the updates of %zu clients", count));
+            RD_THROW(RD_ERR_MEMORY, "no memory for the updates of %zu clients", count);
         (void)snprintf(j->part.client, sizeof j->part.client, "%s", rd_rounds_client_name(s->rounds, j->client));
     }
     RD_TRY(sim_work(s, jobs, count, false, err));
@@ -161,20 +158,15 @@ cleanup:
     return status;
 }
 
-static rd_status note_part(queue *q, const job *j, rd_participation status, rd_error *err)
+static rd_status note_part(queue *q, const job *j, rd_participation participation, rd_error *err)
 {
-    if (q->part_count == q->part_capacity) {
-        size_t capacity = q->part_capacity == 0 ? 64 : 2 * q->part_capacity;
-        rd_participation_record *parts = realloc(q->parts, capacity * sizeof *parts);
-        if (parts == NULL)
-            return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients", capacity);
-        q->parts = parts;
-        q->part_capacity = capacity;
-    }
+    rd_status status = rd_grow(&q->parts, &q->part_capacity, q->part_count + 1, sizeof *q->parts, "records", err);
+    if (status != RD_OK)
+        return status;
     rd_participation_record *part = &q->parts[q->part_count++];
     *part = j->part;
     part->round = rd_rounds_current(q->s->rounds);
-    part->status = status;
+    part->status = participation;
     (void)snprintf(part->client, sizeof part->client, "%s", rd_rounds_client_name(q->s->rounds, j->client));
     part->seconds = j->arrival - q->s->opened_clock;
     return RD_OK;

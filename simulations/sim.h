@@ -76,7 +76,7 @@ typedef struct simulator {
 
     /* The jobs that threads are at. */
     job **batch; /* (batch_count) */
-    size_t batch_count;
+    size_t batch_count, batch_capacity;
     bool add; /* into the sum, right after training */
     atomic_size_t next, done;
     pthread_mutex_t lock; /* guards failure */

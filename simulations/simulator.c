@@ -166,9 +166,9 @@ static rd_status prepare(simulator *s, rd_error *err)
     if (c->simulation.system.given)
         RD_TRY(rd_system_model_create(&c->simulation.system, c->seed, &s->system, err));
     if (s->asynchronous && s->system != NULL && !rd_system_everybody_available(s->system))
-        RD_TRY(rd_fail(err, RD_ERR_CONFIG,
-                       "simulation.system.availability has a meaning only without strategy %s, which picks anybody",
-                       c->strategy.kind->name));
+        RD_THROW(RD_ERR_CONFIG,
+                 "simulation.system.availability has a meaning only without strategy %s, which picks anybody",
+                 c->strategy.kind->name);
     share_run(s);
     if (s->system != NULL && rd_run_last_record(s->run)->round > 0)
         s->clock = rd_run_last_record(s->run)->clock;

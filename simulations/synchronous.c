@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/grow.h"
 #include "sim.h"
 
 static int by_arrival(const void *a, const void *b)
@@ -18,13 +19,9 @@ static int by_arrival(const void *a, const void *b)
 
 static rd_status make_jobs(simulator *s, const rd_action *action, rd_error *err)
 {
-    if (action->cohort_size > s->job_capacity) {
-        job *jobs = realloc(s->jobs, action->cohort_size * sizeof *jobs);
-        if (jobs == NULL)
-            return rd_fail(err, RD_ERR_MEMORY, "no memory for the work of %zu clients", action->cohort_size);
-        s->jobs = jobs;
-        s->job_capacity = action->cohort_size;
-    }
+    rd_status status = rd_grow(&s->jobs, &s->job_capacity, action->cohort_size, sizeof *s->jobs, "clients' work", err);
+    if (status != RD_OK)
+        return status;
     s->job_count = action->cohort_size;
     for (size_t i = 0; i < s->job_count; i++) {
         job *j = &s->jobs[i];

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/assert.h"
+#include "core/grow.h"
 #include "core/random.h"
 #include "ranks.h"
 #include "run/parallel.h"
@@ -204,7 +205,7 @@ static rd_status collude(simulator *s, job **jobs, size_t count, rd_error *err)
     size_t place = s->room + s->memory;
     all = malloc((attackers * place + 1) * sizeof *all);
     if (rows == NULL || crafted == NULL || all == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the updates of %zu attackers", attackers));
+        RD_THROW(RD_ERR_MEMORY, "no memory for the updates of %zu attackers", attackers);
     for (size_t i = 0; i < attackers; i++)
         s->batch[i]->update = all + i * place;
     RD_TRY(serve_all(s, attackers, false, err));
@@ -234,15 +235,12 @@ rd_status sim_work(simulator *s, job **jobs, size_t count, bool add, rd_error *e
     rd_status status = RD_OK;
     bool colludes = rd_attack_colludes(&s->config->simulation.attack);
     size_t mine = 0, ranks = rd_rank_count();
-    job **batch = realloc(s->batch, (count + 1) * sizeof *batch);
-    if (batch == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for the work of %zu clients", count);
-    s->batch = batch;
+    RD_TRY(rd_grow(&s->batch, &s->batch_capacity, count, sizeof *s->batch, "clients' work", err));
     if (colludes && add)
         RD_TRY(collude(s, jobs, count, err));
     for (size_t i = 0; i < count; i++)
         if (is_mine(s, jobs[i], i) && !(colludes && add && jobs[i]->attacks))
-            batch[mine++] = jobs[i];
+            s->batch[mine++] = jobs[i];
     RD_TRY(serve_all(s, mine, add, err));
     if (ranks > 1) { /* of the others' jobs this rank knows nothing yet: all zeros */
         typedef struct outcome {
@@ -251,7 +249,7 @@ rd_status sim_work(simulator *s, job **jobs, size_t count, bool add, rd_error *e
         } outcome;
         outcome *all = calloc(count, sizeof *all);
         if (all == NULL)
-            RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory for the work of %zu clients", count));
+            RD_THROW(RD_ERR_MEMORY, "no memory for the work of %zu clients", count);
         for (size_t i = 0; i < count; i++)
             if (is_mine(s, jobs[i], i)) {
                 all[i].failed = jobs[i]->failed;
@@ -300,7 +298,7 @@ rd_status sim_unite(simulator *s, rd_error *err)
     char *totals = calloc(ranks, size);
     float *values = malloc((n + 1) * sizeof *values);
     if (counts == NULL || totals == NULL || values == NULL)
-        RD_TRY(rd_fail(err, RD_ERR_MEMORY, "no memory to unite %zu ranks", ranks));
+        RD_THROW(RD_ERR_MEMORY, "no memory to unite %zu ranks", ranks);
     counts[mine] = rd_aggregate_row_count(a);
     rd_aggregate_get_totals(a, totals + mine * size);
     rd_ranks_unite(counts, ranks * sizeof *counts);

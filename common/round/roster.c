@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/grow.h"
 #include "core/random.h"
 
 /* The slot that holds the name, or the empty one where it would go. slot_count > count, so one is empty. */
@@ -21,11 +22,10 @@ static size_t find_slot(const rd_roster *r, const char *name, uint64_t key)
 
 static rd_status grow(rd_roster *r, rd_error *err)
 {
-    size_t capacity = r->capacity == 0 ? 16 : 2 * r->capacity;
-    rd_roster_client *clients = realloc(r->clients, capacity * sizeof *clients);
-    if (clients == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu clients", capacity);
-    r->clients = clients;
+    size_t capacity = r->capacity; /* a power of two, as it grows one by one */
+    rd_status status = rd_grow(&r->clients, &capacity, r->count + 1, sizeof *r->clients, "clients", err);
+    if (status != RD_OK)
+        return status;
     uint32_t *slots = calloc(2 * capacity, sizeof *slots);
     if (slots == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu clients", capacity);
@@ -34,7 +34,7 @@ static rd_status grow(rd_roster *r, rd_error *err)
     r->slot_count = 2 * capacity;
     r->capacity = capacity; /* last: there is room only where there are slots, too */
     for (size_t i = 0; i < r->count; i++)
-        slots[find_slot(r, clients[i].name, clients[i].key)] = (uint32_t)i + 1;
+        slots[find_slot(r, r->clients[i].name, r->clients[i].key)] = (uint32_t)i + 1;
     return RD_OK;
 }
 

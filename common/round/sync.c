@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "core/grow.h"
 #include "round/selection.h"
 #include "round/state.h"
 
@@ -18,9 +19,9 @@ static bool choose_cohort(rd_rounds *r)
     size_t wanted = rd_selection_wanted(&r->config, roster->available);
     size_t asked = rd_selection_asked(&r->config, wanted, roster->available);
     rd_selection_heap heap = {malloc(asked * sizeof *heap.kept), 0, asked};
-    size_t *cohort = realloc(r->cohort, asked * sizeof *cohort);
-    r->cohort = cohort != NULL ? cohort : r->cohort;
-    if (heap.kept == NULL || cohort == NULL) {
+    rd_error ignored;
+    if (heap.kept == NULL ||
+        rd_grow(&r->cohort, &r->cohort_capacity, asked, sizeof *r->cohort, "clients", &ignored) != RD_OK) {
         free(heap.kept);
         return false;
     }
@@ -29,7 +30,7 @@ static bool choose_cohort(rd_rounds *r)
             rd_selection_offer(&heap, r->seed, r->round, roster->clients[i].key, i);
     rd_selection_order(&heap);
     for (size_t i = 0; i < asked; i++)
-        cohort[i] = heap.kept[i].client;
+        r->cohort[i] = heap.kept[i].client;
     r->cohort_size = asked;
     rd_rounds_collect(r, 0, wanted);
     free(heap.kept);

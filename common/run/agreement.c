@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config/schema_section.h"
+#include "core/grow.h"
 #include "data/table_file.h"
 
 /* A client that described a table. */
@@ -21,7 +22,7 @@ struct rd_agreement {
     rd_table_file test, root;
     bool has_test, has_root, begun, extended;
     member *members; /* (member_count) by name */
-    size_t member_count;
+    size_t member_count, member_capacity;
     char *brought_by; /* who brought the schema; NULL: nobody */
     rd_schema brought, schema;
     int step; /* that is being measured; 0: none */
@@ -145,14 +146,14 @@ static member *find(const rd_agreement *a, const char *name)
 
 static rd_status add_member(rd_agreement *a, const char *name, rd_description *table, rd_error *err)
 {
-    member *members = realloc(a->members, (a->member_count + 1) * sizeof *members);
+    rd_status status =
+        rd_grow(&a->members, &a->member_capacity, a->member_count + 1, sizeof *a->members, "tables", err);
+    if (status != RD_OK)
+        return status;
     char *copy = strdup(name);
-    if (members != NULL)
-        a->members = members;
-    if (members == NULL || copy == NULL) {
-        free(copy);
+    if (copy == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the columns of %s", name);
-    }
+    member *members = a->members;
     size_t at = a->member_count;
     while (at > 0 && strcmp(members[at - 1].name, name) > 0)
         at--;

@@ -3,17 +3,16 @@
 
 #include <stdlib.h>
 
+#include "core/grow.h"
+
 rd_status rd_packings_renew(rd_packings *p, const rd_pruning *pruning, const rd_model *m, const float *parameters,
                             rd_error *err)
 {
     rd_packing *next, *now = p->current;
-    rd_packing **outdated = realloc(p->outdated, (p->outdated_count + 1) * sizeof *outdated);
-    if (outdated == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for a pruned model");
-    p->outdated = outdated;
-    rd_status status = rd_packing_create(pruning, m, parameters, &next, err);
-    if (status != RD_OK)
-        return status;
+    rd_status status = RD_OK;
+    RD_TRY(
+        rd_grow(&p->outdated, &p->outdated_capacity, p->outdated_count + 1, sizeof *p->outdated, "pruned models", err));
+    RD_TRY(rd_packing_create(pruning, m, parameters, &next, err));
     if (now != NULL) {
         free(now->index);
         free(now->mask);
@@ -22,7 +21,8 @@ rd_status rd_packings_renew(rd_packings *p, const rd_pruning *pruning, const rd_
         p->outdated[p->outdated_count++] = now;
     }
     p->current = next;
-    return RD_OK;
+cleanup:
+    return status;
 }
 
 void rd_packings_free(rd_packings *p)

@@ -11,7 +11,7 @@
 typedef struct rd_packings {
     _Atomic(rd_packing *) current; /* NULL: not pruned; looked at by threads that receive */
     rd_packing **outdated; /* (outdated_count) before it: uploads that come too late still look at their plans */
-    size_t outdated_count;
+    size_t outdated_count, outdated_capacity;
 } rd_packings;
 
 /* Packs the model as it is now. */

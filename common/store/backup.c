@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "core/file.h"
+#include "core/grow.h"
 
 enum { ATTEMPTS = 200, PATH_SIZE = RD_SOURCE_PATH_MAX + 64, PIECE = 1 << 20 };
 
@@ -34,7 +35,7 @@ typedef struct backup {
     rd_store *from;
     const char *to;
     backup_file *files; /* (count) the newest first */
-    size_t count;
+    size_t count, capacity;
     bool snapshot, made; /* the read transaction is open; the folders of the copy are there */
     int keep_lock;       /* no simulation may begin while its clients' memory is copied; -1 */
     rd_backup_report *report;
@@ -82,13 +83,10 @@ static rd_status list_files(backup *b, uint64_t last, rd_error *err)
         uint64_t round;
         if (!parse_name(entry->d_name, &round) || (round > last && round != UINT64_MAX))
             continue;
-        backup_file *files = realloc(b->files, (b->count + 1) * sizeof *files);
-        if (files == NULL) {
-            status = rd_fail(err, RD_ERR_MEMORY, "%s: no memory for the list of its files", path);
+        status = rd_grow(&b->files, &b->capacity, b->count + 1, sizeof *b->files, "files", err);
+        if (status != RD_OK)
             break;
-        }
-        b->files = files;
-        backup_file *f = &files[b->count++];
+        backup_file *f = &b->files[b->count++];
         *f = (backup_file){.round = round, .fd = -1};
         (void)snprintf(f->name, sizeof f->name, "models/%.50s", entry->d_name);
     }

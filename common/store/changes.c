@@ -12,16 +12,16 @@
 
 #include "config/json_print.h"
 #include "core/clock.h"
+#include "core/grow.h"
 
 /* ---- a list of them ---- */
 
 rd_status rd_changes_add(rd_changes *list, const char *key, const char *before, const char *after, rd_error *err)
 {
-    rd_change_record *items = realloc(list->items, (list->count + 1) * sizeof *items);
-    if (items == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for what has changed in run.json");
-    list->items = items;
-    rd_change_record *c = &items[list->count++];
+    rd_status status = rd_grow(&list->items, &list->capacity, list->count + 1, sizeof *list->items, "changes", err);
+    if (status != RD_OK)
+        return status;
+    rd_change_record *c = &list->items[list->count++];
     *c = (rd_change_record){0};
     (void)snprintf(c->key, sizeof c->key, "%s", key);
     (void)snprintf(c->before, sizeof c->before, "%s", before);

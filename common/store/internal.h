@@ -130,7 +130,7 @@ typedef struct rd_run_json {
 /* What differs and may. */
 typedef struct rd_changes {
     rd_change_record *items; /* (count) round and time are not set */
-    size_t count;
+    size_t count, capacity;
 } rd_changes;
 
 rd_status rd_changes_add(rd_changes *list, const char *key, const char *before, const char *after,

@@ -30,6 +30,7 @@ static char *failing_strdup(const char *text)
 #define calloc failing_calloc
 #define realloc failing_realloc
 #define strdup failing_strdup
+#include "../../common/core/grow.c"
 #include "../../common/round/roster.c"
 #undef calloc
 #undef realloc
