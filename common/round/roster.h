@@ -14,8 +14,8 @@ typedef struct rd_roster_client {
     uint64_t key;          /* rd_client_key(name) */
     uint64_t last_counted; /* the last round that has its update; 0: none */
     uint64_t asked_round;  /* that it has a task for, or had last */
-    size_t answered;       /* steps of that round */
     rd_participation part; /* in the current round */
+    uint16_t answered;     /* steps of asked_round */
     bool available;        /* may be selected */
 } rd_roster_client;
 
