@@ -67,18 +67,21 @@ rd_verdict rd_driver_may_deliver(rd_driver *d, size_t client, uint64_t round, co
 /* Was it trained from the model that it had to be? model: how the client names that one, NULL: not at all
  * (RD_ERR_FORMAT). RD_ERR_STATE: it is another one. */
 rd_status rd_driver_check_model(rd_driver *d, size_t client, const char *model, rd_error *err) RD_MUST_CHECK;
-/* An update that is complete and valid. */
+/* An answer that is complete and valid. */
 typedef struct rd_delivery {
     size_t client;
     uint64_t round;
     const rd_step *step;
-    const rd_report *report; /* the caller's; copied */
-    float largest;           /* magnitude of its values */
-    uint64_t bytes;          /* of the body */
+    uint64_t bytes; /* of the body */
+    /* What is to happen between the core's yes and its knowing of the answer, with the driver's lock held; of an update its
+     * weight is reserved. key: the client's; staleness: rounds since the model that it was given was the newest; part: the record
+     * of it, in which the answer's own is to be filled in. Where it fails, the answer is not taken. */
+    rd_status (*admit)(void *user, uint64_t key, uint64_t staleness, rd_participation_record *part, rd_error *err);
+    void *user;
 } rd_delivery;
-/* On ACCEPT its weight is reserved, and the caller must add it and then call rd_driver_delivered, or rd_driver_unfit where
- * it turned out to be of no use. RD_ERR_RANGE, RD_ERR_DATA: it cannot be taken. */
-rd_status rd_driver_deliver(rd_driver *d, const rd_delivery *delivery, rd_verdict *verdict, rd_admission *admission,
+/* On ACCEPT it has been admitted, and the caller must take it in and then call rd_driver_delivered, or rd_driver_unfit
+ * where it turned out to be of no use. */
+rd_status rd_driver_deliver(rd_driver *d, const rd_delivery *delivery, rd_verdict *verdict,
                             rd_error *err) RD_MUST_CHECK;
 void rd_driver_delivered(rd_driver *d, size_t client);
 void rd_driver_unfit(rd_driver *d, size_t client, const char *reason);

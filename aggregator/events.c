@@ -218,33 +218,25 @@ rd_verdict rd_driver_may_deliver(rd_driver *d, size_t client, uint64_t round, co
     return verdict;
 }
 
-rd_status rd_driver_deliver(rd_driver *d, const rd_delivery *delivery, rd_verdict *verdict, rd_admission *admission,
-                            rd_error *err)
+rd_status rd_driver_deliver(rd_driver *d, const rd_delivery *delivery, rd_verdict *verdict, rd_error *err)
 {
     const size_t client = delivery->client, step = rd_rounds_find_step(d->rounds, delivery->step->name);
     rd_status status = RD_OK;
     pthread_mutex_lock(&d->lock);
     *verdict = rd_rounds_may_deliver(d->rounds, client, delivery->round, step);
-    bool accept = *verdict == RD_VERDICT_ACCEPT;
-    const rd_arrival arrival = {.key = rd_rounds_client_key(d->rounds, client),
-                                .round = delivery->round,
-                                .staleness = rd_rounds_staleness(d->rounds, client),
-                                .report = delivery->report,
-                                .largest = delivery->largest};
-    /* Its record first: what has been admitted must be added. */
-    rd_participation_record *part = accept ? rd_attendance_part(&d->attendance, d->rounds, client) : NULL;
-    if (accept && part == NULL)
-        status = rd_fail(err, RD_ERR_MEMORY, "no memory for the record of another client");
-    else if (accept)
-        status = rd_aggregate_admit(rd_run_updates(d->run), &arrival, admission, err);
-    if (accept && status == RD_OK) {
-        (void)rd_rounds_deliver(d->rounds, client, delivery->round, step); /* ACCEPT again: the lock is held */
-        part->report = *delivery->report;
-        part->bytes_in = delivery->bytes;
-        part->largest = delivery->largest;
-        part->seconds = rd_clock_seconds() - d->opened_at;
-        part->reason[0] = '\0';
-    }
+    if (*verdict != RD_VERDICT_ACCEPT)
+        goto cleanup;
+    /* Its record first: what has been admitted must be taken in. */
+    rd_participation_record *part = rd_attendance_part(&d->attendance, d->rounds, client);
+    if (part == NULL)
+        RD_THROW(RD_ERR_MEMORY, "no memory for the record of another client");
+    RD_TRY(delivery->admit(delivery->user, rd_rounds_client_key(d->rounds, client),
+                           rd_rounds_staleness(d->rounds, client), part, err));
+    (void)rd_rounds_deliver(d->rounds, client, delivery->round, step); /* ACCEPT again: the lock is held */
+    part->bytes_in += delivery->bytes;
+    part->seconds = rd_clock_seconds() - d->opened_at;
+    part->reason[0] = '\0';
+cleanup:
     pthread_mutex_unlock(&d->lock);
     return status;
 }

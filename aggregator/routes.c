@@ -187,7 +187,8 @@ static void rounds_begin(rd_call *c)
 
 /* ---- answers in a step ---- */
 
-static const rd_step_bytes *const steps[] = {&rd_train_bytes, &rd_measure_1_bytes, &rd_measure_2_bytes};
+#define ADDRESS(name) &rd_##name##_bytes,
+static const rd_step_bytes *const steps[] = {RD_STEP_BYTES(ADDRESS)};
 
 static void step_begin(rd_call *c)
 {

@@ -1,5 +1,5 @@
 /* step_bytes.h: what the bytes do with which clients answer in a step: POST /v1/rounds/{round}/{step}. One file for each
- * step, and a line in routes.c. */
+ * step, and a line in the list below. */
 #ifndef RONDO_AGGREGATOR_STEP_BYTES_H
 #define RONDO_AGGREGATOR_STEP_BYTES_H
 
@@ -14,6 +14,12 @@ struct rd_step_bytes {
     void (*drop)(rd_call *c);                                     /* the call is over, well or not: frees its state */
 };
 
-extern const rd_step_bytes rd_train_bytes, rd_measure_1_bytes, rd_measure_2_bytes;
+#define RD_STEP_BYTES(X) \
+    X(train)             \
+    X(measure_1)         \
+    X(measure_2)
+#define RD_DECLARE(name) extern const rd_step_bytes rd_##name##_bytes;
+RD_STEP_BYTES(RD_DECLARE)
+#undef RD_DECLARE
 
 #endif

@@ -84,11 +84,36 @@ static void begin(rd_call *c)
     c->state = upload;
 }
 
+/* An update that is all there, on its way into the sum. */
+typedef struct arrived {
+    rd_aggregate *updates;
+    rd_upload *upload;
+    rd_report report;
+    uint64_t round;
+    rd_admission admission; /* once it is admitted */
+} arrived;
+
+static rd_status admit(void *user, uint64_t key, uint64_t staleness, rd_participation_record *part, rd_error *err)
+{
+    arrived *a = user;
+    const rd_arrival arrival = {.key = key,
+                                .round = a->round,
+                                .staleness = staleness,
+                                .report = &a->report,
+                                .largest = rd_upload_largest(a->upload)};
+    rd_status status = rd_aggregate_admit(a->updates, &arrival, &a->admission, err);
+    if (status != RD_OK)
+        return status;
+    part->report = a->report;
+    part->largest = arrival.largest;
+    return RD_OK;
+}
+
 /* Adds what the step waits for. */
-static void take_in(rd_call *c, rd_admission *admission)
+static void add(rd_call *c, arrived *a)
 {
     rd_error err;
-    rd_status status = rd_upload_add_to(c->state, rd_run_updates(rd_driver_run(c->routes->driver)), admission, &err);
+    rd_status status = rd_upload_add_to(a->upload, a->updates, &a->admission, &err);
     if (status == RD_OK) {
         rd_call_json(c, 200, "", rd_receipt_write(c->number, true));
         rd_driver_delivered(c->routes->driver, c->client);
@@ -106,25 +131,19 @@ static void take_in(rd_call *c, rd_admission *admission)
 static void complete(rd_call *c)
 {
     rd_error err;
-    rd_report report;
-    rd_admission admission;
     rd_verdict verdict;
-    if (rd_upload_finish(c->state, &report, &err) != RD_OK) {
-        refuse_update(c, &err);
-        return;
-    }
+    arrived a = {.updates = rd_run_updates(rd_driver_run(c->routes->driver)), .upload = c->state, .round = c->number};
     const rd_delivery delivery = {.client = c->client,
                                   .round = c->number,
                                   .step = &rd_step_train,
-                                  .report = &report,
-                                  .largest = rd_upload_largest(c->state),
-                                  .bytes = rd_upload_size(c->state)};
-    if (rd_driver_deliver(c->routes->driver, &delivery, &verdict, &admission, &err) != RD_OK) {
+                                  .bytes = rd_upload_size(a.upload),
+                                  .admit = admit,
+                                  .user = &a};
+    if (rd_upload_finish(a.upload, &a.report, &err) != RD_OK ||
+        rd_driver_deliver(c->routes->driver, &delivery, &verdict, &err) != RD_OK)
         refuse_update(c, &err);
-        return;
-    }
-    if (verdict == RD_VERDICT_ACCEPT)
-        take_in(c, &admission);
+    else if (verdict == RD_VERDICT_ACCEPT)
+        add(c, &a);
     else
         answer_verdict(c, verdict);
 }

@@ -18,15 +18,11 @@
 #define POLL_SECONDS 30
 #define LEAST_POLL 0.2 /* seconds from one question for work to the next where the answer is "nothing" at once */
 
-/* By the names of tasks. */
+#define ENTRY(task, name) {task, rd_step_##name##_answer},
 static const struct {
-    const char *name;
+    const char *task;
     rd_client_step answer;
-} steps[] = {
-    {"measure-1", rd_step_measure_answer},
-    {"measure-2", rd_step_measure_answer},
-    {"train", rd_step_train_answer},
-};
+} steps[] = {RD_CLIENT_STEPS(ENTRY)};
 
 static void say_line(void *user, const char *line)
 {
@@ -87,7 +83,7 @@ static rd_status next_task(rd_participant *p, rd_task *task, bool *some, rd_erro
 static rd_status carry_out(rd_participant *p, const rd_task *task, bool *taken, rd_error *err)
 {
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
-        if (strcmp(steps[i].name, task->name) == 0)
+        if (strcmp(steps[i].task, task->name) == 0)
             return steps[i].answer(p, task, taken, err);
     return rd_fail(err, RD_ERR_FORMAT, "the aggregator asks for '%s', which this client cannot do", task->name);
 }
