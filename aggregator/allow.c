@@ -14,10 +14,10 @@ static int compare_names(const void *a, const void *b)
 }
 
 /* A name in double quotes, as spreadsheets write it, loses them (RFC 4180); what would be two names to a spreadsheet
- * is refused where no quotes say that it is one. */
-static rd_status read_name(const char *path, const rd_line *line, const char **out, rd_error *err)
+ * is refused where no quotes say that it is one. text: what the line is a part of, in which the name stays. */
+static rd_status read_name(const char *path, char *text, const rd_line *line, const char **out, rd_error *err)
 {
-    char *name = (char *)line->text, *to = name, *end = name + line->length; /* inside our own text */
+    char *name = text + (line->text - text), *to = name, *end = name + line->length;
     if (*name != '"') {
         char *separator = memchr(name, ',', line->length);
         separator = separator != NULL ? separator : memchr(name, ';', line->length);
@@ -57,7 +57,7 @@ rd_status rd_allow_load(const char *path, rd_allow *out, rd_error *err)
         if (line.length == 0)
             continue;
         RD_TRY(rd_grow(&out->names, &capacity, out->count + 1, sizeof *out->names, "names", err));
-        RD_TRY(read_name(path, &line, &out->names[out->count], err));
+        RD_TRY(read_name(path, out->text, &line, &out->names[out->count], err));
         out->count++;
     }
     if (out->count == 0)

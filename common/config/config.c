@@ -1,19 +1,19 @@
-/* config.c: see config.h. One function a section, in the order of config.schema.json, which says the same for
- * editors and other programs. */
+/* config.c: see config.h. One function a section, or a file where a section is long (training_section.c and others), in
+ * the order of config.schema.json, which says the same for editors and other programs. */
 #include "config/config.h"
 
-#include <fnmatch.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "config/data_section.h"
 #include "config/effect.h"
+#include "config/evaluation_section.h"
 #include "config/fields.h"
 #include "config/paths.h"
 #include "config/schema_section.h"
 #include "config/strategy_section.h"
+#include "config/training_section.h"
 #include "core/file.h"
 #include "format/foreign.h"
 #include "model/counting.h"
@@ -21,109 +21,6 @@
 
 #define MAX_CONFIG_BYTES (1 << 20)
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
-
-static rd_status read_schedule(rd_fields *training, rd_schedule *s)
-{
-    static const char *const kinds[] = {[RD_SCHEDULE_CONSTANT] = "constant",
-                                        [RD_SCHEDULE_EXPONENTIAL] = "exponential",
-                                        [RD_SCHEDULE_STEP] = "step",
-                                        [RD_SCHEDULE_COSINE] = "cosine"};
-    rd_fields f = rd_fields_section(training, "schedule", "training.schedule");
-    int kind = RD_SCHEDULE_CONSTANT;
-    rd_fields_choice(&f, "type", kinds, COUNT_OF(kinds), &kind);
-    bool decays = kind == RD_SCHEDULE_EXPONENTIAL || kind == RD_SCHEDULE_STEP;
-    rd_fields_only(&f, "decay", decays, "with \"type\": \"exponential\" or \"step\"");
-    rd_fields_only(&f, "every", kind == RD_SCHEDULE_STEP, "with \"type\": \"step\"");
-    rd_fields_only(&f, "final", kind == RD_SCHEDULE_COSINE, "with \"type\": \"cosine\"");
-    if (decays)
-        rd_fields_require(&f, "decay");
-    if (kind == RD_SCHEDULE_STEP)
-        rd_fields_require(&f, "every");
-    *s = (rd_schedule){.kind = (rd_schedule_kind)kind, .decay = 1, .every = 1};
-    rd_fields_number(&f, "decay", 0.0, 1.0, true, &s->decay);
-    rd_fields_count(&f, "every", 1, 1000000000, &s->every);
-    rd_fields_number(&f, "final", 0.0, 1.0, false, &s->final);
-    rd_fields_count(&f, "warmup_rounds", 0, 1000000000, &s->warmup);
-    return rd_fields_finish(&f);
-}
-
-static void read_skips(rd_fields *f, rd_training *t)
-{
-    const cJSON *list = rd_fields_item(f, "weight_decay_skips", false), *item;
-    if (list == NULL)
-        return;
-    bool good = cJSON_IsArray(list) && cJSON_GetArraySize(list) <= RD_DECAY_SKIPS;
-    cJSON_ArrayForEach(item, list) good =
-        good && cJSON_IsString(item) && strlen(item->valuestring) < RD_TENSOR_NAME_MAX;
-    if (!good) {
-        rd_fields_fail(f, "weight_decay_skips", "a list of at most 8 names of tensors, which may hold * and ?");
-        return;
-    }
-    cJSON_ArrayForEach(item, list)(void)
-        snprintf(t->decay_skips[t->decay_skip_count++], RD_TENSOR_NAME_MAX, "%s", item->valuestring);
-}
-
-/* What only some optimizers know. */
-static void read_optimizer(rd_fields *f, rd_training *t)
-{
-    static const char *const names[] = {[RD_OPTIMIZER_SGD] = "sgd",
-                                        [RD_OPTIMIZER_ADAM] = "adam",
-                                        [RD_OPTIMIZER_ADAMW] = "adamw",
-                                        [RD_OPTIMIZER_ADAGRAD] = "adagrad",
-                                        [RD_OPTIMIZER_RMSPROP] = "rmsprop"};
-    int kind = RD_OPTIMIZER_SGD;
-    rd_fields_choice(f, "optimizer", names, COUNT_OF(names), &kind);
-    t->optimizer = (rd_optimizer_kind)kind;
-    bool adam = kind == RD_OPTIMIZER_ADAM || kind == RD_OPTIMIZER_ADAMW, sgd = kind == RD_OPTIMIZER_SGD;
-    double momentum = 0.0, beta1 = 0.9, beta2 = 0.999, alpha = 0.99,
-           epsilon = kind == RD_OPTIMIZER_ADAGRAD ? 1e-10 : 1e-8;
-    rd_fields_only(f, "momentum", sgd || kind == RD_OPTIMIZER_RMSPROP, "with \"optimizer\": \"sgd\" or \"rmsprop\"");
-    rd_fields_only(f, "nesterov", sgd, "with \"optimizer\": \"sgd\"");
-    rd_fields_only(f, "beta1", adam, "with \"optimizer\": \"adam\" or \"adamw\"");
-    rd_fields_only(f, "beta2", adam, "with \"optimizer\": \"adam\" or \"adamw\"");
-    rd_fields_only(f, "alpha", kind == RD_OPTIMIZER_RMSPROP, "with \"optimizer\": \"rmsprop\"");
-    rd_fields_only(f, "epsilon", !sgd, "with another \"optimizer\" than \"sgd\"");
-    rd_fields_number(f, "momentum", 0.0, 0.999999, false, &momentum);
-    rd_fields_bool(f, "nesterov", &t->nesterov);
-    rd_fields_number(f, "beta1", 0.0, 0.999999, false, &beta1);
-    rd_fields_number(f, "beta2", 0.0, 0.999999, false, &beta2);
-    rd_fields_number(f, "alpha", 0.0, 0.999999, false, &alpha);
-    rd_fields_number(f, "epsilon", 0.0, 1.0, true, &epsilon);
-    if (t->nesterov && momentum == 0.0)
-        rd_fields_fail(f, "nesterov", "momentum above 0 beside it");
-    t->momentum = (float)momentum;
-    t->beta1 = (float)beta1;
-    t->beta2 = (float)beta2;
-    t->alpha = (float)alpha;
-    t->epsilon = (float)epsilon;
-}
-
-static rd_status read_training(rd_fields *top, rd_training *t)
-{
-    rd_fields f = rd_fields_section(top, "training", "training");
-    double rate = 0.0, weight_decay = 0.0, clip = 0.0;
-    uint64_t epochs = 1, batch = 32;
-    *t = (rd_training){.epochs = 1};
-    rd_fields_number(&f, "learning_rate", 0.0, 1e6, true, &rate);
-    rd_fields_count(&f, "epochs", 1, 1000000, &epochs);
-    rd_fields_count(&f, "batch_size", 0, 1000000, &batch);
-    rd_fields_number(&f, "weight_decay", 0.0, 1e6, false, &weight_decay);
-    rd_fields_number(&f, "clip_norm", 0.0, 1e9, true, &clip);
-    read_optimizer(&f, t);
-    read_skips(&f, t);
-    /* An empty list asks for nothing. */
-    rd_fields_only(&f, "weight_decay_skips", weight_decay > 0.0 || t->decay_skip_count == 0,
-                   "with \"weight_decay\" above 0");
-    t->epochs = (uint32_t)epochs;
-    t->batch_size = (uint32_t)batch;
-    t->learning_rate = (float)rate;
-    t->weight_decay = (float)weight_decay;
-    t->clip_norm = (float)clip;
-    rd_status status = f.status;
-    if (status == RD_OK)
-        status = read_schedule(&f, &t->schedule);
-    return status == RD_OK ? rd_fields_finish(&f) : status;
-}
 
 static rd_status read_cohort(rd_fields *top, rd_cohort_config *c)
 {
@@ -151,48 +48,6 @@ static rd_status read_cohort(rd_fields *top, rd_cohort_config *c)
     rd_fields_count(&f, "min_clients", 1, 100000000, &c->min_clients);
     rd_fields_count(&f, "min_updates", 1, 100000000, &c->min_updates);
     rd_fields_number(&f, "deadline_seconds", 1e-3, 1e7, false, &c->deadline_seconds);
-    return rd_fields_finish(&f);
-}
-
-static void read_scores(rd_fields *f, rd_evaluation_config *e)
-{
-    const cJSON *list = rd_fields_item(f, "metrics", false), *item;
-    size_t i = 0;
-    if (list != NULL && !cJSON_IsArray(list))
-        rd_fields_fail(f, "metrics", "a list");
-    cJSON_ArrayForEach(item, list)
-    {
-        size_t score = 0;
-        while (score < RD_SCORES && !(cJSON_IsString(item) && strcmp(item->valuestring, rd_score_names[score]) == 0))
-            score++;
-        if (score == RD_SCORES)
-            rd_fields_fail_at(f, "metrics", i, "top2 to top10, f1, auc, rmse, r2 or perplexity");
-        else if ((e->scores >> score & 1u) != 0)
-            rd_fields_fail_at(f, "metrics", i, "each metric once");
-        else
-            e->scores |= 1u << score;
-        i++;
-    }
-}
-
-static rd_status read_early_stopping(rd_fields *top, rd_config *c)
-{
-    static const char *const metrics[] = {[RD_STOP_HOLDOUT_LOSS] = "holdout_loss",
-                                          [RD_STOP_TEST_LOSS] = "test_loss",
-                                          [RD_STOP_TEST_ACCURACY] = "test_accuracy"};
-    rd_fields f = rd_fields_section(top, "early_stopping", "early_stopping");
-    int metric = RD_STOP_HOLDOUT_LOSS;
-    if (f.object == NULL)
-        return f.status;
-    rd_fields_require(&f, "metric");
-    rd_fields_require(&f, "patience");
-    rd_fields_choice(&f, "metric", metrics, COUNT_OF(metrics), &metric);
-    rd_fields_count(&f, "patience", 1, 1000000000, &c->early_stopping.patience);
-    rd_fields_number(&f, "min_delta", 0.0, 1e9, false, &c->early_stopping.min_delta);
-    c->early_stopping.metric = (rd_stopping_metric)metric;
-    if (metric == RD_STOP_HOLDOUT_LOSS && c->evaluation.clients.holdout == 0.0)
-        rd_fields_fail(&f, "metric",
-                       "another metric, or evaluation.holdout above 0, without which there is no hold-out loss");
     return rd_fields_finish(&f);
 }
 
@@ -276,18 +131,6 @@ static rd_status read_pruning(rd_fields *top, rd_pruning *p)
     return rd_fields_finish(&f);
 }
 
-static rd_status read_evaluation(rd_fields *top, rd_evaluation_config *e)
-{
-    rd_fields f = rd_fields_section(top, "evaluation", "evaluation");
-    e->every = 1;
-    rd_fields_count(&f, "every", 1, 1000000000, &e->every);
-    rd_fields_number(&f, "target_accuracy", 0.0, 1.0, true, &e->target_accuracy);
-    rd_fields_bool(&f, "train_loss", &e->clients.train_loss);
-    read_scores(&f, e);
-    rd_fields_number(&f, "holdout", 0.0, 0.9, false, &e->clients.holdout);
-    return rd_fields_finish(&f);
-}
-
 /* ---- the whole ---- */
 
 static cJSON *setting_of(const cJSON *run)
@@ -336,13 +179,13 @@ static rd_status read_top(rd_fields *f, rd_config *out)
     rd_fields_require(f, "model");
     const cJSON *model = rd_fields_item(f, "model", true);
     RD_TRY(f->status);
-    RD_TRY(read_training(f, &out->training));
+    RD_TRY(rd_config_read_training(f, &out->training));
     out->training.schedule.rounds = out->rounds;
     RD_TRY(rd_config_read_strategy(f, &out->strategy));
     RD_TRY(rd_config_read_personalisation(f, &out->personalisation));
     RD_TRY(read_cohort(f, &out->cohort));
-    RD_TRY(read_evaluation(f, &out->evaluation));
-    RD_TRY(read_early_stopping(f, out));
+    RD_TRY(rd_config_read_evaluation(f, &out->evaluation));
+    RD_TRY(rd_config_read_early_stopping(f, &out->evaluation, &out->early_stopping));
     RD_TRY(read_continual(f, &out->continual));
     RD_TRY(read_pruning(f, &out->pruning));
     RD_TRY(rd_config_read_data(f, &out->data));
@@ -411,59 +254,6 @@ rd_status rd_config_parse(const char *json, size_t size, const char *whose, cons
     return status;
 }
 
-static rd_status check_decay_skips(const rd_training *t, const rd_model *m, rd_error *err)
-{
-    const rd_tensor_table table = rd_model_tensors(m, RD_TENSORS_ALL);
-    for (size_t i = 0; i < t->decay_skip_count; i++) {
-        bool found = false;
-        for (size_t k = 0; k < table.count && !found; k++)
-            found = fnmatch(t->decay_skips[i], table.tensors[k].name, 0) == 0;
-        if (!found)
-            return rd_fail(err, RD_ERR_CONFIG,
-                           "training.weight_decay_skips[%zu]: no tensor of the model is called \"%s\"; the "
-                           "first is '%s'",
-                           i, t->decay_skips[i], table.tensors[0].name);
-    }
-    return RD_OK;
-}
-
-/* The model's loss says whether the label is a class or a target. RD_ERR_CONFIG where run.json says otherwise. */
-static rd_status settle_label(rd_config *c, const rd_model *m, rd_error *err)
-{
-    const bool real = !rd_model_classifies(m) && rd_model_loss(m) != RD_LOSS_INERTIA;
-    const rd_column_type type = real ? RD_COLUMN_NUMBER : RD_COLUMN_CATEGORY;
-    const rd_source *sources[] = {&c->data.train, &c->data.test, &c->data.root};
-    for (size_t i = 0; i < COUNT_OF(sources); i++)
-        if (sources[i]->regression == (real ? RD_NO : RD_YES))
-            return rd_fail(err, RD_ERR_CONFIG, "data.%s.regression: the model's loss is %s, which predicts %s",
-                           i == 0   ? "train"
-                           : i == 1 ? "test"
-                                    : "root",
-                           rd_model_loss_name(m), real ? "a number" : "classes");
-    if (c->data.schema.label.type != RD_COLUMN_OPEN && c->data.schema.label.type != type)
-        return rd_fail(err, RD_ERR_CONFIG, "data.schema.label: %s, but the model's loss is %s, which predicts %s",
-                       real ? "classes" : "a target", rd_model_loss_name(m), real ? "a number" : "classes");
-    c->data.schema.label.type = type;
-    return RD_OK;
-}
-
-/* What is asked of the training of this model, but makes no sense for it. */
-static rd_status check_training(const rd_config *c, const rd_model *m, rd_error *err)
-{
-    const rd_early_stopping *e = &c->early_stopping;
-    if (!rd_model_counts(m) && c->training.learning_rate == 0.0f)
-        return rd_fail(err, RD_ERR_CONFIG, "training.learning_rate is missing");
-    if (c->training.batch_size == 1 && rd_model_least_rows(m) > 1)
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "training.batch_size: one row says nothing of how features vary, which the model's batch norm "
-                       "is to learn; expected 2 or more, or 0, found 1");
-    if (e->patience > 0 && e->metric == RD_STOP_TEST_ACCURACY && !rd_model_classifies(m))
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "early_stopping.metric: test_accuracy needs a loss over classes, but the model's is %s",
-                       rd_model_loss_name(m));
-    return check_decay_skips(&c->training, m, err);
-}
-
 /* Builds the plan and drops it, so that what is wrong with the model is reported with the file's name; and what
  * is wrong with the training of such a model. */
 static rd_status check_model(rd_config *c, const char *path, rd_error *err)
@@ -471,8 +261,9 @@ static rd_status check_model(rd_config *c, const char *path, rd_error *err)
     rd_model *m = NULL;
     rd_status status = RD_OK;
     RD_TRY(rd_model_create(c->model, &m, err));
-    RD_TRY(check_training(c, m, err));
-    RD_TRY(settle_label(c, m, err));
+    RD_TRY(rd_config_check_training(&c->training, m, err));
+    RD_TRY(rd_config_check_evaluation(&c->evaluation, &c->early_stopping, m, err));
+    RD_TRY(rd_config_settle_label(&c->data, m, err));
     RD_TRY(rd_config_check_strategy(c, m, err));
     RD_TRY(rd_config_check_effect(c, m, err));
     if (c->pruning.sparsity > 0.0 && rd_model_counts(m))
@@ -480,9 +271,6 @@ static rd_status check_model(rd_config *c, const char *path, rd_error *err)
     if (c->continual.task_count > 0 && !(rd_model_classifies(m) && rd_model_predictions(m) == 1))
         RD_THROW(RD_ERR_CONFIG, "continual.tasks: tasks are classes, but the model's loss %s has none for each sample",
                  rd_model_loss_name(m));
-    for (unsigned i = 0; i < RD_SCORES; i++)
-        if ((c->evaluation.scores >> i & 1u) != 0)
-            RD_TRY(rd_score_check((rd_score)i, m, err));
 cleanup:
     rd_model_free(m);
     if (status == RD_OK)

@@ -204,6 +204,25 @@ cleanup:
     return status;
 }
 
+rd_status rd_config_settle_label(rd_data_config *d, const rd_model *m, rd_error *err)
+{
+    const bool real = !rd_model_classifies(m) && rd_model_loss(m) != RD_LOSS_INERTIA;
+    const rd_column_type type = real ? RD_COLUMN_NUMBER : RD_COLUMN_CATEGORY;
+    const rd_source *sources[] = {&d->train, &d->test, &d->root};
+    for (size_t i = 0; i < COUNT_OF(sources); i++)
+        if (sources[i]->regression == (real ? RD_NO : RD_YES))
+            return rd_fail(err, RD_ERR_CONFIG, "data.%s.regression: the model's loss is %s, which predicts %s",
+                           i == 0   ? "train"
+                           : i == 1 ? "test"
+                                    : "root",
+                           rd_model_loss_name(m), real ? "a number" : "classes");
+    if (d->schema.label.type != RD_COLUMN_OPEN && d->schema.label.type != type)
+        return rd_fail(err, RD_ERR_CONFIG, "data.schema.label: %s, but the model's loss is %s, which predicts %s",
+                       real ? "classes" : "a target", rd_model_loss_name(m), real ? "a number" : "classes");
+    d->schema.label.type = type;
+    return RD_OK;
+}
+
 rd_status rd_config_read_initial(rd_fields *top, rd_initial_config *c)
 {
     rd_fields f = rd_fields_section(top, "initial", "initial");
