@@ -282,8 +282,8 @@ static void write_quoted(FILE *script, const char *text)
     }
 }
 
-/* Round or clock, mean, and the two ends of its 95 % confidence interval, of the rounds that all seeds have measured.
- * */
+/* Round or clock, mean, and the two ends of its 95 % confidence interval, of the rounds that all seeds have
+ * measured. */
 static void write_points(FILE *script, const comparison *c, const entry *e)
 {
     const history *first = &e->seeds[0];

@@ -208,7 +208,7 @@ rd_status rd_config_check_strategy(const rd_config *c, const rd_model *m, rd_err
                  "personalisation: evaluation.holdout must be above 0: the fine-tuned model is judged on it");
     if (c->strategy.kind->check != NULL)
         RD_TRY(c->strategy.kind->check(&c->strategy, &setting, err));
-    RD_TRY(rd_strategy_check_pull("personalisation.lambda", c->personalisation.lambda, &setting, err));
+    RD_TRY(rd_strategy_check_proximal("personalisation.lambda", c->personalisation.lambda, &setting, err));
     RD_TRY(check_tolerance(c, err));
 cleanup:
     return status;

@@ -137,7 +137,7 @@ rd_status rd_strategy_needs_sgd(const rd_strategy *s, const rd_strategy_setting 
     return RD_OK;
 }
 
-rd_status rd_strategy_check_pull(const char *key, double mu, const rd_strategy_setting *c, rd_error *err)
+rd_status rd_strategy_check_proximal(const char *key, double mu, const rd_strategy_setting *c, rd_error *err)
 {
     if (!c->sgd || c->momentum != 0 || c->learning_rate * mu < 2)
         return RD_OK;

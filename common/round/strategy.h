@@ -3,7 +3,7 @@
  * differently from fedavg, at the client and at the server. Everybody else goes through that table and knows no
  * strategy by name. All of it is pure: no file, no clock, no thread.
  *
- *   at a client     before       once a round: what is taken off the gradient of every mini-batch
+ *   at a client     before       once a round: the correction that is subtracted from the gradient of every mini-batch
  *                   proximal     how strongly training is pulled to the model that came
  *                   after        once a round: what goes up beside the delta, and what the client keeps
  *   at the server   weigh        one update: its weight in the sum, and what it is multiplied with
@@ -132,8 +132,10 @@ struct rd_strategy_kind {
 
     /* The mu of a term mu/2 |w - w_global|^2 in the clients' loss. */
     double (*proximal)(const rd_strategy *s);
-    /* Writes pull (v->count): each mini-batch's gradient becomes gradient - pull. Once a round, before the first. */
-    void (*before)(const rd_strategy *s, const rd_client_view *v, float *pull);
+    /* Writes the gradient correction (v->count), on the scale of a mini-batch's mean gradient and to be subtracted:
+     * each becomes gradient - correction, so scaffold's g - c_k + c has the correction c_k - c. Once a round, before
+     * the first. */
+    void (*before)(const rd_strategy *s, const rd_client_view *v, float *correction);
     /* Once a round, after the last mini-batch. What goes up of other tensors (statistics) is 0. */
     void (*after)(const rd_strategy *s, const rd_client_view *v);
 
@@ -189,6 +191,7 @@ rd_status rd_strategy_needs_sgd(const rd_strategy *s, const rd_strategy_setting 
                                 rd_error *err) RD_MUST_CHECK;
 /* A step of plain SGD along mu (w - w0) leaves 1 - lr mu of the distance: from lr mu = 2 on, that is more than there
  * was, on the other side. RD_ERR_CONFIG then. key: where mu was said. */
-rd_status rd_strategy_check_pull(const char *key, double mu, const rd_strategy_setting *c, rd_error *err) RD_MUST_CHECK;
+rd_status rd_strategy_check_proximal(const char *key, double mu, const rd_strategy_setting *c,
+                                     rd_error *err) RD_MUST_CHECK;
 
 #endif

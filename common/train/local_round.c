@@ -204,10 +204,10 @@ static bool has_own_model(const rd_model *m, const rd_local_task *task)
            (task->personalisation != NULL && task->personalisation->method != RD_PERSONAL_NONE);
 }
 
-/* What s->parameters are pulled to while they train: to the anchor (all) by the proximal term, and, where `memory` is
- * given, along what the strategy takes off the gradient. Only what travels and is trained is pulled: a local tensor has
- * no global value to be near, and a statistic is not the optimizer's. */
-static rd_status prepare_pull(rd_session *s, double proximal, const float *anchor, const memory *k, rd_error *err)
+/* How gradients are corrected while s->parameters train: by the proximal term, which pulls to the anchor (all), and,
+ * where `memory` is given, by the strategy. Only what travels and is trained is corrected: a local tensor has no global
+ * value to be near, and a statistic is not the optimizer's. */
+static rd_status prepare_correction(rd_session *s, double proximal, const float *anchor, const memory *k, rd_error *err)
 {
     rd_trainer *t = s->trainer;
     const rd_strategy *strategy = s->task->strategy;
@@ -217,24 +217,24 @@ static rd_status prepare_pull(rd_session *s, double proximal, const float *ancho
     const size_t travelling = table.elements;
     bool corrects = k != NULL && strategy != NULL && strategy->kind->before != NULL;
     s->proximal = proximal;
-    s->pulled = proximal > 0 || corrects;
+    s->corrected = proximal > 0 || corrects;
     s->stepwise = proximal > 0 && rd_model_tensors(t->model, RD_TENSORS_CHANGING).elements > travelling;
-    if (!s->pulled)
+    if (!s->corrected)
         return RD_OK;
-    RD_TRY(rd_trainer_need_pull(t, err));
+    RD_TRY(rd_trainer_need_correction(t, err));
     if (s->stepwise)
         RD_TRY(rd_trainer_need_vectors(t, s->task->training, err));
-    memset(t->pull, 0, travelling * sizeof *t->pull);
+    memset(t->correction, 0, travelling * sizeof *t->correction);
     for (size_t j = 0; j < table.count; j++) {
         size_t at = tensors[j].offset;
         if (tensors[j].role != RD_TENSOR_TRAINED)
             continue;
         if (corrects) {
             rd_client_view v = view_of(s->task, k, travelling, NULL, at, tensors[j].count);
-            strategy->kind->before(strategy, &v, t->pull + at);
+            strategy->kind->before(strategy, &v, t->correction + at);
         }
         for (size_t i = at; i < at + tensors[j].count; i++)
-            t->pull[i] = (float)proximal * anchor[i] + t->pull[i];
+            t->correction[i] = (float)proximal * anchor[i] + t->correction[i];
     }
 cleanup:
     return status;
@@ -259,7 +259,7 @@ static rd_status train_ditto(const rd_session *global_session, const memory *k, 
     s.start = NULL;
     s.steps = 0;
     s.shuffle = rd_random_stream(task->seed, RD_PURPOSE_PERSONAL, task->round, task->client_key);
-    rd_status status = prepare_pull(&s, task->personalisation->lambda, global, NULL, err);
+    rd_status status = prepare_correction(&s, task->personalisation->lambda, global, NULL, err);
     if (status != RD_OK)
         return status;
     forget_optimizer(s.trainer);
@@ -276,7 +276,7 @@ static rd_status train_both(rd_session *s, const memory *k, const float *global,
     size_t travelling = rd_model_tensors(t->model, RD_TENSORS_TRAVELLING).elements,
            changing = rd_model_tensors(t->model, RD_TENSORS_CHANGING).elements;
     rd_status status = RD_OK;
-    RD_TRY(prepare_pull(s, rd_strategy_proximal(task->strategy), global, k, err));
+    RD_TRY(prepare_correction(s, rd_strategy_proximal(task->strategy), global, k, err));
     forget_optimizer(t);
     RD_TRY(rd_train_rows(s, kept, &report->running_loss, err));
     report->steps = s->steps;

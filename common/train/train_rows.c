@@ -46,8 +46,8 @@ static void make_step(rd_session *s)
             continue;
         for (size_t i = at; i < at + table.tensors[k].count && factor < 1.0f; i++)
             t->vectors[i] *= factor;
-        for (size_t i = at; i < at + table.tensors[k].count && i < travelling && s->pulled; i++)
-            t->vectors[i] += (float)s->proximal * s->parameters[i] - t->pull[i];
+        for (size_t i = at; i < at + table.tensors[k].count && i < travelling && s->corrected; i++)
+            t->vectors[i] += (float)s->proximal * s->parameters[i] - t->correction[i];
         rd_step step = {
             s->task->training,
             s->learning_rate,
@@ -62,13 +62,13 @@ static void make_step(rd_session *s)
 }
 
 /* The part of a step made in place that is not the gradient's: its scale has shrunk the parameters by rate * mu, here
- * comes what they are pulled to. */
-static void follow_pull(const rd_session *s)
+ * comes the correction. */
+static void apply_correction(const rd_session *s)
 {
-    const float *pull = s->trainer->pull, rate = (float)s->learning_rate;
+    const float *correction = s->trainer->correction, rate = (float)s->learning_rate;
     size_t n = rd_model_tensors(s->trainer->model, RD_TENSORS_TRAVELLING).elements;
-    for (size_t i = 0; i < n && s->pulled; i++)
-        s->parameters[i] += rate * pull[i];
+    for (size_t i = 0; i < n && s->corrected; i++)
+        s->parameters[i] += rate * correction[i];
 }
 
 /* What was pruned stays so. */
@@ -102,14 +102,14 @@ static double train_batch(rd_session *s, const uint32_t *rows, size_t B)
     s->steps++;
     if (B <= t->piece && !s->stepwise &&
         rd_optimizer_in_place(s->task->training, s->learning_rate, &call.scale, &call.rate)) {
-        if (s->pulled)
+        if (s->corrected)
             call.scale -= (float)(s->learning_rate * s->proximal);
         load(s, all, rows, B);
         call.into = s->parameters;
         call.B = B;
         call.share = 1;
         rd_model_backward(t->model, &call, t->workspace, &result);
-        follow_pull(s);
+        apply_correction(s);
         keep_pruned(s);
         return result.loss_sum;
     }

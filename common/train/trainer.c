@@ -114,19 +114,19 @@ void rd_trainer_free(rd_trainer *t)
         return;
     rd_workspace_free(t->workspace);
     free(t->vectors);
-    free(t->pull);
+    free(t->correction);
     free(t->rows);
     free(t->pick);
     free(t->sums);
     free(t);
 }
 
-rd_status rd_trainer_need_pull(rd_trainer *t, rd_error *err)
+rd_status rd_trainer_need_correction(rd_trainer *t, rd_error *err)
 {
     size_t n = rd_model_tensors(t->model, RD_TENSORS_TRAVELLING).elements;
-    if (t->pull == NULL)
-        t->pull = malloc((n + 1) * sizeof *t->pull);
-    return t->pull != NULL ? RD_OK : rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", n);
+    if (t->correction == NULL)
+        t->correction = malloc((n + 1) * sizeof *t->correction);
+    return t->correction != NULL ? RD_OK : rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", n);
 }
 
 rd_status rd_trainer_need_vectors(rd_trainer *t, const rd_training *training, rd_error *err)

@@ -15,7 +15,7 @@ struct rd_trainer {
      * the optimizer remembers. NULL where every step is made in place. */
     float *vectors;
     size_t vector_count; /* rd_optimizer_vectors */
-    float *pull;         /* (travelling) what is taken off that gradient, see rd_session; NULL until it is needed */
+    float *correction;   /* (travelling) subtracted from that gradient, see rd_session; NULL until it is needed */
     uint32_t *rows;      /* (most_rows) row numbers of the client at work */
     size_t most_rows;
     uint32_t *pick; /* (evaluation_batch) */
@@ -31,10 +31,11 @@ typedef struct rd_session {
     uint32_t epochs;
     float *parameters;  /* (all) trained in place */
     const float *start; /* (all) what they were before; NULL: not known any more */
-    /* What is added to the gradient of what travels: proximal * parameters - t->pull. A proximal term mu/2 |w - anchor|^2
-     * has pull = mu * anchor; what a strategy takes off the gradient (round/strategy.h, `before`) is in pull as it is. */
-    bool pulled;
-    bool stepwise; /* local tensors are not pulled: the gradient is collected, and each tensor makes its own step */
+    /* What is added to the gradient of what travels: proximal * parameters - t->correction. A proximal term mu/2 |w -
+     * anchor|^2 puts mu * anchor into the correction; a strategy's own (round/strategy.h, `before`) is in it as it
+     * is. */
+    bool corrected;
+    bool stepwise; /* local tensors are not corrected: the gradient is collected, and each tensor makes its own step */
     double proximal;
     rd_random shuffle, dropout;
     uint64_t steps;     /* so far */
@@ -48,8 +49,8 @@ rd_status rd_train_rows(rd_session *s, size_t rows, double *running_loss, rd_err
 rd_status rd_count_rows(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, size_t kept, const float *global,
                         float *delta, rd_error *err) RD_MUST_CHECK;
 
-/* Makes t->pull, or t->vectors, once. */
-rd_status rd_trainer_need_pull(rd_trainer *t, rd_error *err) RD_MUST_CHECK;
+/* Makes t->correction, or t->vectors, once. */
+rd_status rd_trainer_need_correction(rd_trainer *t, rd_error *err) RD_MUST_CHECK;
 rd_status rd_trainer_need_vectors(rd_trainer *t, const rd_training *training, rd_error *err) RD_MUST_CHECK;
 
 /* RD_ERR_RANGE: the loss of the B samples in the workspace is no number, or too large for a mean. The sentence says how

@@ -19,10 +19,10 @@
 enum { BETA };
 enum { MEAN_GRADIENT, ROUNDS_OF_CLIENT, WAY };
 
-static void before(const rd_strategy *s, const rd_client_view *v, float *pull)
+static void before(const rd_strategy *s, const rd_client_view *v, float *correction)
 {
     for (size_t i = 0; i < v->count; i++)
-        pull[i] = (float)-s->value[BETA] * v->down[MEAN_GRADIENT][i];
+        correction[i] = (float)-s->value[BETA] * v->down[MEAN_GRADIENT][i];
 }
 
 static void after(const rd_strategy *s, const rd_client_view *v)

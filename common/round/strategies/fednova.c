@@ -48,7 +48,7 @@ static rd_status check(const rd_strategy *s, const rd_strategy_setting *c, rd_er
     rd_status status = rd_strategy_needs_sgd(s, c, true, err);
     if (status == RD_OK && c->momentum != 0 && proximal(s) > 0)
         return rd_fail(err, RD_ERR_CONFIG, "strategy.proximal: not together with training.momentum");
-    return status == RD_OK ? rd_strategy_check_pull("strategy.proximal", proximal(s), c, err) : status;
+    return status == RD_OK ? rd_strategy_check_proximal("strategy.proximal", proximal(s), c, err) : status;
 }
 
 const rd_strategy_kind rd_strategy_fednova = {

@@ -11,7 +11,7 @@ static double proximal(const rd_strategy *s)
 
 static rd_status check(const rd_strategy *s, const rd_strategy_setting *c, rd_error *err)
 {
-    return rd_strategy_check_pull("strategy.proximal", proximal(s), c, err);
+    return rd_strategy_check_proximal("strategy.proximal", proximal(s), c, err);
 }
 
 const rd_strategy_kind rd_strategy_fedprox = {

@@ -11,11 +11,11 @@
 enum { CONTROL };
 
 /* c_k - c is what is taken off the gradient. */
-static void before(const rd_strategy *s, const rd_client_view *v, float *pull)
+static void before(const rd_strategy *s, const rd_client_view *v, float *correction)
 {
     (void)s;
     for (size_t i = 0; i < v->count; i++)
-        pull[i] = v->kept[CONTROL][i] - v->down[CONTROL][i];
+        correction[i] = v->kept[CONTROL][i] - v->down[CONTROL][i];
 }
 
 static void after(const rd_strategy *s, const rd_client_view *v)

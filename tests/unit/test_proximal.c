@@ -71,7 +71,7 @@ static void run(const rd_model *m, const rd_training *training, double proximal,
 
 /* Two layers of one unit, y = c (a x + b) + d with squared loss; a and b travel, c and d stay with the client (FedPer).
  * a and b are pulled to where they were fetched; c and d, which have long left their initial values, are not. */
-Test(pull, local_tensors_are_not_pulled)
+Test(proximal, local_tensors_are_not_pulled)
 {
     rd_model *m = model_of("{\"input\": 1, \"loss\": \"mse\", \"fine_tuning\": {\"local\": [\"top.*\"]}, "
                            "\"layers\": [{\"type\": \"dense\", \"name\": \"base\", \"units\": 1}, "
@@ -118,7 +118,7 @@ Test(pull, local_tensors_are_not_pulled)
 /* The running variance follows the data alone: from s it goes to s + 0.1 (variance - s) at each step, over full batches
  * whose mean is 0.4375 and whose variance is 1.548..., whatever mu is; as a local tensor (FedBN) under fedprox, and in
  * Ditto's own model. */
-Test(pull, statistics_are_not_pulled)
+Test(proximal, statistics_are_not_pulled)
 {
     static const char *const with[] = {", \"fine_tuning\": {\"local\": [\"bn.*\"]}", ""};
     double mean = 0, variance = 0, expected = 4;
