@@ -122,7 +122,7 @@ rd_status rd_driver_create(rd_run *run, rd_settling *settling, rd_driver **out, 
             &d->rounds, err);
     /* An asynchronous round is not that of the task which was done for it. */
     d->clients_keep = !rd_cohort_is_asynchronous(&config->cohort) &&
-                      rd_client_memory(rd_run_model(run), &config->strategy, &config->personalisation) > 0;
+                      rd_client_kept_size(rd_run_model(run), &config->strategy, &config->personalisation) > 0;
     if (status == RD_OK && d->clients_keep)
         status = rd_counted_load(&d->counted, rd_run_store(run), err);
     if (status == RD_OK)

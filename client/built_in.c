@@ -83,7 +83,7 @@ static void say_joined(const built_in *b, size_t parameters)
 
 static rd_status prepare_keep(built_in *b, rd_error *err)
 {
-    size_t floats = rd_client_memory(b->model, &b->welcome->config.strategy, &b->welcome->config.personalisation);
+    size_t floats = rd_client_kept_size(b->model, &b->welcome->config.strategy, &b->welcome->config.personalisation);
     if (floats == 0) {
         if (b->options->keep != NULL)
             rd_say(b->options->quiet, "--keep %s is not used: in this run clients keep nothing between rounds",
@@ -171,7 +171,7 @@ static rd_status built_in_train(void *learner, const rd_task *task, const rd_glo
                           .packing = global->packing,
                           .strategy = &c->strategy,
                           .personalisation = &c->personalisation,
-                          .memory = b->kept};
+                          .kept = b->kept};
     rd_status status = RD_OK;
     memcpy(work.down, global->companions, sizeof work.down);
     if (b->keep != NULL)

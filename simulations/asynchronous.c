@@ -147,7 +147,7 @@ static rd_status train_ahead(queue *q, rd_error *err)
     for (size_t i = 0; i < count; i++) {
         job *j = jobs[i];
         RD_TRY(parameters_of(q, j->round, &j->global, err));
-        j->update = malloc((s->room + s->memory + 1) * sizeof *j->update);
+        j->update = malloc((s->room + s->kept + 1) * sizeof *j->update);
         if (j->update == NULL)
             RD_THROW(RD_ERR_MEMORY, "no memory for the updates of %zu clients", count);
         (void)snprintf(j->part.client, sizeof j->part.client, "%s", rd_rounds_client_name(s->rounds, j->client));

@@ -35,7 +35,7 @@ typedef struct job {
     bool answers;    /* false: it never will */
     bool attacks;
     const float *global; /* (all) parameters that it trains from */
-    float *update; /* (room + memory) its own place for the update and what the client then keeps; NULL: a thread's */
+    float *update; /* (room + kept) its own place for the update and what the client then keeps; NULL: a thread's */
     bool trained;
     bool failed; /* for a reason of its own, which `part` gives */
     rd_participation_record part;
@@ -44,7 +44,7 @@ typedef struct job {
 /* What a thread has for itself. */
 typedef struct worker {
     rd_trainer *trainer;
-    float *update;  /* (room + memory) */
+    float *update;  /* (room + kept) */
     uint32_t *rows; /* (most rows of a client) */
     double training, adding;
     uint64_t clients, samples;
@@ -63,8 +63,8 @@ typedef struct simulator {
     rd_dataset stamped;      /* test samples with a backdoor's trigger; rows 0: none */
     worker *workers;         /* (threads) */
     size_t most_rows;
-    size_t room,
-        memory; /* floats of an update under way (rd_local_round_room), and kept by a client (rd_client_memory) */
+    size_t room;                /* floats of an update under way (rd_local_round_room) */
+    size_t kept;                /* floats that a client keeps (rd_client_kept_size) */
     double clock, opened_clock; /* simulated seconds */
     double opened_at;
     rd_progress progress;

@@ -53,7 +53,7 @@ static rd_status enroll_clients(simulator *s, rd_error *err)
 }
 
 /* What the simulated clients keep lies in the state directory, and is of its run. */
-static rd_status open_keep(simulator *s, size_t memory, rd_error *err)
+static rd_status open_keep(simulator *s, size_t floats, rd_error *err)
 {
     const rd_config *c = s->config;
     char path[RD_SOURCE_PATH_MAX], what[128], run[RD_RUN_ID_MAX] = "";
@@ -69,7 +69,7 @@ static rd_status open_keep(simulator *s, size_t memory, rd_error *err)
                                   .client = "simulated",
                                   .what = what,
                                   .clients = s->dealt.partition.clients,
-                                  .floats = memory,
+                                  .floats = floats,
                                   .rounds = 1,
                                   .memory_limit = s->options->keep_limit};
     return rd_keep_open(&keep, &s->keep, err);
@@ -84,11 +84,11 @@ static rd_status make_workers(simulator *s, rd_error *err)
     if (status != RD_OK)
         return status;
     s->room = rd_local_round_room(m, &c->strategy);
-    s->memory = rd_client_memory(m, &c->strategy, &c->personalisation);
+    s->kept = rd_client_kept_size(m, &c->strategy, &c->personalisation);
     s->workers = calloc(threads, sizeof *s->workers);
     for (unsigned i = 0; i < threads && s->workers != NULL; i++) {
         worker *w = &s->workers[i];
-        w->update = malloc((s->room + s->memory + 1) * sizeof *w->update);
+        w->update = malloc((s->room + s->kept + 1) * sizeof *w->update);
         w->rows = malloc((s->most_rows + 1) * sizeof *w->rows);
         if (w->update == NULL || w->rows == NULL)
             return rd_fail(err, RD_ERR_MEMORY, "no memory for %u threads", threads);
@@ -98,9 +98,9 @@ static rd_status make_workers(simulator *s, rd_error *err)
     }
     if (s->workers == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for %u threads", threads);
-    if (s->memory == 0)
+    if (s->kept == 0)
         return RD_OK;
-    return open_keep(s, s->memory, err);
+    return open_keep(s, s->kept, err);
 }
 
 /* How many clients there are is known: a round that could never begin, or never aggregate anything, is refused. */
@@ -131,11 +131,12 @@ static rd_status check_cohort(const simulator *s, rd_error *err)
 static void share_run(simulator *s)
 {
     rd_round_record last = *rd_run_last_record(s->run);
-    float *memory = rd_aggregate_memory(rd_run_updates(s->run));
+    float *companions = rd_aggregate_companions(rd_run_updates(s->run));
     rd_ranks_share(&last, sizeof last, 0);
     rd_ranks_share(rd_run_own_parameters(s->run), rd_model_parameter_count(rd_run_model(s->run)) * sizeof(float), 0);
-    if (memory != NULL)
-        rd_ranks_share(memory, rd_aggregate_memory_table(rd_run_updates(s->run)).elements * sizeof *memory, 0);
+    if (companions != NULL)
+        rd_ranks_share(companions, rd_aggregate_companion_table(rd_run_updates(s->run)).elements * sizeof *companions,
+                       0);
     if (rd_rank() != 0)
         rd_run_follow(s->run, &last);
 }

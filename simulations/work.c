@@ -42,10 +42,10 @@ static bool is_mine(const simulator *s, const job *j, size_t number)
 
 /* What the client kept in the last round that it took part in. Asynchronous rounds are gone through from the first on
  * when a run continues, so there may be something later. */
-static rd_status recall(const simulator *s, const job *j, float *memory, bool *is_new, rd_error *err)
+static rd_status recall(const simulator *s, const job *j, float *kept, bool *is_new, rd_error *err)
 {
     rd_keep_found found;
-    rd_status status = rd_keep_read(s->keep, j->client, j->round, RD_KEEP_NEWEST, memory, &found, err);
+    rd_status status = rd_keep_read(s->keep, j->client, j->round, RD_KEEP_NEWEST, kept, &found, err);
     *is_new = found != RD_KEEP_FOUND;
     if (status == RD_OK && found == RD_KEEP_LOST && !s->asynchronous)
         return rd_fail(err, RD_ERR_STATE,
@@ -55,7 +55,7 @@ static rd_status recall(const simulator *s, const job *j, float *memory, bool *i
     return status;
 }
 
-/* Training and what an attacker makes of it, in update (room + memory): behind it lies what the client is to keep. */
+/* Training and what an attacker makes of it, in update (room + kept): behind it lies what the client is to keep. */
 static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error *err)
 {
     const rd_config *c = s->config;
@@ -72,13 +72,13 @@ static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error 
                           .epochs = j->epochs,
                           .strategy = &c->strategy,
                           .personalisation = &c->personalisation,
-                          .memory = update + s->room};
+                          .kept = update + s->room};
     rd_aggregate_down(rd_run_updates(s->run), task.down);
     if (j->attacks && rd_attack_poisons(&c->simulation.attack)) {
         task.poison = rd_attack_poison;
         task.poison_user = &poison;
     }
-    rd_status status = s->keep != NULL ? recall(s, j, task.memory, &task.is_new, err) : RD_OK;
+    rd_status status = s->keep != NULL ? recall(s, j, task.kept, &task.is_new, err) : RD_OK;
     if (status == RD_OK)
         status = rd_local_round_run(
             w->trainer, &task, (rd_row_set){&s->dealt.data, rd_partition_rows(&s->dealt.partition, j->client, w->rows)},
@@ -96,8 +96,8 @@ static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error 
     return status;
 }
 
-/* As in a deployment, only an update that counts moves what its client keeps (memory). */
-static rd_status take_in(simulator *s, worker *w, job *j, const float *update, const float *memory, rd_error *err)
+/* As in a deployment, only an update that counts moves what its client keeps. */
+static rd_status take_in(simulator *s, worker *w, job *j, const float *update, const float *kept, rd_error *err)
 {
     double started = rd_clock_seconds();
     rd_admission admission;
@@ -115,7 +115,7 @@ static rd_status take_in(simulator *s, worker *w, job *j, const float *update, c
         status = rd_aggregate_complete(updates, &admission, err);
     }
     if (status == RD_OK && s->keep != NULL)
-        status = rd_keep_write(s->keep, j->client, j->round, RD_KEEP_NEWEST, memory, err);
+        status = rd_keep_write(s->keep, j->client, j->round, RD_KEEP_NEWEST, kept, err);
     w->adding += rd_clock_seconds() - started;
     return status;
 }
@@ -202,7 +202,7 @@ static rd_status collude(simulator *s, job **jobs, size_t count, rd_error *err)
     for (size_t i = 0; i < count; i++)
         if (jobs[i]->attacks)
             s->batch[attackers++] = jobs[i];
-    size_t place = s->room + s->memory;
+    size_t place = s->room + s->kept;
     all = malloc((attackers * place + 1) * sizeof *all);
     if (rows == NULL || crafted == NULL || all == NULL)
         RD_THROW(RD_ERR_MEMORY, "no memory for the updates of %zu attackers", attackers);
@@ -216,12 +216,12 @@ static rd_status collude(simulator *s, job **jobs, size_t count, rd_error *err)
     if (honest > 0)
         rd_attack_craft(&s->config->simulation.attack, rows, honest, s->job_count, n, crafted);
     for (size_t i = 0; i < count && status == RD_OK; i++) {
-        const float *memory = jobs[i]->attacks ? jobs[i]->update + s->room : NULL;
+        const float *kept = jobs[i]->attacks ? jobs[i]->update + s->room : NULL;
         jobs[i]->update = NULL;
         if (jobs[i]->attacks && !jobs[i]->failed && is_mine(s, jobs[i], i))
-            status = own_trouble(jobs[i], take_in(s, &s->workers[0], jobs[i], crafted, memory, err), err);
+            status = own_trouble(jobs[i], take_in(s, &s->workers[0], jobs[i], crafted, kept, err), err);
         else if (jobs[i]->attacks && !jobs[i]->failed && s->keep != NULL) /* it trains here in the next round, too */
-            status = rd_keep_write(s->keep, jobs[i]->client, jobs[i]->round, RD_KEEP_NEWEST, memory, err);
+            status = rd_keep_write(s->keep, jobs[i]->client, jobs[i]->round, RD_KEEP_NEWEST, kept, err);
     }
 cleanup:
     free(rows);

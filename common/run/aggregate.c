@@ -36,7 +36,7 @@ rd_status rd_aggregate_create(const rd_strategy *s, const rd_training *training,
         if (a->own == NULL)
             RD_THROW(RD_ERR_MEMORY, "no memory for the server's own delta of %zu parameters", a->n);
     }
-    RD_TRY(rd_server_memory_create(&a->memory, s, a->n, err));
+    RD_TRY(rd_server_companions_create(&a->companions, s, a->n, err));
     *out = a;
     a = NULL;
 cleanup:
@@ -50,7 +50,7 @@ void rd_aggregate_free(rd_aggregate *a)
         return;
     pthread_mutex_destroy(&a->lock);
     rd_striped_sum_free(&a->sum);
-    rd_server_memory_free(&a->memory);
+    rd_server_companions_free(&a->companions);
     rd_collection_free(&a->collected);
     free(a->own);
     free(a);
@@ -61,20 +61,20 @@ size_t rd_aggregate_update_size(const rd_aggregate *a)
     return a->update_size;
 }
 
-rd_tensor_table rd_aggregate_memory_table(const rd_aggregate *a)
+rd_tensor_table rd_aggregate_companion_table(const rd_aggregate *a)
 {
-    return a->memory.table;
+    return a->companions.table;
 }
 
-float *rd_aggregate_memory(rd_aggregate *a)
+float *rd_aggregate_companions(rd_aggregate *a)
 {
-    return a->memory.values;
+    return a->companions.values;
 }
 
 void rd_aggregate_down(const rd_aggregate *a, const float *out[RD_COMPANIONS_MAX])
 {
     for (size_t i = 0; i < RD_COMPANIONS_MAX; i++)
-        out[i] = (a->strategy->kind->companions[i].where & RD_GOES_DOWN) != 0 ? a->memory.kept[i] : NULL;
+        out[i] = (a->strategy->kind->companions[i].where & RD_GOES_DOWN) != 0 ? a->companions.kept[i] : NULL;
 }
 
 rd_exact_vector *rd_aggregate_sum(rd_aggregate *a)

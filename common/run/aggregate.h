@@ -82,9 +82,9 @@ rd_status rd_aggregate_set_own(rd_aggregate *a, const float *delta, rd_error *er
 
 /* What the server keeps between rounds, the strategy's companions one after the other, and their table for the file;
  * without tensors, and NULL, where it keeps nothing. */
-rd_tensor_table rd_aggregate_memory_table(const rd_aggregate *a);
-float *rd_aggregate_memory(rd_aggregate *a);
-/* (n) its companions that go down with the model, which are part of the memory. */
+rd_tensor_table rd_aggregate_companion_table(const rd_aggregate *a);
+float *rd_aggregate_companions(rd_aggregate *a);
+/* (n) its companions that go down with the model, which are among these. */
 void rd_aggregate_down(const rd_aggregate *a, const float *out[RD_COMPANIONS_MAX]);
 
 /* ---- between processes that each took in a part of a round; before rd_aggregate_finish ---- */

@@ -7,7 +7,7 @@
 #include "run/aggregate.h"
 #include "run/client_sums.h"
 #include "run/collection.h"
-#include "run/server_memory.h"
+#include "run/server_companions.h"
 #include "run/striped_sum.h"
 
 struct rd_aggregate {
@@ -16,7 +16,7 @@ struct rd_aggregate {
     const rd_model *model;
     size_t n, update_size;
     rd_striped_sum sum; /* (update_size); none with RD_COLLECTS_ALL */
-    rd_server_memory memory;
+    rd_server_companions companions;
     float *own; /* (n) the server's own delta, where it trains; else NULL */
     double own_norm;
 

@@ -81,7 +81,7 @@ static rd_status try_block(rd_aggregate *a, const source *from, block *b, const 
     float parameters[BLOCK], copies[RD_COMPANIONS_MAX][BLOCK], *kept[RD_COMPANIONS_MAX];
     for (size_t i = 0; i < b->count; i++)
         parameters[i] = target->parameters[target->index != NULL ? target->index[b->first + i] : b->first + i];
-    rd_server_memory_from(&a->memory, b->first, kept);
+    rd_server_companions_from(&a->companions, b->first, kept);
     for (size_t c = 0; c < RD_COMPANIONS_MAX; c++) {
         b->kept[c] = kept[c] != NULL ? copies[c] : NULL;
         if (kept[c] != NULL)
@@ -99,7 +99,7 @@ static rd_status try_block(rd_aggregate *a, const source *from, block *b, const 
 static double do_block(rd_aggregate *a, const source *from, block *b, const rd_target *target)
 {
     float gathered[BLOCK];
-    rd_server_memory_from(&a->memory, b->first, b->kept);
+    rd_server_companions_from(&a->companions, b->first, b->kept);
     b->parameters = target->index != NULL ? gathered : target->parameters + b->first;
     for (size_t i = 0; i < b->count && target->index != NULL; i++)
         gathered[i] = target->parameters[target->index[b->first + i]];

@@ -27,7 +27,7 @@ static rd_status resume(rd_run *run, const run_history *past, rd_error *err)
         rd_store_pin(run->store, run->stopping.best_version);
     if (rd_pruning_has_begun(&run->config->pruning, run->version))
         RD_TRY(rd_packings_renew(&run->packings, &run->config->pruning, run->model, run->parameters, err));
-    RD_TRY(rd_run_read_memory(run, past->version, err));
+    RD_TRY(rd_run_read_companions(run, past->version, err));
     RD_TRY(rd_run_read_frozen(run, err));
 cleanup:
     return status;

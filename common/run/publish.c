@@ -57,14 +57,14 @@ static rd_status save_beside(rd_run *run, uint64_t round, rd_error *err)
 {
     rd_status status = RD_OK;
     char path[RD_SOURCE_PATH_MAX];
-    const rd_tensor_table memory = rd_aggregate_memory_table(run->updates);
+    const rd_tensor_table companions = rd_aggregate_companion_table(run->updates);
     if (run->packings.current != NULL)
         RD_TRY(save_packed(run, round, err));
     if (run->down.count > 0)
         RD_TRY(save_down(run, round, err));
-    if (memory.count > 0) {
+    if (companions.count > 0) {
         rd_store_server_path(run->store, round, path, sizeof path);
-        RD_TRY(rd_tensor_file_write(memory, rd_aggregate_memory(run->updates), round, path, err));
+        RD_TRY(rd_tensor_file_write(companions, rd_aggregate_companions(run->updates), round, path, err));
     }
 cleanup:
     return status;
@@ -94,14 +94,14 @@ rd_status rd_run_read_version(rd_run *run, uint64_t version, float *parameters, 
     return rd_tensor_file_read(rd_model_tensors(run->model, RD_TENSORS_TRAVELLING), path, parameters, err);
 }
 
-rd_status rd_run_read_memory(rd_run *run, uint64_t version, rd_error *err)
+rd_status rd_run_read_companions(rd_run *run, uint64_t version, rd_error *err)
 {
     char path[RD_SOURCE_PATH_MAX];
-    const rd_tensor_table memory = rd_aggregate_memory_table(run->updates);
-    if (memory.count == 0)
+    const rd_tensor_table companions = rd_aggregate_companion_table(run->updates);
+    if (companions.count == 0)
         return RD_OK;
     rd_store_server_path(run->store, version, path, sizeof path);
-    return rd_tensor_file_read(memory, path, rd_aggregate_memory(run->updates), err);
+    return rd_tensor_file_read(companions, path, rd_aggregate_companions(run->updates), err);
 }
 
 rd_status rd_run_write_frozen(rd_run *run, rd_error *err)

@@ -82,6 +82,6 @@ void rd_run_be_version(rd_run *run, uint64_t version);
  * keeps. */
 rd_status rd_run_write_frozen(rd_run *run, rd_error *err) RD_MUST_CHECK;
 rd_status rd_run_read_frozen(rd_run *run, rd_error *err) RD_MUST_CHECK;
-rd_status rd_run_read_memory(rd_run *run, uint64_t version, rd_error *err) RD_MUST_CHECK;
+rd_status rd_run_read_companions(rd_run *run, uint64_t version, rd_error *err) RD_MUST_CHECK;
 
 #endif

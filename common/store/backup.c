@@ -37,7 +37,7 @@ typedef struct backup {
     backup_file *files; /* (count) the newest first */
     size_t count, capacity;
     bool snapshot, made; /* the read transaction is open; the folders of the copy are there */
-    int keep_lock;       /* no simulation may begin while its clients' memory is copied; -1 */
+    int keep_lock;       /* no simulation may begin while what its clients keep is copied; -1 */
     rd_backup_report *report;
 } backup;
 

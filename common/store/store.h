@@ -114,7 +114,7 @@ const char *rd_store_run_id(const rd_store *s);
 void rd_store_model_path(const rd_store *s, uint64_t round, char *path, size_t size);
 /* Path of what clients fetch in its place where the model has been pruned, or something travels with it. */
 void rd_store_packed_path(const rd_store *s, uint64_t round, char *path, size_t size);
-/* Path of what the server keeps after this round beside the model (run/aggregate.h, rd_aggregate_memory). */
+/* Path of what the server keeps after this round beside the model (run/aggregate.h, rd_aggregate_companions). */
 void rd_store_server_path(const rd_store *s, uint64_t round, char *path, size_t size);
 /* Path of the file with what is frozen of the model; there is none where nothing is. */
 void rd_store_frozen_path(const rd_store *s, char *path, size_t size);

@@ -1,9 +1,9 @@
-/* keep.h: what clients keep between rounds (train/local_round.h, rd_client_memory): one vector of floats each, in a
+/* keep.h: what clients keep between rounds (train/local_round.h, rd_client_kept_size): one vector of floats each, in a
  * file with a few places for every client. A vector is written with the number of its round to a place that the rounds
  * before do not need, so a round that is repeated after a crash finds what it found the first time.
  *
- * The file says whose it is: of which run, which client, which strategy. Another run's memory would train other bits
- * and never be missed, so such a file is refused, or set aside (rd_keep_set_aside).
+ * The file says whose it is: of which run, which client, which strategy. What another run has kept would train other
+ * bits and never be missed, so such a file is refused, or set aside (rd_keep_set_aside).
  *
  * The file has holes for clients that never took part. Without a path it lies in memory, or, where it could grow beyond
  * a limit, in a nameless file of $TMPDIR or /tmp. Memory: nothing but the system's cache of the file. */

@@ -103,7 +103,7 @@ static rd_status check_task(const rd_trainer *t, const rd_training *training, si
 
 /* ---- what a client keeps ---- */
 
-size_t rd_client_memory(const rd_model *m, const rd_strategy *strategy, const rd_personalisation *p)
+size_t rd_client_kept_size(const rd_model *m, const rd_strategy *strategy, const rd_personalisation *p)
 {
     size_t travelling = rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements,
            changing = rd_model_tensors(m, RD_TENSORS_CHANGING).elements;
@@ -118,28 +118,28 @@ size_t rd_local_round_room(const rd_model *m, const rd_strategy *strategy)
     return update > all ? update : all;
 }
 
-typedef struct memory {
-    float *kept[RD_COMPANIONS_MAX]; /* (travelling) the strategy's companions */
-    float *local;                   /* (changing - travelling) */
-    float *ditto;                   /* (all); NULL */
-} memory;
+typedef struct kept_parts {
+    float *companions[RD_COMPANIONS_MAX]; /* (travelling) the strategy's */
+    float *local;                         /* (changing - travelling) */
+    float *ditto;                         /* (all); NULL */
+} kept_parts;
 
-static memory open_memory(const rd_model *m, const rd_local_task *task, const float *global)
+static kept_parts open_kept(const rd_model *m, const rd_local_task *task, const float *global)
 {
     size_t travelling = rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements,
            changing = rd_model_tensors(m, RD_TENSORS_CHANGING).elements,
            companions = rd_companions_count(task->strategy, RD_KEPT_CLIENT) * travelling;
-    memory k = {.local = task->memory};
+    kept_parts k = {.local = task->kept};
     bool ditto = task->personalisation != NULL && task->personalisation->method == RD_PERSONAL_DITTO;
-    rd_companions_place(task->strategy, RD_KEPT_CLIENT, task->memory, travelling, k.kept);
+    rd_companions_place(task->strategy, RD_KEPT_CLIENT, task->kept, travelling, k.companions);
     if (companions > 0)
-        k.local = task->memory + companions;
+        k.local = task->kept + companions;
     if (ditto)
         k.ditto = k.local + (changing - travelling);
     if (!task->is_new)
         return k;
     if (companions > 0)
-        memset(task->memory, 0, companions * sizeof *task->memory);
+        memset(task->kept, 0, companions * sizeof *task->kept);
     if (changing > travelling)
         memcpy(k.local, global + travelling, (changing - travelling) * sizeof *k.local);
     if (ditto)
@@ -150,21 +150,21 @@ static memory open_memory(const rd_model *m, const rd_local_task *task, const fl
 /* ---- what the strategy does ---- */
 
 /* Its vectors from element `first` on. update: the delta, and behind it what goes up; NULL: not yet trained. */
-static rd_client_view view_of(const rd_local_task *task, const memory *k, size_t n, float *update, size_t first,
+static rd_client_view view_of(const rd_local_task *task, const kept_parts *k, size_t n, float *update, size_t first,
                               size_t count)
 {
     rd_client_view v = {.count = count, .delta = update != NULL ? update + first : NULL};
     rd_companions_place(task->strategy, RD_GOES_UP, update != NULL ? update + n : NULL, n, v.up);
     for (size_t i = 0; i < RD_COMPANIONS_MAX; i++) {
         v.down[i] = task->down[i] != NULL ? task->down[i] + first : NULL;
-        v.kept[i] = k->kept[i] != NULL ? k->kept[i] + first : NULL;
+        v.kept[i] = k->companions[i] != NULL ? k->companions[i] + first : NULL;
         v.up[i] = v.up[i] != NULL ? v.up[i] + first : NULL;
     }
     return v;
 }
 
 /* What goes up beside the delta, and what the client keeps. Statistics are not the optimizer's: theirs is 0. */
-static void finish_companions(const rd_session *s, const memory *k, float *update)
+static void finish_companions(const rd_session *s, const kept_parts *k, float *update)
 {
     const rd_local_task *task = s->task;
     const rd_model *m = s->trainer->model;
@@ -205,9 +205,10 @@ static bool has_own_model(const rd_model *m, const rd_local_task *task)
 }
 
 /* How gradients are corrected while s->parameters train: by the proximal term, which pulls to the anchor (all), and,
- * where `memory` is given, by the strategy. Only what travels and is trained is corrected: a local tensor has no global
+ * where `k` is given, by the strategy. Only what travels and is trained is corrected: a local tensor has no global
  * value to be near, and a statistic is not the optimizer's. */
-static rd_status prepare_correction(rd_session *s, double proximal, const float *anchor, const memory *k, rd_error *err)
+static rd_status prepare_correction(rd_session *s, double proximal, const float *anchor, const kept_parts *k,
+                                    rd_error *err)
 {
     rd_trainer *t = s->trainer;
     const rd_strategy *strategy = s->task->strategy;
@@ -248,7 +249,7 @@ static void forget_optimizer(rd_trainer *t)
 }
 
 /* Ditto's v, pulled towards the global model. */
-static rd_status train_ditto(const rd_session *global_session, const memory *k, const float *global, size_t kept,
+static rd_status train_ditto(const rd_session *global_session, const kept_parts *k, const float *global, size_t kept,
                              rd_error *err)
 {
     rd_session s = *global_session;
@@ -268,7 +269,7 @@ static rd_status train_ditto(const rd_session *global_session, const memory *k, 
 
 /* ---- the global model ---- */
 
-static rd_status train_both(rd_session *s, const memory *k, const float *global, size_t kept, rd_rows held,
+static rd_status train_both(rd_session *s, const kept_parts *k, const float *global, size_t kept, rd_rows held,
                             rd_report *report, rd_error *err)
 {
     rd_trainer *t = s->trainer;
@@ -329,7 +330,7 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, rd_row_se
 
     size_t held = rd_holdout_rows(task->evaluation->holdout, mine.rows.count), kept = mine.rows.count - held;
     deal_rows(t, task, mine.rows, held);
-    memory k = open_memory(t->model, task, global);
+    kept_parts k = open_kept(t->model, task, global);
     memcpy(update, global, rd_model_parameter_count(t->model) * sizeof *update);
     if (changing > travelling)
         memcpy(update + travelling, k.local, (changing - travelling) * sizeof *update);

@@ -123,8 +123,8 @@ typedef struct rd_local_task {
     const rd_strategy *strategy;          /* what it does at a client; NULL: nothing, as fedavg */
     const float *down[RD_COMPANIONS_MAX]; /* (n that travel) its companions that came with the parameters */
     const rd_personalisation *personalisation;
-    float *memory; /* (rd_client_memory) what the client keeps between rounds; NULL where that is nothing */
-    bool is_new;   /* it has never taken part: memory holds nothing yet */
+    float *kept; /* (rd_client_kept_size) what the client keeps between rounds; NULL where that is nothing */
+    bool is_new; /* it has never taken part: kept holds nothing yet */
     /* What an attacker does to a mini-batch before it trains on it; NULL: nothing. */
     void (*poison)(void *user, float *x, int32_t *labels, size_t B);
     void *poison_user;
@@ -132,7 +132,7 @@ typedef struct rd_local_task {
 
 /* Floats that a client keeps between rounds: the strategy's companions (round/companion.h), its local tensors, Ditto's
  * personal model; in this order. */
-size_t rd_client_memory(const rd_model *m, const rd_strategy *s, const rd_personalisation *p);
+size_t rd_client_kept_size(const rd_model *m, const rd_strategy *s, const rd_personalisation *p);
 /* Floats of the vector that rd_local_round_run trains in. */
 size_t rd_local_round_room(const rd_model *m, const rd_strategy *s);
 
@@ -140,8 +140,9 @@ size_t rd_local_round_room(const rd_model *m, const rd_strategy *s);
 size_t rd_holdout_rows(double share, size_t rows);
 
 /* Trains from global (all parameters) on the client's own rows and writes the update to the first elements of update
- * (rd_local_round_room): delta = local - global of what travels, behind it the companions that go up, and the report. Brings task->memory up to date. Fails with RD_ERR_RANGE where training diverges (a loss or parameter
- * that is not finite), RD_ERR_DATA where no row is left to train on; memory is then unusable. update must not overlap
+ * (rd_local_round_room): delta = local - global of what travels, behind it the companions that go up, and the report.
+ * Brings task->kept up to date. Fails with RD_ERR_RANGE where training diverges (a loss or parameter that is not
+ * finite), RD_ERR_DATA where no row is left to train on; what is kept is then unusable. update must not overlap
  * global. */
 rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, rd_row_set mine, const float *global,
                              float *update, rd_report *report, rd_error *err) RD_MUST_CHECK;

@@ -51,41 +51,41 @@ def local(w, **options):
     return [train(w, data, **options) - w for data in DATA]
 
 
-def fedavg(w, s, memory):
+def fedavg(w, s, state):
     return w + s.get("server_learning_rate", 1) * weighted(local(w), SIZES)
 
 
-def uniform(w, s, memory):
+def uniform(w, s, state):
     return w + weighted(local(w), [1, 1, 1])
 
 
-def fedsgd(w, s, memory):
+def fedsgd(w, s, state):
     return w - RATE * weighted([gradient(w, d) for d in DATA], SIZES)
 
 
-def fedprox(w, s, memory):
+def fedprox(w, s, state):
     return w + weighted(local(w, correct=lambda y: s["proximal"] * (y - w)), SIZES)
 
 
-def fedavgm(w, s, memory):
-    memory["m"] = s.get("momentum", 0.9) * memory.get("m", 0) + weighted(local(w), SIZES)
-    return w + s.get("server_learning_rate", 1) * memory["m"]
+def fedavgm(w, s, state):
+    state["m"] = s.get("momentum", 0.9) * state.get("m", 0) + weighted(local(w), SIZES)
+    return w + s.get("server_learning_rate", 1) * state["m"]
 
 
 def adaptive(second):
-    def step(w, s, memory):
+    def step(w, s, state):
         d = weighted(local(w), SIZES)
         beta1 = s.get("beta1", 0 if s["name"] == "fedadagrad" else 0.9)
-        memory["m"] = beta1 * memory.get("m", 0) + (1 - beta1) * d
+        state["m"] = beta1 * state.get("m", 0) + (1 - beta1) * d
         tau = s.get("tau", 0.001)
-        memory["v"] = second(memory.get("v", np.full_like(w, tau ** 2)), d, s.get("beta2", 0.99))
-        return w + s.get("server_learning_rate", 0.1) * memory["m"] / (np.sqrt(memory["v"]) + tau)
+        state["v"] = second(state.get("v", np.full_like(w, tau ** 2)), d, s.get("beta2", 0.99))
+        return w + s.get("server_learning_rate", 0.1) * state["m"] / (np.sqrt(state["v"]) + tau)
     return step
 
 
-def scaffold(w, s, memory):
-    c = memory.setdefault("c", np.zeros_like(w))
-    own = memory.setdefault("own", [np.zeros_like(w) for _ in DATA])
+def scaffold(w, s, state):
+    c = state.setdefault("c", np.zeros_like(w))
+    own = state.setdefault("own", [np.zeros_like(w) for _ in DATA])
     deltas, changes = [], []
     for k, data in enumerate(DATA):
         y = train(w, data, correct=lambda y, k=k: c - own[k])
@@ -93,7 +93,7 @@ def scaffold(w, s, memory):
         deltas.append(y - w)
         changes.append(new - own[k])
         own[k] = new
-    memory["c"] = c + sum(changes) / CLIENTS
+    state["c"] = c + sum(changes) / CLIENTS
     return w + s.get("server_learning_rate", 1) * np.mean(deltas, axis=0)
 
 
@@ -105,7 +105,7 @@ def effort(steps, s, momentum):
     return sum((1 - RATE * mu) ** (steps - 1 - t) for t in range(steps))
 
 
-def fednova(w, s, memory):
+def fednova(w, s, state):
     momentum = s.get("_momentum", 0.0)
     taus = [1, 2, 3]
     deltas = [train(w, data, steps=t, correct=lambda y: s.get("proximal", 0.0) * (y - w), momentum=momentum) - w
@@ -115,7 +115,7 @@ def fednova(w, s, memory):
     return w + sum(p * a) * sum(pk * d / ak for pk, d, ak in zip(p, deltas, a))
 
 
-def qfedavg(w, s, memory):
+def qfedavg(w, s, state):
     L, q = 1 / RATE, s["q"]
     top, bottom = 0, 0
     for data in DATA:
@@ -126,17 +126,17 @@ def qfedavg(w, s, memory):
     return w - top / bottom
 
 
-def fedbuff(w, s, memory):
+def fedbuff(w, s, state):
     staleness = [0, 1, 2]
     return w + s.get("server_learning_rate", 1) * sum(
         (1 + t) ** -s.get("staleness_exponent", 0.5) * d for t, d in zip(staleness, local(w))) / CLIENTS
 
 
-def norm_clipping(w, s, memory):
+def norm_clipping(w, s, state):
     return w + weighted([d * min(1, s["clip_norm"] / np.linalg.norm(d)) for d in local(w)], SIZES)
 
 
-def fltrust(w, s, memory):
+def fltrust(w, s, state):
     root = train(w, ROOT) - w
     total, trust = 0, 0
     for k, d in enumerate(local(w)):
@@ -174,9 +174,9 @@ for x, y in DATA:
 print(numbers(START))
 print(len(CASES))
 for step, strategy in CASES:
-    w, memory = START.copy(), {}
+    w, state = START.copy(), {}
     momentum = strategy.get("_momentum", 0)
     print(momentum, json.dumps({k: v for k, v in strategy.items() if k != "_momentum"}))
     for _ in range(ROUNDS):
-        w = step(w, strategy, memory)
+        w = step(w, strategy, state)
         print(numbers(w))

@@ -101,7 +101,7 @@ def test_a_file_that_is_not_this_clients_is_refused(world):
     assert wait_exit(second) == 1 and "nowhere/kept" in read(second.log), read(second.log)
 
 
-def test_a_simulation_takes_no_other_runs_memory(world):
+def test_a_simulation_takes_nothing_that_another_run_has_kept(world):
     path, simulated = simulate(world, base(world, **STRATEGIES["ditto"]))
     command = [world.program("rondo-sim"), "--config", path, "--clients", CLIENTS, "--quiet", "--out"]
     world.check(*command, world.path("other"))
@@ -185,7 +185,7 @@ def test_a_client_that_leaves_and_comes_back_changes_no_bit(world):
         assert records(world, "state") == simulated
 
 
-def test_memory_that_is_lost_is_told(world):
+def test_what_was_kept_and_is_lost_is_reported(world):
     """Without --keep a client that is started again begins anew, and says so."""
     world.certificates(["client-1", "client-2"])
     path, _ = simulate(world, base(world, epochs=300, **STRATEGIES["ditto"]))

@@ -137,9 +137,9 @@ Test(companions, travel_behind_the_model_under_their_names)
     cr_assert_eq(rd_companions_wire_table(travelling, &b.config.strategy, RD_GOES_UP, &table, &err), RD_OK);
     check_names(table, up, 6);
     rd_tensor_table_free(&table);
-    check_names(rd_aggregate_memory_table(b.updates), kept, 2);
+    check_names(rd_aggregate_companion_table(b.updates), kept, 2);
     cr_expect_eq(rd_aggregate_update_size(b.updates), 3 * N);
-    cr_expect_eq(rd_client_memory(b.model, &b.config.strategy, NULL), N);
+    cr_expect_eq(rd_client_kept_size(b.model, &b.config.strategy, NULL), N);
     cr_expect_eq(rd_local_round_room(b.model, &b.config.strategy), 3 * N);
     close_bench(&b);
 }
@@ -162,7 +162,7 @@ static void train_by_hand(size_t client, const double global[N], const double m[
         delta[j] = p[j] - global[j];
 }
 
-static void train_and_deliver(bench *b, uint64_t round, size_t client, const float *parameters, float *memory)
+static void train_and_deliver(bench *b, uint64_t round, size_t client, const float *parameters, float *kept)
 {
     rd_error err;
     rd_report report;
@@ -182,7 +182,7 @@ static void train_and_deliver(bench *b, uint64_t round, size_t client, const flo
                           .round = round,
                           .client_key = client + 1,
                           .strategy = &b->config.strategy,
-                          .memory = memory,
+                          .kept = kept,
                           .is_new = round == 1};
     rd_aggregate_down(b->updates, task.down);
     cr_assert(task.down[MEAN_GRADIENT] != NULL && task.down[ROUNDS_OF_CLIENT] == NULL && task.down[WAY] == NULL);
@@ -198,20 +198,20 @@ Test(companions, go_down_up_and_stay_as_declared)
 {
     bench b;
     rd_error err;
-    float parameters[N] = {0.25f, -0.5f}, memory[CLIENTS][N] = {{-7, -7}, {-7, -7}}; /* what was there is not read */
+    float parameters[N] = {0.25f, -0.5f}, kept[CLIENTS][N] = {{-7, -7}, {-7, -7}}; /* what was there is not read */
     double w[N] = {0.25, -0.5}, m[N] = {0}, way[N] = {100, 100};
     open_bench(&b);
     for (uint64_t round = 1; round <= ROUNDS; round++) {
         double next[N] = {w[0], w[1]}, gradient[N] = {0};
         for (size_t client = 0; client < CLIENTS; client++) {
             double delta[N];
-            train_and_deliver(&b, round, client, parameters, memory[client]);
+            train_and_deliver(&b, round, client, parameters, kept[client]);
             train_by_hand(client, w, m, delta);
             for (int j = 0; j < N; j++) {
                 next[j] += delta[j] / CLIENTS;
                 gradient[j] += -delta[j] / (STEPS * RATE) / CLIENTS;
                 way[j] += fabs(delta[j]);
-                cr_expect_eq(memory[client][j], (float)round);
+                cr_expect_eq(kept[client][j], (float)round);
             }
         }
         memcpy(w, next, sizeof w);
@@ -220,11 +220,11 @@ Test(companions, go_down_up_and_stay_as_declared)
         cr_assert_eq(rd_aggregate_finish(b.updates, round, true, &(rd_target){.parameters = parameters, .clients = 9},
                                          &record, &err),
                      RD_OK, "%s", err.message);
-        const float *kept = rd_aggregate_memory(b.updates); /* gradient (N), way (N) */
+        const float *companions = rd_aggregate_companions(b.updates); /* gradient (N), way (N) */
         for (int j = 0; j < N; j++) {
             cr_expect_float_eq((double)parameters[j], w[j], 1e-6, "round %d, %d", (int)round, j);
-            cr_expect_float_eq((double)kept[j], m[j], 1e-5, "round %d, %d", (int)round, j);
-            cr_expect_float_eq((double)kept[N + j], way[j], 1e-4, "round %d, %d", (int)round, j);
+            cr_expect_float_eq((double)companions[j], m[j], 1e-5, "round %d, %d", (int)round, j);
+            cr_expect_float_eq((double)companions[N + j], way[j], 1e-4, "round %d, %d", (int)round, j);
         }
     }
     close_bench(&b);

@@ -45,7 +45,7 @@ static rd_training training_of(float momentum)
 }
 
 static void run(const rd_model *m, const rd_training *training, double proximal, const rd_personalisation *p,
-                const float *global, float *memory, float *update)
+                const float *global, float *kept, float *update)
 {
     rd_trainer *t;
     rd_error err;
@@ -61,7 +61,7 @@ static void run(const rd_model *m, const rd_training *training, double proximal,
                           .client_key = 7,
                           .strategy = &strategy,
                           .personalisation = p,
-                          .memory = memory};
+                          .kept = kept};
     cr_assert_eq(rd_trainer_create(m, training, ROWS, &t, &err), RD_OK);
     cr_assert_eq(rd_local_round_run(t, &task, rd_dataset_all(&d), global, update, &report, &err), RD_OK, "%s",
                  err.message);
@@ -78,7 +78,7 @@ Test(proximal, local_tensors_are_not_pulled)
                            "{\"type\": \"dense\", \"name\": \"top\", \"units\": 1}]}");
     for (int with_momentum = 0; with_momentum < 2; with_momentum++) {
         rd_training training = training_of(with_momentum ? 0.5f : 0.0f);
-        float global[4], memory[2], update[4];
+        float global[4], kept[2], update[4];
         size_t at[4] = {place_of(m, "base.weight"), place_of(m, "base.bias"), place_of(m, "top.weight"),
                         place_of(m, "top.bias")};
         double p[4] = {0.75, -0.5, 3, -1.5}, start[4], v[4] = {0};
@@ -88,8 +88,8 @@ Test(proximal, local_tensors_are_not_pulled)
         global[at[1]] = -0.5f;
         global[at[2]] = 100; /* what the run began with; the client's own have moved on: */
         global[at[3]] = -100;
-        memory[at[2] - 2] = 3;
-        memory[at[3] - 2] = -1.5f;
+        kept[at[2] - 2] = 3;
+        kept[at[3] - 2] = -1.5f;
         for (int step = 0; step < STEPS; step++) {
             double g[4] = {0};
             for (int i = 0; i < ROWS; i++) {
@@ -104,13 +104,13 @@ Test(proximal, local_tensors_are_not_pulled)
                 p[i] -= RATE * v[i];
             }
         }
-        run(m, &training, MU, NULL, global, memory, update);
+        run(m, &training, MU, NULL, global, kept, update);
         for (int i = 0; i < 2; i++)
             cr_expect_float_eq((double)update[at[i]], p[i] - start[i], 1e-5, "%d: %g, expected %g", i,
                                (double)update[at[i]], p[i] - start[i]);
         for (int i = 2; i < 4; i++)
-            cr_expect_float_eq((double)memory[at[i] - 2], p[i], 1e-5, "%d: %g, expected %g", i,
-                               (double)memory[at[i] - 2], p[i]);
+            cr_expect_float_eq((double)kept[at[i] - 2], p[i], 1e-5, "%d: %g, expected %g", i, (double)kept[at[i] - 2],
+                               p[i]);
     }
     rd_model_free(m);
 }
@@ -130,7 +130,7 @@ Test(proximal, statistics_are_not_pulled)
         expected += 0.1 * (variance - expected);
     for (int ditto = 0; ditto < 2; ditto++) {
         char json[512];
-        float global[6], memory[6], update[6];
+        float global[6], kept[6], update[6];
         rd_training training = training_of(0);
         rd_personalisation own = {.method = RD_PERSONAL_DITTO, .lambda = MU, .epochs = STEPS};
         (void)snprintf(json, sizeof json,
@@ -141,9 +141,9 @@ Test(proximal, statistics_are_not_pulled)
         size_t at = place_of(m, "bn.running_var"), shared = rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements;
         rd_model_init(m, 1, global);
         global[at] = 4;
-        memcpy(memory, global + (ditto ? 0 : shared), (ditto ? 6 : 6 - shared) * sizeof *memory);
-        run(m, &training, ditto ? 0 : MU, ditto ? &own : NULL, global, memory, update);
-        double found = (double)memory[ditto ? at : at - shared];
+        memcpy(kept, global + (ditto ? 0 : shared), (ditto ? 6 : 6 - shared) * sizeof *kept);
+        run(m, &training, ditto ? 0 : MU, ditto ? &own : NULL, global, kept, update);
+        double found = (double)kept[ditto ? at : at - shared];
         cr_expect_float_eq(found, expected, 1e-5, "%s: %g, expected %g", ditto ? "ditto" : "fedprox", found, expected);
         rd_model_free(m);
     }

@@ -587,7 +587,7 @@ Test(store, a_backup_is_the_run_after_its_last_round)
     cr_assert_not(has_file("second"));
     put_file("clients.keep", "x");
     put_file("models/000001.safetensors", "first");
-    cr_assert(rd_store_backup(directory, to, &report, &error) == RD_ERR_STATE, "clients' memory in motion");
+    cr_assert(rd_store_backup(directory, to, &report, &error) == RD_ERR_STATE, "what clients keep is in motion");
     cr_assert_not(has_file("second"));
     rd_store_close(store);
     cr_assert(rd_store_backup(directory, to, &report, &error) == RD_OK, "%s", error.message);

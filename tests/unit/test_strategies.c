@@ -76,7 +76,7 @@ typedef struct federation {
     rd_model *model;
     rd_aggregate *updates;
     rd_trainer *trainer;
-    float parameters[N], memory[CLIENTS][N];
+    float parameters[N], kept[CLIENTS][N];
 } federation;
 
 static void open_federation(const bench *b, double momentum, const char *strategy, federation *f)
@@ -112,7 +112,7 @@ static void train(federation *f, uint64_t round, size_t client, uint32_t epochs,
                           .epochs = epochs,
                           .strategy = &f->config.strategy,
                           .personalisation = &f->config.personalisation,
-                          .memory = f->memory[client],
+                          .kept = f->kept[client],
                           .is_new = round == 1};
     rd_aggregate_down(f->updates, task.down);
     cr_assert_eq(
@@ -253,24 +253,24 @@ Test(strategies, a_step_that_clients_would_refuse_leaves_everything_as_it_was)
         rd_error err;
         rd_round_record record;
         const rd_report report = good_report();
-        float update[2 * N] = {0}, before[N], memory[N] = {0};
+        float update[2 * N] = {0}, before[N], companions[N] = {0};
         open_bench(&b);
         open_federation(&b, 0, strategies[c], &f);
-        const size_t kept = rd_aggregate_memory_table(f.updates).elements,
+        const size_t elements = rd_aggregate_companion_table(f.updates).elements,
                      last = rd_aggregate_update_size(f.updates) - 1;
         for (uint64_t round = 1; round <= 2; round++) {
             update[last] = round == 1 ? 1.0f : 8388000.0f;
             cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
             memcpy(before, f.parameters, sizeof before);
-            if (kept > 0)
-                memcpy(memory, rd_aggregate_memory(f.updates), sizeof memory);
+            if (elements > 0)
+                memcpy(companions, rd_aggregate_companions(f.updates), sizeof companions);
             if (round == 1)
                 cr_assert_eq(finish(&f, &record, &err), RD_OK, "%s", err.message);
         }
         if (is(&f, "scaffold")) { /* a third of it each time: the sum of the parts goes down with the model */
             for (int i = 0; i < 4 && finish(&f, &record, &err) == RD_OK; i++) {
                 memcpy(before, f.parameters, sizeof before);
-                memcpy(memory, rd_aggregate_memory(f.updates), sizeof memory);
+                memcpy(companions, rd_aggregate_companions(f.updates), sizeof companions);
                 cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
             }
             cr_assert(strstr(err.message, "of what strategy scaffold keeps (c) becomes 2^23 or more") != NULL, "%s",
@@ -280,8 +280,8 @@ Test(strategies, a_step_that_clients_would_refuse_leaves_everything_as_it_was)
             cr_assert(strstr(err.message, "the global model diverged: element ") != NULL, "%s", err.message);
         }
         cr_assert_arr_eq(f.parameters, before, sizeof before);
-        if (kept > 0)
-            cr_assert_arr_eq(rd_aggregate_memory(f.updates), memory, sizeof memory);
+        if (elements > 0)
+            cr_assert_arr_eq(rd_aggregate_companions(f.updates), companions, sizeof companions);
         /* The sums are empty again. */
         update[last] = 0.5f;
         cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
