@@ -1,4 +1,5 @@
-/* effect.c: see effect.h. What a section can see for itself is in its reader; here stand those that look across sections. */
+/* effect.c: see effect.h. What a section can see for itself is in its reader; here stand those that look across
+ * sections. */
 #include "config/effect.h"
 
 #include <stdio.h>

@@ -5,8 +5,8 @@
 #include "core/error.h"
 #include "data/source.h"
 
-/* *json: names, types, words and classes as they are in this table, over several lines; free(). A label of words or whole
- * numbers is a class, another number a target. RD_ERR_USAGE: source is no table. */
+/* *json: names, types, words and classes as they are in this table, over several lines; free(). A label of words or
+ * whole numbers is a class, another number a target. RD_ERR_USAGE: source is no table. */
 rd_status rd_first_schema(const rd_source *source, char **json, rd_error *err) RD_MUST_CHECK;
 
 #endif

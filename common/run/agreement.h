@@ -1,11 +1,11 @@
-/* agreement.h: how those who bring tables to a run come to one schema (data/schema.h), as a sequence of events without a
- * socket, a file or a clock. The aggregator tells it what clients say, the simulator what its files say.
+/* agreement.h: how those who bring tables to a run come to one schema (data/schema.h), as a sequence of events
+ * without a socket, a file or a clock. The aggregator tells it what clients say, the simulator what its files say.
  *
  *   open ---- rd_agreement_begin ---> measuring, a step at a time ---> settled
  *
  * In `open` whoever joins describes its table. Beginning makes one schema of run.json and the descriptions, and asks
- * those who described for what is to be measured (data/statistics.h). Who comes later reads the schema as it is; only where
- * nobody has brought a table before, the first that does says what its columns are. */
+ * those who described for what is to be measured (data/statistics.h). Who comes later reads the schema as it is;
+ * only where nobody has brought a table before, the first that does says what its columns are. */
 #ifndef RONDO_RUN_AGREEMENT_H
 #define RONDO_RUN_AGREEMENT_H
 

@@ -1,5 +1,5 @@
-/* client_sums.h: what the clients of a round have reported, weighted by samples, and what they count. The sums are exact:
- * no order of arrival is left in them, and what was added can be taken off again. */
+/* client_sums.h: what the clients of a round have reported, weighted by samples, and what they count. The sums are
+ * exact: no order of arrival is left in them, and what was added can be taken off again. */
 #ifndef RONDO_RUN_CLIENT_SUMS_H
 #define RONDO_RUN_CLIENT_SUMS_H
 

@@ -77,9 +77,10 @@ size_t rd_run_update_size(const rd_run *run);
 
 /* ---- from one thread, while nothing is added ---- */
 
-/* Ends the sum: with aggregate, applies the strategy to the parameters; without, leaves them, and so where the strategy
- * can make nothing of these updates, or of them a model that clients would not take (record->abandoned says why). Fills in what this decides of the record (round,
- * aggregated, samples, clients' metrics, norm) and empties the sum. clients: of the whole run, those that were not selected included. */
+/* Ends the sum: with aggregate, applies the strategy to the parameters; without, leaves them, and so where the
+ * strategy can make nothing of these updates, or of them a model that clients would not take (record->abandoned says
+ * why). Fills in what this decides of the record (round, aggregated, samples, clients' metrics, norm) and empties
+ * the sum. clients: of the whole run, those that were not selected included. */
 rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t clients, rd_round_record *record,
                          rd_error *err) RD_MUST_CHECK;
 /* Of a round that averaging has abandoned: adds to record->abandoned whose updates are far beyond the others'. */

@@ -1,5 +1,5 @@
-/* striped_sum.h: the exact sum of a round, shared by all threads: its elements are cut into stripes with a lock each, so
- * two updates are added side by side, one a stripe behind the other. */
+/* striped_sum.h: the exact sum of a round, shared by all threads: its elements are cut into stripes with a lock
+ * each, so two updates are added side by side, one a stripe behind the other. */
 #ifndef RONDO_RUN_STRIPED_SUM_H
 #define RONDO_RUN_STRIPED_SUM_H
 
