@@ -29,11 +29,13 @@ static int by_name(const void *a, const void *b)
 rd_status rd_counted_load(rd_counted *c, rd_store *store, rd_error *err)
 {
     bool all = true;
-    rd_status status = rd_store_last_counted(store, add, c, &all, err);
-    if (status == RD_OK && !all)
-        status = rd_fail(err, RD_ERR_MEMORY, "no memory for the names of the clients");
-    if (status == RD_OK && c->count > 0)
+    rd_status status = RD_OK;
+    RD_TRY(rd_store_last_counted(store, add, c, &all, err));
+    if (!all)
+        RD_THROW(RD_ERR_MEMORY, "no memory for the names of the clients");
+    if (c->count > 0)
         qsort(c->clients, c->count, sizeof *c->clients, by_name);
+cleanup:
     return status;
 }
 

@@ -154,38 +154,32 @@ rd_status rd_driver_commit(rd_driver *d, rd_error *err)
 static rd_status close_round(rd_driver *d, const rd_action *action, rd_error *err)
 {
     bool stop = false;
+    rd_status status = RD_OK;
     uv_timer_stop(&d->deadline);
-    rd_status status = collect_record(d, action, err);
-    if (status != RD_OK)
-        return status;
+    RD_TRY(collect_record(d, action, err));
     pthread_mutex_lock(&d->lock);
     size_t known = rd_rounds_client_count(d->rounds);
     pthread_mutex_unlock(&d->lock);
-    status = rd_run_average(d->run, action->round, action->aggregate, known, &d->record, err);
-    if (status == RD_OK && !d->record.aggregated)
+    RD_TRY(rd_run_average(d->run, action->round, action->aggregate, known, &d->record, err));
+    if (d->record.aggregated) {
+        RD_TRY(rd_run_prune(d->run, action->round, err));
+        RD_TRY(insist(d, save_step, err));
+    } else {
         rd_run_name_outliers(&d->record, d->record_parts, d->record_part_count);
-    if (status == RD_OK && d->record.aggregated)
-        status = rd_run_prune(d->run, action->round, err);
-    if (status == RD_OK && d->record.aggregated)
-        status = insist(d, save_step, err);
-    if (status != RD_OK)
-        return status;
+    }
     d->record.seconds = rd_clock_seconds() - d->opened_at;
     d->uncommitted = true;
     if (rd_stopping_decides(rd_run_config(d->run))) {
-        status = rd_driver_commit(d, err);
-        if (status != RD_OK)
-            return status;
+        RD_TRY(rd_driver_commit(d, err));
         stop = rd_run_is_over(d->run);
     }
-    status = rd_run_prepare(d->run, action->round + 1, err);
-    if (status != RD_OK)
-        return status;
+    RD_TRY(rd_run_prepare(d->run, action->round + 1, err));
     pthread_mutex_lock(&d->lock);
     rd_rounds_committed(d->rounds, action->round, stop);
     rd_driver_note_model(d);
     pthread_mutex_unlock(&d->lock);
-    return RD_OK;
+cleanup:
+    return status;
 }
 
 static void on_linger_over(uv_timer_t *timer)
@@ -276,12 +270,12 @@ static rd_status settle(rd_driver *d, rd_error *err)
 /* Carries out one decision of the core. *more is false when there is none left. */
 static rd_status step(rd_driver *d, bool *more, rd_error *err)
 {
-    rd_status status = store_newcomers(d, err);
-    if (status == RD_OK)
-        status = settle(d, err);
+    rd_status status = RD_OK;
     *more = false;
-    if (status != RD_OK || !d->settled)
-        return status;
+    RD_TRY(store_newcomers(d, err));
+    RD_TRY(settle(d, err));
+    if (!d->settled)
+        return RD_OK;
     pthread_mutex_lock(&d->lock);
     if (d->fatal.status != RD_OK)
         status = rd_fail(err, d->fatal.status, "%s", d->fatal.message);
@@ -290,18 +284,20 @@ static rd_status step(rd_driver *d, bool *more, rd_error *err)
         status = open_round(d, &action, err);
     pthread_mutex_unlock(&d->lock);
     *more = action.kind != RD_ACTION_NONE;
-    if (status == RD_OK && action.kind == RD_ACTION_ASK)
+    RD_TRY(status);
+    if (action.kind == RD_ACTION_ASK)
         d->callbacks.wake(d->callbacks.user);
-    if (status == RD_OK && (action.kind == RD_ACTION_OPEN || action.kind == RD_ACTION_STEP)) {
+    if (action.kind == RD_ACTION_OPEN || action.kind == RD_ACTION_STEP) {
         ask_clients(d); /* before the round before is committed: see driver.h */
         return RD_OK;
     }
-    if (status == RD_OK && d->uncommitted)
-        status = rd_driver_commit(d, err);
-    if (status == RD_OK && action.kind == RD_ACTION_CLOSE)
-        status = close_round(d, &action, err);
-    if (status == RD_OK && action.kind == RD_ACTION_FINISH)
-        status = finish_run(d, err);
+    if (d->uncommitted)
+        RD_TRY(rd_driver_commit(d, err));
+    if (action.kind == RD_ACTION_CLOSE)
+        RD_TRY(close_round(d, &action, err));
+    if (action.kind == RD_ACTION_FINISH)
+        RD_TRY(finish_run(d, err));
+cleanup:
     return status;
 }
 

@@ -73,14 +73,12 @@ static void add_handle(rd_driver *d, void *handle)
 static rd_status open_loop(rd_driver *d, rd_error *err)
 {
     int hangup_fd;
-    rd_status status = rd_signals_open(&d->signal_fd, err);
-    if (status == RD_OK)
-        status = rd_signals_open_hangup(&hangup_fd, err);
-    if (status != RD_OK)
-        return status;
+    rd_status status = RD_OK;
+    RD_TRY(rd_signals_open(&d->signal_fd, err));
+    RD_TRY(rd_signals_open_hangup(&hangup_fd, err));
     int code = uv_loop_init(&d->loop);
     if (code != 0)
-        return rd_fail(err, RD_ERR_IO, "event loop: %s", uv_strerror(code));
+        RD_THROW(RD_ERR_IO, "event loop: %s", uv_strerror(code));
     d->loop_open = true;
     (void)uv_timer_init(&d->loop, &d->deadline); /* a timer always can be */
     add_handle(d, &d->deadline);
@@ -98,9 +96,10 @@ static rd_status open_loop(rd_driver *d, rd_error *err)
         code = uv_poll_init(&d->loop, &d->hangup, hangup_fd);
     }
     if (code != 0)
-        return rd_fail(err, RD_ERR_IO, "event loop: %s", uv_strerror(code));
+        RD_THROW(RD_ERR_IO, "event loop: %s", uv_strerror(code));
     add_handle(d, &d->hangup);
-    return RD_OK;
+cleanup:
+    return status;
 }
 
 rd_status rd_driver_create(rd_run *run, rd_settling *settling, rd_driver **out, rd_error *err)
@@ -111,32 +110,29 @@ rd_status rd_driver_create(rd_run *run, rd_settling *settling, rd_driver **out, 
     d->signal_fd = -1;
     d->lock = d->log_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     const rd_config *config = rd_run_config(run);
-    rd_status status = rd_sessions_create(&d->sessions, err);
-    if (status == RD_OK)
-        status = rd_rounds_create(
-            &(rd_rounds_options){.cohort = &config->cohort,
-                                 .steps = rd_round_steps,
-                                 .seed = config->seed,
-                                 .rounds = rd_run_is_over(run) ? rd_run_next_round(run) - 1 : config->rounds,
-                                 .first_round = rd_run_next_round(run)},
-            &d->rounds, err);
+    const rd_rounds_options rounds = {.cohort = &config->cohort,
+                                      .steps = rd_round_steps,
+                                      .seed = config->seed,
+                                      .rounds = rd_run_is_over(run) ? rd_run_next_round(run) - 1 : config->rounds,
+                                      .first_round = rd_run_next_round(run)};
+    rd_status status = RD_OK;
+    RD_TRY(rd_sessions_create(&d->sessions, err));
+    RD_TRY(rd_rounds_create(&rounds, &d->rounds, err));
     /* An asynchronous round is not that of the task which was done for it. */
     d->clients_keep = !rd_cohort_is_asynchronous(&config->cohort) &&
                       rd_client_kept_size(rd_run_model(run), &config->strategy, &config->personalisation) > 0;
-    if (status == RD_OK && d->clients_keep)
-        status = rd_counted_load(&d->counted, rd_run_store(run), err);
-    if (status == RD_OK)
-        status = open_loop(d, err);
-    if (status != RD_OK) {
-        rd_driver_free(d);
-        return status;
-    }
+    if (d->clients_keep)
+        RD_TRY(rd_counted_load(&d->counted, rd_run_store(run), err));
+    RD_TRY(open_loop(d, err));
     d->run = run;
     d->settling = settling;
     d->settled = rd_settling_is_done(settling);
     rd_driver_note_model(d);
     *out = d;
-    return RD_OK;
+    d = NULL;
+cleanup:
+    rd_driver_free(d);
+    return status;
 }
 
 void rd_driver_set_callbacks(rd_driver *d, const rd_driver_callbacks *callbacks)

@@ -40,20 +40,27 @@ static rd_caller caller_of(rd_exchange *x)
 
 /* ---- join, leave, task ---- */
 
-static void join_complete(rd_call *c)
+static rd_status join(rd_call *c, const char *name, rd_error *err)
 {
+    rd_status status = RD_OK;
     rd_join join;
     rd_join_data data;
+    const rd_caller caller = caller_of(c->x);
+    RD_TRY(rd_join_parse(rd_call_body(c), c->body_size, &join, &data, err));
+    if (join.protocol != RD_PROTOCOL_VERSION)
+        RD_THROW(RD_ERR_FORMAT, "protocol: this aggregator speaks version %d, the client version %llu",
+                 RD_PROTOCOL_VERSION, (unsigned long long)join.protocol);
+    RD_TRY(rd_driver_join(c->routes->driver, name, &caller, &join, &data, err));
+cleanup:
+    rd_join_data_free(&data);
+    return status;
+}
+
+static void join_complete(rd_call *c)
+{
     rd_error err;
     const char *name = rd_exchange_client(c->x);
-    rd_status status = rd_join_parse(rd_call_body(c), c->body_size, &join, &data, &err);
-    if (status == RD_OK && join.protocol != RD_PROTOCOL_VERSION)
-        status = rd_fail(&err, RD_ERR_FORMAT, "protocol: this aggregator speaks version %d, the client version %llu",
-                         RD_PROTOCOL_VERSION, (unsigned long long)join.protocol);
-    rd_caller caller = caller_of(c->x);
-    if (status == RD_OK)
-        status = rd_driver_join(c->routes->driver, name, &caller, &join, &data, &err);
-    rd_join_data_free(&data);
+    rd_status status = join(c, name, &err);
     if (status == RD_ERR_REFUSED)
         rd_call_refuse(c, 409, "in-use", err.message);
     else if (status != RD_OK)
@@ -166,22 +173,27 @@ static bool add_round(const rd_round_record *record, void *user)
     return ++list->count < MAX_ROUNDS_LISTED;
 }
 
+static rd_status list_rounds(const rd_call *c, round_list *list, rd_error *err)
+{
+    rd_status status = RD_OK;
+    rd_store *reader = NULL;
+    uint64_t from = 0;
+    RD_TRY(query_count(rd_exchange_query(c->x), "from", &from, err));
+    RD_TRY(rd_store_open_reader(c->routes->state_directory, &reader, err));
+    RD_TRY(rd_store_rounds(reader, from, add_round, list, err));
+cleanup:
+    rd_store_close(reader);
+    return status;
+}
+
 static void rounds_begin(rd_call *c)
 {
     rd_error err;
-    rd_store *reader = NULL;
     round_list list = {.array = cJSON_CreateArray()};
-    uint64_t from = 0;
-    rd_status status = query_count(rd_exchange_query(c->x), "from", &from, &err);
-    if (status == RD_OK)
-        status = rd_store_open_reader(c->routes->state_directory, &reader, &err);
-    if (status == RD_OK)
-        status = rd_store_rounds(reader, from, add_round, &list, &err);
-    if (status == RD_OK)
+    if (list_rounds(c, &list, &err) == RD_OK)
         rd_call_json(c, 200, "", rd_json_print(list.array));
     else
         rd_call_refuse_error(c, &err);
-    rd_store_close(reader);
     cJSON_Delete(list.array);
 }
 

@@ -117,12 +117,13 @@ static rd_status fetch_frozen(rd_global_model *g, rd_error *err)
     rd_response response;
     if (g->has_staying || g->staying.elements == 0)
         return RD_OK;
-    rd_status status = fetch_tensors(g, "/v1/frozen", g->staying, g->parameters, &response, err);
-    if (status == RD_OK && response.status != 200)
-        status = rd_requester_refused(&response, err);
-    g->has_staying = status == RD_OK;
-    if (status == RD_OK)
-        rd_say(g->quiet, "fetched the frozen part of the model: %zu parameters", g->staying.elements);
+    rd_status status = RD_OK;
+    RD_TRY(fetch_tensors(g, "/v1/frozen", g->staying, g->parameters, &response, err));
+    if (response.status != 200)
+        RD_TRY(rd_requester_refused(&response, err));
+    g->has_staying = true;
+    rd_say(g->quiet, "fetched the frozen part of the model: %zu parameters", g->staying.elements);
+cleanup:
     return status;
 }
 

@@ -250,17 +250,15 @@ rd_status rd_requester_create(const rd_requester_options *options, rd_requester 
     r->jitter = rd_random_stream((uint64_t)time(NULL), RD_PURPOSE_JITTER, 0, (uint64_t)getpid());
     r->options.transport.session = r->session;
     r->options.transport.passphrase = r->passphrase;
-    rd_status status = rd_random_hex(16, r->session, err);
-    if (status == RD_OK)
-        status = check_files(r, err);
-    if (status == RD_OK)
-        status = rd_transport_create(&r->options.transport, &r->transport, err);
-    if (status != RD_OK) {
-        rd_requester_free(r);
-        return status;
-    }
+    rd_status status = RD_OK;
+    RD_TRY(rd_random_hex(16, r->session, err));
+    RD_TRY(check_files(r, err));
+    RD_TRY(rd_transport_create(&r->options.transport, &r->transport, err));
     *out = r;
-    return RD_OK;
+    r = NULL;
+cleanup:
+    rd_requester_free(r);
+    return status;
 }
 
 void rd_requester_free(rd_requester *r)

@@ -9,10 +9,13 @@
 /* There is work: what columns mean is settled by now. */
 static rd_status prepare_for_work(rd_participant *p, rd_error *err)
 {
-    rd_status status = rd_membership_ask(&p->membership, err);
-    if (status == RD_OK && !rd_membership_can_settle(&p->membership))
-        status = rd_fail(err, RD_ERR_FORMAT, "the aggregator asks to train, but has not said what the columns mean");
-    return status == RD_OK ? rd_participant_prepare(p, err) : status;
+    rd_status status = RD_OK;
+    RD_TRY(rd_membership_ask(&p->membership, err));
+    if (!rd_membership_can_settle(&p->membership))
+        RD_THROW(RD_ERR_FORMAT, "the aggregator asks to train, but has not said what the columns mean");
+    RD_TRY(rd_participant_prepare(p, err));
+cleanup:
+    return status;
 }
 
 static void say_trained(const rd_participant *p, uint64_t round, uint64_t bytes, const rd_report *report)

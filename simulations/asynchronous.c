@@ -186,11 +186,9 @@ static rd_status arrive(queue *q, rd_error *err)
     job *j = q->jobs[at];
     bool comes = j->answers && !is_stale(q, j);
     if (comes && !q->past && !j->trained)
-        status = train_ahead(q, err);
-    if (status == RD_OK && comes && !q->past)
-        status = sim_add(s, j, err);
-    if (status != RD_OK)
-        return status;
+        RD_TRY(train_ahead(q, err));
+    if (comes && !q->past)
+        RD_TRY(sim_add(s, j, err));
     s->clock = fmax(s->clock, j->arrival);
     if (!comes) {
         (void)snprintf(j->part.reason, sizeof j->part.reason, "%s", j->answers ? "too stale" : "dropped out");
@@ -199,6 +197,7 @@ static rd_status arrive(queue *q, rd_error *err)
     sim_tell(s, j);
     status = note_part(q, j, rd_rounds_participation(s->rounds, j->client), err);
     end_job(q, at);
+cleanup:
     return status;
 }
 

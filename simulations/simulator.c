@@ -80,27 +80,25 @@ static rd_status make_workers(simulator *s, rd_error *err)
     const rd_config *c = s->config;
     const rd_model *m = rd_run_model(s->run);
     unsigned threads = s->options->threads;
-    rd_status status = rd_trainer_check_memory(m, &c->training, s->most_rows, threads, err);
-    if (status != RD_OK)
-        return status;
+    rd_status status = RD_OK;
+    RD_TRY(rd_trainer_check_memory(m, &c->training, s->most_rows, threads, err));
     s->room = rd_local_round_room(m, &c->strategy);
     s->kept = rd_client_kept_size(m, &c->strategy, &c->personalisation);
     s->workers = calloc(threads, sizeof *s->workers);
-    for (unsigned i = 0; i < threads && s->workers != NULL; i++) {
+    if (s->workers == NULL)
+        RD_THROW(RD_ERR_MEMORY, "no memory for %u threads", threads);
+    for (unsigned i = 0; i < threads; i++) {
         worker *w = &s->workers[i];
         w->update = malloc((s->room + s->kept + 1) * sizeof *w->update);
         w->rows = malloc((s->most_rows + 1) * sizeof *w->rows);
         if (w->update == NULL || w->rows == NULL)
-            return rd_fail(err, RD_ERR_MEMORY, "no memory for %u threads", threads);
-        status = rd_trainer_create(m, &c->training, s->most_rows, &w->trainer, err);
-        if (status != RD_OK)
-            return status;
+            RD_THROW(RD_ERR_MEMORY, "no memory for %u threads", threads);
+        RD_TRY(rd_trainer_create(m, &c->training, s->most_rows, &w->trainer, err));
     }
-    if (s->workers == NULL)
-        return rd_fail(err, RD_ERR_MEMORY, "no memory for %u threads", threads);
-    if (s->kept == 0)
-        return RD_OK;
-    return open_keep(s, s->kept, err);
+    if (s->kept > 0)
+        RD_TRY(open_keep(s, s->kept, err));
+cleanup:
+    return status;
 }
 
 /* How many clients there are is known: a round that could never begin, or never aggregate anything, is refused. */
@@ -271,23 +269,22 @@ rd_status rd_simulate(const rd_config *config, const rd_sim_options *options, bo
                    .options = &mine,
                    .asynchronous = rd_cohort_is_asynchronous(&config->cohort),
                    .lock = PTHREAD_MUTEX_INITIALIZER};
-    rd_status status = rd_signals_open(&s.signals, err);
-    if (status == RD_OK)
-        status = prepare(&s, err);
+    rd_status status = RD_OK;
+    RD_TRY(rd_signals_open(&s.signals, err));
+    RD_TRY(prepare(&s, err));
     double started = rd_clock_seconds();
-    if (status == RD_OK && !mine.quiet)
-        status = announce(&s, err);
-    if (status == RD_OK) {
-        uint64_t done = rd_run_next_round(s.run) - 1;
-        rd_progress_start(&s.progress, !mine.quiet, (double)done / (double)config->rounds);
-        status = s.asynchronous ? sim_asynchronous_rounds(&s, interrupted, err)
-                                : sim_synchronous_rounds(&s, interrupted, err);
-        if (status == RD_OK && !*interrupted)
-            status = finish(&s, err);
-    }
-    rd_progress_clear(&s.progress);
-    if (status == RD_OK && options->profile != NULL)
+    if (!mine.quiet)
+        RD_TRY(announce(&s, err));
+    uint64_t done = rd_run_next_round(s.run) - 1;
+    rd_progress_start(&s.progress, !mine.quiet, (double)done / (double)config->rounds);
+    RD_TRY(s.asynchronous ? sim_asynchronous_rounds(&s, interrupted, err)
+                          : sim_synchronous_rounds(&s, interrupted, err));
+    if (!*interrupted)
+        RD_TRY(finish(&s, err));
+    if (options->profile != NULL)
         fill_profile(&s, rd_clock_seconds() - started, options->profile);
+cleanup:
+    rd_progress_clear(&s.progress);
     release(&s);
     return status;
 }

@@ -60,6 +60,7 @@ static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error 
 {
     const rd_config *c = s->config;
     uint64_t key = rd_rounds_client_key(s->rounds, j->client);
+    rd_status status = RD_OK;
     double started = rd_clock_seconds();
     rd_poison poison = {&c->simulation.attack, rd_run_model(s->run), key ^ (j->round * UINT64_C(0x9e3779b97f4a7c15))};
     rd_local_task task = {.training = &c->training,
@@ -78,19 +79,18 @@ static rd_status train(simulator *s, worker *w, job *j, float *update, rd_error 
         task.poison = rd_attack_poison;
         task.poison_user = &poison;
     }
-    rd_status status = s->keep != NULL ? recall(s, j, task.kept, &task.is_new, err) : RD_OK;
-    if (status == RD_OK)
-        status = rd_local_round_run(
-            w->trainer, &task, (rd_row_set){&s->dealt.data, rd_partition_rows(&s->dealt.partition, j->client, w->rows)},
-            j->global, update, &j->part.report, err);
-    if (status == RD_OK && j->attacks)
+    const rd_row_set rows = {&s->dealt.data, rd_partition_rows(&s->dealt.partition, j->client, w->rows)};
+    if (s->keep != NULL)
+        RD_TRY(recall(s, j, task.kept, &task.is_new, err));
+    RD_TRY(rd_local_round_run(w->trainer, &task, rows, j->global, update, &j->part.report, err));
+    if (j->attacks)
         rd_attack_change(&c->simulation.attack, c->seed, j->round, key, update,
                          rd_model_tensors(rd_run_model(s->run), RD_TENSORS_TRAVELLING).elements);
-    if (status == RD_OK && task.packing != NULL)
+    if (task.packing != NULL)
         rd_packing_pack(task.packing, update);
-    double seconds = rd_clock_seconds() - started;
-    j->part.report.seconds = seconds;
-    w->training += seconds;
+cleanup:
+    j->part.report.seconds = rd_clock_seconds() - started;
+    w->training += j->part.report.seconds;
     w->clients++;
     w->samples += j->part.report.samples * (j->epochs > 0 ? j->epochs : c->training.epochs);
     return status;
@@ -109,13 +109,13 @@ static rd_status take_in(simulator *s, worker *w, job *j, const float *update, c
                                 .report = &j->part.report,
                                 .largest = rd_exact_largest(update, n)};
     j->part.largest = arrival.largest;
-    rd_status status = rd_aggregate_admit(updates, &arrival, &admission, err);
-    if (status == RD_OK) {
-        rd_aggregate_add(updates, &admission, 0, update, n);
-        status = rd_aggregate_complete(updates, &admission, err);
-    }
-    if (status == RD_OK && s->keep != NULL)
-        status = rd_keep_write(s->keep, j->client, j->round, RD_KEEP_NEWEST, kept, err);
+    rd_status status = RD_OK;
+    RD_TRY(rd_aggregate_admit(updates, &arrival, &admission, err));
+    rd_aggregate_add(updates, &admission, 0, update, n);
+    RD_TRY(rd_aggregate_complete(updates, &admission, err));
+    if (s->keep != NULL)
+        RD_TRY(rd_keep_write(s->keep, j->client, j->round, RD_KEEP_NEWEST, kept, err));
+cleanup:
     w->adding += rd_clock_seconds() - started;
     return status;
 }

@@ -57,12 +57,13 @@ static bool remember(const rd_round_record *r, void *user)
 static rd_status read_history(const char *directory, history *h, rd_error *err)
 {
     rd_store *store = NULL;
-    rd_status status = rd_store_open_reader(directory, &store, err);
-    if (status == RD_OK)
-        status = rd_store_rounds(store, 0, remember, h, err);
+    rd_status status = RD_OK;
+    RD_TRY(rd_store_open_reader(directory, &store, err));
+    RD_TRY(rd_store_rounds(store, 0, remember, h, err));
+    if (h->short_of_memory)
+        RD_THROW(RD_ERR_MEMORY, "no memory for the rounds of %s", directory);
+cleanup:
     rd_store_close(store);
-    if (status == RD_OK && h->short_of_memory)
-        status = rd_fail(err, RD_ERR_MEMORY, "no memory for the rounds of %s", directory);
     return status;
 }
 

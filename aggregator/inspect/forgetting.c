@@ -100,10 +100,23 @@ static void print_study(const study *s, size_t ended)
                100 * sum / (double)measured);
 }
 
-static rd_status investigate(study *s, const rd_source_options *from, rd_error *err)
+/* The model at the end of a task, on all tasks. The samples are read with the first model. */
+static rd_status measure_after(study *s, size_t task, run_model *run, const rd_source_options *from, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_source source;
+    if (task == 0) {
+        RD_TRY(run_model_load_data(run, from, false, &source, &s->data, err));
+        RD_TRY(rd_data_check(run->model, &s->data, source.path, err));
+    }
+    RD_TRY(measure(s, run, s->accuracy[task], err));
+cleanup:
+    return status;
+}
+
+static rd_status investigate(study *s, const rd_source_options *from, rd_error *err)
+{
+    rd_status status = RD_OK;
     size_t ended = 0;
     RD_TRY(read_config(s, err));
     for (size_t task = 0; task < s->config.continual.task_count; task++) {
@@ -112,19 +125,12 @@ static rd_status investigate(study *s, const rd_source_options *from, rd_error *
         if (status != RD_OK && task > 0)
             break; /* the run has come so far */
         if (status != RD_OK)
-            return rd_fail_context(err, status,
+            RD_TRY(rd_fail_context(err, status,
                                    "the model at the end of task 1 (keep_every: %llu in run.json keeps those)",
-                                   (unsigned long long)s->config.continual.rounds_per_task);
-        if (task == 0) {
-            status = run_model_load_data(&run, from, false, &source, &s->data, err);
-            if (status == RD_OK)
-                status = rd_data_check(run.model, &s->data, source.path, err);
-        }
-        if (status == RD_OK)
-            status = measure(s, &run, s->accuracy[task], err);
+                                   (unsigned long long)s->config.continual.rounds_per_task));
+        status = measure_after(s, task, &run, from, err);
         run_model_free(&run);
-        if (status != RD_OK)
-            return status;
+        RD_TRY(status);
         ended = task + 1;
     }
     print_study(s, ended);

@@ -65,14 +65,15 @@ static rd_status end_trial(runner *r, slot *s, int code, rd_error *err)
         return rd_fail(err, RD_ERR_IO, "trial %zu could not go on, for the reason above", s->trial + 1);
     search_outcome o = search_trial_outcome(&r->job, s->trial);
     double objective = ended == SEARCH_EXIT_DONE ? o.objective : INFINITY;
-    rd_status status =
-        search_record_end(&r->record, s->trial, objective, o.rounds, rd_clock_seconds() - s->started, err);
-    if (status == RD_OK && search_record_best(&r->record) == s->trial)
-        status = save_best(r, err);
-    if (status == RD_OK && !r->job.options->quiet) {
+    rd_status status = RD_OK;
+    RD_TRY(search_record_end(&r->record, s->trial, objective, o.rounds, rd_clock_seconds() - s->started, err));
+    if (search_record_best(&r->record) == s->trial)
+        RD_TRY(save_best(r, err));
+    if (!r->job.options->quiet) {
         printf("trial %zu/%llu: ", s->trial + 1, (unsigned long long)r->job.space.trials);
         search_record_print_one(&r->record, &r->job.space, s->trial);
     }
+cleanup:
     return status;
 }
 

@@ -148,12 +148,11 @@ rd_status search_job_check(const search_job *j, rd_error *err)
     rd_status status = RD_OK;
     if (snprintf(path, sizeof path, "%s/check.json", j->options->directory) >= PATH_MAX - 64)
         return rd_fail(err, RD_ERR_USAGE, "--out: the path is too long");
-    for (size_t k = 0; k < j->space.key_count && status == RD_OK; k++)
-        status = check_key(j, k, path, err);
-    if (status == RD_OK)
-        status = check_objective(j, path, err);
-    if (status == RD_OK) /* else it stays, for whoever reads the message */
-        (void)unlink(path);
+    for (size_t k = 0; k < j->space.key_count; k++)
+        RD_TRY(check_key(j, k, path, err));
+    RD_TRY(check_objective(j, path, err));
+    (void)unlink(path); /* after a failure it stays, for whoever reads the message */
+cleanup:
     return status;
 }
 
