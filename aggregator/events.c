@@ -198,7 +198,7 @@ bool rd_driver_task(rd_driver *d, size_t client, rd_task *task)
         const rd_assignment assigned = rd_rounds_assign(d->rounds, client);
         *task = (rd_task){.round = assigned.round,
                           .model = d->published.models[0].version,
-                          .kept = packing != NULL ? packing->kept : 0,
+                          .remaining = packing != NULL ? packing->remaining : 0,
                           .counted = d->clients_keep ? rd_rounds_last_counted(d->rounds, client) : RD_COUNTED_UNKNOWN};
         (void)snprintf(task->name, sizeof task->name, "%s", assigned.step->name);
     } else {

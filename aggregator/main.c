@@ -182,7 +182,7 @@ static rd_status serve_run(const serve_options *o, const rd_config *config, rd_g
                                  .max_connections = (unsigned)o->max_connections,
                                  .idle_seconds = (unsigned)o->idle_seconds,
                                  /* a client may train for a whole round, and is there while it does */
-                                 .keep_seconds = 300 + (unsigned)config->cohort.deadline_seconds};
+                                 .keep_alive_seconds = 300 + (unsigned)config->cohort.deadline_seconds};
     rd_driver_callbacks callbacks = {.wake = wake_clients,
                                      .traffic = read_traffic,
                                      .line = o->quiet ? print_nothing : print_line,

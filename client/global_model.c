@@ -127,22 +127,23 @@ cleanup:
     return status;
 }
 
-/* Asks for a pruned model, what is kept and where it belongs, and unpacks it. */
-static rd_status fetch_packed(rd_global_model *g, const char *path, size_t kept, rd_response *response, rd_error *err)
+/* Asks for a pruned model, what remains and where it belongs, and unpacks it. */
+static rd_status fetch_packed(rd_global_model *g, const char *path, size_t remaining, rd_response *response,
+                              rd_error *err)
 {
     size_t all = g->travelling.elements;
     rd_tensor_table packed = {0};
     float *body = NULL;
     rd_status status = RD_OK;
-    if (kept > all)
-        return rd_fail(err, RD_ERR_FORMAT, "the aggregator keeps %zu of %zu parameters", kept, all);
-    RD_TRY(rd_packing_table(kept, all, &packed, err));
+    if (remaining > all)
+        return rd_fail(err, RD_ERR_FORMAT, "the aggregator keeps %zu of %zu parameters", remaining, all);
+    RD_TRY(rd_packing_table(remaining, all, &packed, err));
     body = malloc(packed.elements * sizeof *body);
     if (body == NULL)
         RD_THROW(RD_ERR_MEMORY, "no memory for %zu parameters", packed.elements);
     RD_TRY(fetch_tensors(g, path, packed, body, response, err));
     if (response->status == 200)
-        RD_TRY(rd_packing_read(body, kept, all, g->parameters, &g->packing, err));
+        RD_TRY(rd_packing_read(body, remaining, all, g->parameters, &g->packing, err));
 cleanup:
     free(body);
     rd_tensor_table_free(&packed);
@@ -158,7 +159,8 @@ static rd_status fetch_with_companions(rd_global_model *g, const char *path, rd_
     return status;
 }
 
-rd_status rd_global_model_fetch(rd_global_model *g, uint64_t version, uint64_t kept, uint64_t *bytes, rd_error *err)
+rd_status rd_global_model_fetch(rd_global_model *g, uint64_t version, uint64_t remaining, uint64_t *bytes,
+                                rd_error *err)
 {
     char path[64];
     rd_refusal refusal;
@@ -172,7 +174,7 @@ rd_status rd_global_model_fetch(rd_global_model *g, uint64_t version, uint64_t k
     (void)snprintf(path, sizeof path, "/v1/model/%" PRIu64, version);
     rd_status status = fetch_frozen(g, err);
     if (status == RD_OK)
-        status = kept > 0            ? fetch_packed(g, path, (size_t)kept, &response, err)
+        status = remaining > 0       ? fetch_packed(g, path, (size_t)remaining, &response, err)
                  : g->down.count > 0 ? fetch_with_companions(g, path, &response, err)
                                      : fetch_tensors(g, path, g->travelling, g->parameters, &response, err);
     if (status != RD_OK)

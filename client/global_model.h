@@ -34,10 +34,10 @@ rd_status rd_global_model_open(rd_requester *r, rd_tensor_table travelling, rd_t
                                const rd_strategy *strategy, rd_global_model *out, rd_error *err) RD_MUST_CHECK;
 void rd_global_model_close(rd_global_model *g);
 
-/* Leaves this version in g->parameters. kept: so many of its parameters are left, 0: all. *bytes is what came over the
- * network: 0 where it was there already. Where the aggregator does not have it any more, because rounds went on without
- * this client, that is said and g->version stays RD_NO_VERSION. */
-rd_status rd_global_model_fetch(rd_global_model *g, uint64_t version, uint64_t kept, uint64_t *bytes,
+/* Leaves this version in g->parameters. remaining: so many of its parameters are left, 0: all. *bytes is what came over
+ * the network: 0 where it was there already. Where the aggregator does not have it any more, because rounds went on
+ * without this client, that is said and g->version stays RD_NO_VERSION. */
+rd_status rd_global_model_fetch(rd_global_model *g, uint64_t version, uint64_t remaining, uint64_t *bytes,
                                 rd_error *err) RD_MUST_CHECK;
 /* A restarted aggregator may hold other parameters under the same version. */
 void rd_global_model_forget(rd_global_model *g);

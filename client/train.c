@@ -37,7 +37,7 @@ rd_status rd_step_train_answer(rd_participant *p, const rd_task *task, bool *tak
     *taken = false;
     if (!p->membership.fixed)
         RD_TRY(prepare_for_work(p, err));
-    RD_TRY(rd_global_model_fetch(&p->global, task->model, task->kept, &bytes, err));
+    RD_TRY(rd_global_model_fetch(&p->global, task->model, task->remaining, &bytes, err));
     if (p->global.version != task->model)
         return RD_OK;
     status = p->type->train(p->learner, task, &p->global, &delta, &report, err);

@@ -26,7 +26,7 @@ typedef struct rd_worker {
     const rd_server_app *app;
     rd_tls *tls;
     uv_loop_t loop;
-    unsigned idle_seconds, keep_seconds;
+    unsigned idle_seconds, keep_alive_seconds;
     bool stopping;                            /* no further requests; close when the answer under way is out */
     rd_link all, parked;                      /* rings of connections */
     atomic_uint load;                         /* connections handed to this worker and not yet closed */

@@ -52,7 +52,7 @@ bool rd_connection_in_request(const rd_connection *c)
 void rd_connection_touch(rd_connection *c)
 {
     bool busy = c->phase == PHASE_SEND || rd_connection_in_request(c);
-    rd_connection_set_deadline(c, 1000u * (uint64_t)(busy ? c->worker->idle_seconds : c->worker->keep_seconds));
+    rd_connection_set_deadline(c, 1000u * (uint64_t)(busy ? c->worker->idle_seconds : c->worker->keep_alive_seconds));
 }
 
 void rd_connection_trouble(rd_connection *c, const char *format, ...)

@@ -38,7 +38,7 @@ struct rd_connection {
     int budget;       /* records left until the others have their turn */
     bool first_seen;  /* the first byte looked like TLS */
     bool established; /* the handshake is done */
-    bool keep;        /* the connection outlives the answer under way */
+    bool keep_alive;  /* the connection outlives the answer under way */
     bool continued;   /* "100 Continue" was sent for the request under way */
     bool draining;    /* the answer is out, and the rest of the request's body is read and dropped */
     bool broken;      /* no memory for an answer: close */

@@ -9,7 +9,7 @@
 /* So much of a body that nobody wants is read and dropped to keep the connection; for more it is closed. */
 #define DRAIN_MAX (UINT64_C(1) << 20)
 
-static bool may_keep(const rd_connection *c)
+static bool may_keep_alive(const rd_connection *c)
 {
     const rd_http_request *r = rd_http_request_of(c->http);
     if (!r->keep_alive || c->worker->stopping)
@@ -30,9 +30,9 @@ static bool put_head(rd_connection *c, int status, const char *content_type, con
         (void)snprintf(type, sizeof type, "Content-Type: %s\r\n", content_type);
     if (status >= 200 && status != 204 && status != 304)
         (void)snprintf(size, sizeof size, "Content-Length: %llu\r\n", (unsigned long long)length);
-    c->keep = may_keep(c);
+    c->keep_alive = may_keep_alive(c);
     static const char format[] = "HTTP/1.1 %d %s\r\nServer: rondo/" RONDO_VERSION "\r\n%s%s%s%s\r\n";
-    const char *connection = c->keep ? "" : "Connection: close\r\n";
+    const char *connection = c->keep_alive ? "" : "Connection: close\r\n";
     const char *text = rd_http_status_text(status);
     int n = snprintf(NULL, 0, format, status, text, type, size, headers, connection);
     if (!rd_output_reserve(&c->output, (size_t)n + 1 + extra)) {

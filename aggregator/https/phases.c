@@ -125,8 +125,8 @@ static step sent(rd_connection *c)
     }
     rd_connection_finish_exchange(c);
     rd_connection_touch(c);
-    c->draining = c->keep && !r->complete;
-    if (c->draining || (c->keep && !c->worker->stopping))
+    c->draining = c->keep_alive && !r->complete;
+    if (c->draining || (c->keep_alive && !c->worker->stopping))
         return STEP_AGAIN;
     bool all_read = r->complete && r->status == 0 && c->in_begin == c->in_end;
     return all_read ? STEP_CLOSE : start_linger(c);

@@ -24,7 +24,7 @@
 #define ACCEPT_PAUSE_MS 100 /* without free descriptors there is no point in asking again at once */
 #define DEFAULT_CONNECTIONS 10000u
 #define DEFAULT_IDLE_SECONDS 30u
-#define DEFAULT_KEEP_SECONDS 300u
+#define DEFAULT_KEEP_ALIVE_SECONDS 300u
 
 typedef struct worker_thread {
     rd_worker worker; /* must be the first member */
@@ -113,7 +113,7 @@ static rd_status start_worker(rd_server *s, unsigned index, const rd_server_opti
     w->app = &s->app;
     w->total = &s->connections;
     w->idle_seconds = o->idle_seconds == 0 ? DEFAULT_IDLE_SECONDS : o->idle_seconds;
-    w->keep_seconds = o->keep_seconds == 0 ? DEFAULT_KEEP_SECONDS : o->keep_seconds;
+    w->keep_alive_seconds = o->keep_alive_seconds == 0 ? DEFAULT_KEEP_ALIVE_SECONDS : o->keep_alive_seconds;
     w->on_empty = end_loop;
     rd_link_init(&w->all);
     rd_link_init(&w->parked);

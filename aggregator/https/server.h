@@ -48,11 +48,11 @@ typedef struct rd_server_app {
 typedef struct rd_server_options {
     const char *listen; /* "127.0.0.1:8443", "[::]:8443", "0.0.0.0:0" (any free port) */
     rd_credential_files files;
-    unsigned workers;         /* threads; 0 = number of cores */
-    unsigned max_connections; /* beyond it new ones are closed at accept; 0 = 10,000 */
-    unsigned idle_seconds;    /* a connection that sends nothing inside a request, or a handshake, for so long is
+    unsigned workers;            /* threads; 0 = number of cores */
+    unsigned max_connections;    /* beyond it new ones are closed at accept; 0 = 10,000 */
+    unsigned idle_seconds;       /* a connection that sends nothing inside a request, or a handshake, for so long is
                               closed; 0 = 30 */
-    unsigned keep_seconds;    /* a connection without a request for so long is closed; 0 = 300 */
+    unsigned keep_alive_seconds; /* a connection without a request for so long is closed; 0 = 300 */
 } rd_server_options;
 
 /* Binds and starts the workers. RD_ERR_IO: "0.0.0.0:8443: address already in use"; RD_ERR_CONFIG for

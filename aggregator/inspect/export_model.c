@@ -27,28 +27,28 @@ static rd_status write_tensors(run_model *run, bool keep_lora, const char *path,
     rd_status status = RD_OK;
     size_t count = 0, header_size;
     const rd_tensor_table table = rd_model_tensors(run->model, RD_TENSORS_ALL);
-    rd_tensor *kept = malloc(table.count * sizeof *kept);
+    rd_tensor *exported = malloc(table.count * sizeof *exported);
     char *header = NULL, *section = NULL, *schema = NULL, round[24];
     int fd = -1;
-    if (kept == NULL)
+    if (exported == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the header of %zu tensors", table.count);
     for (size_t i = 0; i < table.count; i++)
         if (keep_lora || !rd_tensor_is_lora(&table.tensors[i]))
-            kept[count++] = table.tensors[i];
+            exported[count++] = table.tensors[i];
     (void)snprintf(round, sizeof round, "%llu", (unsigned long long)run->round);
     if (run->schema.column_count > 0 && (schema = rd_schema_print(&run->schema)) == NULL)
         RD_THROW(RD_ERR_MEMORY, "no memory for the schema");
     if ((section = print_section(run, keep_lora)) == NULL)
         RD_THROW(RD_ERR_MEMORY, "no memory for the layers");
     const rd_st_pair pairs[] = {{"round", round}, {"model", section}, {"schema", schema}};
-    RD_TRY(rd_tensor_header((rd_tensor_table){.tensors = kept, .count = count}, pairs, schema != NULL ? 3 : 2, &header,
-                            &header_size, err));
+    RD_TRY(rd_tensor_header((rd_tensor_table){.tensors = exported, .count = count}, pairs, schema != NULL ? 3 : 2,
+                            &header, &header_size, err));
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0)
         RD_THROW(RD_ERR_IO, "%s: %s", path, strerror(errno));
     RD_TRY(rd_fd_write_all(fd, header, header_size, path, err));
     for (size_t i = 0; i < count; i++)
-        RD_TRY(rd_fd_write_all(fd, run->parameters + kept[i].offset, kept[i].count * sizeof(float), path, err));
+        RD_TRY(rd_fd_write_all(fd, run->parameters + exported[i].offset, exported[i].count * sizeof(float), path, err));
     printf("%s: %zu tensors of round %s\n", path, count, round);
 cleanup:
     if (fd >= 0 && close(fd) != 0 && status == RD_OK)
@@ -56,7 +56,7 @@ cleanup:
     free(header);
     free(section);
     free(schema);
-    free(kept);
+    free(exported);
     return status;
 }
 

@@ -172,8 +172,8 @@ char *rd_task_write(const rd_task *t)
     cJSON_AddStringToObject(root, "task", t->name);
     cJSON_AddNumberToObject(root, "round", (double)t->round);
     cJSON_AddNumberToObject(root, "model", (double)t->model);
-    if (t->kept > 0)
-        cJSON_AddNumberToObject(root, "kept", (double)t->kept);
+    if (t->remaining > 0)
+        cJSON_AddNumberToObject(root, "kept", (double)t->remaining);
     if (t->counted != RD_COUNTED_UNKNOWN)
         cJSON_AddNumberToObject(root, "counted", (double)t->counted);
     return print(root);
@@ -195,7 +195,7 @@ rd_status rd_task_parse(const char *json, size_t size, rd_task *out, rd_error *e
     rd_fields_count(&f, "round", 0, MOST, &out->round);
     rd_fields_require(&f, "model");
     rd_fields_count(&f, "model", 0, MOST, &out->model);
-    rd_fields_count(&f, "kept", 1, UINT64_C(1) << 31, &out->kept);
+    rd_fields_count(&f, "kept", 1, UINT64_C(1) << 31, &out->remaining);
     out->counted = RD_COUNTED_UNKNOWN;
     rd_fields_count(&f, "counted", 0, MOST, &out->counted);
     return close_body(root, &f);

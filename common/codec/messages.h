@@ -54,7 +54,7 @@ rd_status rd_welcome_parse(const char *json, size_t size, rd_welcome *out, rd_er
 /* GET /v1/task, response 200: what is to be done, by the name of a step, and in which round. The answer goes to
  * /v1/rounds/{round}/{task}.
  *   {"task": "train", "round": 3, "model": 2}   train from model version 2 and answer with the update
- *     with "kept": K where the model has been pruned: model and update then hold what is kept
+ *     with "kept": K where the model has been pruned: model and update then hold what remains
  *     (model/packing.h); with "counted": N where clients keep something between rounds (train/keep.h)
  *   {"task": "measure-1", "round": 0, "model": 0}   fetch the schema from /v1/run, measure what is open in it and answer
  *     with the sums
@@ -65,9 +65,9 @@ rd_status rd_welcome_parse(const char *json, size_t size, rd_welcome *out, rd_er
 typedef struct rd_task {
     char name[RD_TASK_NAME_MAX]; /* of small letters, digits and hyphens */
     uint64_t round;
-    uint64_t model;   /* version */
-    uint64_t kept;    /* train: parameters that are left of a pruned model; 0: all */
-    uint64_t counted; /* train: the last round in which an update of this client counted, 0: in none */
+    uint64_t model;     /* version */
+    uint64_t remaining; /* train: parameters of a pruned model that remain; 0: all */
+    uint64_t counted;   /* train: the last round in which an update of this client counted, 0: in none */
 } rd_task;
 char *rd_task_write(const rd_task *t);
 rd_status rd_task_parse(const char *json, size_t size, rd_task *out, rd_error *err) RD_MUST_CHECK;

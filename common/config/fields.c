@@ -145,14 +145,14 @@ static void read_number(rd_fields *f, const char *key, double min, double max, b
         return;
     double x = item->valuedouble;
     float single;
-    bool kept = rd_number_narrow(x, &single) != RD_NUMBER_UNDERFLOW;
-    if (cJSON_IsNumber(item) && isfinite(x) && (min_excluded ? x > min : x >= min) && x <= max && kept) {
+    bool representable = rd_number_narrow(x, &single) != RD_NUMBER_UNDERFLOW;
+    if (cJSON_IsNumber(item) && isfinite(x) && (min_excluded ? x > min : x >= min) && x <= max && representable) {
         *out = x;
         return;
     }
     (void)snprintf(expected, sizeof expected, "a number %s %g%s%.6g%s", min_excluded ? "above" : "from", min,
                    min_excluded ? " up to " : " to ", max,
-                   cJSON_IsNumber(item) && !kept ? " that single precision holds (1e-45 and more)" : "");
+                   cJSON_IsNumber(item) && !representable ? " that single precision holds (1e-45 and more)" : "");
     rd_fields_fail(f, key, expected);
 }
 

@@ -135,11 +135,11 @@ rd_status rd_make_directory(const char *path, rd_error *err)
     for (size_t i = 1; i <= length; i++) {
         if (part[i] != '/' && part[i] != '\0')
             continue;
-        char kept = part[i];
+        char saved = part[i];
         part[i] = '\0';
         if (mkdir(part, 0777) != 0 && errno != EEXIST)
             return rd_fail(err, RD_ERR_IO, "%s: cannot make the folder: %s", part, strerror(errno));
-        part[i] = kept;
+        part[i] = saved;
     }
     struct stat info;
     if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))

@@ -104,9 +104,9 @@ void rd_random_shuffle(rd_random *r, uint32_t *items, size_t n)
 {
     for (size_t i = n; i > 1; i--) {
         size_t j = rd_random_below(r, (uint32_t)i);
-        uint32_t kept = items[i - 1];
+        uint32_t saved = items[i - 1];
         items[i - 1] = items[j];
-        items[j] = kept;
+        items[j] = saved;
     }
 }
 

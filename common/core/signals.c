@@ -18,22 +18,22 @@ static volatile sig_atomic_t arrived; /* the signal's number; looking at it cost
 
 static void on_signal(int number)
 {
-    int kept = errno;
+    int saved = errno;
     uint64_t value = 1;
     arrived = number;
     ssize_t written = write(event, &value, sizeof value);
     (void)written; /* the counter cannot be full: a second signal does not come here */
-    errno = kept;
+    errno = saved;
 }
 
 static void on_hangup(int number)
 {
-    int kept = errno;
+    int saved = errno;
     uint64_t value = 1;
     (void)number;
     ssize_t written = write(hangup_event, &value, sizeof value);
     (void)written; /* many that nobody has taken are one */
-    errno = kept;
+    errno = saved;
 }
 
 rd_status rd_signals_open(int *fd, rd_error *err)

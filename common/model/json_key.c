@@ -89,13 +89,13 @@ rd_status rd_json_key_number(rd_json_node at, const char *key, double min, doubl
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(at.json, key);
     *out = item == NULL ? fallback : cJSON_IsNumber(item) ? item->valuedouble : NAN;
     float single;
-    bool kept = rd_number_narrow(*out, &single) != RD_NUMBER_UNDERFLOW;
-    if (item == NULL || (*out >= min && *out <= max && kept))
+    bool representable = rd_number_narrow(*out, &single) != RD_NUMBER_UNDERFLOW;
+    if (item == NULL || (*out >= min && *out <= max && representable))
         return RD_OK;
     char found[96];
     describe(item, found, sizeof found);
     return rd_fail(err, RD_ERR_CONFIG, "%s.%s: expected a number from %g to %g%s, found %s", at.path, key, min, max,
-                   kept ? "" : " that single precision holds (1e-45 and more)", found);
+                   representable ? "" : " that single precision holds (1e-45 and more)", found);
 }
 
 rd_status rd_json_key_bool(rd_json_node at, const char *key, bool fallback, bool *out, rd_error *err)

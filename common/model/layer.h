@@ -41,7 +41,7 @@ typedef struct rd_layer {
     uint64_t flops; /* of one sample's forward pass: multiply-adds times two */
 
     /* Memory that plan asks for, in floats. */
-    size_t kept;                        /* a sample, from forward to backward */
+    size_t saved;                       /* a sample, from forward to backward */
     size_t scratch, scratch_per_sample; /* for one call; its content does not outlive it */
 
     size_t least_rows; /* of a batch, for its statistics to learn of it; 0: any */
@@ -63,7 +63,7 @@ typedef struct rd_pass {
     const float *x2;         /* (B,I), for layers that take two */
     float *y;                /* (B,O) out of forward, before the activation; in backward it may hold what the
                                 activation made of it */
-    float *kept;             /* (B, l->kept) */
+    float *saved;            /* (B, l->saved) */
     float *scratch;          /* (l->scratch + B * l->scratch_per_sample) */
     rd_random *random;       /* forward, training; for layers that draw */
     float *statistics;       /* forward, training: like parameters, for tensors of that role */

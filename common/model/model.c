@@ -135,7 +135,7 @@ rd_layer_info rd_model_layer_info(const rd_model *m, size_t layer)
         info.parameters += l->tensors[i]->count;
         info.trained += l->tensors[i]->role == RD_TENSOR_TRAINED ? l->tensors[i]->count : 0;
     }
-    info.activation_bytes = sizeof(float) * (l->outputs * (l->activation->keeps_input ? 2 : 1) + l->kept);
+    info.activation_bytes = sizeof(float) * (l->outputs * (l->activation->saves_input ? 2 : 1) + l->saved);
     return info;
 }
 

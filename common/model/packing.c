@@ -105,9 +105,9 @@ rd_status rd_pruning_apply(const rd_pruning *p, const rd_model *m, uint64_t roun
 
 static const char *const vectors[] = {"kept", "mask"};
 
-rd_status rd_packing_table(size_t kept, size_t all, rd_tensor_table *out, rd_error *err)
+rd_status rd_packing_table(size_t remaining, size_t all, rd_tensor_table *out, rd_error *err)
 {
-    return rd_tensor_table_of_vectors(vectors, (const size_t[]){kept, (all + BITS - 1) / BITS}, 2, out, err);
+    return rd_tensor_table_of_vectors(vectors, (const size_t[]){remaining, (all + BITS - 1) / BITS}, 2, out, err);
 }
 
 /* From p->mask, with p->all set. */
@@ -115,17 +115,17 @@ static rd_status finish(rd_packing *p, rd_packing **out, rd_error *err)
 {
     rd_status status = RD_OK;
     size_t next = 0;
-    p->kept = 0;
+    p->remaining = 0;
     for (size_t i = 0; i < p->all; i++)
-        p->kept += p->mask[i];
-    p->index = malloc((p->kept > 0 ? p->kept : 1) * sizeof *p->index);
+        p->remaining += p->mask[i];
+    p->index = malloc((p->remaining > 0 ? p->remaining : 1) * sizeof *p->index);
     if (p->index == NULL)
-        RD_THROW(RD_ERR_MEMORY, "no memory for the places of %zu parameters", p->kept);
+        RD_THROW(RD_ERR_MEMORY, "no memory for the places of %zu parameters", p->remaining);
     for (size_t i = 0; i < p->all; i++)
         if (p->mask[i] != 0)
             p->index[next++] = (uint32_t)i;
-    RD_TRY(rd_tensor_table_of_vectors(vectors, &p->kept, 1, &p->update, err));
-    RD_TRY(rd_packing_table(p->kept, p->all, &p->download, err));
+    RD_TRY(rd_tensor_table_of_vectors(vectors, &p->remaining, 1, &p->update, err));
+    RD_TRY(rd_packing_table(p->remaining, p->all, &p->download, err));
     *out = p;
     return RD_OK;
 cleanup:
@@ -176,44 +176,44 @@ void rd_packing_free(rd_packing *p)
 
 void rd_packing_pack(const rd_packing *p, float *values)
 {
-    for (size_t i = 0; i < p->kept; i++)
+    for (size_t i = 0; i < p->remaining; i++)
         values[i] = values[p->index[i]];
 }
 
 void rd_packing_write(const rd_packing *p, const float *parameters, float *body)
 {
-    for (size_t i = 0; i < p->kept; i++)
+    for (size_t i = 0; i < p->remaining; i++)
         body[i] = parameters[p->index[i]];
     for (size_t j = 0; j < (p->all + BITS - 1) / BITS; j++) {
         unsigned bits = 0;
         for (size_t b = 0; b < BITS && j * BITS + b < p->all; b++)
             bits |= (unsigned)p->mask[j * BITS + b] << b;
-        body[p->kept + j] = (float)bits;
+        body[p->remaining + j] = (float)bits;
     }
 }
 
-rd_status rd_packing_read(const float *body, size_t kept, size_t all, float *parameters, rd_packing **out,
+rd_status rd_packing_read(const float *body, size_t remaining, size_t all, float *parameters, rd_packing **out,
                           rd_error *err)
 {
     rd_packing *p = make(all);
     if (p == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory to unpack %zu parameters", all);
     for (size_t i = 0; i < all; i++) {
-        float bits = body[kept + i / BITS];
+        float bits = body[remaining + i / BITS];
         bool fits = bits >= 0.0f && bits < 65536.0f && bits == (float)(unsigned)bits;
         p->mask[i] = fits && ((unsigned)bits >> i % BITS & 1u) != 0;
     }
     rd_status status = finish(p, out, err);
-    if (status == RD_OK && p->kept != kept) {
+    if (status == RD_OK && p->remaining != remaining) {
         rd_packing_free(p);
         *out = NULL;
         return rd_fail(err, RD_ERR_FORMAT, "tensor 'mask' keeps another number of parameters than the %zu of 'kept'",
-                       kept);
+                       remaining);
     }
     if (status != RD_OK)
         return status;
     memset(parameters, 0, all * sizeof *parameters);
-    for (size_t i = 0; i < kept; i++)
+    for (size_t i = 0; i < remaining; i++)
         parameters[p->index[i]] = body[i];
     return RD_OK;
 }

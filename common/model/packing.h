@@ -3,7 +3,7 @@
  * Pruning sets the smallest weights to zero, for good (magnitude pruning, Han et al. 2015; by a schedule, Zhu
  * and Gupta 2017). From then on only the others are trained, summed and sent: as one tensor "kept" (K), in
  * the order of the parameter vector. A model that is fetched has a second one, "mask", which says where they
- * belong: bit b of number j (a whole number below 2^16 as a float) is set where parameter 16 j + b is kept.
+ * belong: bit b of number j (a whole number below 2^16 as a float) is set where parameter 16 j + b remains.
  */
 #ifndef RONDO_MODEL_PACKING_H
 #define RONDO_MODEL_PACKING_H
@@ -33,14 +33,14 @@ rd_status rd_pruning_apply(const rd_pruning *p, const rd_model *m, uint64_t roun
                            rd_error *err) RD_MUST_CHECK;
 
 typedef struct rd_packing {
-    size_t all, kept;         /* n, of what travels, and K */
+    size_t all, remaining;    /* n, of what travels, and K */
     uint32_t *index;          /* (K) places in the vector, rising */
-    uint8_t *mask;            /* (n) 1: kept */
+    uint8_t *mask;            /* (n) 1: remains */
     rd_tensor_table update;   /* what an update holds, for the codecs: "kept" (K) */
     rd_tensor_table download; /* what a fetched model holds: "kept" (K), "mask" (ceil(n / 16)) */
 } rd_packing;
 
-/* Keeps everything but the targets' zeros. */
+/* Leaves everything but the targets' zeros. */
 rd_status rd_packing_create(const rd_pruning *p, const rd_model *m, const float *parameters, rd_packing **out,
                             rd_error *err) RD_MUST_CHECK;
 void rd_packing_free(rd_packing *p);
@@ -48,11 +48,11 @@ void rd_packing_free(rd_packing *p);
 void rd_packing_pack(const rd_packing *p, float *values);
 
 /* What a fetched model with K of n parameters holds; the caller frees it. */
-rd_status rd_packing_table(size_t kept, size_t all, rd_tensor_table *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_packing_table(size_t remaining, size_t all, rd_tensor_table *out, rd_error *err) RD_MUST_CHECK;
 /* parameters (n) -> body (K + ceil(n / 16)) */
 void rd_packing_write(const rd_packing *p, const float *parameters, float *body);
 /* The other way. RD_ERR_FORMAT: the mask does not have K bits. */
-rd_status rd_packing_read(const float *body, size_t kept, size_t all, float *parameters, rd_packing **out,
+rd_status rd_packing_read(const float *body, size_t remaining, size_t all, float *parameters, rd_packing **out,
                           rd_error *err) RD_MUST_CHECK;
 
 #endif

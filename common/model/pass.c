@@ -17,8 +17,8 @@ struct rd_workspace {
     int32_t *labels;  /* (B, predictions), for classification */
     float *targets;   /* (B,T), for regression */
     float **y;        /* (layers) each (B,O) of its layer */
-    float **z;        /* (layers) before the activation, where that is kept; else NULL */
-    float **kept;     /* (layers) each (B, kept), or NULL */
+    float **z;        /* (layers) before the activation, where that is saved; else NULL */
+    float **saved;    /* (layers) each (B, saved), or NULL */
     float **gradient; /* (slots + 1), the last for what is to be added */
     float *scratch;
 };
@@ -58,7 +58,7 @@ size_t rd_workspace_bytes(const rd_model *m, size_t B)
     unsigned __int128 scratch = 0;
     for (size_t i = 0; i < m->layer_count; i++) {
         const rd_layer *l = &m->layers[i];
-        floats += (unsigned __int128)B * (l->outputs * (l->activation->keeps_input ? 2 : 1) + l->kept);
+        floats += (unsigned __int128)B * (l->outputs * (l->activation->saves_input ? 2 : 1) + l->saved);
         unsigned __int128 need = l->scratch + (unsigned __int128)B * l->scratch_per_sample;
         scratch = need > scratch ? need : scratch;
     }
@@ -91,16 +91,16 @@ static rd_status allocate(const rd_model *m, size_t B, rd_workspace *w)
     w->slots = m->slot_count + 1;
     w->y = calloc(layers, sizeof *w->y);
     w->z = calloc(layers, sizeof *w->z);
-    w->kept = calloc(layers, sizeof *w->kept);
+    w->saved = calloc(layers, sizeof *w->saved);
     w->gradient = calloc(m->slot_count + 1, sizeof *w->gradient);
-    if (w->y == NULL || w->z == NULL || w->kept == NULL || w->gradient == NULL)
+    if (w->y == NULL || w->z == NULL || w->saved == NULL || w->gradient == NULL)
         return RD_ERR_MEMORY;
     w->x = allocate_rows(B, rd_shape_count(&m->input), &status);
     for (size_t i = 0; i < layers; i++) {
         const rd_layer *l = &m->layers[i];
         w->y[i] = allocate_rows(B, l->outputs, &status);
-        w->z[i] = allocate_rows(B, l->activation->keeps_input ? l->outputs : 0, &status);
-        w->kept[i] = allocate_rows(B, l->kept, &status);
+        w->z[i] = allocate_rows(B, l->activation->saves_input ? l->outputs : 0, &status);
+        w->saved[i] = allocate_rows(B, l->saved, &status);
     }
     for (size_t i = 0; i < m->slot_count; i++)
         w->gradient[i] = allocate_rows(B, m->slot_size[i], &status);
@@ -138,7 +138,7 @@ void rd_workspace_free(rd_workspace *w)
         return;
     free_all(w->y, w->layers);
     free_all(w->z, w->layers);
-    free_all(w->kept, w->layers);
+    free_all(w->saved, w->layers);
     free_all(w->gradient, w->slots);
     free(w->x);
     free(w->labels);
@@ -176,7 +176,7 @@ static rd_pass pass_of(const rd_workspace *w, size_t i, const rd_layer *l, size_
                      .x = output_of(w, l->from),
                      .x2 = output_of(w, l->also),
                      .y = w->y[i],
-                     .kept = w->kept[i],
+                     .saved = w->saved[i],
                      .scratch = w->scratch};
 }
 

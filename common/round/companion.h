@@ -35,10 +35,10 @@ typedef struct rd_companion {
     const char *file;   /* RD_KEPT_SERVER: its name in the server's file */
     /* RD_KEPT_SERVER: the value that its elements begin with; NULL: 0. Those of clients begin with 0. */
     double (*start)(const struct rd_strategy *s);
-    /* RD_GOES_UP: `count` elements of the mean of what came up, from any one on; kept: the same elements of what the
-     * server keeps. */
+    /* RD_GOES_UP: `count` elements of the mean of what came up, from any one on; companions: the same elements of what
+     * the server keeps. */
     void (*take)(const struct rd_strategy *s, const rd_round_facts *facts, const double *mean, size_t count,
-                 float *const kept[RD_COMPANIONS_MAX]);
+                 float *const companions[RD_COMPANIONS_MAX]);
 } rd_companion;
 
 /* How many of a strategy's companions are of a kind; s may be NULL: none. */

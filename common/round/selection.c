@@ -58,20 +58,20 @@ static void swap(rd_candidate *a, rd_candidate *b)
     *b = c;
 }
 
-static void rise(rd_candidate *kept, size_t i)
+static void rise(rd_candidate *chosen, size_t i)
 {
-    for (; i > 0 && is_larger(&kept[i], &kept[(i - 1) / 2]); i = (i - 1) / 2)
-        swap(&kept[i], &kept[(i - 1) / 2]);
+    for (; i > 0 && is_larger(&chosen[i], &chosen[(i - 1) / 2]); i = (i - 1) / 2)
+        swap(&chosen[i], &chosen[(i - 1) / 2]);
 }
 
-static void sink(rd_candidate *kept, size_t count)
+static void sink(rd_candidate *chosen, size_t count)
 {
     for (size_t i = 0, child; (child = 2 * i + 1) < count; i = child) {
-        if (child + 1 < count && is_larger(&kept[child + 1], &kept[child]))
+        if (child + 1 < count && is_larger(&chosen[child + 1], &chosen[child]))
             child++;
-        if (!is_larger(&kept[child], &kept[i]))
+        if (!is_larger(&chosen[child], &chosen[i]))
             return;
-        swap(&kept[child], &kept[i]);
+        swap(&chosen[child], &chosen[i]);
     }
 }
 
@@ -80,11 +80,11 @@ void rd_selection_offer(rd_selection_heap *h, uint64_t seed, uint64_t round, uin
     rd_random stream = rd_random_stream(seed, RD_PURPOSE_SELECT, round, key);
     rd_candidate c = {.draw = rd_random_u64(&stream), .key = key, .client = client};
     if (h->count < h->most) {
-        h->kept[h->count] = c;
-        rise(h->kept, h->count++);
-    } else if (h->most > 0 && is_larger(&h->kept[0], &c)) {
-        h->kept[0] = c;
-        sink(h->kept, h->count);
+        h->chosen[h->count] = c;
+        rise(h->chosen, h->count++);
+    } else if (h->most > 0 && is_larger(&h->chosen[0], &c)) {
+        h->chosen[0] = c;
+        sink(h->chosen, h->count);
     }
 }
 
@@ -96,5 +96,5 @@ static int compare_keys(const void *a, const void *b)
 
 void rd_selection_order(rd_selection_heap *h)
 {
-    qsort(h->kept, h->count, sizeof *h->kept, compare_keys);
+    qsort(h->chosen, h->count, sizeof *h->chosen, compare_keys);
 }

@@ -29,12 +29,12 @@ size_t rd_selection_asked(const rd_cohort_config *config, size_t wanted, size_t 
 /* The `most` candidates with the smallest draws, of any number that come one after another: a heap with the
  * largest on top. Time O(n + most log most log n), memory O(most). */
 typedef struct rd_selection_heap {
-    rd_candidate *kept; /* (most), the caller's */
+    rd_candidate *chosen; /* (most), the caller's */
     size_t count, most;
 } rd_selection_heap;
-/* Draws for the candidate, and keeps it if it is among the smallest. */
+/* Draws for the candidate, and chooses it if it is among the smallest. */
 void rd_selection_offer(rd_selection_heap *h, uint64_t seed, uint64_t round, uint64_t key, size_t client);
-/* Those that are kept, in rising order of key. */
+/* The chosen, in rising order of key. */
 void rd_selection_order(rd_selection_heap *h);
 
 #endif

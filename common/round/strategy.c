@@ -116,10 +116,10 @@ double rd_server_add(const double *mean, size_t count, float *parameters)
 }
 
 double rd_server_step(const rd_strategy *s, double *mean, size_t count, float *parameters,
-                      float *const kept[RD_COMPANIONS_MAX])
+                      float *const companions[RD_COMPANIONS_MAX])
 {
     if (s->kind->direct != NULL)
-        s->kind->direct(s, mean, count, kept);
+        s->kind->direct(s, mean, count, companions);
     for (size_t i = 0; i < count; i++)
         mean[i] *= s->server_learning_rate;
     return rd_server_add(mean, count, parameters);

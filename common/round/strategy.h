@@ -145,9 +145,9 @@ struct rd_strategy_kind {
     rd_status (*combine)(const rd_strategy *s, const rd_update_rows *rows, float *out, rd_error *err);
     size_t (*least_updates)(const rd_strategy *s); /* NULL: as `withstands` says */
     double (*factor)(const rd_strategy *s, double mean_extra, double learning_rate);
-    /* `count` elements of the mean delta become the direction of the step. kept: the same elements of what the server
-     * keeps. */
-    void (*direct)(const rd_strategy *s, double *mean, size_t count, float *const kept[RD_COMPANIONS_MAX]);
+    /* `count` elements of the mean delta become the direction of the step. companions: the same elements of what the
+     * server keeps. */
+    void (*direct)(const rd_strategy *s, double *mean, size_t count, float *const companions[RD_COMPANIONS_MAX]);
 };
 
 extern const rd_strategy_kind *const rd_strategy_kinds[];
@@ -180,7 +180,7 @@ double rd_strategy_factor(const rd_strategy *s, double mean_extra, double learni
 /* Makes the server's step for `count` elements of trained tensors: mean is changed, and so is what is kept of them.
  * Returns the sum of squares of the changes. */
 double rd_server_step(const rd_strategy *s, double *mean, size_t count, float *parameters,
-                      float *const kept[RD_COMPANIONS_MAX]);
+                      float *const companions[RD_COMPANIONS_MAX]);
 /* Without a strategy: statistics, and parameters in scattered places. */
 double rd_server_add(const double *mean, size_t count, float *parameters);
 

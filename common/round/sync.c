@@ -18,11 +18,11 @@ static bool choose_cohort(rd_rounds *r)
     rd_roster *roster = &r->roster;
     size_t wanted = rd_selection_wanted(&r->config, roster->available);
     size_t asked = rd_selection_asked(&r->config, wanted, roster->available);
-    rd_selection_heap heap = {malloc(asked * sizeof *heap.kept), 0, asked};
+    rd_selection_heap heap = {malloc(asked * sizeof *heap.chosen), 0, asked};
     rd_error ignored;
-    if (heap.kept == NULL ||
+    if (heap.chosen == NULL ||
         rd_grow(&r->cohort, &r->cohort_capacity, asked, sizeof *r->cohort, "clients", &ignored) != RD_OK) {
-        free(heap.kept);
+        free(heap.chosen);
         return false;
     }
     for (size_t i = 0; i < roster->count; i++)
@@ -30,10 +30,10 @@ static bool choose_cohort(rd_rounds *r)
             rd_selection_offer(&heap, r->seed, r->round, roster->clients[i].key, i);
     rd_selection_order(&heap);
     for (size_t i = 0; i < asked; i++)
-        r->cohort[i] = heap.kept[i].client;
+        r->cohort[i] = heap.chosen[i].client;
     r->cohort_size = asked;
     rd_rounds_collect(r, 0, wanted);
-    free(heap.kept);
+    free(heap.chosen);
     return true;
 }
 

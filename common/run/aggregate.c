@@ -74,7 +74,7 @@ float *rd_aggregate_companions(rd_aggregate *a)
 void rd_aggregate_down(const rd_aggregate *a, const float *out[RD_COMPANIONS_MAX])
 {
     for (size_t i = 0; i < RD_COMPANIONS_MAX; i++)
-        out[i] = (a->strategy->kind->companions[i].where & RD_GOES_DOWN) != 0 ? a->companions.kept[i] : NULL;
+        out[i] = (a->strategy->kind->companions[i].where & RD_GOES_DOWN) != 0 ? a->companions.vector[i] : NULL;
 }
 
 rd_exact_vector *rd_aggregate_sum(rd_aggregate *a)

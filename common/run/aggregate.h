@@ -89,13 +89,13 @@ void rd_aggregate_down(const rd_aggregate *a, const float *out[RD_COMPANIONS_MAX
 
 /* ---- between processes that each took in a part of a round; before rd_aggregate_finish ---- */
 
-/* The exact sum; no elements where updates are kept as rows. */
+/* The exact sum; no elements where updates are collected. */
 rd_exact_vector *rd_aggregate_sum(rd_aggregate *a);
 /* What else was added up, as bytes for another process of the same program. */
 size_t rd_aggregate_totals_size(void);
 void rd_aggregate_get_totals(const rd_aggregate *a, void *bytes);
 void rd_aggregate_add_totals(rd_aggregate *a, const void *bytes);
-/* Updates that are kept. values (n). */
+/* Updates that are collected. values (n). */
 size_t rd_aggregate_row_count(const rd_aggregate *a);
 void rd_aggregate_get_row(const rd_aggregate *a, size_t i, uint64_t *key, uint64_t *weight, float *values);
 rd_status rd_aggregate_add_row(rd_aggregate *a, uint64_t key, uint64_t weight, const float *values,

@@ -20,7 +20,7 @@ typedef struct source {
 typedef struct block {
     size_t first, count;
     rd_tensor_role role;
-    float *parameters, *kept[RD_COMPANIONS_MAX];
+    float *parameters, *companions[RD_COMPANIONS_MAX];
 } block;
 
 static void mean_of(const rd_aggregate *a, const source *from, const block *b, double *mean)
@@ -40,7 +40,7 @@ static double step_block(const rd_aggregate *a, const source *from, const block 
     mean_of(a, from, b, mean);
     if (b->role != RD_TENSOR_TRAINED || pruned)
         return rd_server_add(mean, b->count, b->parameters);
-    return rd_server_step(a->strategy, mean, b->count, b->parameters, b->kept);
+    return rd_server_step(a->strategy, mean, b->count, b->parameters, b->companions);
 }
 
 /* What came up beside the deltas changes what the server keeps. */
@@ -54,18 +54,18 @@ static void take_block(const rd_aggregate *a, const block *b, size_t clients)
         if ((s->kind->companions[i].where & RD_GOES_UP) == 0)
             continue;
         rd_exact_vector_mean(&a->sum.exact, at + b->first, b->count, a->clients.weight, mean);
-        s->kind->companions[i].take(s, &facts, mean, b->count, b->kept);
+        s->kind->companions[i].take(s, &facts, mean, b->count, b->companions);
         at += a->n;
     }
 }
 
-/* May what the server keeps be kept, and what of it goes down be sent? */
-static rd_status check_kept(const rd_aggregate *a, const block *b, rd_error *err)
+/* Is what the server keeps finite, and what of it goes down fit to be sent? */
+static rd_status check_companions(const rd_aggregate *a, const block *b, rd_error *err)
 {
     for (size_t c = 0; c < RD_COMPANIONS_MAX; c++) {
         const rd_companion *companion = &a->strategy->kind->companions[c];
-        for (size_t i = 0; b->kept[c] != NULL && i < b->count; i++) {
-            const double value = (double)b->kept[c][i];
+        for (size_t i = 0; b->companions[c] != NULL && i < b->count; i++) {
+            const double value = (double)b->companions[c][i];
             if (isfinite(value) && ((companion->where & RD_GOES_DOWN) == 0 || rd_exact_is_fit(value)))
                 continue;
             return rd_fail(err, RD_ERR_RANGE, "element %zu of what strategy %s keeps (%s) becomes %s", b->first + i,
@@ -78,14 +78,14 @@ static rd_status check_kept(const rd_aggregate *a, const block *b, rd_error *err
 /* The step on copies of a block: nothing has changed where the model or what the server keeps would come out unfit. */
 static rd_status try_block(rd_aggregate *a, const source *from, block *b, const rd_target *target, rd_error *err)
 {
-    float parameters[BLOCK], copies[RD_COMPANIONS_MAX][BLOCK], *kept[RD_COMPANIONS_MAX];
+    float parameters[BLOCK], copies[RD_COMPANIONS_MAX][BLOCK], *companions[RD_COMPANIONS_MAX];
     for (size_t i = 0; i < b->count; i++)
         parameters[i] = target->parameters[target->index != NULL ? target->index[b->first + i] : b->first + i];
-    rd_server_companions_from(&a->companions, b->first, kept);
+    rd_server_companions_from(&a->companions, b->first, companions);
     for (size_t c = 0; c < RD_COMPANIONS_MAX; c++) {
-        b->kept[c] = kept[c] != NULL ? copies[c] : NULL;
-        if (kept[c] != NULL)
-            memcpy(copies[c], kept[c], b->count * sizeof *copies[c]);
+        b->companions[c] = companions[c] != NULL ? copies[c] : NULL;
+        if (companions[c] != NULL)
+            memcpy(copies[c], companions[c], b->count * sizeof *copies[c]);
     }
     b->parameters = parameters;
     (void)step_block(a, from, b, target->index != NULL);
@@ -93,13 +93,13 @@ static rd_status try_block(rd_aggregate *a, const source *from, block *b, const 
         take_block(a, b, target->clients);
     const rd_fitness fitness = {a->model, target->index, target->last};
     rd_status status = rd_fitness_check(&fitness, parameters, b->first, b->count, err);
-    return status == RD_OK ? check_kept(a, b, err) : status;
+    return status == RD_OK ? check_companions(a, b, err) : status;
 }
 
 static double do_block(rd_aggregate *a, const source *from, block *b, const rd_target *target)
 {
     float gathered[BLOCK];
-    rd_server_companions_from(&a->companions, b->first, b->kept);
+    rd_server_companions_from(&a->companions, b->first, b->companions);
     b->parameters = target->index != NULL ? gathered : target->parameters + b->first;
     for (size_t i = 0; i < b->count && target->index != NULL; i++)
         gathered[i] = target->parameters[target->index[b->first + i]];

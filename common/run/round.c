@@ -32,7 +32,7 @@ rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t cli
     const rd_packing *packing = run->packings.current;
     rd_target target = {.parameters = run->parameters,
                         .index = packing != NULL ? packing->index : NULL,
-                        .count = packing != NULL ? packing->kept : 0,
+                        .count = packing != NULL ? packing->remaining : 0,
                         .clients = clients,
                         .last = round >= run->config->rounds};
     record->round = round;

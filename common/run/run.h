@@ -50,7 +50,8 @@ const char *rd_run_initial(const rd_run *run);
 /* How the current model is packed; NULL: it has not been pruned. Valid until the round after the next has
  * been averaged. */
 const rd_packing *rd_run_packing(const rd_run *run);
-/* What an update has to hold now, for the codecs: the model, or what is kept of it. Valid as long as the run.
+/* What an update has to hold now, for the codecs: the model, or what remains of it when it is pruned. Valid as long as
+ * the run.
  */
 rd_tensor_table rd_run_update_tensors(const rd_run *run);
 /* Version of the current global model: the round that made it, 0 for the initial one. */
@@ -112,7 +113,7 @@ void rd_run_reason(const rd_run *run, char *text, size_t size);
 float *rd_run_own_parameters(rd_run *run);
 /* In place of rd_run_commit, where another process commits. */
 void rd_run_follow(rd_run *run, const rd_round_record *record);
-/* Reads the parameters of an earlier version, as long as it is kept; parameters (all), those that do not
+/* Reads the parameters of an earlier version, as long as it is retained; parameters (all), those that do not
  * travel stay as they are. */
 rd_status rd_run_read_version(rd_run *run, uint64_t version, float *parameters, rd_error *err) RD_MUST_CHECK;
 

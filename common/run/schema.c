@@ -46,16 +46,16 @@ cleanup:
 rd_status rd_run_check_schema(const rd_run *run, const rd_schema *given, const char *directory, rd_error *err)
 {
     rd_status status = RD_OK;
-    char *kept = NULL, *now = rd_schema_print(given);
-    RD_TRY(rd_store_data_schema(run->store, &kept, err));
-    if (kept == NULL || now == NULL || strcmp(kept, now) != 0)
+    char *stored = NULL, *now = rd_schema_print(given);
+    RD_TRY(rd_store_data_schema(run->store, &stored, err));
+    if (stored == NULL || now == NULL || strcmp(stored, now) != 0)
         RD_THROW(RD_ERR_STATE,
                  "%s: its run was made with tables whose columns, classes or means are others than those of "
                  "the tables now; to continue the run restore the old tables, to start another one give "
                  "another directory",
                  directory);
 cleanup:
-    free(kept);
+    free(stored);
     free(now);
     return status;
 }

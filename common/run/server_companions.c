@@ -14,11 +14,11 @@ rd_status rd_server_companions_create(rd_server_companions *c, const rd_strategy
     c->values = calloc(vectors * n + 1, sizeof *c->values);
     if (c->values == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for what strategy %s keeps of %zu parameters", s->kind->name, n);
-    rd_companions_place(s, RD_KEPT_SERVER, c->values, n, c->kept);
+    rd_companions_place(s, RD_KEPT_SERVER, c->values, n, c->vector);
     for (size_t k = 0; k < RD_COMPANIONS_MAX; k++) {
         float start = s->kind->companions[k].start != NULL ? (float)s->kind->companions[k].start(s) : 0.0f;
-        for (size_t i = 0; c->kept[k] != NULL && i < n; i++)
-            c->kept[k][i] = start;
+        for (size_t i = 0; c->vector[k] != NULL && i < n; i++)
+            c->vector[k][i] = start;
     }
     return RD_OK;
 }
@@ -32,5 +32,5 @@ void rd_server_companions_free(rd_server_companions *c)
 void rd_server_companions_from(const rd_server_companions *c, size_t first, float *out[RD_COMPANIONS_MAX])
 {
     for (size_t i = 0; i < RD_COMPANIONS_MAX; i++)
-        out[i] = c->kept[i] != NULL ? c->kept[i] + first : NULL;
+        out[i] = c->vector[i] != NULL ? c->vector[i] + first : NULL;
 }

@@ -8,9 +8,9 @@
 
 /* Zeroed: it keeps nothing. */
 typedef struct rd_server_companions {
-    rd_tensor_table table;          /* without tensors: it keeps nothing */
-    float *values;                  /* of all */
-    float *kept[RD_COMPANIONS_MAX]; /* (n) where each begins; NULL: it is not kept */
+    rd_tensor_table table;            /* without tensors: it keeps nothing */
+    float *values;                    /* of all */
+    float *vector[RD_COMPANIONS_MAX]; /* (n) where each begins; NULL: it is not kept */
 } rd_server_companions;
 
 /* n: parameters that travel. */

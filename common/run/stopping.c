@@ -52,8 +52,8 @@ bool rd_stopping_decides(const rd_config *c)
     return c->evaluation.target_accuracy > 0.0 || c->early_stopping.patience > 0;
 }
 
-void rd_stopping_reason(const rd_stopping *s, const rd_config *c, const rd_round_record *last, bool kept, char *text,
-                        size_t size)
+void rd_stopping_reason(const rd_stopping *s, const rd_config *c, const rd_round_record *last, bool retained,
+                        char *text, size_t size)
 {
     static const char *const names[] = {[RD_STOP_HOLDOUT_LOSS] = "hold-out loss",
                                         [RD_STOP_TEST_LOSS] = "test loss",
@@ -61,7 +61,7 @@ void rd_stopping_reason(const rd_stopping *s, const rd_config *c, const rd_round
     char model[64] = "";
     size_t at = 0;
     text[0] = '\0';
-    if (kept)
+    if (retained)
         (void)snprintf(model, sizeof model, "; its model is models/%06" PRIu64 ".safetensors", s->best_version);
     if (s->reached)
         (void)snprintf(text, size, "accuracy %.4f has reached the target of %.4f", last->test.accuracy,

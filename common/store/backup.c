@@ -101,7 +101,7 @@ static rd_status list_files(backup *b, uint64_t last, rd_error *err)
 static rd_status open_files(backup *b, rd_error *err)
 {
     char path[PATH_SIZE];
-    size_t kept = 0;
+    size_t left = 0;
     bool full = false;
     for (size_t i = 0; i < b->count; i++) {
         backup_file f = b->files[i];
@@ -112,9 +112,9 @@ static rd_status open_files(backup *b, rd_error *err)
             return rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
         b->files[i].fd = -1;
         if (f.fd >= 0 || full)
-            b->files[kept++] = f;
+            b->files[left++] = f;
     }
-    b->count = kept;
+    b->count = left;
     return RD_OK;
 }
 

@@ -53,15 +53,15 @@ typedef enum rd_sql {
 
 /* The files of the folder of models. */
 typedef struct rd_model_files {
-    int folder;              /* to be fsynced; -1 in a reader */
-    bool unsynced;           /* files have come since a commit has waited for the disk ... */
-    uint64_t unsynced_round; /* ... and this is the newest */
-    uint64_t keep_every;     /* of the last commit */
-    uint64_t newest_kept;    /* so many stay, whatever keep_every says: 2, or more */
-    uint64_t deleted_below;  /* outdated ones of earlier rounds are gone ... */
-    uint64_t spared;         /* ... but for this one, which was pinned */
-    uint64_t pinned;         /* that of this round stays; UINT64_MAX in both: none */
-    bool pinned_unsynced;    /* it may not be on the disk yet */
+    int folder;               /* to be fsynced; -1 in a reader */
+    bool unsynced;            /* files have come since a commit has waited for the disk ... */
+    uint64_t unsynced_round;  /* ... and this is the newest */
+    uint64_t keep_every;      /* of the last commit */
+    uint64_t newest_retained; /* so many stay, whatever keep_every says: 2, or more */
+    uint64_t deleted_below;   /* outdated ones of earlier rounds are gone ... */
+    uint64_t spared;          /* ... but for this one, which was pinned */
+    uint64_t pinned;          /* that of this round stays; UINT64_MAX in both: none */
+    bool pinned_unsynced;     /* it may not be on the disk yet */
 } rd_model_files;
 
 struct rd_store {

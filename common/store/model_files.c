@@ -121,7 +121,7 @@ void rd_store_delete_outdated_models(rd_store *s)
         s->models.spared = UINT64_MAX;
     }
     sqlite3_bind_int64(statement, 1, (sqlite3_int64)s->models.deleted_below);
-    sqlite3_bind_int64(statement, 2, (sqlite3_int64)s->models.newest_kept);
+    sqlite3_bind_int64(statement, 2, (sqlite3_int64)s->models.newest_retained);
     while (sqlite3_step(statement) == SQLITE_ROW) {
         uint64_t round = (uint64_t)sqlite3_column_int64(statement, 0);
         newest = round > newest ? round : newest;

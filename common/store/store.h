@@ -141,7 +141,7 @@ rd_status rd_store_batch_end(rd_store *s, rd_error *err) RD_MUST_CHECK;
 /* Commits a round with its participants in one transaction. The caller has written the model file where the
  * round made one. When this returns, the round outlives the process; at most a second later, or at
  * rd_store_finish and rd_store_close, it outlives a power loss, too (store.c says how). Model files that are
- * not needed any more are then deleted: kept are the newest two, those of rounds that are multiples of
+ * not needed any more are then deleted: retained are the newest two, those of rounds that are multiples of
  * keep_every (0: none), and the one of rd_store_pin. An abandoned round has no model file of its own and does
  * not push an older one out. On failure nothing has changed, and the call may be repeated; RD_ERR_STATE: the
  * round is there already. Participants that never joined are entered as clients. */

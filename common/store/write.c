@@ -222,8 +222,8 @@ rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round, const
     char doing[48];
     double now = rd_clock_seconds();
     s->models.keep_every = keep_every;
-    bool kept = keep_every > 0 && round->round % keep_every == 0;
-    bool durable = round->round == 0 || kept || now - s->durable_at >= DURABLE_SECONDS;
+    bool retained = keep_every > 0 && round->round % keep_every == 0;
+    bool durable = round->round == 0 || retained || now - s->durable_at >= DURABLE_SECONDS;
     (void)snprintf(doing, sizeof doing, "commit round %" PRIu64, round->round);
     if (round->aggregated)
         rd_store_note_model(s, round->round);

@@ -198,7 +198,7 @@ rd_status rd_store_open(const char *directory, const rd_config *config, size_t c
                             "use a write-ahead log", err));
     RD_TRY(rd_store_set_durable(s, true, err));
     /* Asynchronous clients may still train from models that are no longer the newest. */
-    s->models.newest_kept = 2 + config->cohort.most_staleness;
+    s->models.newest_retained = 2 + config->cohort.most_staleness;
     RD_TRY(setting_of(config, clients, &setting, err));
     RD_TRY(fresh ? make_run(s, config, setting, err) : resume_run(s, config, setting, err));
     *resumed = !fresh;

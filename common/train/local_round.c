@@ -249,7 +249,7 @@ static void forget_optimizer(rd_trainer *t)
 }
 
 /* Ditto's v, pulled towards the global model. */
-static rd_status train_ditto(const rd_session *global_session, const kept_parts *k, const float *global, size_t kept,
+static rd_status train_ditto(const rd_session *global_session, const kept_parts *k, const float *global, size_t trained,
                              rd_error *err)
 {
     rd_session s = *global_session;
@@ -264,12 +264,12 @@ static rd_status train_ditto(const rd_session *global_session, const kept_parts 
     if (status != RD_OK)
         return status;
     forget_optimizer(s.trainer);
-    return rd_train_rows(&s, kept, &loss, err);
+    return rd_train_rows(&s, trained, &loss, err);
 }
 
 /* ---- the global model ---- */
 
-static rd_status train_both(rd_session *s, const kept_parts *k, const float *global, size_t kept, rd_rows held,
+static rd_status train_both(rd_session *s, const kept_parts *k, const float *global, size_t trained, rd_rows held,
                             rd_report *report, rd_error *err)
 {
     rd_trainer *t = s->trainer;
@@ -279,10 +279,10 @@ static rd_status train_both(rd_session *s, const kept_parts *k, const float *glo
     rd_status status = RD_OK;
     RD_TRY(prepare_correction(s, rd_strategy_proximal(task->strategy), global, k, err));
     forget_optimizer(t);
-    RD_TRY(rd_train_rows(s, kept, &report->running_loss, err));
+    RD_TRY(rd_train_rows(s, trained, &report->running_loss, err));
     report->steps = s->steps;
     if (k->ditto != NULL)
-        RD_TRY(train_ditto(s, k, global, kept, err));
+        RD_TRY(train_ditto(s, k, global, trained, err));
     if (held.count > 0 && has_own_model(t->model, task))
         RD_TRY(look(t, k->ditto != NULL ? k->ditto : s->parameters, (rd_row_set){s->data, held}, "hold-out",
                     &report->personal, err));
@@ -294,14 +294,15 @@ cleanup:
 
 /* ---- the round ---- */
 
-/* The rows of this round: t->rows[0..*kept). */
-static rd_status choose_rows(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, size_t *kept, rd_error *err)
+/* The rows of this round: t->rows[0..*trained). */
+static rd_status choose_rows(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, size_t *trained,
+                             rd_error *err)
 {
-    size_t all = *kept;
+    size_t all = *trained;
     if (task->continual == NULL || task->continual->task_count == 0)
         return RD_OK;
-    *kept = rd_continual_choose(task->continual, task->seed, task->round, task->client_key, d->labels, t->rows, all);
-    if (*kept == 0)
+    *trained = rd_continual_choose(task->continual, task->seed, task->round, task->client_key, d->labels, t->rows, all);
+    if (*trained == 0)
         return rd_fail(err, RD_ERR_DATA, "none of the %zu samples belongs to task %zu of this round", all,
                        rd_continual_task(task->continual, task->round) + 1);
     return RD_OK;
@@ -328,26 +329,26 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, rd_row_se
     if (status != RD_OK)
         return status;
 
-    size_t held = rd_holdout_rows(task->evaluation->holdout, mine.rows.count), kept = mine.rows.count - held;
+    size_t held = rd_holdout_rows(task->evaluation->holdout, mine.rows.count), trained = mine.rows.count - held;
     deal_rows(t, task, mine.rows, held);
     kept_parts k = open_kept(t->model, task, global);
     memcpy(update, global, rd_model_parameter_count(t->model) * sizeof *update);
     if (changing > travelling)
         memcpy(update + travelling, k.local, (changing - travelling) * sizeof *update);
-    rd_rows held_rows = {t->rows + kept, held};
-    RD_TRY(choose_rows(t, task, mine.data, &kept, err));
+    rd_rows held_rows = {t->rows + trained, held};
+    RD_TRY(choose_rows(t, task, mine.data, &trained, err));
     if (task->evaluation->train_loss)
-        RD_TRY(look(t, update, (rd_row_set){mine.data, {t->rows, kept}}, "training", &report->before, err));
+        RD_TRY(look(t, update, (rd_row_set){mine.data, {t->rows, trained}}, "training", &report->before, err));
     if (held > 0)
         RD_TRY(look(t, update, (rd_row_set){mine.data, held_rows}, "hold-out", &report->holdout, err));
 
-    report->samples = kept;
+    report->samples = trained;
     if (rd_model_counts(t->model)) {
         report->running_loss = NAN;
-        status = rd_count_rows(t, task, mine.data, kept, global, update, err);
+        status = rd_count_rows(t, task, mine.data, trained, global, update, err);
         goto cleanup;
     }
-    RD_TRY(train_both(&s, &k, global, kept, held_rows, report, err));
+    RD_TRY(train_both(&s, &k, global, trained, held_rows, report, err));
     report->delta_norm = subtract(update, global, travelling);
     RD_TRY(check_fit(t->model, update, "", task, s.learning_rate, err));
     if (task->strategy != NULL && task->strategy->kind->after != NULL) {

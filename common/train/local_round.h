@@ -117,7 +117,7 @@ typedef struct rd_local_task {
     uint64_t round;                /* 1, 2, ... */
     uint64_t client_key;           /* rd_client_key(name) */
     const rd_continual *continual; /* NULL: all rows in all rounds */
-    const rd_packing *packing;     /* of a pruned model: what is not kept stays zero; NULL: all is trained */
+    const rd_packing *packing;     /* of a pruned model: what was pruned stays zero; NULL: all is trained */
 
     uint32_t epochs;                      /* of this client in this round; 0: those of training */
     const rd_strategy *strategy;          /* what it does at a client; NULL: nothing, as fedavg */

@@ -72,7 +72,7 @@ static void apply_correction(const rd_session *s)
 }
 
 /* What was pruned stays so. */
-static void keep_pruned(const rd_session *s)
+static void restore_zeros(const rd_session *s)
 {
     const uint8_t *mask = s->task->packing != NULL ? s->task->packing->mask : NULL;
     for (size_t i = 0; mask != NULL && i < s->task->packing->all; i++)
@@ -110,7 +110,7 @@ static double train_batch(rd_session *s, const uint32_t *rows, size_t B)
         call.share = 1;
         rd_model_backward(t->model, &call, t->workspace, &result);
         apply_correction(s);
-        keep_pruned(s);
+        restore_zeros(s);
         return result.loss_sum;
     }
     double loss = 0;
@@ -127,7 +127,7 @@ static double train_batch(rd_session *s, const uint32_t *rows, size_t B)
         done += piece;
     }
     make_step(s);
-    keep_pruned(s);
+    restore_zeros(s);
     return loss;
 }
 

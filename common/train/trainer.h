@@ -46,8 +46,8 @@ typedef struct rd_session {
 rd_status rd_train_rows(rd_session *s, size_t rows, double *running_loss, rd_error *err) RD_MUST_CHECK;
 
 /* For models that learn by counting: the sums over rows t->rows[0..kept), to delta. */
-rd_status rd_count_rows(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, size_t kept, const float *global,
-                        float *delta, rd_error *err) RD_MUST_CHECK;
+rd_status rd_count_rows(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, size_t trained,
+                        const float *global, float *delta, rd_error *err) RD_MUST_CHECK;
 
 /* Makes t->correction, or t->vectors, once. */
 rd_status rd_trainer_need_correction(rd_trainer *t, rd_error *err) RD_MUST_CHECK;

@@ -36,20 +36,20 @@ static void after(const rd_strategy *s, const rd_client_view *v)
 }
 
 static void take_gradient(const rd_strategy *s, const rd_round_facts *facts, const double *mean, size_t count,
-                          float *const kept[RD_COMPANIONS_MAX])
+                          float *const companions[RD_COMPANIONS_MAX])
 {
     (void)s;
     (void)facts;
     for (size_t i = 0; i < count; i++)
-        kept[MEAN_GRADIENT][i] = (float)mean[i];
+        companions[MEAN_GRADIENT][i] = (float)mean[i];
 }
 
 static void take_way(const rd_strategy *s, const rd_round_facts *facts, const double *mean, size_t count,
-                     float *const kept[RD_COMPANIONS_MAX])
+                     float *const companions[RD_COMPANIONS_MAX])
 {
     (void)s;
     for (size_t i = 0; i < count; i++)
-        kept[WAY][i] += (float)(mean[i] * (double)facts->updates);
+        companions[WAY][i] += (float)(mean[i] * (double)facts->updates);
 }
 
 static double start_of_way(const rd_strategy *s)

@@ -1,5 +1,5 @@
 /* Pruning and packing: levels against their formula, which weights go, and back and forth between a vector
- * and what is kept of it. */
+ * and what remains of it. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -41,7 +41,7 @@ static void fill(float *p)
     rd_random random = rd_random_stream(1, RD_PURPOSE_TEST, 0, 0);
     for (size_t i = 0; i < ALL; i++)
         p[i] = (float)rd_random_normal(&random);
-    p[20] = 0; /* a bias that happens to be zero is kept */
+    p[20] = 0; /* a bias that happens to be zero remains */
 }
 
 Test(pruning, the_smallest_weights_go_and_biases_stay)
@@ -86,27 +86,27 @@ Test(packing, there_and_back)
     fill(values);
     cr_assert_eq(rd_pruning_apply(&half, m, 6, values, &err), RD_OK);
     cr_assert_eq(rd_packing_create(&half, m, values, &p, &err), RD_OK);
-    cr_assert_eq(p->kept, ALL - WEIGHTS / 2);
-    cr_assert_eq(p->update.elements, p->kept);
-    cr_assert_eq(p->download.elements, p->kept + 3);
+    cr_assert_eq(p->remaining, ALL - WEIGHTS / 2);
+    cr_assert_eq(p->update.elements, p->remaining);
+    cr_assert_eq(p->download.elements, p->remaining + 3);
     rd_packing_write(p, values, body);
-    cr_assert_eq(rd_packing_read(body, p->kept, ALL, back, &q, &err), RD_OK);
+    cr_assert_eq(rd_packing_read(body, p->remaining, ALL, back, &q, &err), RD_OK);
     cr_assert_eq(memcmp(back, values, sizeof back), 0);
-    cr_assert_eq(memcmp(p->index, q->index, p->kept * sizeof *p->index), 0);
+    cr_assert_eq(memcmp(p->index, q->index, p->remaining * sizeof *p->index), 0);
     for (size_t i = 0; i < ALL; i++)
         delta[i] = (float)i;
     rd_packing_pack(p, delta);
-    for (size_t i = 0; i < p->kept; i++)
+    for (size_t i = 0; i < p->remaining; i++)
         cr_assert_eq(delta[i], (float)p->index[i]);
     rd_packing_free(q);
 
     const float wrong[] = {-1, 0.5f, 65536, NAN};
     for (size_t i = 0; i < 4; i++) {
-        float kept = body[p->kept];
-        body[p->kept] = wrong[i];
-        cr_assert_eq(rd_packing_read(body, p->kept, ALL, back, &q, &err), RD_ERR_FORMAT, "a mask that is none");
+        float kept = body[p->remaining];
+        body[p->remaining] = wrong[i];
+        cr_assert_eq(rd_packing_read(body, p->remaining, ALL, back, &q, &err), RD_ERR_FORMAT, "a mask that is none");
         cr_assert_null(q);
-        body[p->kept] = kept;
+        body[p->remaining] = kept;
     }
     rd_packing_free(p);
     rd_model_free(m);

@@ -368,7 +368,7 @@ Test(server, closes_the_slow_and_the_silent)
     toy t;
     rd_server_options options = toy_options();
     options.idle_seconds = 1;
-    options.keep_seconds = 2;
+    options.keep_alive_seconds = 2;
     toy_start(&t, &options);
     double begin = toy_now(); /* before the first is silent: handshakes take their time, too */
     CURL *slow_head = toy_raw(&t), *slow_body = toy_raw(&t), *silent = toy_raw(&t), *deaf = toy_raw(&t);

@@ -840,7 +840,7 @@ static void put_model(rd_store *store, uint64_t round)
     cr_assert(rd_file_write(path, "model", 5, &ignored) == RD_OK);
 }
 
-Test(store, the_newest_two_models_and_the_kept_ones_stay)
+Test(store, the_newest_two_models_and_the_retained_ones_stay)
 {
     rd_error ignored;
     rd_store *store = open_run();

@@ -70,7 +70,7 @@ static rd_status attention_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_
         fill_turns(f);
     size_t square = f->T * f->T;
     l->flops = f->T * (rd_linear_flops(&f->in) + rd_linear_flops(&f->out)) + 4 * (uint64_t)f->E * square;
-    l->kept = 4 * l->inputs + f->heads * square;
+    l->saved = 4 * l->inputs + f->heads * square;
     size_t low_rank = rd_linear_scratch(&f->in, f->T) + rd_linear_scratch(&f->out, f->T);
     l->scratch_per_sample = 4 * l->inputs + low_rank;
     l->scratch = square;
@@ -120,20 +120,20 @@ static void softmax_rows(const attention *f, float *p)
     }
 }
 
-typedef struct kept {
+typedef struct saved {
     float *qkv, *shares, *heads; /* of all samples */
-} kept;
+} saved;
 
-static kept parts_of(const attention *f, const rd_pass *pass)
+static saved parts_of(const attention *f, const rd_pass *pass)
 {
     size_t rows = pass->B * f->T;
-    return (kept){pass->kept, pass->kept + rows * 4 * f->E, pass->kept + rows * 3 * f->E};
+    return (saved){pass->saved, pass->saved + rows * 4 * f->E, pass->saved + rows * 3 * f->E};
 }
 
 static void attention_forward(const rd_layer *l, const rd_pass *pass)
 {
     const attention *f = l->own;
-    kept k = parts_of(f, pass);
+    saved k = parts_of(f, pass);
     size_t rows = pass->B * f->T;
     int T = (int)f->T, d = (int)f->d, E = (int)f->E;
     rd_linear_forward(l, &f->in, pass,
@@ -176,7 +176,7 @@ static void head_backward(const attention *f, const float *q, const float *p, co
 static void attention_backward(const rd_layer *l, const rd_pass *pass)
 {
     const attention *f = l->own;
-    kept k = parts_of(f, pass);
+    saved k = parts_of(f, pass);
     size_t rows = pass->B * f->T;
     float *dheads = pass->scratch, *dqkv = dheads + rows * f->E, *ds = dqkv + rows * 3 * f->E,
           *low_rank = ds + f->T * f->T;

@@ -37,7 +37,7 @@ static rd_status batch_norm_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd
         return RD_ERR_MEMORY;
     *f = (batch_norm){.C = l->in.size[0], .pixels = l->inputs / l->in.size[0], .epsilon = (float)epsilon};
     l->flops = 2 * l->inputs;
-    l->kept = l->inputs; /* what the normalised input was */
+    l->saved = l->inputs; /* what the normalised input was */
     l->scratch = 0;
     const size_t shape[] = {f->C};
     RD_TRY(rd_plan_tensor(plan, l, "weight", 1, shape, err));
@@ -105,7 +105,7 @@ static void batch_norm_forward(const rd_layer *l, const rd_pass *pass)
             for (size_t i = 0; i < f->pixels; i++) {
                 size_t at = b * l->inputs + c * f->pixels + i;
                 float normal = (pass->x[at] - centre) * factor;
-                pass->kept[at] = normal;
+                pass->saved[at] = normal;
                 pass->y[at] = weight[c] * normal + bias[c];
             }
     }
@@ -128,7 +128,7 @@ static void batch_norm_backward(const rd_layer *l, const rd_pass *pass)
             for (size_t i = 0; i < f->pixels; i++) {
                 size_t at = b * l->inputs + c * f->pixels + i;
                 sum += (double)pass->dy[at];
-                product += (double)pass->dy[at] * (double)pass->kept[at];
+                product += (double)pass->dy[at] * (double)pass->saved[at];
             }
         if (follows)
             moments(f, l, pass->x, pass->B, c, &mean, &variance);
@@ -138,7 +138,7 @@ static void batch_norm_backward(const rd_layer *l, const rd_pass *pass)
         for (size_t b = 0; b < pass->B && pass->dx != NULL; b++)
             for (size_t i = 0; i < f->pixels; i++) {
                 size_t at = b * l->inputs + c * f->pixels + i;
-                pass->dx[at] = factor * (pass->dy[at] - centre - pass->kept[at] * slope);
+                pass->dx[at] = factor * (pass->dy[at] - centre - pass->saved[at] * slope);
             }
         if (into_weight != NULL)
             into_weight[c] += pass->rate * (float)product;

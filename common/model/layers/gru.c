@@ -13,7 +13,7 @@ static rd_status gru_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error 
     size_t T = l->in.size[0], H = l->out.size[1];
     if (status == RD_OK && l->activation->forward != NULL)
         status = rd_fail(err, RD_ERR_CONFIG, "%s.activation: a recurrent layer has none but its own", at.path);
-    l->kept = T * 2 * GATES * H; /* the gates, and what the hidden state gives to them */
+    l->saved = T * 2 * GATES * H; /* the gates, and what the hidden state gives to them */
     l->scratch_per_sample = T * 2 * GATES * H + 2 * H;
     return status;
 }
@@ -21,7 +21,7 @@ static rd_status gru_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error 
 static void gru_forward(const rd_layer *l, const rd_pass *pass)
 {
     size_t T = l->in.size[0], H = l->out.size[1], N = GATES * H;
-    float *g = pass->kept, *hidden = g + pass->B * T * N;
+    float *g = pass->saved, *hidden = g + pass->B * T * N;
     const float *bias = rd_layer_read(l, pass, RD_RECURRENT_HIDDEN_BIAS);
     rd_recurrent_inputs(l, pass, g, GATES, false);
     for (size_t r = 0; r < pass->B * T; r++)
@@ -61,7 +61,7 @@ static void step_back(const float *gate, const float *hidden, const float *befor
 static void gru_backward(const rd_layer *l, const rd_pass *pass)
 {
     size_t T = l->in.size[0], H = l->out.size[1], N = GATES * H, rows = pass->B * T;
-    const float *g = pass->kept, *hidden = g + rows * N;
+    const float *g = pass->saved, *hidden = g + rows * N;
     float *dg = pass->scratch, *du = dg + rows * N, *dh = du + rows * N, *back = dh + pass->B * H;
     memset(dh, 0, pass->B * H * sizeof *dh);
     for (size_t t = T; t-- > 0;) {

@@ -14,7 +14,7 @@ static rd_status lstm_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error
     size_t T = l->in.size[0], H = l->out.size[1];
     if (status == RD_OK && l->activation->forward != NULL)
         status = rd_fail(err, RD_ERR_CONFIG, "%s.activation: a recurrent layer has none but its own", at.path);
-    l->kept = T * (GATES + 2) * H; /* the gates, c and tanh(c) */
+    l->saved = T * (GATES + 2) * H; /* the gates, c and tanh(c) */
     l->scratch_per_sample = T * GATES * H + 2 * H;
     return status;
 }
@@ -27,16 +27,16 @@ typedef struct step {
 static step step_of(const rd_layer *l, const rd_pass *pass, size_t b, size_t t)
 {
     size_t T = l->in.size[0], H = l->out.size[1], row = b * T + t;
-    float *c = pass->kept + pass->B * T * GATES * H;
-    return (step){pass->kept + row * GATES * H, c + row * H, c + pass->B * T * H + row * H};
+    float *c = pass->saved + pass->B * T * GATES * H;
+    return (step){pass->saved + row * GATES * H, c + row * H, c + pass->B * T * H + row * H};
 }
 
 static void lstm_forward(const rd_layer *l, const rd_pass *pass)
 {
     size_t T = l->in.size[0], H = l->out.size[1];
-    rd_recurrent_inputs(l, pass, pass->kept, GATES, true);
+    rd_recurrent_inputs(l, pass, pass->saved, GATES, true);
     for (size_t t = 0; t < T; t++) {
-        rd_recurrent_step(l, pass, pass->kept, pass->y, GATES, t);
+        rd_recurrent_step(l, pass, pass->saved, pass->y, GATES, t);
         for (size_t b = 0; b < pass->B; b++) {
             step s = step_of(l, pass, b, t);
             float *restrict y = pass->y + (b * T + t) * H, *restrict c = s.c, *g = s.gates;

@@ -44,7 +44,7 @@ static rd_status mixture_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_er
     l->flops = f->T * (2 * (uint64_t)f->N * f->E + 4 * (uint64_t)f->K * f->E * f->F);
     /* Each choice's expert, weight and place among the expert's; the gate's probabilities; for each choice
      * its hidden units before and after GELU, and what its expert said. */
-    l->kept = f->T * (3 * f->K + f->N + f->K * (2 * f->F + f->E));
+    l->saved = f->T * (3 * f->K + f->N + f->K * (2 * f->F + f->E));
     l->scratch_per_sample = f->T * (f->N + f->K * (2 * f->E + f->F));
     l->scratch = 2 * f->N;
     RD_TRY(rd_plan_tensor(plan, l, "gate.weight", 2, (const size_t[]){f->N, f->E}, err));
@@ -66,7 +66,7 @@ static void mixture_init(const rd_layer *l, uint64_t seed, float *parameters)
     rd_init_constant(l->tensors[B2], 0.0f, parameters);
 }
 
-/* What is kept of R = B T positions. A choice is one of R K; choices lie expert after expert ("sorted"). */
+/* What is saved of R = B T positions. A choice is one of R K; choices lie expert after expert ("sorted"). */
 typedef struct routes {
     size_t R;
     uint32_t *expert, *place; /* (R,K) of each choice: its expert, its row among the sorted ones */
@@ -84,10 +84,10 @@ static uint32_t *numbers(float *room)
 
 static routes routes_of(const mixture *f, const rd_pass *pass)
 {
-    routes r = {.R = pass->B * f->T, .expert = numbers(pass->kept)};
+    routes r = {.R = pass->B * f->T, .expert = numbers(pass->saved)};
     size_t choices = r.R * f->K;
-    r.place = numbers(pass->kept + choices);
-    r.weight = pass->kept + 2 * choices;
+    r.place = numbers(pass->saved + choices);
+    r.weight = pass->saved + 2 * choices;
     r.p = r.weight + choices;
     r.z = r.p + r.R * f->N;
     r.h = r.z + choices * f->F;

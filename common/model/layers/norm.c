@@ -38,7 +38,7 @@ static rd_status norm_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error
     *f = shape;
     f->epsilon = (float)epsilon;
     l->flops = 4 * l->inputs;
-    l->kept = l->inputs + f->runs; /* the normalised numbers, and each run's factor */
+    l->saved = l->inputs + f->runs; /* the normalised numbers, and each run's factor */
     status = rd_plan_tensor(plan, l, "weight", 1, (const size_t[]){f->weights}, err);
     if (status == RD_OK && f->centred)
         status = rd_plan_tensor(plan, l, "bias", 1, (const size_t[]){f->weights}, err);
@@ -130,10 +130,10 @@ static void norm_forward(const rd_layer *l, const rd_pass *pass)
 {
     const norm *f = l->own;
     const float *weight = rd_layer_read(l, pass, WEIGHT), *bias = f->centred ? rd_layer_read(l, pass, BIAS) : NULL;
-    float *factors = pass->kept + pass->B * l->inputs;
+    float *factors = pass->saved + pass->B * l->inputs;
     for (size_t run = 0; run < pass->B * f->runs; run++) {
         const float *x = pass->x + run * f->length;
-        float *normal = pass->kept + run * f->length, *y = pass->y + run * f->length;
+        float *normal = pass->saved + run * f->length, *y = pass->y + run * f->length;
         float mean = f->centred ? (float)(sum_of(x, f->length) / (double)f->length) : 0.0f;
         for (size_t i = 0; i < f->length; i++)
             normal[i] = x[i] - mean;
@@ -155,10 +155,10 @@ static void norm_forward(const rd_layer *l, const rd_pass *pass)
 static void norm_backward(const rd_layer *l, const rd_pass *pass)
 {
     const norm *f = l->own;
-    const float *weight = rd_layer_read(l, pass, WEIGHT), *factors = pass->kept + pass->B * l->inputs;
+    const float *weight = rd_layer_read(l, pass, WEIGHT), *factors = pass->saved + pass->B * l->inputs;
     float *into_weight = rd_layer_into(l, pass, WEIGHT), *into_bias = f->centred ? rd_layer_into(l, pass, BIAS) : NULL;
     for (size_t run = 0; run < pass->B * f->runs && pass->dx != NULL; run++) {
-        const float *normal = pass->kept + run * f->length, *dy = pass->dy + run * f->length;
+        const float *normal = pass->saved + run * f->length, *dy = pass->dy + run * f->length;
         float *g = pass->dx + run * f->length;
         for (size_t i = 0; i < f->length; i++)
             g[i] = weight[weight_at(f, run, i)] * dy[i];
@@ -172,7 +172,7 @@ static void norm_backward(const rd_layer *l, const rd_pass *pass)
     if (into_bias != NULL)
         rd_layer_scale(into_bias, f->weights, pass->scale);
     for (size_t run = 0; run < pass->B * f->runs; run++) {
-        const float *normal = pass->kept + run * f->length, *dy = pass->dy + run * f->length;
+        const float *normal = pass->saved + run * f->length, *dy = pass->dy + run * f->length;
         for (size_t i = 0; i < f->length && into_weight != NULL; i++)
             into_weight[weight_at(f, run, i)] += pass->rate * dy[i] * normal[i];
         for (size_t i = 0; i < f->length && into_bias != NULL; i++)

@@ -101,11 +101,11 @@ static rd_status dropout_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_er
     f->below = (uint32_t)((1 - rate) * 4294967295.0);
     f->factor = (float)(1 / (1 - rate));
     l->draws = rate > 0;
-    l->kept = rate > 0 ? l->inputs : 0;
+    l->saved = rate > 0 ? l->inputs : 0;
     return RD_OK;
 }
 
-/* The factors are kept: 0 or 1 / (1 - rate). */
+/* The factors are saved: 0 or 1 / (1 - rate). */
 static void dropout_forward(const rd_layer *l, const rd_pass *pass)
 {
     const dropout *f = l->own;
@@ -115,15 +115,15 @@ static void dropout_forward(const rd_layer *l, const rd_pass *pass)
         return;
     }
     for (size_t i = 0; i < n; i++) {
-        pass->kept[i] = rd_random_u32(pass->random) < f->below ? f->factor : 0.0f;
-        pass->y[i] = pass->x[i] * pass->kept[i];
+        pass->saved[i] = rd_random_u32(pass->random) < f->below ? f->factor : 0.0f;
+        pass->y[i] = pass->x[i] * pass->saved[i];
     }
 }
 
 static void dropout_backward(const rd_layer *l, const rd_pass *pass)
 {
     for (size_t i = 0; i < pass->B * l->inputs; i++)
-        pass->dx[i] = l->draws ? pass->dy[i] * pass->kept[i] : pass->dy[i];
+        pass->dx[i] = l->draws ? pass->dy[i] * pass->saved[i] : pass->dy[i];
 }
 
 /* ---- add: two inputs of one shape ---- */

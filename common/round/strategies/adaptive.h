@@ -1,6 +1,6 @@
 /* adaptive.h: what fedadagrad, fedadam and fedyogi share (Reddi et al. 2021, algorithm 2), d being the mean delta:
  *     m = beta1 m + (1 - beta1) d;  v = each one's own;  w += eta m / (sqrt(v) + tau)
- * Both are kept by the server; m starts as 0 and v as tau^2, for which the paper asks v >= tau^2. */
+ * Both are companions at the server; m starts as 0 and v as tau^2, for which the paper asks v >= tau^2. */
 #ifndef RONDO_ROUND_STRATEGIES_ADAPTIVE_H
 #define RONDO_ROUND_STRATEGIES_ADAPTIVE_H
 
@@ -37,11 +37,11 @@ static inline double rd_adaptive_start(const rd_strategy *s)
 
 /* second: v after the element d of the mean. */
 static inline void rd_adaptive_direct(const rd_strategy *s, double *mean, size_t count,
-                                      float *const kept[RD_COMPANIONS_MAX],
+                                      float *const companions[RD_COMPANIONS_MAX],
                                       double (*second)(const rd_strategy *s, double v, double d))
 {
     for (size_t i = 0; i < count; i++) {
-        float *m = &kept[M][i], *v = &kept[V][i];
+        float *m = &companions[M][i], *v = &companions[V][i];
         *m = (float)(s->value[BETA1] * (double)*m + (1 - s->value[BETA1]) * mean[i]);
         *v = (float)second(s, (double)*v, mean[i]);
         mean[i] = (double)*m / (sqrt((double)*v) + s->value[TAU]);

@@ -4,9 +4,9 @@
 enum { MOMENTUM };
 enum { M };
 
-static void direct(const rd_strategy *s, double *mean, size_t count, float *const kept[RD_COMPANIONS_MAX])
+static void direct(const rd_strategy *s, double *mean, size_t count, float *const companions[RD_COMPANIONS_MAX])
 {
-    float *m = kept[M];
+    float *m = companions[M];
     for (size_t i = 0; i < count; i++)
         mean[i] = (double)(m[i] = (float)(s->value[MOMENTUM] * (double)m[i] + mean[i]));
 }

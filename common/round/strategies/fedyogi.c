@@ -7,9 +7,9 @@ static double second(const rd_strategy *s, double v, double d)
     return v - (1 - s->value[BETA2]) * square * (v > square ? 1 : v < square ? -1 : 0);
 }
 
-static void direct(const rd_strategy *s, double *mean, size_t count, float *const kept[RD_COMPANIONS_MAX])
+static void direct(const rd_strategy *s, double *mean, size_t count, float *const companions[RD_COMPANIONS_MAX])
 {
-    rd_adaptive_direct(s, mean, count, kept, second);
+    rd_adaptive_direct(s, mean, count, companions, second);
 }
 
 const rd_strategy_kind rd_strategy_fedyogi = {

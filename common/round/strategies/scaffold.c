@@ -31,12 +31,12 @@ static void after(const rd_strategy *s, const rd_client_view *v)
 
 /* The mean is over those that took part. */
 static void take(const rd_strategy *s, const rd_round_facts *facts, const double *mean, size_t count,
-                 float *const kept[RD_COMPANIONS_MAX])
+                 float *const companions[RD_COMPANIONS_MAX])
 {
     (void)s;
     double share = (double)facts->updates / (double)(facts->clients > 0 ? facts->clients : facts->updates);
     for (size_t i = 0; i < count; i++)
-        kept[CONTROL][i] = (float)((double)kept[CONTROL][i] + share * mean[i]);
+        companions[CONTROL][i] = (float)((double)companions[CONTROL][i] + share * mean[i]);
 }
 
 static rd_status check(const rd_strategy *s, const rd_strategy_setting *c, rd_error *err)
