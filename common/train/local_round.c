@@ -164,7 +164,7 @@ static rd_client_view view_of(const rd_local_task *task, const kept_parts *k, si
 }
 
 /* What goes up beside the delta, and what the client keeps. Statistics are not the optimizer's: theirs is 0. */
-static void finish_companions(const rd_session *s, const kept_parts *k, float *update)
+static void finish_companions(const rd_local_training *s, const kept_parts *k, float *update)
 {
     const rd_local_task *task = s->task;
     const rd_model *m = s->trainer->model;
@@ -182,7 +182,7 @@ static void finish_companions(const rd_session *s, const kept_parts *k, float *u
     }
 }
 
-static rd_status check_companions(const rd_session *s, const float *update, rd_error *err)
+static rd_status check_companions(const rd_local_training *s, const float *update, rd_error *err)
 {
     size_t n = rd_model_tensors(s->trainer->model, RD_TENSORS_TRAVELLING).elements, at = n;
     rd_status status = RD_OK;
@@ -207,7 +207,7 @@ static bool has_own_model(const rd_model *m, const rd_local_task *task)
 /* How gradients are corrected while s->parameters train: by the proximal term, which pulls to the anchor (all), and,
  * where `k` is given, by the strategy. Only what travels and is trained is corrected: a local tensor has no global
  * value to be near, and a statistic is not the optimizer's. */
-static rd_status prepare_correction(rd_session *s, double proximal, const float *anchor, const kept_parts *k,
+static rd_status prepare_correction(rd_local_training *s, double proximal, const float *anchor, const kept_parts *k,
                                     rd_error *err)
 {
     rd_trainer *t = s->trainer;
@@ -249,10 +249,10 @@ static void forget_optimizer(rd_trainer *t)
 }
 
 /* Ditto's v, pulled towards the global model. */
-static rd_status train_ditto(const rd_session *global_session, const kept_parts *k, const float *global, size_t trained,
-                             rd_error *err)
+static rd_status train_ditto(const rd_local_training *global_training, const kept_parts *k, const float *global,
+                             size_t trained, rd_error *err)
 {
-    rd_session s = *global_session;
+    rd_local_training s = *global_training;
     const rd_local_task *task = s.task;
     double loss;
     s.epochs = task->personalisation->epochs;
@@ -269,8 +269,8 @@ static rd_status train_ditto(const rd_session *global_session, const kept_parts 
 
 /* ---- the global model ---- */
 
-static rd_status train_both(rd_session *s, const kept_parts *k, const float *global, size_t trained, rd_rows held,
-                            rd_report *report, rd_error *err)
+static rd_status train_both(rd_local_training *s, const kept_parts *k, const float *global, size_t trained,
+                            rd_rows held, rd_report *report, rd_error *err)
 {
     rd_trainer *t = s->trainer;
     const rd_local_task *task = s->task;
@@ -312,16 +312,16 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, rd_row_se
                              float *update, rd_report *report, rd_error *err)
 {
     const rd_training *training = task->training;
-    rd_session s = {.trainer = t,
-                    .task = task,
-                    .data = mine.data,
-                    .learning_rate =
-                        (double)training->learning_rate * rd_schedule_factor(&training->schedule, task->round),
-                    .epochs = task->epochs > 0 ? task->epochs : training->epochs,
-                    .parameters = update,
-                    .start = global,
-                    .shuffle = rd_random_stream(task->seed, RD_PURPOSE_SHUFFLE, task->round, task->client_key),
-                    .dropout = rd_random_stream(task->seed, RD_PURPOSE_DROPOUT, task->round, task->client_key)};
+    rd_local_training s = {.trainer = t,
+                           .task = task,
+                           .data = mine.data,
+                           .learning_rate =
+                               (double)training->learning_rate * rd_schedule_factor(&training->schedule, task->round),
+                           .epochs = task->epochs > 0 ? task->epochs : training->epochs,
+                           .parameters = update,
+                           .start = global,
+                           .shuffle = rd_random_stream(task->seed, RD_PURPOSE_SHUFFLE, task->round, task->client_key),
+                           .dropout = rd_random_stream(task->seed, RD_PURPOSE_DROPOUT, task->round, task->client_key)};
     size_t travelling = rd_model_tensors(t->model, RD_TENSORS_TRAVELLING).elements,
            changing = rd_model_tensors(t->model, RD_TENSORS_CHANGING).elements;
     memset(report, 0, sizeof *report);

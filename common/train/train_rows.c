@@ -32,7 +32,7 @@ static float clip_factor(const rd_trainer *t, float most)
 
 /* A step with the gradient that was collected: tensor by tensor, because statistics are not the optimizer's.
  */
-static void make_step(rd_session *s)
+static void make_step(rd_local_training *s)
 {
     rd_trainer *t = s->trainer;
     const rd_optimizer *o = &rd_optimizers[s->task->training->optimizer];
@@ -63,7 +63,7 @@ static void make_step(rd_session *s)
 
 /* The part of a step made in place that is not the gradient's: its scale has shrunk the parameters by rate * mu, here
  * comes the correction. */
-static void apply_correction(const rd_session *s)
+static void apply_correction(const rd_local_training *s)
 {
     const float *correction = s->trainer->correction, rate = (float)s->learning_rate;
     size_t n = rd_model_tensors(s->trainer->model, RD_TENSORS_TRAVELLING).elements;
@@ -72,14 +72,14 @@ static void apply_correction(const rd_session *s)
 }
 
 /* What was pruned stays so. */
-static void restore_zeros(const rd_session *s)
+static void restore_zeros(const rd_local_training *s)
 {
     const uint8_t *mask = s->task->packing != NULL ? s->task->packing->mask : NULL;
     for (size_t i = 0; mask != NULL && i < s->task->packing->all; i++)
         s->parameters[i] = mask[i] != 0 ? s->parameters[i] : 0.0f;
 }
 
-static void load(rd_session *s, rd_rows all, const uint32_t *rows, size_t B)
+static void load(rd_local_training *s, rd_rows all, const uint32_t *rows, size_t B)
 {
     rd_workspace *w = s->trainer->workspace;
     rd_trainer_load(s->trainer, s->data, all, rows, B);
@@ -88,7 +88,7 @@ static void load(rd_session *s, rd_rows all, const uint32_t *rows, size_t B)
 }
 
 /* One step on the B rows at `rows`. Returns the sum of their losses, before the step. */
-static double train_batch(rd_session *s, const uint32_t *rows, size_t B)
+static double train_batch(rd_local_training *s, const uint32_t *rows, size_t B)
 {
     rd_trainer *t = s->trainer;
     rd_rows all = rd_dataset_all_rows(s->data);
@@ -132,7 +132,7 @@ static double train_batch(rd_session *s, const uint32_t *rows, size_t B)
 }
 
 /* The loss was beyond numbers before the first step: no learning rate has a part in it. */
-static rd_status was_lost(const rd_session *s, size_t B, double loss, rd_error *err)
+static rd_status was_lost(const rd_local_training *s, size_t B, double loss, rd_error *err)
 {
     const rd_trainer *t = s->trainer;
     rd_status status = rd_fail_unfit_loss(t, s->start, B < t->piece ? B : t->piece, loss, err);
@@ -140,7 +140,7 @@ static rd_status was_lost(const rd_session *s, size_t B, double loss, rd_error *
                            (unsigned long long)s->task->round);
 }
 
-rd_status rd_train_rows(rd_session *s, size_t rows, double *running_loss, rd_error *err)
+rd_status rd_train_rows(rd_local_training *s, size_t rows, double *running_loss, rd_error *err)
 {
     rd_trainer *t = s->trainer;
     const rd_training *training = s->task->training;

@@ -15,15 +15,15 @@ struct rd_trainer {
      * the optimizer remembers. NULL where every step is made in place. */
     float *vectors;
     size_t vector_count; /* rd_optimizer_vectors */
-    float *correction;   /* (travelling) subtracted from that gradient, see rd_session; NULL until it is needed */
-    uint32_t *rows;      /* (most_rows) row numbers of the client at work */
+    float *correction; /* (travelling) subtracted from that gradient, see rd_local_training; NULL until it is needed */
+    uint32_t *rows;    /* (most_rows) row numbers of the client at work */
     size_t most_rows;
     uint32_t *pick; /* (evaluation_batch) */
     rd_sum *sums;   /* (rd_model_sum_count) for models that learn by counting; else NULL */
 };
 
 /* Some rows on their way through the epochs of a round. */
-typedef struct rd_session {
+typedef struct rd_local_training {
     rd_trainer *trainer;
     const rd_local_task *task;
     const rd_dataset *data;
@@ -40,10 +40,10 @@ typedef struct rd_session {
     rd_random shuffle, dropout;
     uint64_t steps;     /* so far */
     size_t predictions; /* so far in this epoch */
-} rd_session;
+} rd_local_training;
 
 /* Trains on t->rows[0..rows). running_loss: over the last epoch. RD_ERR_RANGE: the loss is not finite. */
-rd_status rd_train_rows(rd_session *s, size_t rows, double *running_loss, rd_error *err) RD_MUST_CHECK;
+rd_status rd_train_rows(rd_local_training *s, size_t rows, double *running_loss, rd_error *err) RD_MUST_CHECK;
 
 /* For models that learn by counting: the sums over rows t->rows[0..kept), to delta. */
 rd_status rd_count_rows(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, size_t trained,
