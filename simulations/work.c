@@ -299,7 +299,7 @@ rd_status sim_unite(simulator *s, rd_error *err)
     float *values = malloc((n + 1) * sizeof *values);
     if (counts == NULL || totals == NULL || values == NULL)
         RD_THROW(RD_ERR_MEMORY, "no memory to unite %zu ranks", ranks);
-    counts[mine] = rd_aggregate_row_count(a);
+    counts[mine] = rd_aggregate_collected_count(a);
     rd_aggregate_get_totals(a, totals + mine * size);
     rd_ranks_unite(counts, ranks * sizeof *counts);
     rd_ranks_unite(totals, ranks * size);
@@ -313,11 +313,11 @@ rd_status sim_unite(simulator *s, rd_error *err)
                 uint64_t key, weight;
             } head = {0, 0};
             if (r == mine)
-                rd_aggregate_get_row(a, i, &head.key, &head.weight, values);
+                rd_aggregate_get_collected(a, i, &head.key, &head.weight, values);
             rd_ranks_share(&head, sizeof head, r);
             rd_ranks_share(values, n * sizeof *values, r);
             if (r != mine)
-                status = rd_aggregate_add_row(a, head.key, head.weight, values, err);
+                status = rd_aggregate_add_collected(a, head.key, head.weight, values, err);
         }
 cleanup:
     free(counts);

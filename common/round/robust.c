@@ -1,5 +1,5 @@
 /* robust.c: see robust.h. Columns are sorted side by side, a block of them at a time, with comparisons that do not
- * depend on the values; distances first compare all pairs, a block of coordinates at a time so that the rows stay in
+ * depend on the values; distances first compare all pairs, a block of coordinates at a time so that the updates stay in
  * the cache. */
 #include "round/robust.h"
 
@@ -11,16 +11,16 @@
 
 enum { COLUMNS = RD_COLUMNS, PIECE = 4096, BLOCK = RD_ROBUST_BLOCK, LANES = 8 };
 
-rd_status rd_robust_check(const rd_strategy *s, const rd_update_rows *rows, rd_error *err)
+rd_status rd_robust_check(const rd_strategy *s, const rd_collected_updates *updates, rd_error *err)
 {
     char chosen[48] = "";
     size_t least = rd_strategy_least_updates(s);
-    if (rows->count >= least)
+    if (updates->count >= least)
         return RD_OK;
     if (rd_strategy_value(s, "chosen") > 0)
         (void)snprintf(chosen, sizeof chosen, " and choose %.0f", rd_strategy_value(s, "chosen"));
     return rd_fail(err, RD_ERR_RANGE, "%zu updates are too few to withstand strategy.byzantine %.0f%s: %zu are needed",
-                   rows->count, rd_strategy_value(s, "byzantine"), chosen, least);
+                   updates->count, rd_strategy_value(s, "byzantine"), chosen, least);
 }
 
 /* ---- by coordinate ---- */
@@ -68,17 +68,17 @@ double rd_robust_middle(const float *sorted, size_t n)
     return n % 2 == 1 ? (double)sorted[n / 2] : ((double)sorted[n / 2 - 1] + (double)sorted[n / 2]) / 2;
 }
 
-rd_status rd_robust_by_column(const rd_update_rows *rows, rd_column_rule *rule, size_t number, float *out,
-                              rd_error *err)
+rd_status rd_robust_by_coordinate(const rd_collected_updates *updates, rd_coordinate_rule *rule, size_t number,
+                                  float *out, rd_error *err)
 {
-    size_t k = rows->count, n = rows->n;
+    size_t k = updates->count, n = updates->n;
     float *x = calloc(k * (COLUMNS + 1), sizeof *x);
     if (x == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory to compare %zu updates", k);
     for (size_t first = 0; first < n; first += COLUMNS) {
         size_t count = n - first < COLUMNS ? n - first : COLUMNS;
         for (size_t i = 0; i < k; i++)
-            memcpy(x + i * COLUMNS, rows->values[i] + first, count * sizeof *x);
+            memcpy(x + i * COLUMNS, updates->values[i] + first, count * sizeof *x);
         sort_columns(x, k);
         rule(x, k, number, count, x + k * COLUMNS, out + first);
     }
@@ -88,18 +88,19 @@ rd_status rd_robust_by_column(const rd_update_rows *rows, rd_column_rule *rule, 
 
 /* ---- by distance ---- */
 
-RD_WIDE void rd_robust_add_rows(const rd_update_rows *rows, const double *share, size_t first, size_t count,
-                                double *sum)
+RD_WIDE void rd_robust_add_updates(const rd_collected_updates *updates, const double *share, size_t first, size_t count,
+                                   double *sum)
 {
     memset(sum, 0, BLOCK * sizeof *sum);
-    for (size_t i = 0; i < rows->count; i++) {
-        const float *row = rows->values[i] + first;
+    for (size_t i = 0; i < updates->count; i++) {
+        const float *update = updates->values[i] + first;
         for (size_t j = 0; j < count && share[i] != 0; j++)
-            sum[j] += share[i] * (double)row[j];
+            sum[j] += share[i] * (double)update[j];
     }
 }
 
-/* Squared distance of a vector of `type` and a row. Sums lie side by side, so that vectors of any length add up alike. */
+/* Squared distance of a vector of `type` and an update. Sums lie side by side, so that vectors of any length add up
+ * alike. */
 #define SQUARED_DISTANCE(name, type)                                              \
     RD_WIDE static double name(const type *a, const float *b, size_t n)           \
     {                                                                             \
@@ -119,13 +120,13 @@ RD_WIDE void rd_robust_add_rows(const rd_update_rows *rows, const double *share,
 SQUARED_DISTANCE(squared_distance, float)
 SQUARED_DISTANCE(squared_distance_to, double)
 
-double rd_robust_distance(const double *v, const float *row, size_t n)
+double rd_robust_distance(const double *v, const float *update, size_t n)
 {
-    return squared_distance_to(v, row, n);
+    return squared_distance_to(v, update, n);
 }
 
 /* (k,k) */
-static rd_status all_distances(const float *const *rows, size_t k, size_t n, double **out, rd_error *err)
+static rd_status all_distances(const float *const *updates, size_t k, size_t n, double **out, rd_error *err)
 {
     double *d = calloc(k * k, sizeof *d);
     if (d == NULL)
@@ -134,7 +135,7 @@ static rd_status all_distances(const float *const *rows, size_t k, size_t n, dou
         size_t count = n - first < PIECE ? n - first : PIECE;
         for (size_t i = 0; i < k; i++)
             for (size_t j = i + 1; j < k; j++)
-                d[i * k + j] += squared_distance(rows[i] + first, rows[j] + first, count);
+                d[i * k + j] += squared_distance(updates[i] + first, updates[j] + first, count);
     }
     for (size_t i = 0; i < k; i++)
         for (size_t j = 0; j < i; j++)
@@ -143,10 +144,10 @@ static rd_status all_distances(const float *const *rows, size_t k, size_t n, dou
     return RD_OK;
 }
 
-/* Another row, seen from one. */
+/* Another update, seen from one. */
 typedef struct neighbour {
     double distance; /* squared */
-    size_t row;
+    size_t update;
 } neighbour;
 
 static int compare(const void *a, const void *b)
@@ -157,7 +158,7 @@ static int compare(const void *a, const void *b)
 
 struct rd_ranking {
     size_t k;
-    neighbour *near; /* (k,k) each row's others, the nearest first; the row itself is the first */
+    neighbour *near; /* (k,k) each update's others, the nearest first; the update itself is the first */
     double *scores;  /* (k) */
     bool *gone;      /* (k) */
 };
@@ -172,10 +173,10 @@ void rd_ranking_free(rd_ranking *r)
     free(r);
 }
 
-rd_status rd_ranking_create(const rd_update_rows *rows, rd_ranking **out, rd_error *err)
+rd_status rd_ranking_create(const rd_collected_updates *updates, rd_ranking **out, rd_error *err)
 {
     rd_status status = RD_OK;
-    size_t k = rows->count;
+    size_t k = updates->count;
     double *distances = NULL;
     rd_ranking *r = calloc(1, sizeof *r);
     if (r != NULL)
@@ -185,7 +186,7 @@ rd_status rd_ranking_create(const rd_update_rows *rows, rd_ranking **out, rd_err
                           .gone = calloc(k, sizeof(bool))};
     if (r == NULL || r->near == NULL || r->scores == NULL || r->gone == NULL)
         RD_THROW(RD_ERR_MEMORY, "no memory to rank %zu updates", k);
-    RD_TRY(all_distances(rows->values, k, rows->n, &distances, err));
+    RD_TRY(all_distances(updates->values, k, updates->n, &distances, err));
     for (size_t i = 0; i < k; i++) {
         for (size_t j = 0; j < k; j++)
             r->near[i * k + j] = (neighbour){j == i ? -1 : distances[i * k + j], j};
@@ -207,7 +208,7 @@ void rd_ranking_score(rd_ranking *r, size_t left, size_t f)
         size_t count = 0;
         for (size_t j = 1; j < r->k && count < wanted; j++) {
             const neighbour *other = &r->near[i * r->k + j];
-            if (!r->gone[other->row] && ++count)
+            if (!r->gone[other->update] && ++count)
                 sum += other->distance;
         }
         r->scores[i] = sum;
@@ -224,12 +225,13 @@ size_t rd_ranking_take_best(rd_ranking *r)
     return best;
 }
 
-rd_status rd_robust_mean_of_best(const rd_update_rows *rows, size_t f, size_t chosen, float *out, rd_error *err)
+rd_status rd_robust_mean_of_best(const rd_collected_updates *updates, size_t f, size_t chosen, float *out,
+                                 rd_error *err)
 {
     rd_ranking *r = NULL;
     double sum[BLOCK];
-    size_t n = rows->n;
-    rd_status status = rd_ranking_create(rows, &r, err);
+    size_t n = updates->n;
+    rd_status status = rd_ranking_create(updates, &r, err);
     if (status != RD_OK)
         return status;
     rd_ranking_score(r, r->k, f);
@@ -239,7 +241,7 @@ rd_status rd_robust_mean_of_best(const rd_update_rows *rows, size_t f, size_t ch
         r->scores[i] = r->gone[i] ? 1 : 0;
     for (size_t first = 0; first < n; first += BLOCK) {
         size_t count = n - first < BLOCK ? n - first : BLOCK;
-        rd_robust_add_rows(rows, r->scores, first, count, sum);
+        rd_robust_add_updates(updates, r->scores, first, count, sum);
         for (size_t j = 0; j < count; j++)
             out[first + j] = (float)(sum[j] / (double)chosen);
     }

@@ -85,11 +85,11 @@ typedef struct rd_contribution {
 } rd_contribution;
 
 /* All updates of a round, in rising order of their clients' keys, which no order of arrival can change. */
-typedef struct rd_update_rows {
+typedef struct rd_collected_updates {
     const float *const *values; /* (count) of n finite floats each */
     const uint32_t *weights;    /* (count) */
     size_t count, n;
-} rd_update_rows;
+} rd_collected_updates;
 
 /* A part of the vectors of a client, all within a tensor that travels and is trained. */
 typedef struct rd_client_view {
@@ -142,7 +142,7 @@ struct rd_strategy_kind {
     /* out begins as weight by samples or 1, scale 1. RD_ERR_RANGE, RD_ERR_DATA: it cannot use such an update, and why. */
     rd_status (*weigh)(const rd_strategy *s, const rd_update_facts *u, rd_contribution *out, rd_error *err);
     /* With RD_COLLECTS_ALL: out (n). RD_ERR_RANGE: the updates are too few. */
-    rd_status (*combine)(const rd_strategy *s, const rd_update_rows *rows, float *out, rd_error *err);
+    rd_status (*combine)(const rd_strategy *s, const rd_collected_updates *updates, float *out, rd_error *err);
     size_t (*least_updates)(const rd_strategy *s); /* NULL: as `withstands` says */
     double (*factor)(const rd_strategy *s, double mean_extra, double learning_rate);
     /* `count` elements of the mean delta become the direction of the step. companions: the same elements of what the

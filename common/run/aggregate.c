@@ -141,8 +141,8 @@ rd_status rd_aggregate_admit(rd_aggregate *a, const rd_arrival *arrival, rd_admi
     if (collects == RD_COLLECTS_ALL)
         RD_TRY(rd_collection_reserve(&a->collected, err));
     if (collects != RD_COLLECTS_NOTHING) {
-        out->row = rd_collection_take_vector(&a->collected);
-        if (out->row == NULL)
+        out->collected = rd_collection_take_vector(&a->collected);
+        if (out->collected == NULL)
             RD_THROW(RD_ERR_MEMORY, "no memory for an update of %zu parameters", a->n);
     }
     a->clients = sums;
@@ -154,8 +154,8 @@ cleanup:
 
 void rd_aggregate_add(rd_aggregate *a, rd_admission *in, size_t first, const float *values, size_t count)
 {
-    if (in->row != NULL)
-        memcpy(in->row + first, values, count * sizeof *values);
+    if (in->collected != NULL)
+        memcpy(in->collected + first, values, count * sizeof *values);
     else
         rd_striped_sum_add(&a->sum, first, values, count, in->contribution.weight, in->contribution.scale);
 }
@@ -178,7 +178,7 @@ static rd_status weigh_whole(rd_aggregate *a, rd_admission *in, rd_error *err)
 {
     const rd_strategy *s = a->strategy;
     rd_update_facts facts = facts_of(a, in, 0);
-    look_at(a, in->row, &facts);
+    look_at(a, in->collected, &facts);
     rd_status status = rd_strategy_weigh(s, &facts, &in->contribution, err);
     if (status == RD_OK)
         status = check_fit(s, &in->contribution, in->largest, err);
@@ -192,25 +192,25 @@ static rd_status weigh_whole(rd_aggregate *a, rd_admission *in, rd_error *err)
         rd_client_sums_remove_report(&a->clients, &in->report);
     pthread_mutex_unlock(&a->lock);
     if (status == RD_OK)
-        rd_striped_sum_add(&a->sum, 0, in->row, a->update_size, in->contribution.weight, in->contribution.scale);
+        rd_striped_sum_add(&a->sum, 0, in->collected, a->update_size, in->contribution.weight, in->contribution.scale);
     return status;
 }
 
 rd_status rd_aggregate_complete(rd_aggregate *a, rd_admission *in, rd_error *err)
 {
     rd_status status = RD_OK;
-    if (in->row == NULL)
+    if (in->collected == NULL)
         return RD_OK;
     bool whole = a->strategy->kind->collects == RD_COLLECTS_EACH;
     if (whole)
         status = weigh_whole(a, in, err);
     pthread_mutex_lock(&a->lock);
     if (whole)
-        rd_collection_give_vector(&a->collected, in->row);
+        rd_collection_give_vector(&a->collected, in->collected);
     else
-        rd_collection_add(&a->collected, in->row, in->key, in->contribution.weight);
+        rd_collection_add(&a->collected, in->collected, in->key, in->contribution.weight);
     pthread_mutex_unlock(&a->lock);
-    in->row = NULL;
+    in->collected = NULL;
     return status;
 }
 
@@ -270,19 +270,19 @@ void rd_aggregate_add_totals(rd_aggregate *a, const void *bytes)
     rd_client_sums_add(&a->clients, &other);
 }
 
-size_t rd_aggregate_row_count(const rd_aggregate *a)
+size_t rd_aggregate_collected_count(const rd_aggregate *a)
 {
-    return a->collected.row_count;
+    return a->collected.count;
 }
 
-void rd_aggregate_get_row(const rd_aggregate *a, size_t i, uint64_t *key, uint64_t *weight, float *values)
+void rd_aggregate_get_collected(const rd_aggregate *a, size_t i, uint64_t *key, uint64_t *weight, float *values)
 {
-    *key = a->collected.rows[i].key;
-    *weight = a->collected.rows[i].weight;
-    memcpy(values, a->collected.rows[i].values, a->n * sizeof *values);
+    *key = a->collected.updates[i].key;
+    *weight = a->collected.updates[i].weight;
+    memcpy(values, a->collected.updates[i].values, a->n * sizeof *values);
 }
 
-rd_status rd_aggregate_add_row(rd_aggregate *a, uint64_t key, uint64_t weight, const float *values, rd_error *err)
+rd_status rd_aggregate_add_collected(rd_aggregate *a, uint64_t key, uint64_t weight, const float *values, rd_error *err)
 {
     rd_status status = RD_OK;
     RD_TRY(rd_collection_reserve(&a->collected, err));

@@ -44,7 +44,7 @@ typedef struct rd_admission {
     uint64_t round, key;
     float largest;
     rd_contribution contribution;
-    float *row; /* (rd_aggregate_update_size) where it is collected; NULL: it goes straight into the sum */
+    float *collected; /* (rd_aggregate_update_size) where it is collected; NULL: it goes straight into the sum */
 } rd_admission;
 
 /* The gate: reserves the update's weight in the sum and takes its metrics in. RD_ERR_RANGE, RD_ERR_DATA where an
@@ -96,9 +96,9 @@ size_t rd_aggregate_totals_size(void);
 void rd_aggregate_get_totals(const rd_aggregate *a, void *bytes);
 void rd_aggregate_add_totals(rd_aggregate *a, const void *bytes);
 /* Updates that are collected. values (n). */
-size_t rd_aggregate_row_count(const rd_aggregate *a);
-void rd_aggregate_get_row(const rd_aggregate *a, size_t i, uint64_t *key, uint64_t *weight, float *values);
-rd_status rd_aggregate_add_row(rd_aggregate *a, uint64_t key, uint64_t weight, const float *values,
-                               rd_error *err) RD_MUST_CHECK;
+size_t rd_aggregate_collected_count(const rd_aggregate *a);
+void rd_aggregate_get_collected(const rd_aggregate *a, size_t i, uint64_t *key, uint64_t *weight, float *values);
+rd_status rd_aggregate_add_collected(rd_aggregate *a, uint64_t key, uint64_t weight, const float *values,
+                                     rd_error *err) RD_MUST_CHECK;
 
 #endif

@@ -1,5 +1,5 @@
 /* aggregate_step.c: from the updates of a round to the parameters: the mean of the exact sum, what the strategy makes
- * of the rows, or what was counted; and the server's step with it. */
+ * of the collected updates, or what was counted; and the server's step with it. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #define BLOCK 512 /* elements that are averaged at a time: they stay in the first-level cache */
 
 typedef struct source {
-    const float *row; /* (n) what the strategy made of the rows; NULL: the exact sum */
+    const float *combined; /* (n) what the strategy made of the collected updates; NULL: the exact sum */
     uint64_t weight;
     double factor;
 } source;
@@ -25,10 +25,10 @@ typedef struct block {
 
 static void mean_of(const rd_aggregate *a, const source *from, const block *b, double *mean)
 {
-    if (from->row == NULL)
+    if (from->combined == NULL)
         rd_exact_vector_mean(&a->sum.exact, b->first, b->count, from->weight, mean);
-    for (size_t i = 0; i < b->count && from->row != NULL; i++)
-        mean[i] = (double)from->row[b->first + i];
+    for (size_t i = 0; i < b->count && from->combined != NULL; i++)
+        mean[i] = (double)from->combined[b->first + i];
     for (size_t i = 0; i < b->count && from->factor != 1; i++)
         mean[i] *= from->factor;
 }
@@ -89,7 +89,7 @@ static rd_status try_block(rd_aggregate *a, const source *from, block *b, const 
     }
     b->parameters = parameters;
     (void)step_block(a, from, b, target->index != NULL);
-    if (from->row == NULL)
+    if (from->combined == NULL)
         take_block(a, b, target->clients);
     const rd_fitness fitness = {a->model, target->index, target->last};
     rd_status status = rd_fitness_check(&fitness, parameters, b->first, b->count, err);
@@ -106,7 +106,7 @@ static double do_block(rd_aggregate *a, const source *from, block *b, const rd_t
     const double squares = step_block(a, from, b, target->index != NULL);
     for (size_t i = 0; i < b->count && target->index != NULL; i++)
         target->parameters[target->index[b->first + i]] = gathered[i];
-    if (from->row == NULL)
+    if (from->combined == NULL)
         take_block(a, b, target->clients);
     return squares;
 }
@@ -158,22 +158,22 @@ static rd_status take_step(rd_aggregate *a, const source *from, const rd_target 
     return status;
 }
 
-/* What the strategy makes of the rows, in rising order of key, which no order of arrival can change. */
+/* What the strategy makes of the collected updates, in rising order of key, which no order of arrival can change. */
 static rd_status agree(rd_aggregate *a, float *out, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_collection *c = &a->collected;
-    const float **values = malloc(c->row_count * sizeof *values);
-    uint32_t *weights = malloc(c->row_count * sizeof *weights);
+    const float **values = malloc(c->count * sizeof *values);
+    uint32_t *weights = malloc(c->count * sizeof *weights);
     if (values == NULL || weights == NULL)
-        RD_THROW(RD_ERR_MEMORY, "no memory for %zu updates", c->row_count);
+        RD_THROW(RD_ERR_MEMORY, "no memory for %zu updates", c->count);
     rd_collection_sort(c);
-    for (size_t i = 0; i < c->row_count; i++) {
-        values[i] = c->rows[i].values;
-        weights[i] = c->rows[i].weight;
+    for (size_t i = 0; i < c->count; i++) {
+        values[i] = c->updates[i].values;
+        weights[i] = c->updates[i].weight;
     }
-    const rd_update_rows rows = {values, weights, c->row_count, a->n};
-    status = a->strategy->kind->combine(a->strategy, &rows, out, err);
+    const rd_collected_updates updates = {values, weights, c->count, a->n};
+    status = a->strategy->kind->combine(a->strategy, &updates, out, err);
 cleanup:
     free(values);
     free(weights);
@@ -214,7 +214,7 @@ rd_status rd_aggregate_apply(rd_aggregate *a, double learning_rate, const rd_tar
         if (agreed == NULL)
             return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", a->n);
         rd_status status = agree(a, agreed, err);
-        from.row = agreed;
+        from.combined = agreed;
         if (status == RD_OK)
             status = take_step(a, &from, target, norm, err);
         free(agreed);

@@ -21,12 +21,12 @@ void rd_collection_give_vector(rd_collection *c, float *values)
 
 rd_status rd_collection_reserve(rd_collection *c, rd_error *err)
 {
-    return rd_grow(&c->rows, &c->row_capacity, c->due + 1, sizeof *c->rows, "updates", err);
+    return rd_grow(&c->updates, &c->capacity, c->due + 1, sizeof *c->updates, "updates", err);
 }
 
 void rd_collection_add(rd_collection *c, float *values, uint64_t key, uint32_t weight)
 {
-    c->rows[c->row_count++] = (rd_collected){values, key, weight};
+    c->updates[c->count++] = (rd_collected){values, key, weight};
 }
 
 static int by_key(const void *a, const void *b)
@@ -37,22 +37,22 @@ static int by_key(const void *a, const void *b)
 
 void rd_collection_sort(rd_collection *c)
 {
-    qsort(c->rows, c->row_count, sizeof *c->rows, by_key);
+    qsort(c->updates, c->count, sizeof *c->updates, by_key);
 }
 
 void rd_collection_clear(rd_collection *c)
 {
-    for (size_t i = 0; i < c->row_count; i++)
-        rd_collection_give_vector(c, c->rows[i].values);
-    c->row_count = c->due = 0;
+    for (size_t i = 0; i < c->count; i++)
+        rd_collection_give_vector(c, c->updates[i].values);
+    c->count = c->due = 0;
 }
 
 void rd_collection_free(rd_collection *c)
 {
-    for (size_t i = 0; i < c->row_count; i++)
-        free(c->rows[i].values);
+    for (size_t i = 0; i < c->count; i++)
+        free(c->updates[i].values);
     for (size_t i = 0; i < c->spare_count; i++)
         free(c->spare[i]);
-    free(c->rows);
+    free(c->updates);
     free(c->spare);
 }

@@ -17,17 +17,17 @@ typedef struct rd_collected {
 
 /* Begins as zero but for its size. */
 typedef struct rd_collection {
-    size_t size;                         /* of an update */
-    rd_collected *rows;                  /* (row_count) those of this round */
-    size_t row_count, row_capacity, due; /* that are there, that there is room for, that are there or will come */
-    float **spare;                       /* (spare_count) vectors for updates to come */
+    size_t size;                 /* of an update */
+    rd_collected *updates;       /* (count) those of this round */
+    size_t count, capacity, due; /* that are there, that there is room for, that are there or will come */
+    float **spare;               /* (spare_count) vectors for updates to come */
     size_t spare_count, spare_capacity;
 } rd_collection;
 
 /* A vector for one update; NULL: no memory for it. */
 float *rd_collection_take_vector(rd_collection *c);
 void rd_collection_give_vector(rd_collection *c, float *values);
-/* Room for one more row, so that rd_collection_add cannot fail. */
+/* Room for one more update, so that rd_collection_add cannot fail. */
 rd_status rd_collection_reserve(rd_collection *c, rd_error *err) RD_MUST_CHECK;
 /* values: a vector that was taken. */
 void rd_collection_add(rd_collection *c, float *values, uint64_t key, uint32_t weight);

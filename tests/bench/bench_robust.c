@@ -13,19 +13,19 @@
 
 typedef struct updates {
     size_t k, n;
-    float **rows;
+    float **values;
     uint32_t *weights;
 } updates;
 
 static updates draw(size_t k, size_t n)
 {
-    updates u = {k, n, checked(malloc(k * sizeof *u.rows)), checked(malloc(k * sizeof *u.weights))};
+    updates u = {k, n, checked(malloc(k * sizeof *u.values)), checked(malloc(k * sizeof *u.weights))};
     for (size_t i = 0; i < k; i++) {
         rd_random random = rd_random_stream(1, RD_PURPOSE_TEST, 0, i);
         u.weights[i] = 600;
-        u.rows[i] = checked(malloc(n * sizeof **u.rows));
+        u.values[i] = checked(malloc(n * sizeof **u.values));
         for (size_t j = 0; j < n; j++)
-            u.rows[i][j] = (float)(0.01 * rd_random_normal(&random));
+            u.values[i][j] = (float)(0.01 * rd_random_normal(&random));
     }
     return u;
 }
@@ -39,7 +39,7 @@ static double pass(const updates *u)
         float sum[16] = {0};
         for (size_t j = 0; j + 16 <= u->n; j += 16)
             for (size_t l = 0; l < 16; l++)
-                sum[l] += u->rows[i][j + l];
+                sum[l] += u->values[i][j + l];
         kept = kept + sum[0];
     }
     return now() - start;
@@ -52,7 +52,7 @@ static double exact(const updates *u)
     succeed(rd_exact_vector_create(u->n, &sum, &err), &err);
     double start = now();
     for (size_t i = 0; i < u->k; i++)
-        rd_exact_vector_add(&sum, 0, u->rows[i], u->n, u->weights[i]);
+        rd_exact_vector_add(&sum, 0, u->values[i], u->n, u->weights[i]);
     double seconds = now() - start;
     rd_exact_vector_free(&sum);
     return seconds;
@@ -61,12 +61,12 @@ static double exact(const updates *u)
 static double rule(const updates *u, const char *name, float *out)
 {
     rd_strategy s = strategy_named(name);
-    const rd_update_rows rows = {(const float *const *)u->rows, u->weights, u->k, u->n};
+    const rd_collected_updates collected = {(const float *const *)u->values, u->weights, u->k, u->n};
     set_key(&s, "byzantine", (double)rd_strategy_tolerance(s.kind, u->k));
     set_key(&s, "iterations", 10);
     rd_error err;
     double start = now();
-    succeed(s.kind->combine(&s, &rows, out, &err), &err);
+    succeed(s.kind->combine(&s, &collected, out, &err), &err);
     return now() - start;
 }
 
@@ -91,8 +91,8 @@ int main(int argc, char **argv)
         printf("%-28s %10.4f %16.2f\n", names[i], seconds, seconds / sum);
     }
     for (size_t i = 0; i < k; i++)
-        free(u.rows[i]);
-    free(u.rows);
+        free(u.values[i]);
+    free(u.values);
     free(u.weights);
     free(out);
     return 0;

@@ -9,7 +9,7 @@
 #include "round/robust.h"
 #include "strategy_named.h"
 
-enum { MOST_ROWS = 64, MOST = 80 };
+enum { MOST_UPDATES = 64, MOST = 80 };
 
 /* As make_robust.py numbers them. */
 static const char *const rules[] = {"median", "trimmed_mean", "krum", "multi_krum", "bulyan", "geometric_median"};
@@ -26,15 +26,15 @@ static rd_strategy strategy_of(const char *rule, size_t f)
 static rd_status combine(const rd_strategy *s, const float *const *values, const uint32_t *weights, size_t k, size_t n,
                          float *out, rd_error *err)
 {
-    return s->kind->combine(s, &(rd_update_rows){values, weights, k, n}, out, err);
+    return s->kind->combine(s, &(rd_collected_updates){values, weights, k, n}, out, err);
 }
 
 Test(robust, agrees_with_numpy)
 {
     FILE *file = fopen(RONDO_SOURCE_DIR "/tests/reference/robust.txt", "r");
-    static float values[MOST_ROWS][MOST];
-    const float *rows[MOST_ROWS];
-    uint32_t weights[MOST_ROWS];
+    static float values[MOST_UPDATES][MOST];
+    const float *updates[MOST_UPDATES];
+    uint32_t weights[MOST_UPDATES];
     float out[MOST];
     int cases;
     rd_error err;
@@ -47,13 +47,13 @@ Test(robust, agrees_with_numpy)
         cr_assert_eq(fscanf(file, "%d %zu %zu %zu %zu", &rule, &k, &n, &f, &chosen), 5);
         for (size_t i = 0; i < k; i++) {
             cr_assert_eq(fscanf(file, "%u", &weights[i]), 1);
-            rows[i] = values[i];
+            updates[i] = values[i];
             for (size_t j = 0; j < n; j++)
                 cr_assert_eq(fscanf(file, "%f", &values[i][j]), 1);
         }
         rd_strategy s = strategy_of(rules[rule], f);
         set_key(&s, "chosen", (double)chosen);
-        cr_assert_eq(combine(&s, rows, weights, k, n, out, &err), RD_OK, "%s", err.message);
+        cr_assert_eq(combine(&s, updates, weights, k, n, out, &err), RD_OK, "%s", err.message);
         for (size_t j = 0; j < n; j++) {
             double expected, found = (double)out[j];
             cr_assert_eq(fscanf(file, "%lf", &expected), 1);
@@ -90,30 +90,30 @@ Test(robust, withstands_what_its_paper_says)
 
 Test(robust, refuses_what_it_does_not_withstand)
 {
-    const float row[2] = {1, 2}, *rows[6] = {row, row, row, row, row, row};
+    const float update[2] = {1, 2}, *updates[6] = {update, update, update, update, update, update};
     const uint32_t weights[6] = {1, 1, 1, 1, 1, 1};
     float out[2];
     rd_error err;
     rd_strategy krum = strategy_of("krum", 2), some = strategy_of("multi_krum", 1);
-    cr_assert_eq(combine(&krum, rows, weights, 6, 2, out, &err), RD_ERR_RANGE);
+    cr_assert_eq(combine(&krum, updates, weights, 6, 2, out, &err), RD_ERR_RANGE);
     cr_assert_str_eq(err.message, "6 updates are too few to withstand strategy.byzantine 2: 7 are needed");
     set_key(&some, "chosen", 6);
-    cr_assert_eq(combine(&some, rows, weights, 6, 2, out, &err), RD_ERR_RANGE);
+    cr_assert_eq(combine(&some, updates, weights, 6, 2, out, &err), RD_ERR_RANGE);
     cr_assert_str_eq(err.message, "6 updates are too few to withstand strategy.byzantine 1 and choose 6: 7 are needed");
 }
 
-/* Whatever f rows say, the result stays among the honest ones, which all lie in [-1, 1]. */
+/* Whatever f updates say, the result stays among the honest ones, which all lie in [-1, 1]. */
 Test(robust, a_few_liars_do_not_carry_it_away)
 {
     enum { K = 23, N = 40, F = 5 };
     static float values[K][N];
-    const float *rows[K];
+    const float *updates[K];
     uint32_t weights[K];
     float out[N];
     rd_error err;
     rd_random random = rd_random_stream(3, RD_PURPOSE_TEST, 0, 0);
     for (size_t i = 0; i < K; i++) {
-        rows[i] = values[i];
+        updates[i] = values[i];
         weights[i] = 1;
         for (size_t j = 0; j < N; j++)
             values[i][j] = i < F ? 1e6f : (float)(2 * rd_random_uniform(&random) - 1);
@@ -121,7 +121,7 @@ Test(robust, a_few_liars_do_not_carry_it_away)
     for (size_t rule = 0; rule < sizeof rules / sizeof *rules; rule++) {
         rd_strategy s = strategy_of(rules[rule], F);
         bool geometric = strcmp(rules[rule], "geometric_median") == 0;
-        cr_assert_eq(combine(&s, rows, weights, K, N, out, &err), RD_OK, "%s", err.message);
+        cr_assert_eq(combine(&s, updates, weights, K, N, out, &err), RD_OK, "%s", err.message);
         for (size_t j = 0; j < N; j++)
             cr_expect_leq(fabsf(out[j]), geometric ? 3.0f : 1.0f, "%s", rules[rule]);
     }

@@ -125,13 +125,13 @@ Test(updates, collected_ones_are_sorted_and_their_vectors_used_again)
     rd_collection_sort(&c);
     static const size_t order[] = {2, 1, 4, 3, 0};
     for (size_t i = 0; i < 5; i++) {
-        cr_assert_eq(c.rows[i].key, keys[order[i]]);
-        cr_assert_eq(c.rows[i].weight, 10 + order[i]);
-        cr_assert_eq(c.rows[i].values, vectors[order[i]]);
-        cr_assert_eq(c.rows[i].values[2], (float)order[i]);
+        cr_assert_eq(c.updates[i].key, keys[order[i]]);
+        cr_assert_eq(c.updates[i].weight, 10 + order[i]);
+        cr_assert_eq(c.updates[i].values, vectors[order[i]]);
+        cr_assert_eq(c.updates[i].values[2], (float)order[i]);
     }
     rd_collection_clear(&c);
-    cr_assert(c.row_count == 0 && c.due == 0);
+    cr_assert(c.count == 0 && c.due == 0);
     for (size_t i = 0; i < 5; i++) {
         float *again = rd_collection_take_vector(&c);
         size_t k = 0;

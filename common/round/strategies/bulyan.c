@@ -24,23 +24,23 @@ static void mean_around_middle(const float *x, size_t k, size_t number, size_t c
     }
 }
 
-static rd_status combine(const rd_strategy *s, const rd_update_rows *rows, float *out, rd_error *err)
+static rd_status combine(const rd_strategy *s, const rd_collected_updates *updates, float *out, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_ranking *r = NULL;
     const float **some = NULL;
-    RD_TRY(rd_robust_check(s, rows, err));
-    size_t f = (size_t)s->value[BYZANTINE], selected = rows->count - 2 * f;
+    RD_TRY(rd_robust_check(s, updates, err));
+    size_t f = (size_t)s->value[BYZANTINE], selected = updates->count - 2 * f;
     some = malloc(selected * sizeof *some);
     if (some == NULL)
         RD_THROW(RD_ERR_MEMORY, "no memory to select %zu updates", selected);
-    RD_TRY(rd_ranking_create(rows, &r, err));
+    RD_TRY(rd_ranking_create(updates, &r, err));
     for (size_t i = 0; i < selected; i++) {
-        rd_ranking_score(r, rows->count - i, f);
-        some[i] = rows->values[rd_ranking_take_best(r)];
+        rd_ranking_score(r, updates->count - i, f);
+        some[i] = updates->values[rd_ranking_take_best(r)];
     }
-    const rd_update_rows left = {.values = some, .count = selected, .n = rows->n};
-    RD_TRY(rd_robust_by_column(&left, mean_around_middle, selected - 2 * f, out, err));
+    const rd_collected_updates left = {.values = some, .count = selected, .n = updates->n};
+    RD_TRY(rd_robust_by_coordinate(&left, mean_around_middle, selected - 2 * f, out, err));
 cleanup:
     rd_ranking_free(r);
     free(some);

@@ -4,10 +4,10 @@
 
 enum { BYZANTINE };
 
-static rd_status combine(const rd_strategy *s, const rd_update_rows *rows, float *out, rd_error *err)
+static rd_status combine(const rd_strategy *s, const rd_collected_updates *updates, float *out, rd_error *err)
 {
-    rd_status status = rd_robust_check(s, rows, err);
-    return status == RD_OK ? rd_robust_mean_of_best(rows, (size_t)s->value[BYZANTINE], 1, out, err) : status;
+    rd_status status = rd_robust_check(s, updates, err);
+    return status == RD_OK ? rd_robust_mean_of_best(updates, (size_t)s->value[BYZANTINE], 1, out, err) : status;
 }
 
 const rd_strategy_kind rd_strategy_krum = {

@@ -11,11 +11,12 @@ static size_t least_updates(const rd_strategy *s)
     return chosen > f + 3 ? chosen + f : 2 * f + 3;
 }
 
-static rd_status combine(const rd_strategy *s, const rd_update_rows *rows, float *out, rd_error *err)
+static rd_status combine(const rd_strategy *s, const rd_collected_updates *updates, float *out, rd_error *err)
 {
     size_t f = (size_t)s->value[BYZANTINE], chosen = (size_t)s->value[CHOSEN];
-    rd_status status = rd_robust_check(s, rows, err);
-    return status == RD_OK ? rd_robust_mean_of_best(rows, f, chosen > 0 ? chosen : rows->count - f, out, err) : status;
+    rd_status status = rd_robust_check(s, updates, err);
+    return status == RD_OK ? rd_robust_mean_of_best(updates, f, chosen > 0 ? chosen : updates->count - f, out, err)
+                           : status;
 }
 
 const rd_strategy_kind rd_strategy_multi_krum = {

@@ -15,10 +15,10 @@ static void trimmed(const float *x, size_t k, size_t number, size_t count, float
         out[c] = (float)(sum[c] / (double)(k - 2 * number));
 }
 
-static rd_status combine(const rd_strategy *s, const rd_update_rows *rows, float *out, rd_error *err)
+static rd_status combine(const rd_strategy *s, const rd_collected_updates *updates, float *out, rd_error *err)
 {
-    rd_status status = rd_robust_check(s, rows, err);
-    return status == RD_OK ? rd_robust_by_column(rows, trimmed, (size_t)s->value[BYZANTINE], out, err) : status;
+    rd_status status = rd_robust_check(s, updates, err);
+    return status == RD_OK ? rd_robust_by_coordinate(updates, trimmed, (size_t)s->value[BYZANTINE], out, err) : status;
 }
 
 const rd_strategy_kind rd_strategy_trimmed_mean = {
