@@ -88,8 +88,8 @@ static void print_table(const result *results, uint64_t first, uint64_t count, d
 static rd_status set_seed(rd_config *config, uint64_t seed, rd_error *err)
 {
     config->seed = seed;
-    cJSON_DeleteItemFromObjectCaseSensitive(config->shared, "seed");
-    return cJSON_AddNumberToObject(config->shared, "seed", (double)seed) != NULL
+    cJSON_DeleteItemFromObjectCaseSensitive(config->for_clients, "seed");
+    return cJSON_AddNumberToObject(config->for_clients, "seed", (double)seed) != NULL
                ? RD_OK
                : rd_fail(err, RD_ERR_MEMORY, "no memory for a seed");
 }

@@ -124,7 +124,7 @@ char *rd_welcome_write(const char *run_id, const char *client, const rd_config *
     cJSON_AddNumberToObject(root, "protocol", RD_PROTOCOL_VERSION);
     cJSON_AddStringToObject(root, "run", run_id);
     cJSON_AddStringToObject(root, "client", client);
-    cJSON_AddItemReferenceToObject(root, "config", config->shared);
+    cJSON_AddItemReferenceToObject(root, "config", config->for_clients);
     cJSON_AddBoolToObject(root, "settled", settled);
     return print_with(root, "schema", rd_schema_json(schema));
 }

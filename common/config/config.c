@@ -159,7 +159,7 @@ static rd_status share_schema(rd_config *c, rd_error *err)
         cJSON_Delete(schema);
         return RD_OK;
     }
-    if (cJSON_AddItemToObject(cJSON_AddObjectToObject(c->shared, "data"), "schema", schema))
+    if (cJSON_AddItemToObject(cJSON_AddObjectToObject(c->for_clients, "data"), "schema", schema))
         return RD_OK;
     cJSON_Delete(schema);
     return rd_fail(err, RD_ERR_MEMORY, "no memory for the configuration");
@@ -201,13 +201,13 @@ static rd_status read_top(rd_fields *f, rd_config *out)
     if (out->cohort.min_updates < rd_strategy_least_updates(&out->strategy)) /* fewer would not be robust */
         out->cohort.min_updates = rd_strategy_least_updates(&out->strategy);
     out->model = cJSON_Duplicate(model, true);
-    out->shared = cJSON_Duplicate(f->object, true);
-    cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "data");
-    cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "initial");
-    cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "simulation");
-    cJSON_DeleteItemFromObjectCaseSensitive(out->shared, "$schema");
+    out->for_clients = cJSON_Duplicate(f->object, true);
+    cJSON_DeleteItemFromObjectCaseSensitive(out->for_clients, "data");
+    cJSON_DeleteItemFromObjectCaseSensitive(out->for_clients, "initial");
+    cJSON_DeleteItemFromObjectCaseSensitive(out->for_clients, "simulation");
+    cJSON_DeleteItemFromObjectCaseSensitive(out->for_clients, "$schema");
     RD_TRY(share_schema(out, f->err));
-    if (out->model == NULL || out->shared == NULL)
+    if (out->model == NULL || out->for_clients == NULL)
         status = rd_fail(f->err, RD_ERR_MEMORY, "%s: no memory for the configuration", f->whose);
 cleanup:
     return status;
@@ -301,7 +301,7 @@ void rd_config_free(rd_config *c)
     rd_schema_free(&c->data.schema);
     cJSON_Delete(c->initial.map);
     cJSON_Delete(c->model);
-    cJSON_Delete(c->shared);
+    cJSON_Delete(c->for_clients);
     cJSON_Delete(c->setting);
-    c->model = c->shared = c->setting = c->initial.map = NULL;
+    c->model = c->for_clients = c->setting = c->initial.map = NULL;
 }

@@ -78,9 +78,9 @@ typedef struct rd_config {
                                          only the latest ones */
     rd_simulation_config simulation;  /* "simulation"; for rondo-sim alone */
 
-    cJSON *shared;  /* run.json without "data" (but for its schema), "initial" and "simulation": what clients are
+    cJSON *for_clients; /* run.json without "data" (but for its schema), "initial" and "simulation": what clients are
                        told at join; owned by the config */
-    cJSON *setting; /* what a simulation is of, beside that and its number of clients: "simulation",
+    cJSON *setting;     /* what a simulation is of, beside that and its number of clients: "simulation",
                        "data.partition"; owned by the config */
 } rd_config;
 

@@ -41,7 +41,7 @@ static rd_status check_counting(const rd_config *c, rd_error *err)
 {
     char key[96];
     const char *when = "with a model that learns by gradients, not by counting";
-    const cJSON *training = cJSON_GetObjectItemCaseSensitive(c->shared, "training");
+    const cJSON *training = cJSON_GetObjectItemCaseSensitive(c->for_clients, "training");
     if (training != NULL && training->child != NULL) {
         (void)snprintf(key, sizeof key, "training.%.60s", training->child->string);
         return only(key, when, err);

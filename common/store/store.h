@@ -80,7 +80,7 @@ typedef struct rd_run_record {
     uint64_t rounds_planned, rounds_done;
     bool finished;
     double created_at;
-    char *config_json;  /* the shared part of run.json, as committed; freed by rd_run_record_free */
+    char *config_json;  /* the part of run.json that clients get, as committed; freed by rd_run_record_free */
     char *setting_json; /* rd_config.setting and "clients" of a simulation; of a deployment "{}"; freed alike */
 } rd_run_record;
 

@@ -93,7 +93,7 @@ static rd_status make_run(rd_store *s, const rd_config *config, const cJSON *set
 {
     rd_status status = RD_OK;
     bool open = false;
-    char *json = rd_json_print(config->shared), *setting_json = rd_json_print(setting);
+    char *json = rd_json_print(config->for_clients), *setting_json = rd_json_print(setting);
     if (json == NULL || setting_json == NULL)
         RD_THROW(RD_ERR_MEMORY, "no memory for the configuration");
     RD_TRY(rd_random_hex(16, s->run_id, err));
@@ -118,7 +118,7 @@ static rd_status update_run(rd_store *s, const rd_config *config, const rd_chang
     rd_status status = rd_store_statement(s, RD_SQL_RESUME, &statement, err);
     if (status != RD_OK)
         return status;
-    char *json = rd_json_print(config->shared);
+    char *json = rd_json_print(config->for_clients);
     if (json == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the configuration");
     sqlite3_bind_text(statement, 1, config->name, -1, SQLITE_TRANSIENT);
@@ -162,7 +162,7 @@ static rd_status resume_run(rd_store *s, const rd_config *config, const cJSON *s
         RD_THROW(RD_ERR_FORMAT, "%s/rondo.db: the stored configuration is not JSON", s->directory);
     RD_TRY(rd_store_last_round(s, &round, &s->resumed, err));
     RD_TRY(rd_store_compare(s->directory, &(rd_run_json){stored, stored_setting},
-                            &(rd_run_json){config->shared, setting}, &changes, err));
+                            &(rd_run_json){config->for_clients, setting}, &changes, err));
     RD_TRY(take_over(s, config, &changes, err));
 cleanup:
     cJSON_Delete(stored);

@@ -1,4 +1,4 @@
-/* run.json: what is accepted is in range, and says the same when its shared part is read again, as clients
+/* run.json: what is accepted is in range, and says the same when what clients get of it is read again, as clients
  * do. */
 #include <math.h>
 #include <stdlib.h>
@@ -21,9 +21,9 @@ static void holds(const rd_config *c)
     check(c->cohort.fraction > 0.0 && c->cohort.fraction <= 1.0 && c->cohort.count >= 1);
     check(c->cohort.over_selection >= 1.0 && c->cohort.min_updates >= 1 && c->cohort.deadline_seconds > 0.0);
     check(c->evaluation.clients.holdout >= 0.0 && c->evaluation.clients.holdout < 1.0);
-    check(cJSON_IsObject(c->model) && cJSON_IsObject(c->shared));
+    check(cJSON_IsObject(c->model) && cJSON_IsObject(c->for_clients));
     /* Of "data", nothing but the schema goes out. */
-    const cJSON *data = cJSON_GetObjectItemCaseSensitive(c->shared, "data");
+    const cJSON *data = cJSON_GetObjectItemCaseSensitive(c->for_clients, "data");
     check(data == NULL ||
           (data->child != NULL && data->child->next == NULL && strcmp(data->child->string, "schema") == 0));
     check((c->data.train.format == RD_SOURCE_NONE) == (c->data.train.path[0] == '\0'));
@@ -34,7 +34,7 @@ static void again(const rd_config *c)
 {
     rd_config copy;
     rd_error err = {RD_OK, ""};
-    char *text = cJSON_PrintUnformatted(c->shared);
+    char *text = cJSON_PrintUnformatted(c->for_clients);
     if (text == NULL)
         return;
     check(rd_config_parse(text, strlen(text), "copy", NULL, &copy, &err) == RD_OK);

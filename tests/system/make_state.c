@@ -88,7 +88,7 @@ static rd_status make_run(const char *directory, const char *kind, uint64_t roun
     (void)snprintf(config.name, sizeof config.name, "it's a {test}_run: %s", kind);
     (void)snprintf(json, sizeof json, run_json, config.name, (unsigned long long)rounds,
                    strcmp(kind, "regression") == 0 ? "linear-regression" : "mnist-2nn");
-    config.shared = cJSON_Parse(json);
+    config.for_clients = cJSON_Parse(json);
     RD_TRY(rd_store_open(directory, &config, 0, &store, &resumed, err));
     RD_TRY(rd_store_client(store, "alice", &join, 1700000000.0, err));
     for (uint64_t n = 0; n <= rounds; n++) {
@@ -101,7 +101,7 @@ static rd_status make_run(const char *directory, const char *kind, uint64_t roun
     RD_TRY(rd_store_finish(store, err));
 cleanup:
     rd_store_close(store);
-    cJSON_Delete(config.shared);
+    cJSON_Delete(config.for_clients);
     return status;
 }
 

@@ -103,7 +103,7 @@ Test(config, clients_are_told_everything_but_the_data)
 {
     rd_config c = parse(
         MINIMAL ", \"$schema\": \"s\", \"seed\": 5, \"data\": {\"train\": {\"path\": \"/secret/place.csv\"}}}", NULL);
-    char *text = cJSON_PrintUnformatted(c.shared);
+    char *text = cJSON_PrintUnformatted(c.for_clients);
     cr_assert_null(strstr(text, "secret"));
     rd_config told = parse(text, NULL);
     cr_assert_eq(told.seed, 5);
@@ -120,7 +120,7 @@ Test(config, numbers_survive_the_wire)
     rd_config c = parse("{\"rounds\": 1, \"model\": {}, \"training\": {\"learning_rate\": 0.12345678901234567}, "
                         "\"seed\": 9007199254740991, \"evaluation\": {\"holdout\": 0.30000000000000004}}",
                         NULL);
-    char *text = rd_json_print(c.shared);
+    char *text = rd_json_print(c.for_clients);
     rd_config told = parse(text, NULL);
     cr_assert_eq(told.seed, UINT64_C(9007199254740991));
     cr_assert_eq(told.seed, c.seed);

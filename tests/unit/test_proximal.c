@@ -138,12 +138,12 @@ Test(proximal, statistics_are_not_pulled)
                        "\"name\": \"bn\"}, {\"type\": \"dense\", \"name\": \"fc\", \"units\": 1}]}",
                        with[ditto]);
         rd_model *m = model_of(json);
-        size_t at = place_of(m, "bn.running_var"), shared = rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements;
+        size_t at = place_of(m, "bn.running_var"), travelling = rd_model_tensors(m, RD_TENSORS_TRAVELLING).elements;
         rd_model_init(m, 1, global);
         global[at] = 4;
-        memcpy(kept, global + (ditto ? 0 : shared), (ditto ? 6 : 6 - shared) * sizeof *kept);
+        memcpy(kept, global + (ditto ? 0 : travelling), (ditto ? 6 : 6 - travelling) * sizeof *kept);
         run(m, &training, ditto ? 0 : MU, ditto ? &own : NULL, global, kept, update);
-        double found = (double)kept[ditto ? at : at - shared];
+        double found = (double)kept[ditto ? at : at - travelling];
         cr_expect_float_eq(found, expected, 1e-5, "%s: %g, expected %g", ditto ? "ditto" : "fedprox", found, expected);
         rd_model_free(m);
     }

@@ -43,11 +43,11 @@ TestSuite(store, .init = make_directory, .fini = remove_directory, .timeout = 60
 static rd_config config_of(const char *json)
 {
     rd_config c = {0};
-    c.shared = cJSON_Parse(json);
-    cr_assert(c.shared != NULL);
-    const cJSON *name = cJSON_GetObjectItem(c.shared, "name");
+    c.for_clients = cJSON_Parse(json);
+    cr_assert(c.for_clients != NULL);
+    const cJSON *name = cJSON_GetObjectItem(c.for_clients, "name");
     (void)snprintf(c.name, sizeof c.name, "%s", name != NULL ? name->valuestring : "run");
-    c.rounds = (uint64_t)cJSON_GetObjectItem(c.shared, "rounds")->valuedouble;
+    c.rounds = (uint64_t)cJSON_GetObjectItem(c.for_clients, "rounds")->valuedouble;
     return c;
 }
 
@@ -55,7 +55,7 @@ static rd_status open_with(const char *json, rd_store **store, bool *resumed, rd
 {
     rd_config config = config_of(json);
     rd_status status = rd_store_open(directory, &config, 0, store, resumed, err);
-    cJSON_Delete(config.shared);
+    cJSON_Delete(config.for_clients);
     return status;
 }
 
@@ -635,7 +635,7 @@ Test(store, a_directory_that_cannot_be_made)
     long_path[sizeof long_path - 1] = '\0';
     cr_assert(rd_store_open(long_path, &config, 0, &store, &resumed, &error) == RD_ERR_IO);
     cr_assert(strstr(error.message, "too long") != NULL, "%s", error.message);
-    cJSON_Delete(config.shared);
+    cJSON_Delete(config.for_clients);
 }
 
 /* ---- rounds ---- */
