@@ -28,13 +28,13 @@ static void on_deadline(uv_timer_t *timer)
         if (missing[0] != '\0')
             rd_driver_log(d, "measuring goes on without %s, of whom nothing was heard in %g s", missing,
                           rd_run_config(d->run)->cohort.deadline_seconds);
-        rd_driver_look(d);
+        rd_driver_wake(d);
         return;
     }
     pthread_mutex_lock(&d->lock);
     rd_rounds_deadline(d->rounds, rd_rounds_current(d->rounds));
     pthread_mutex_unlock(&d->lock);
-    rd_driver_look(d);
+    rd_driver_wake(d);
 }
 
 /* With the lock held: between the core's decision and this no update may come in. */

@@ -6,7 +6,7 @@
 #include "core/signals.h"
 #include "driver_state.h"
 
-static void on_look(uv_async_t *async)
+static void on_wake(uv_async_t *async)
 {
     rd_driver_carry_out(async->data);
 }
@@ -50,7 +50,7 @@ rd_status rd_driver_loop(rd_driver *d, double linger_seconds, bool *interrupted,
     if (code != 0)
         return rd_fail(err, RD_ERR_IO, "event loop: %s", uv_strerror(code));
     uv_timer_start(&d->watch, on_watch, 1000, 1000);
-    rd_driver_look(d);
+    rd_driver_wake(d);
     uv_run(&d->loop, UV_RUN_DEFAULT);
     /* A round that was published but not committed still can be: nothing of it is lost. */
     rd_status status = RD_OK;
@@ -86,9 +86,9 @@ static rd_status open_loop(rd_driver *d, rd_error *err)
     add_handle(d, &d->linger);
     (void)uv_timer_init(&d->loop, &d->watch);
     add_handle(d, &d->watch);
-    code = uv_async_init(&d->loop, &d->look, on_look);
+    code = uv_async_init(&d->loop, &d->wake, on_wake);
     if (code == 0) {
-        add_handle(d, &d->look);
+        add_handle(d, &d->wake);
         code = uv_poll_init(&d->loop, &d->signals, d->signal_fd);
     }
     if (code == 0) {

@@ -32,7 +32,7 @@ struct rd_driver {
     bool settled;          /* the driver's thread only */
     rd_driver_callbacks callbacks;
     uv_loop_t loop;
-    uv_async_t look; /* there is news */
+    uv_async_t wake; /* there is news */
     uv_timer_t deadline, linger;
     int signal_fd; /* SIGINT and SIGTERM arrive here: the loop polls it, and so does a step that waits for the
                       disk */
@@ -67,8 +67,8 @@ struct rd_driver {
     size_t record_part_count, record_part_capacity;
 };
 
-/* The driver's loop looks what is to be done now. From any thread. */
-void rd_driver_look(rd_driver *d);
+/* Wakes the driver's loop, which then does what is due. From any thread. */
+void rd_driver_wake(rd_driver *d);
 /* With the lock held, or before other threads are there: clients may train from the run's model as it is now. */
 void rd_driver_note_model(rd_driver *d);
 

@@ -26,9 +26,9 @@ rd_run *rd_driver_run(rd_driver *d)
     return d->run;
 }
 
-void rd_driver_look(rd_driver *d)
+void rd_driver_wake(rd_driver *d)
 {
-    uv_async_send(&d->look);
+    uv_async_send(&d->wake);
 }
 
 /* ---- models ---- */
@@ -129,7 +129,7 @@ rd_status rd_driver_join(rd_driver *d, const char *name, const rd_caller *caller
     if (status != RD_OK)
         free(n);
     else
-        rd_driver_look(d);
+        rd_driver_wake(d);
     if (news)
         rd_driver_log(d, "%s from %s refused: %s", name, caller->address, err->message);
     return status;
@@ -147,7 +147,7 @@ void rd_driver_leave(rd_driver *d, size_t client, const char *reason)
     char *name = strdupa(rd_rounds_client_name(d->rounds, client));
     pthread_mutex_unlock(&d->lock);
     rd_settling_leave(d->settling, name);
-    rd_driver_look(d);
+    rd_driver_wake(d);
 }
 
 char *rd_driver_welcome(rd_driver *d, const char *name)
@@ -159,7 +159,7 @@ rd_status rd_driver_measured(rd_driver *d, const char *name, uint64_t step, cons
                              rd_error *err)
 {
     rd_status status = rd_settling_measured(d->settling, name, step, json, size, err);
-    rd_driver_look(d);
+    rd_driver_wake(d);
     return status;
 }
 
@@ -206,7 +206,7 @@ bool rd_driver_task(rd_driver *d, size_t client, rd_task *task)
     }
     pthread_mutex_unlock(&d->lock);
     if (last_word || !something)
-        rd_driver_look(d); /* a client that is back may be the one that a round waits for */
+        rd_driver_wake(d); /* a client that is back may be the one that a round waits for */
     return something;
 }
 
@@ -246,7 +246,7 @@ void rd_driver_delivered(rd_driver *d, size_t client)
     pthread_mutex_lock(&d->lock);
     rd_rounds_delivered(d->rounds, client);
     pthread_mutex_unlock(&d->lock);
-    rd_driver_look(d);
+    rd_driver_wake(d);
 }
 
 void rd_driver_unfit(rd_driver *d, size_t client, const char *reason)
@@ -258,7 +258,7 @@ void rd_driver_unfit(rd_driver *d, size_t client, const char *reason)
     (void)snprintf(part->reason, sizeof part->reason, "%.150s", reason);
     rd_rounds_unfit(d->rounds, client);
     pthread_mutex_unlock(&d->lock);
-    rd_driver_look(d);
+    rd_driver_wake(d);
 }
 
 void rd_driver_refused(rd_driver *d, size_t client, uint64_t round, const char *reason)
@@ -270,7 +270,7 @@ void rd_driver_refused(rd_driver *d, size_t client, uint64_t round, const char *
         (void)snprintf(part->reason, sizeof part->reason, "%.150s", reason);
     rd_rounds_fail(d->rounds, client, round);
     pthread_mutex_unlock(&d->lock);
-    rd_driver_look(d);
+    rd_driver_wake(d);
 }
 
 void rd_driver_fatal(rd_driver *d, const rd_error *err)
@@ -279,5 +279,5 @@ void rd_driver_fatal(rd_driver *d, const rd_error *err)
     if (d->fatal.status == RD_OK)
         d->fatal = *err;
     pthread_mutex_unlock(&d->lock);
-    rd_driver_look(d);
+    rd_driver_wake(d);
 }

@@ -265,8 +265,8 @@ static void find_route(rd_call *c, bool *other_method)
     }
 }
 
-/* Is the client not in the list (any more)? Then no round waits for it. */
-static bool turn_away(rd_call *c)
+/* Is the client not in the list (any more)? Then it is refused, and no round waits for it. */
+static bool refuse_unlisted(rd_call *c)
 {
     const char *name = rd_exchange_client(c->x);
     rd_driver *driver = c->routes->driver;
@@ -310,7 +310,7 @@ static void on_request(rd_exchange *x, void *app)
         rd_call_refuse(c, 409, "replaced", err.message);
         return;
     }
-    if (turn_away(c))
+    if (refuse_unlisted(c))
         return;
     if (c->route->joined && c->client == SIZE_MAX) {
         rd_call_refuse(c, 403, "join", "join first: POST /v1/join");
@@ -355,7 +355,7 @@ static void on_wake(rd_exchange *x, bool timed_out, void *app)
 {
     rd_call *c = rd_exchange_user(x);
     (void)app;
-    if (!turn_away(c) && !answer_task(c) && timed_out)
+    if (!refuse_unlisted(c) && !answer_task(c) && timed_out)
         answer_no_task(c);
 }
 

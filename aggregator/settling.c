@@ -170,8 +170,8 @@ static void describe(const rd_schema *schema, const char *notes, char *text, siz
         (void)snprintf(text + at, size - at, "; %s", notes);
 }
 
-/* With the lock held: may the run be told? */
-static rd_settling_news look(rd_settling *s, bool enough, char *text, size_t size)
+/* With the lock held: what the run is to know next. */
+static rd_settling_news next_news(rd_settling *s, bool enough, char *text, size_t size)
 {
     rd_error err;
     if (!rd_agreement_has_begun(s->agreement) && enough && !s->hopeless) {
@@ -201,7 +201,7 @@ rd_status rd_settling_advance(rd_settling *s, bool enough, rd_settling_news *new
     if (s->done)
         *news = rd_agreement_was_extended(s->agreement) ? RD_SETTLING_DONE : RD_SETTLING_NONE;
     else
-        *news = look(s, enough, text, size);
+        *news = next_news(s, enough, text, size);
     if (*news == RD_SETTLING_DONE)
         status = rd_schema_copy(rd_agreement_schema(s->agreement), &settled, err);
     pthread_mutex_unlock(&s->lock);

@@ -20,7 +20,7 @@ typedef struct result {
     double figure[FIGURES];
 } result;
 
-static bool look(const rd_round_record *r, void *user)
+static bool read_round(const rd_round_record *r, void *user)
 {
     result *out = user;
     out->rounds = r->round;
@@ -42,7 +42,7 @@ static rd_status read_result(const char *directory, result *out, rd_error *err)
     *out = (result){0, {NAN, NAN, NAN, NAN, NAN}};
     rd_status status = rd_store_open_reader(directory, &store, err);
     if (status == RD_OK)
-        status = rd_store_rounds(store, 0, look, out, err);
+        status = rd_store_rounds(store, 0, read_round, out, err);
     rd_store_close(store);
     return status;
 }

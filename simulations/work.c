@@ -97,7 +97,7 @@ cleanup:
 }
 
 /* As in a deployment, only an update that counts moves what its client keeps. */
-static rd_status take_in(simulator *s, worker *w, job *j, const float *update, const float *kept, rd_error *err)
+static rd_status add_update(simulator *s, worker *w, job *j, const float *update, const float *kept, rd_error *err)
 {
     double started = rd_clock_seconds();
     rd_admission admission;
@@ -137,7 +137,7 @@ static rd_status serve(simulator *s, worker *w, job *j, rd_error *err)
     rd_status status = j->trained ? RD_OK : train(s, w, j, update, err);
     j->trained = true;
     if (status == RD_OK && s->add)
-        status = take_in(s, w, j, update, update + s->room, err);
+        status = add_update(s, w, j, update, update + s->room, err);
     j->part.seconds = s->system != NULL ? j->arrival - s->opened_clock : rd_clock_seconds() - s->opened_at;
     return own_trouble(j, status, err);
 }
@@ -219,7 +219,7 @@ static rd_status collude(simulator *s, job **jobs, size_t count, rd_error *err)
         const float *kept = jobs[i]->attacks ? jobs[i]->update + s->room : NULL;
         jobs[i]->update = NULL;
         if (jobs[i]->attacks && !jobs[i]->failed && is_mine(s, jobs[i], i))
-            status = own_trouble(jobs[i], take_in(s, &s->workers[0], jobs[i], crafted, kept, err), err);
+            status = own_trouble(jobs[i], add_update(s, &s->workers[0], jobs[i], crafted, kept, err), err);
         else if (jobs[i]->attacks && !jobs[i]->failed && s->keep != NULL) /* it trains here in the next round, too */
             status = rd_keep_write(s->keep, jobs[i]->client, jobs[i]->round, RD_KEEP_NEWEST, kept, err);
     }
@@ -271,7 +271,7 @@ rd_status sim_add(simulator *s, job *j, rd_error *err)
 {
     if (j->failed || !is_mine(s, j, j->client))
         return RD_OK;
-    return own_trouble(j, take_in(s, &s->workers[0], j, j->update, j->update + s->room, err), err);
+    return own_trouble(j, add_update(s, &s->workers[0], j, j->update, j->update + s->room, err), err);
 }
 
 void sim_tell(simulator *s, const job *j)

@@ -167,8 +167,8 @@ static rd_status finish_column(column_look *l, const rd_table *t, rd_error *err)
     return RD_OK;
 }
 
-static rd_status look_at_label(rd_column_description *label, const rd_table *t, size_t column, const rd_schema *s,
-                               const char *field, size_t row, rd_error *err)
+static rd_status describe_label(rd_column_description *label, const rd_table *t, size_t column, const rd_schema *s,
+                                const char *field, size_t row, rd_error *err)
 {
     rd_status status = RD_OK;
     int32_t number;
@@ -230,7 +230,7 @@ rd_status rd_table_describe(const rd_table *t, const rd_table_roles *roles, cons
         for (size_t j = 0; j < looks; j++)
             RD_TRY(look_at(&look[j], t, missing, field[look[j].column], i, err));
         if (roles->label != SIZE_MAX)
-            RD_TRY(look_at_label(&d.label, t, roles->label, schema, field[roles->label], i, err));
+            RD_TRY(describe_label(&d.label, t, roles->label, schema, field[roles->label], i, err));
     }
     for (size_t j = 0; j < looks; j++)
         RD_TRY(finish_column(&look[j], t, err));

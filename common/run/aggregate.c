@@ -161,7 +161,7 @@ void rd_aggregate_add(rd_aggregate *a, rd_admission *in, size_t first, const flo
 }
 
 /* Norm of the update and its cosine with the server's own. */
-static void look_at(const rd_aggregate *a, const float *values, rd_update_facts *facts)
+static void measure(const rd_aggregate *a, const float *values, rd_update_facts *facts)
 {
     double squares = 0, product = 0;
     for (size_t i = 0; i < a->n; i++)
@@ -178,7 +178,7 @@ static rd_status weigh_whole(rd_aggregate *a, rd_admission *in, rd_error *err)
 {
     const rd_strategy *s = a->strategy;
     rd_update_facts facts = facts_of(a, in, 0);
-    look_at(a, in->collected, &facts);
+    measure(a, in->collected, &facts);
     rd_status status = rd_strategy_weigh(s, &facts, &in->contribution, err);
     if (status == RD_OK)
         status = check_fit(s, &in->contribution, in->largest, err);

@@ -159,7 +159,7 @@ static rd_status take_step(rd_aggregate *a, const source *from, const rd_target 
 }
 
 /* What the strategy makes of the collected updates, in rising order of key, which no order of arrival can change. */
-static rd_status agree(rd_aggregate *a, float *out, rd_error *err)
+static rd_status combine_collected(rd_aggregate *a, float *out, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_collection *c = &a->collected;
@@ -210,14 +210,14 @@ rd_status rd_aggregate_apply(rd_aggregate *a, double learning_rate, const rd_tar
     if (rd_model_counts(a->model))
         return conclude(a, target, err);
     if (s->kind->collects == RD_COLLECTS_ALL) {
-        float *agreed = malloc((a->n + 1) * sizeof *agreed);
-        if (agreed == NULL)
+        float *combined = malloc((a->n + 1) * sizeof *combined);
+        if (combined == NULL)
             return rd_fail(err, RD_ERR_MEMORY, "no memory for %zu parameters", a->n);
-        rd_status status = agree(a, agreed, err);
-        from.combined = agreed;
+        rd_status status = combine_collected(a, combined, err);
+        from.combined = combined;
         if (status == RD_OK)
             status = take_step(a, &from, target, norm, err);
-        free(agreed);
+        free(combined);
         return status;
     }
     if (c->weight == 0)

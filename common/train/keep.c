@@ -35,7 +35,7 @@ static size_t place_size(size_t floats)
     return sizeof(uint64_t) + floats * sizeof(float);
 }
 
-static off_t place(const rd_keep *k, size_t client, unsigned which)
+static off_t place_offset(const rd_keep *k, size_t client, unsigned which)
 {
     return (off_t)(sizeof(head) + (k->places * client + which) * place_size(k->floats));
 }
@@ -166,11 +166,11 @@ void rd_keep_close(rd_keep *k)
 /* ---- the places of a client ---- */
 
 /* Rounds of all places; 0: empty. */
-static rd_status look(const rd_keep *k, size_t client, uint64_t rounds[PLACES_MAX], rd_error *err)
+static rd_status read_rounds(const rd_keep *k, size_t client, uint64_t rounds[PLACES_MAX], rd_error *err)
 {
     for (unsigned i = 0; i < k->places; i++) {
         rounds[i] = 0;
-        ssize_t n = pread(k->fd, &rounds[i], sizeof rounds[i], place(k, client, i));
+        ssize_t n = pread(k->fd, &rounds[i], sizeof rounds[i], place_offset(k, client, i));
         if (n < 0)
             return rd_fail(err, RD_ERR_IO, "%s: %s", k->name, strerror(errno));
     }
@@ -183,7 +183,7 @@ rd_status rd_keep_read(const rd_keep *k, size_t client, uint64_t round, uint64_t
     uint64_t rounds[PLACES_MAX], best = 0;
     unsigned which = 0;
     bool later = false; /* what is of this very round is of an attempt at it that was cut off: it is repeated */
-    rd_status status = look(k, client, rounds, err);
+    rd_status status = read_rounds(k, client, rounds, err);
     for (unsigned i = 0; i < k->places && status == RD_OK; i++) {
         bool wanted = kept == RD_KEEP_NEWEST ? rounds[i] < round : rounds[i] == kept;
         later = later || rounds[i] > round;
@@ -196,8 +196,8 @@ rd_status rd_keep_read(const rd_keep *k, size_t client, uint64_t round, uint64_t
     *found = best > 0 ? RD_KEEP_FOUND : expected ? RD_KEEP_LOST : RD_KEEP_NOTHING;
     if (status != RD_OK || *found != RD_KEEP_FOUND)
         return status;
-    return rd_fd_pread_all(k->fd, values, k->floats * sizeof *values, place(k, client, which) + (off_t)sizeof(uint64_t),
-                           k->name, err);
+    return rd_fd_pread_all(k->fd, values, k->floats * sizeof *values,
+                           place_offset(k, client, which) + (off_t)sizeof(uint64_t), k->name, err);
 }
 
 /* The place that is needed least: empty, or of a round that did not count, or the oldest. */
@@ -218,15 +218,15 @@ rd_status rd_keep_write(const rd_keep *k, size_t client, uint64_t round, uint64_
 {
     static const uint64_t empty = 0;
     uint64_t rounds[PLACES_MAX], last = kept == RD_KEEP_NEWEST ? round - 1 : kept;
-    rd_status status = look(k, client, rounds, err);
+    rd_status status = read_rounds(k, client, rounds, err);
     /* What is later than that did not count, or in another course of the run. The number goes first and comes last: a
      * place that is half written is empty. */
     for (unsigned i = 0; i < k->places && status == RD_OK; i++)
         if (rounds[i] > last)
-            status = rd_fd_pwrite_all(k->fd, &empty, sizeof empty, place(k, client, i), k->name, err);
+            status = rd_fd_pwrite_all(k->fd, &empty, sizeof empty, place_offset(k, client, i), k->name, err);
     if (status != RD_OK)
         return status;
-    off_t at = place(k, client, least_needed(k, rounds, last));
+    off_t at = place_offset(k, client, least_needed(k, rounds, last));
     RD_TRY(rd_fd_pwrite_all(k->fd, &empty, sizeof empty, at, k->name, err));
     RD_TRY(rd_fd_pwrite_all(k->fd, values, k->floats * sizeof *values, at + (off_t)sizeof round, k->name, err));
     RD_TRY(rd_fd_pwrite_all(k->fd, &round, sizeof round, at, k->name, err));

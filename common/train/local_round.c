@@ -1,7 +1,7 @@
 /* local_round.c: a client's part of a round (McMahan et al. 2017, algorithm 1, ClientUpdate).
  *
  *   deal      some rows are kept out, the same ones in every round; the others are for training
- *   look      how good is the model that it got on both, if anyone asked
+ *   evaluate  how good is the model that it got on both, if anyone asked
  *   train     epochs of mini-batches over the rows in a new order each time (train_rows.c)
  *   personal  how good is the client's own model; Ditto trains it apart
  *   delta     what training changed
@@ -33,10 +33,10 @@ static void deal_rows(rd_trainer *t, const rd_local_task *task, rd_rows rows, si
     }
 }
 
-/* ---- look ---- */
+/* ---- evaluate ---- */
 
-static rd_status look(rd_trainer *t, const float *parameters, rd_row_set set, const char *what, rd_metrics *out,
-                      rd_error *err)
+static rd_status evaluate(rd_trainer *t, const float *parameters, rd_row_set set, const char *what, rd_metrics *out,
+                          rd_error *err)
 {
     rd_evaluation sums = {0};
     rd_status status = rd_evaluate(t, parameters, set, 0, set.rows.count, &sums, err);
@@ -284,8 +284,8 @@ static rd_status train_both(rd_local_training *s, const kept_parts *k, const flo
     if (k->ditto != NULL)
         RD_TRY(train_ditto(s, k, global, trained, err));
     if (held.count > 0 && has_own_model(t->model, task))
-        RD_TRY(look(t, k->ditto != NULL ? k->ditto : s->parameters, (rd_row_set){s->data, held}, "hold-out",
-                    &report->personal, err));
+        RD_TRY(evaluate(t, k->ditto != NULL ? k->ditto : s->parameters, (rd_row_set){s->data, held}, "hold-out",
+                        &report->personal, err));
     if (changing > travelling)
         memcpy(k->local, s->parameters + travelling, (changing - travelling) * sizeof *k->local);
 cleanup:
@@ -338,9 +338,9 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, rd_row_se
     rd_rows held_rows = {t->rows + trained, held};
     RD_TRY(choose_rows(t, task, mine.data, &trained, err));
     if (task->evaluation->train_loss)
-        RD_TRY(look(t, update, (rd_row_set){mine.data, {t->rows, trained}}, "training", &report->before, err));
+        RD_TRY(evaluate(t, update, (rd_row_set){mine.data, {t->rows, trained}}, "training", &report->before, err));
     if (held > 0)
-        RD_TRY(look(t, update, (rd_row_set){mine.data, held_rows}, "hold-out", &report->holdout, err));
+        RD_TRY(evaluate(t, update, (rd_row_set){mine.data, held_rows}, "hold-out", &report->holdout, err));
 
     report->samples = trained;
     if (rd_model_counts(t->model)) {

@@ -213,7 +213,7 @@ typedef struct reading {
 } reading;
 
 /* The last round that measured the objective. */
-static bool look(const rd_round_record *r, void *user)
+static bool read_round(const rd_round_record *r, void *user)
 {
     reading *l = user;
     const rd_metrics *m = l->wanted == SEARCH_HOLDOUT_LOSS ? &r->holdout
@@ -236,7 +236,7 @@ search_outcome search_trial_outcome(const search_job *j, size_t trial)
     search_trial_paths(j, trial, config, directory);
     rd_status status = rd_store_open_reader(directory, &store, &ignored);
     if (status == RD_OK)
-        status = rd_store_rounds(store, 0, look, &l, &ignored);
+        status = rd_store_rounds(store, 0, read_round, &l, &ignored);
     rd_store_close(store);
     if (status != RD_OK || !isfinite(l.outcome.objective))
         l.outcome.objective = INFINITY;

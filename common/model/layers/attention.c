@@ -2,7 +2,7 @@
  * in_proj_weight (3E,E), in_proj_bias (3E), out_proj.weight (E,E), out_proj.bias (E).
  *
  * With "causal" no position looks at later ones. With "rotary" queries and keys are turned by angles that
- * grow with the position (Su et al. 2021), halves of a head paired: numbers i and i + d/2 turn by t /
+ * grow with the position (Su et al. 2021), halves of a head paired: numbers i and i + d/2 are rotated by t /
  * 10000^(2i/d).
  *
  * Kept for the backward pass, by sample: queries, keys and values (T,3E), turned where that is asked for; the
@@ -20,18 +20,18 @@ typedef struct attention {
     size_t T, E, heads, d; /* d = E / heads */
     bool causal, rotary;
     rd_linear in, out;
-    float turns[]; /* (T, d/2, 2) cosines and sines, for rotary */
+    float rotations[]; /* (T, d/2, 2) cosines and sines, for rotary */
 } attention;
 
 static const char *const attention_keys[] = {"heads", "causal", "rotary", "bias", NULL};
 
-static void fill_turns(attention *f)
+static void fill_rotations(attention *f)
 {
     for (size_t t = 0; t < f->T; t++)
         for (size_t i = 0; i < f->d / 2; i++) {
             double angle = (double)t / pow(10000.0, 2.0 * (double)i / (double)f->d);
-            f->turns[(t * (f->d / 2) + i) * 2] = (float)cos(angle);
-            f->turns[(t * (f->d / 2) + i) * 2 + 1] = (float)sin(angle);
+            f->rotations[(t * (f->d / 2) + i) * 2] = (float)cos(angle);
+            f->rotations[(t * (f->d / 2) + i) * 2 + 1] = (float)sin(angle);
         }
 }
 
@@ -57,7 +57,7 @@ cleanup:
 static rd_status attention_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_error *err)
 {
     bool bias = true;
-    attention *f = rd_layer_own(l, sizeof *f + l->inputs * sizeof *f->turns, at.path, err);
+    attention *f = rd_layer_own(l, sizeof *f + l->inputs * sizeof *f->rotations, at.path, err);
     if (f == NULL)
         return RD_ERR_MEMORY;
     rd_status status = RD_OK;
@@ -67,7 +67,7 @@ static rd_status attention_plan(rd_plan *plan, rd_layer *l, rd_json_node at, rd_
     RD_TRY(rd_linear_plan(plan, l, &f->in, "in_proj_weight", bias ? "in_proj_bias" : NULL, err));
     RD_TRY(rd_linear_plan(plan, l, &f->out, "out_proj.weight", bias ? "out_proj.bias" : NULL, err));
     if (f->rotary)
-        fill_turns(f);
+        fill_rotations(f);
     size_t square = f->T * f->T;
     l->flops = f->T * (rd_linear_flops(&f->in) + rd_linear_flops(&f->out)) + 4 * (uint64_t)f->E * square;
     l->saved = 4 * l->inputs + f->heads * square;
@@ -86,11 +86,11 @@ static void attention_init(const rd_layer *l, uint64_t seed, float *parameters)
 }
 
 /* Turns the heads of queries and keys, (T,3E) of one sample; back with sign -1. */
-static void turn(const attention *f, float *qkv, float sign)
+static void rotate(const attention *f, float *qkv, float sign)
 {
     for (size_t t = 0; t < f->T; t++)
         for (size_t i = 0; i < f->d / 2; i++) {
-            const float *angle = &f->turns[(t * (f->d / 2) + i) * 2];
+            const float *angle = &f->rotations[(t * (f->d / 2) + i) * 2];
             float c = angle[0], s = sign * angle[1];
             for (size_t head = 0; head < 2 * f->heads; head++) { /* queries' heads, then keys' */
                 float *a = qkv + t * 3 * f->E + head * f->d + i, *b = a + f->d / 2;
@@ -141,7 +141,7 @@ static void attention_forward(const rd_layer *l, const rd_pass *pass)
     for (size_t b = 0; b < pass->B; b++) {
         float *qkv = k.qkv + b * f->T * 3 * f->E;
         if (f->rotary)
-            turn(f, qkv, 1.0f);
+            rotate(f, qkv, 1.0f);
         for (size_t h = 0; h < f->heads; h++) {
             float *q = qkv + h * f->d, *p = k.shares + (b * f->heads + h) * f->T * f->T;
             cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, T, T, d, (float)(1 / sqrt((double)d)), q, 3 * E, q + E,
@@ -189,7 +189,7 @@ static void attention_backward(const rd_layer *l, const rd_pass *pass)
             head_backward(f, k.qkv + b * f->T * 3 * f->E + h * f->d, k.shares + (b * f->heads + h) * f->T * f->T,
                           dheads + b * f->T * f->E + h * f->d, d + h * f->d, ds);
         if (f->rotary)
-            turn(f, d, -1.0f);
+            rotate(f, d, -1.0f);
     }
     rd_linear_backward(l, &f->in, pass,
                        &(rd_linear_rows){.count = rows, .x = pass->x, .dy = dqkv, .dx = pass->dx, .scratch = low_rank});
