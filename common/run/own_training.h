@@ -8,7 +8,8 @@
 typedef struct rd_own_training {
     rd_dataset data;
     rd_trainer *trainer;
-    float *delta; /* (all) its first elements, those that travel, after a run */
+    float *delta;     /* (all) its first elements, those that travel, after a run */
+    rd_error trouble; /* that makes it useless for the round that is open; status RD_OK: none */
 } rd_own_training;
 
 rd_status rd_own_training_open(const rd_config *c, const rd_model *m, const rd_schema *schema, rd_own_training *out,

@@ -36,12 +36,12 @@ rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t cli
                         .clients = clients,
                         .last = round >= run->config->rounds};
     record->round = round;
-    record->aggregated = aggregate && run->own_trouble.status == RD_OK;
+    record->aggregated = aggregate && run->own.trouble.status == RD_OK;
     record->abandoned[0] = '\0';
     rd_error trouble = {0};
     rd_status status = rd_aggregate_finish(run->updates, round, record->aggregated, &target, record, &trouble);
     if (aggregate && (!record->aggregated || is_of_a_round(status))) {
-        const rd_error *why = record->aggregated ? &trouble : &run->own_trouble;
+        const rd_error *why = record->aggregated ? &trouble : &run->own.trouble;
         (void)snprintf(record->abandoned, sizeof record->abandoned, "%.399s", why->message);
         record->aggregated = false;
         status = RD_OK;
@@ -162,15 +162,14 @@ cleanup:
 
 rd_status rd_run_prepare(rd_run *run, uint64_t round, rd_error *err)
 {
-    rd_error trouble = {0};
-    run->own_trouble = trouble;
+    rd_own_training *own = &run->own;
+    own->trouble = (rd_error){0};
     if (!run->config->strategy.kind->server_trains || round > run->config->rounds)
         return RD_OK;
-    rd_status status = rd_own_training_run(&run->own, run->config, round, run->parameters, &trouble);
+    rd_status status = rd_own_training_run(own, run->config, round, run->parameters, &own->trouble);
     if (status == RD_OK)
-        status = rd_aggregate_set_own(run->updates, run->own.delta, &trouble);
-    run->own_trouble = trouble;
+        status = rd_aggregate_set_own(run->updates, own->delta, &own->trouble);
     if (status == RD_OK || (round > 1 && is_of_a_round(status)))
         return RD_OK;
-    return rd_fail(err, status, "%s", trouble.message);
+    return rd_fail(err, status, "%s", own->trouble.message);
 }

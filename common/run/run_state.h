@@ -47,7 +47,6 @@ struct rd_run {
     rd_aggregate *updates;    /* of the round in progress */
     rd_tensor_table down, up; /* what is fetched, and what an update holds, with companions; none: the model alone */
     rd_own_training own;
-    rd_error own_trouble; /* of the round that is open; status RD_OK: none */
 
     rd_round_record last;
     rd_stopping stopping;

@@ -21,13 +21,13 @@
 
 typedef struct rd_store rd_store;
 
-/* One row of the table "rounds". Round 0 is the initial model, before any training. */
 /* How the participants of a round differ, each counting the same; NaN: not measured. */
 typedef struct rd_spread {
     double mean, deviation; /* the deviation over n */
     double worst;           /* mean of the ceil(n / 10) largest */
 } rd_spread;
 
+/* One row of the table "rounds". Round 0 is the initial model, before any training. */
 typedef struct rd_round_record {
     uint64_t round;
     bool aggregated;     /* false: abandoned, the model is that of the round before */
