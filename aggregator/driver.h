@@ -2,8 +2,9 @@
  *
  * Worker threads tell the driver what clients do; the driver's own thread (rd_driver_loop, on main) carries
  * out what the core decides: opens and closes rounds, averages, saves, commits, and wakes the clients that
- * wait. Every function but rd_driver_create, _loop and _free may be called from any thread. rd_driver_create
- * notes SIGINT, SIGTERM and SIGHUP from then on (core/signals.h).
+ * wait. Every function but rd_driver_create, _set_callbacks, _loop and _free may be called from any thread. From
+ * rd_driver_create to rd_driver_free signals are noted (core/signals.h): SIGINT and SIGTERM end rd_driver_loop, SIGHUP
+ * calls `reload`.
  *
  * When a round closes, its model is published first and committed second: the clients of the next round fetch
  * and train while the digest, the evaluation and the disk are busy. A crash in between repeats the round. */

@@ -1,7 +1,7 @@
 /* step.h: what a step of a round is to the core: one question to each client of the cohort, and one answer of each.
  *
  * The core decides who is asked, when a step is over and whether the round goes on. What the bytes of an answer do is
- * the aggregator's (aggregator/answers.h), what a client does to answer is the client's (client/session.c); both know
+ * the aggregator's (aggregator/step_bytes.h), what a client does to answer is the client's (client/step.h); both know
  * the step by its name. */
 #ifndef RONDO_ROUND_STEP_H
 #define RONDO_ROUND_STEP_H

@@ -11,6 +11,9 @@
  *                   factor       the mean is multiplied with it
  *                   direct       from the mean delta to the direction of the step, with what the server keeps
  *                   (take)       what came up beside the deltas (companion.h)
+ *   beside these    check        which training it refuses
+ *                   buffering    whether its rounds are asynchronous, and how
+ *                   least_updates  the fewest that a round needs
  *
  * The step itself is w += eta * direction for tensors that are trained and w += mean for statistics. A delta is
  * local - global: it points where the model is to go, so it is added. A function that is NULL does what fedavg does. */

@@ -89,7 +89,7 @@ void rd_aggregate_down(const rd_aggregate *a, const float *out[RD_COMPANIONS_MAX
 
 /* ---- between processes that each took in a part of a round; before rd_aggregate_finish ---- */
 
-/* The exact sum; no elements where updates are collected. */
+/* The exact sum; no elements where all updates are collected. */
 rd_exact_vector *rd_aggregate_sum(rd_aggregate *a);
 /* What else was added up, as bytes for another process of the same program. */
 size_t rd_aggregate_totals_size(void);

@@ -1,5 +1,5 @@
 /* collection.h: updates that strategies must see whole, in vectors of their own: while one is taken in, or until all
- * of a round are there, as rows. Vectors are used again. */
+ * of a round are there. Vectors are used again. */
 #ifndef RONDO_RUN_COLLECTION_H
 #define RONDO_RUN_COLLECTION_H
 

@@ -213,7 +213,7 @@ Test(strategies, what_cannot_be_used_is_refused_and_changes_nothing)
 /* ---- the gate before the sum ---- */
 
 /* One update by hand, from admission to the end. */
-static rd_status take_in(federation *f, uint64_t key, const float *update, const rd_report *report, rd_error *err)
+static rd_status add_update(federation *f, uint64_t key, const float *update, const rd_report *report, rd_error *err)
 {
     rd_admission in;
     size_t n = rd_aggregate_update_size(f->updates);
@@ -260,7 +260,7 @@ Test(strategies, a_step_that_clients_would_refuse_leaves_everything_as_it_was)
                      last = rd_aggregate_update_size(f.updates) - 1;
         for (uint64_t round = 1; round <= 2; round++) {
             update[last] = round == 1 ? 1.0f : 8388000.0f;
-            cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
+            cr_assert_eq(add_update(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
             memcpy(before, f.parameters, sizeof before);
             if (elements > 0)
                 memcpy(companions, rd_aggregate_companions(f.updates), sizeof companions);
@@ -271,7 +271,7 @@ Test(strategies, a_step_that_clients_would_refuse_leaves_everything_as_it_was)
             for (int i = 0; i < 4 && finish(&f, &record, &err) == RD_OK; i++) {
                 memcpy(before, f.parameters, sizeof before);
                 memcpy(companions, rd_aggregate_companions(f.updates), sizeof companions);
-                cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
+                cr_assert_eq(add_update(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
             }
             cr_assert(strstr(err.message, "of what strategy scaffold keeps (c) becomes 2^23 or more") != NULL, "%s",
                       err.message);
@@ -284,7 +284,7 @@ Test(strategies, a_step_that_clients_would_refuse_leaves_everything_as_it_was)
             cr_assert_arr_eq(rd_aggregate_companions(f.updates), companions, sizeof companions);
         /* The sums are empty again. */
         update[last] = 0.5f;
-        cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
+        cr_assert_eq(add_update(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
         cr_assert_eq(finish(&f, &record, &err), RD_OK, "%s", err.message);
         close_federation(&f);
         fclose(b.reference);
@@ -322,20 +322,20 @@ Test(strategies, nothing_unfit_enters_a_sum)
         if (is(&with, "fltrust"))
             cr_assert(rd_aggregate_set_own(with.updates, root, &err) == RD_OK &&
                       rd_aggregate_set_own(without.updates, root, &err) == RD_OK);
-        cr_assert_eq(take_in(&with, 1, good, &report, &err), RD_OK, "%s: %s", one_of_each_kind[s], err.message);
-        cr_assert_eq(take_in(&without, 1, good, &report, &err), RD_OK);
+        cr_assert_eq(add_update(&with, 1, good, &report, &err), RD_OK, "%s: %s", one_of_each_kind[s], err.message);
+        cr_assert_eq(add_update(&without, 1, good, &report, &err), RD_OK);
         for (size_t at = 0; at < n; at++)
             for (size_t u = 0; u < sizeof unfit / sizeof *unfit; u++) {
                 float bad[2 * N];
                 memcpy(bad, good, sizeof bad);
                 bad[at] = unfit[u];
-                cr_assert_eq(take_in(&with, 2, bad, &report, &err), RD_ERR_RANGE, "%s: %g at %zu", one_of_each_kind[s],
-                             (double)unfit[u], at);
+                cr_assert_eq(add_update(&with, 2, bad, &report, &err), RD_ERR_RANGE, "%s: %g at %zu",
+                             one_of_each_kind[s], (double)unfit[u], at);
             }
         report.samples = 0;
-        cr_assert_eq(take_in(&with, 2, good, &report, &err), RD_ERR_RANGE, "no samples");
+        cr_assert_eq(add_update(&with, 2, good, &report, &err), RD_ERR_RANGE, "no samples");
         report.samples = UINT64_C(1) << 31;
-        cr_assert_eq(take_in(&with, 2, good, &report, &err), RD_ERR_RANGE, "too many samples");
+        cr_assert_eq(add_update(&with, 2, good, &report, &err), RD_ERR_RANGE, "too many samples");
         cr_assert(finish(&without, &record, &err) == RD_OK && record.samples == 3, "%s", err.message);
         cr_assert(finish(&with, &record, &err) == RD_OK && record.samples == 3, "%s", err.message);
         cr_assert_arr_eq(with.parameters, without.parameters, sizeof with.parameters, "%s", one_of_each_kind[s]);
@@ -356,10 +356,10 @@ Test(strategies, what_scaling_would_make_unfit_is_refused)
     open_federation(&b, 0, "{\"name\": \"q-fedavg\", \"q\": 1}", &f);
     rd_report report = good_report();
     report.before.loss = 1 << 20;
-    cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_ERR_RANGE);
+    cr_assert_eq(add_update(&f, 1, update, &report, &err), RD_ERR_RANGE);
     cr_assert(strstr(err.message, "q-fedavg multiplies the update by 1.04858e+06") != NULL, "%s", err.message);
     update[0] = 7;
-    cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
+    cr_assert_eq(add_update(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
     /* By hand: L = 20, F = 2^20, d = (7, 0, 0, 0): w += L F d / (|L d|^2 + L F). */
     double expected = (double)b.initial[0] + 20.0 * 0x1p20 * 7 / (140.0 * 140 + 20 * 0x1p20);
     cr_assert(finish(&f, &record, &err) == RD_OK);
@@ -385,7 +385,7 @@ Test(strategies, fltrust_and_a_delta_of_no_length)
         rd_report report = good_report();
         open_federation(&b, 0, "{\"name\": \"fltrust\"}", &f);
         cr_assert_eq(rd_aggregate_set_own(f.updates, root, &err), RD_OK);
-        cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
+        cr_assert_eq(add_update(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
         cr_assert_eq(finish(&f, &record, &err), cases[i].counts ? RD_OK : RD_ERR_RANGE, "%g", (double)cases[i].value);
         cr_assert_float_eq(f.parameters[0], b.initial[0] + (cases[i].counts ? 2.0f : 0.0f), 1e-6, "%g: %g",
                            (double)cases[i].value, (double)f.parameters[0]);
@@ -407,7 +407,7 @@ Test(strategies, the_servers_own_delta_has_to_be_fit_too)
     open_federation(&b, 0, "{\"name\": \"fltrust\"}", &f);
     for (size_t i = 0; i < 4; i++) {
         cr_assert_eq(rd_aggregate_set_own(f.updates, unfit[i], &err), RD_ERR_RANGE, "case %zu", i);
-        cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
+        cr_assert_eq(add_update(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
         cr_assert_eq(finish(&f, &record, &err), RD_ERR_RANGE, "nobody is trusted");
         cr_assert_arr_eq(f.parameters, b.initial, sizeof f.parameters);
     }
@@ -480,7 +480,7 @@ Test(strategies, no_order_matters_with_an_overflow_in_it)
             report.before.loss = losses[order[i]];
             if (number < 0 && order[i] == 2)
                 continue;
-            cr_assert_eq(take_in(&f, order[i] + 1, updates[order[i]], &report, &err),
+            cr_assert_eq(add_update(&f, order[i] + 1, updates[order[i]], &report, &err),
                          order[i] == 2 ? RD_ERR_RANGE : RD_OK, "%s", err.message);
             cr_assert(order[i] != 2 || strstr(err.message, "below 2^40") != NULL, "%s", err.message);
         }
@@ -531,7 +531,7 @@ Test(strategies, least_updates_are_enough_and_one_less_is_not)
             for (uint64_t k = 0; k < table[i].least - less; k++) {
                 rd_report report = good_report();
                 float update[N] = {1 + 0.01f * (float)k, 1, 1, 1};
-                cr_assert_eq(take_in(&f, k + 1, update, &report, &err), RD_OK, "%s", err.message);
+                cr_assert_eq(add_update(&f, k + 1, update, &report, &err), RD_OK, "%s", err.message);
             }
             if (table[i].least == less)
                 continue; /* no update at all: the core does not aggregate that */
@@ -557,7 +557,7 @@ Test(strategies, without_anybody_to_trust_the_model_stays)
     cr_assert_eq(rd_aggregate_set_own(f.updates, root, &err), RD_OK);
     rd_report report = good_report();
     rd_round_record record;
-    cr_assert_eq(take_in(&f, 1, update, &report, &err), RD_OK);
+    cr_assert_eq(add_update(&f, 1, update, &report, &err), RD_OK);
     cr_assert_eq(finish(&f, &record, &err), RD_ERR_RANGE);
     cr_assert_str_eq(err.message, "none of 1 updates is trusted");
     cr_assert_arr_eq(f.parameters, b.initial, sizeof f.parameters);
