@@ -14,12 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "allow_list.h"
 #include "backup.h"
 #include "config/config.h"
 #include "config/effect.h"
 #include "core/options.h"
 #include "driver.h"
-#include "gate.h"
 #include "https/server.h"
 #include "round/selection.h"
 #include "routes.h"
@@ -95,7 +95,7 @@ static rd_parse_result parse(int argc, char **argv, serve_options *o, rd_error *
 typedef struct service {
     rd_server *server;
     rd_driver *driver;
-    rd_gate *gate;
+    rd_allow_list *allow_list;
 } service;
 
 static void wake_clients(void *user)
@@ -116,10 +116,10 @@ static void reload(void *user)
     const service *s = user;
     rd_error err;
     size_t count;
-    if (s->gate->path == NULL)
+    if (s->allow_list->path == NULL)
         rd_driver_log(s->driver, "SIGHUP: there is no list of clients (--allow) to read again");
-    else if (rd_gate_reload(s->gate, &count, &err) == RD_OK)
-        rd_driver_log(s->driver, "SIGHUP: %s read again: %zu client%s may take part", s->gate->path, count,
+    else if (rd_allow_list_reload(s->allow_list, &count, &err) == RD_OK)
+        rd_driver_log(s->driver, "SIGHUP: %s read again: %zu client%s may take part", s->allow_list->path, count,
                       count == 1 ? "" : "s");
     else
         rd_driver_log(s->driver, "SIGHUP: %s; the list as it was stays in force", err.message);
@@ -170,11 +170,12 @@ static rd_status announce(rd_driver *driver, const rd_config *config, const serv
 }
 
 /* Starts the server on top of the driver, runs until the end, stops it. */
-static rd_status serve_run(const serve_options *o, const rd_config *config, rd_gate *gate, rd_driver *driver,
-                           bool *interrupted, rd_error *err)
+static rd_status serve_run(const serve_options *o, const rd_config *config, rd_allow_list *allow_list,
+                           rd_driver *driver, bool *interrupted, rd_error *err)
 {
-    service s = {.driver = driver, .gate = gate};
-    rd_routes routes = {.driver = driver, .state_directory = o->state, .staging = {RD_STAGING_MEMORY}, .gate = gate};
+    service s = {.driver = driver, .allow_list = allow_list};
+    rd_routes routes = {
+        .driver = driver, .state_directory = o->state, .staging = {RD_STAGING_MEMORY}, .allow_list = allow_list};
     rd_server_app app = rd_routes_app(&routes);
     rd_server_options options = {.listen = o->listen,
                                  .files = {o->ca, o->cert, o->key, o->passphrase},
@@ -208,21 +209,21 @@ static rd_status serve(const serve_options *o, bool *interrupted, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_config config = {0};
-    rd_gate gate = {0};
+    rd_allow_list allow_list = {0};
     rd_run *run = NULL;
     rd_settling *settling = NULL;
     rd_driver *driver = NULL;
     signal(SIGPIPE, SIG_IGN);
     RD_TRY(rd_config_load(o->config, &config, err));
-    RD_TRY(rd_gate_open(&gate, o->allow, err));
+    RD_TRY(rd_allow_list_open(&allow_list, o->allow, err));
     RD_TRY(rd_settling_open(&config, o->state, rd_processor_count(), &settling, &run, err));
     RD_TRY(rd_driver_create(run, settling, &driver, err));
-    status = serve_run(o, &config, &gate, driver, interrupted, err);
+    status = serve_run(o, &config, &allow_list, driver, interrupted, err);
 cleanup:
     rd_driver_free(driver);
     rd_settling_free(settling);
     rd_run_free(run);
-    rd_gate_close(&gate);
+    rd_allow_list_close(&allow_list);
     rd_config_free(&config);
     return status;
 }

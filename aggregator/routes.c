@@ -270,7 +270,7 @@ static bool refuse_unlisted(rd_call *c)
 {
     const char *name = rd_exchange_client(c->x);
     rd_driver *driver = c->routes->driver;
-    if (rd_gate_admits(c->routes->gate, name))
+    if (rd_allow_list_has(c->routes->allow_list, name))
         return false;
     if (c->client != SIZE_MAX)
         rd_driver_leave(driver, c->client, "left: not in the list of allowed clients any more");

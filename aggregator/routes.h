@@ -2,8 +2,8 @@
 #ifndef RONDO_AGGREGATOR_ROUTES_H
 #define RONDO_AGGREGATOR_ROUTES_H
 
+#include "allow_list.h"
 #include "driver.h"
-#include "gate.h"
 #include "https/server.h"
 #include "staging.h"
 
@@ -11,7 +11,7 @@ typedef struct rd_routes {
     rd_driver *driver;
     const char *state_directory;
     rd_staging_budget staging;
-    rd_gate *gate;
+    rd_allow_list *allow_list;
 } rd_routes;
 
 /* The callbacks for rd_server_start; routes must outlive the server. */
