@@ -203,7 +203,7 @@ def usage(text):
     return [line for line in text.splitlines() if line.startswith("data.train: ")][-1]
 
 
-def test_rows_that_are_not_used_are_told(world):
+def test_rows_that_are_not_used_are_reported(world):
     group = {"partition": {"scheme": "group"}}
     table = [
         ({"data": group}, 3, "data.train: 100 rows; 3 of 5 groups are clients, so 40 rows are not used; 60 are trained on"),

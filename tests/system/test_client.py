@@ -332,7 +332,7 @@ def test_another_model_of_the_same_version_is_fetched_again(world):
     assert len(fake.seen("GET /v1/model/0")) == 2, fake.order()
 
 
-def test_a_refused_update_is_told_and_the_next_task_done(world):
+def test_a_refused_update_is_reported_and_the_next_task_done(world):
     fake, client = begin(world, rounds=3)
     fake.script["GET /v1/task"] = [(200, {"task": "train", "round": n, "model": n - 1}) for n in (1, 2)]
     fake.script["POST /v1/rounds/1/train"] = [(409, refusal("stale", "round 1 is over"))]
@@ -435,7 +435,7 @@ def test_an_aggregator_that_always_forgets_is_not_stormed(world):
     ended(process, 143)
 
 
-def test_silence_is_told(world):
+def test_silence_is_reported(world):
     """Whoever looks at a client that waits sees what for, once and not at each attempt, and that it is over."""
     world.certificates(["alice"])
     make_table(world)
@@ -452,7 +452,7 @@ def test_silence_is_told(world):
     assert ended(process, 0) == ""
 
 
-def test_busy_is_told_once(world):
+def test_busy_is_reported_once(world):
     fake, client = begin(world)
     fake.script["GET /v1/task"] = [(503, refusal("busy", "full to the brim"), {"Retry-After": "1"})] * 3
     assert ended(client(), 0).count("full to the brim") == 1
@@ -466,7 +466,7 @@ def test_patience_counts_from_the_loss_of_the_connection(world):
     ended(client("--retry-seconds", "2"), 0, "finished")
 
 
-def test_gives_up_after_the_seconds_told(world):
+def test_gives_up_after_the_seconds_given(world):
     fake, client = begin(world)
     fake.script["GET /v1/task"] = [silence(60)]
     process = client("--retry-seconds", "2")

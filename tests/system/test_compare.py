@@ -77,7 +77,7 @@ def test_a_folder_of_seeds(world):
         assert result.returncode != 0 and "runs" in result.stderr and world.path("runs", "seed-1") in result.stderr, result
 
 
-def test_a_target_that_was_not_reached_is_told(world):
+def test_a_target_that_was_not_reached_is_reported(world):
     data = {"train": {"path": "table.csv"}, "test": {"path": "table.csv"}}
     told = simulate(world, "missed", data=data, evaluation={"target_accuracy": 0.999})
     accuracies = [r["test"]["accuracy"] for r in world.rounds("missed")]

@@ -207,7 +207,7 @@ def changes(world, state="state"):
     return found
 
 
-def test_operating_keys_may_change_and_each_change_is_told_and_kept(world):
+def test_operating_keys_may_change_and_each_change_is_reported_and_recorded(world):
     """One of three clients leaves for good: with min_clients lowered the run goes on with two."""
     names = ["one", "two", "three"]
     world.certificates(names)
@@ -243,7 +243,7 @@ def test_operating_keys_may_change_and_each_change_is_told_and_kept(world):
     assert result.returncode == 1 and "training.epochs = 1, but now it would be 2" in result.stderr, result.stderr
 
 
-def test_another_test_set_is_told_and_kept(world):
+def test_another_test_set_is_reported_and_recorded(world):
     table = "a,b,label\n" + "".join(f"{i % 7},{i % 5},{i % 2}\n" for i in range(40))
     world.write("train.csv", table)
     test = world.write("test.csv", table)
@@ -283,7 +283,7 @@ def test_another_training_set_is_another_simulation(world):
                                                  r'but now it would be "train\.csv', refused.stderr), refused.stderr
 
 
-def test_initial_that_has_changed_is_told(world):
+def test_initial_that_has_changed_is_reported(world):
     world.write("t.csv", "a,b,label\n" + "".join(f"{i % 7},{i % 5},{i % 2}\n" for i in range(40)))
     config = {"rounds": 2, "model": {"input": 2, "loss": "softmax_cross_entropy", "layers": [{"type": "dense", "units": 2}]},
               "training": {"learning_rate": 0.1}, "data": {"train": {"path": "t.csv"}}, "initial": {"path": "start.safetensors"}}

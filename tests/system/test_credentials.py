@@ -193,7 +193,7 @@ def test_not_valid_yet_is_waited_for(world):
     assert "the aggregator's certificate is not valid yet; is this machine's clock right?; trying for 300 s" in read(process.log), read(process.log)
 
 
-def test_another_authority_for_clients_is_told(world):
+def test_another_authority_for_clients_is_reported(world):
     begin(world)
     make = os.path.join(harness.ROOT, "certs", "make-certs")
     world.check(make, world.path("other"), "ca")

@@ -231,7 +231,7 @@ def test_simulation_and_deployment_give_the_same_bits(world):
         assert len(ours) == 4 and len({r["model_sha256"] for r in ours}) == (2 if name == "counting" else 4), name
 
 
-def test_only_what_is_kept_of_a_pruned_model_travels(world):
+def test_only_what_remains_of_a_pruned_model_travels(world):
     table = save_table(world, "table.csv", 120, 36, 3)
     model = {"input": 36, "loss": "softmax_cross_entropy", "layers": [{"type": "dense", "units": 60, "activation": "relu"}, {"type": "dense", "units": 3}]}
     config = {"rounds": 8, "seed": 5, "keep_every": 1, "model": model, "training": {"epochs": 1, "batch_size": 8, "learning_rate": 0.05, "momentum": 0.5},

@@ -167,7 +167,7 @@ def test_null_excuses_whatever_a_tensor_is(world):
     assert "F8_E4M3" in printed and "U16" in printed, printed
 
 
-def test_shapes_that_differ_are_told(world):
+def test_shapes_that_differ_are_reported(world):
     turned = ("F32", [2, 4], struct.pack("<8f", *GOOD["fc1.weight"][1]))
     refused(world, "tensor 'fc1.weight' has shape [2, 4], but the model's 'fc1.weight' has [4, 2] (is it transposed?)", tensors(fc1__weight=turned))
     refused(world, "tensor 'fc2.bias' has shape [3, 1], but the model's 'fc2.bias' has [3]; null", tensors(**bias("F32", bytes(12), [3, 1])))

@@ -116,7 +116,7 @@ def test_a_simulation_takes_nothing_that_another_run_has_kept(world):
     assert records(world, "simulated") == simulated
 
 
-def test_the_option_without_use_is_told(world):
+def test_the_option_without_use_is_reported(world):
     world.certificates(["client-1", "client-2"])
     path, simulated = simulate(world, base(world, rounds=2))
     assert finish(world, path, "state") == simulated

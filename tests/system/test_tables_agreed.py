@@ -152,7 +152,7 @@ def test_numbers_mean_the_same_in_every_file(world):
     assert len(out.splitlines()) == 45
 
 
-def test_who_comes_late_reads_the_schema_as_it_is(world):
+def test_who_comes_later_reads_the_schema_as_it_is(world):
     """Frozen before round 1: what does not fit is refused by column, word, file and line."""
     two = [{"x": "1", "colour": c, "kind": k} for c, k in (("red", "a"), ("blue", "b"))]
     first = world.write("first.csv", table(["x", "colour", "kind"], two * 10))

@@ -22,7 +22,7 @@ def says(process, text, count=1):
     return wait_for(lambda: len(re.findall(text, read(process.log))) >= count and read(process.log), f"it says {text}", process=process)
 
 
-def test_waiting_is_told_at_the_beginning_and_in_mid_run(world):
+def test_waiting_is_reported_at_the_beginning_and_in_mid_run(world):
     aggregator = begin(world)
     says(aggregator, "waiting: 0 of 2 clients are there")
     one = world.client(aggregator, "one", world.path("t.csv"))

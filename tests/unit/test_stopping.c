@@ -50,7 +50,7 @@ Test(stopping, after_patience_rounds_without_a_better_loss)
     cr_assert_eq(s.best_version, 0, "the initial model was the best");
 }
 
-Test(stopping, a_target_that_was_missed_is_told_with_the_best_accuracy)
+Test(stopping, a_target_that_was_missed_is_reported_with_the_best_accuracy)
 {
     rd_stopping s;
     rd_config c = config_of(RD_STOP_TEST_ACCURACY, 0, 0);

@@ -259,7 +259,7 @@ Test(store, a_writer_is_told_the_changes_of_its_own_opening_and_a_reader_all)
     cr_assert_str_eq(query("SELECT min(round) || ' ' || max(round) FROM changes"), "1 1");
 }
 
-Test(store, another_test_set_is_kept_as_a_change_and_another_root_set_is_refused)
+Test(store, another_test_set_is_recorded_as_a_change_and_another_root_set_is_refused)
 {
     static const char ones[] = "SHA-256 1111111111111111111111111111111111111111111111111111111111111111";
     static const char twos[] = "SHA-256 2222222222222222222222222222222222222222222222222222222222222222";
