@@ -39,7 +39,7 @@ Test(tls, refuses_strangers_and_says_why)
         {"expired", "certificate \"CN=expired\" refused: The certificate validity has expired (valid from 20"},
         {"nameless", "certificate \"O=nobody\" refused: its subject has no common name (CN)"},
         {"control", "refused: its common name (CN) has control characters"},
-        {"twins", "certificate \"CN=one, CN=two\" refused: its subject has more than one common name (CN)"},
+        {"two_names", "certificate \"CN=one, CN=two\" refused: its subject has more than one common name (CN)"},
         {"serving", "certificate \"CN=serving\" refused: it is not a client's certificate"},
         {"p521", "certificate \"CN=p521\" refused: its key is EC secp521r1, which cannot be used"},
         {"heavy", "certificate \"CN=slow\" refused: its key is RSA of 2048 bits with an exponent of 18 bits, which"},

@@ -10,10 +10,10 @@
 
 /* In the folder, each with its .key: ca.pem; server.pem for 127.0.0.1; the clients alice.pem, bob.pem; and
  * those to be refused: stranger.pem (of another CA), expired.pem (expired), nameless.pem, control.pem (a line
- * feed in its name), twins.pem (two names), serving.pem (for servers only), p521.pem and ed.pem (keys that cannot be
- * used), heavy.pem (comes with an authority whose key has a large exponent), many.pem (five times alice's). Expired is
- * signed in two ways, as new openssl refuses negative days and old openssl takes no dates. bob is RSA, the others P-256;
- * the name in zoe.pem is Zoe with a diaeresis, which openssl turns into UTF-8. */
+ * feed in its name), two_names.pem (two common names), serving.pem (for servers only), p521.pem and ed.pem (keys that
+ * cannot be used), heavy.pem (comes with an authority whose key has a large exponent), many.pem (five times alice's).
+ * Expired is signed in two ways, as new openssl refuses negative days and old openssl takes no dates. bob is RSA, the
+ * others P-256; the name in zoe.pem is Zoe with a diaeresis, which openssl turns into UTF-8. */
 static const char tls_files_script[] =
     "set -e; cd \"$1\"; exec 2>openssl.log\n"
     "request() { openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $1.key \\\n"
@@ -39,7 +39,7 @@ static const char tls_files_script[] =
     "request nameless /O=nobody; sign nameless ca 9 client.ext\n"
     "request control \"$(printf '/CN=two\\nlines')\"; sign control ca 9 client.ext\n"
     "request zoe \"$(printf '/CN=Zo\\353')\"; sign zoe ca 9 client.ext\n"
-    "request twins /CN=one/CN=two; sign twins ca 9 client.ext\n"
+    "request two_names /CN=one/CN=two; sign two_names ca 9 client.ext\n"
     "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-521 -nodes -keyout p521.key -out p521.csr -subj "
     "/CN=p521; sign p521 ca 9 client.ext\n"
     "openssl req -new -newkey ed25519 -nodes -keyout ed.key -out ed.csr -subj /CN=ed; sign ed ca 9 client.ext\n"
