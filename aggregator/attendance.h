@@ -14,6 +14,7 @@
 
 typedef struct rd_attendant {
     rd_published_model given; /* with its last task */
+    uint64_t samples;         /* that it joined with */
     bool knows_end;           /* has been told that the run is over, or has left: nobody to wait for */
     bool has_part;
     size_t part; /* of parts, where it has one */

@@ -68,6 +68,8 @@ rd_verdict rd_driver_may_deliver(rd_driver *d, size_t client, uint64_t round, co
 /* Was it trained from the model that it had to be? model: how the client names that one, NULL: not at all
  * (RD_ERR_FORMAT). RD_ERR_STATE: it is another one. */
 rd_status rd_driver_check_model(rd_driver *d, size_t client, const char *model, rd_error *err) RD_MUST_CHECK;
+/* Is what the client tells of its training possible? (run/claims.h) */
+rd_status rd_driver_check_report(rd_driver *d, size_t client, const rd_report *report, rd_error *err) RD_MUST_CHECK;
 /* An answer that is complete and valid. */
 typedef struct rd_delivery {
     size_t client;

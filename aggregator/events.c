@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "driver_state.h"
+#include "run/claims.h"
 
 void rd_driver_log(rd_driver *d, const char *format, ...)
 {
@@ -99,6 +100,9 @@ rd_status rd_driver_join(rd_driver *d, const char *name, const rd_caller *caller
                          rd_join_data *data, rd_error *err)
 {
     bool news = false;
+    rd_status status = rd_claims_check_join(rd_run_config(d->run), join->samples, err);
+    if (status != RD_OK)
+        return status;
     size_t length = strlen(name) + 1;
     newcomer *n = malloc(sizeof *n + length);
     if (n == NULL)
@@ -108,7 +112,7 @@ rd_status rd_driver_join(rd_driver *d, const char *name, const rd_caller *caller
     memcpy(n->name, name, length);
 
     pthread_mutex_lock(&d->lock);
-    rd_status status = rd_attendance_reserve(&d->attendance, rd_rounds_client_count(d->rounds) + 1, err);
+    status = rd_attendance_reserve(&d->attendance, rd_rounds_client_count(d->rounds) + 1, err);
     size_t client = rd_rounds_find(d->rounds, name);
     bool is_new = client == SIZE_MAX;
     if (status == RD_OK && !is_new)
@@ -122,6 +126,7 @@ rd_status rd_driver_join(rd_driver *d, const char *name, const rd_caller *caller
     if (status == RD_OK)
         status = rd_sessions_join(d->sessions, client, caller, &news, err);
     if (status == RD_OK) {
+        d->attendance.clients[client].samples = join->samples;
         n->next = d->newcomers;
         d->newcomers = n;
     }
@@ -216,6 +221,14 @@ rd_verdict rd_driver_may_deliver(rd_driver *d, size_t client, uint64_t round, co
     rd_verdict verdict = rd_rounds_may_deliver(d->rounds, client, round, rd_rounds_find_step(d->rounds, step->name));
     pthread_mutex_unlock(&d->lock);
     return verdict;
+}
+
+rd_status rd_driver_check_report(rd_driver *d, size_t client, const rd_report *report, rd_error *err)
+{
+    pthread_mutex_lock(&d->lock);
+    const uint64_t joined = d->attendance.clients[client].samples;
+    pthread_mutex_unlock(&d->lock);
+    return rd_claims_check_report(rd_run_config(d->run), joined, report, err);
 }
 
 rd_status rd_driver_deliver(rd_driver *d, const rd_delivery *delivery, rd_verdict *verdict, rd_error *err)

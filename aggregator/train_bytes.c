@@ -140,6 +140,7 @@ static void complete(rd_call *c)
                                   .admit = admit,
                                   .user = &a};
     if (rd_upload_finish(a.upload, &a.report, &err) != RD_OK ||
+        rd_driver_check_report(c->routes->driver, c->client, &a.report, &err) != RD_OK ||
         rd_driver_deliver(c->routes->driver, &delivery, &verdict, &err) != RD_OK)
         refuse_update(c, &err);
     else if (verdict == RD_VERDICT_ACCEPT)

@@ -33,6 +33,7 @@ static bool is_free(const char *key)
                                        "early_stopping.patience",
                                        "cohort.min_clients",
                                        "cohort.min_updates",
+                                       "cohort.max_samples",
                                        "cohort.deadline_seconds"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (strcmp(key, keys[i]) == 0)

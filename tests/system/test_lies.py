@@ -27,5 +27,29 @@ def test_no_model_is_published_that_clients_must_refuse(world):
     harness.wait_for(lambda: "mallory (values up to" in harness.read(aggregator.log), "the log names it")
 
 
+def test_claims_are_bounded_by_what_join_told(world):
+    """One client's number of samples or steps is its weight; those of its hold-out rows decide when a run ends early."""
+    aggregator, (mallory, alice) = start(world, ["mallory", "alice"], strategy={"name": "fednova"}, cohort={"max_samples": 12},
+                                         training={"learning_rate": 0.125, "batch_size": 4, "epochs": 2})
+    status, answer, _ = mallory.join(samples=13)
+    assert (status, answer) == (422, {"error": "range", "message": "samples: expected at most 12 (cohort.max_samples), found 13"}), answer
+    assert mallory.join(samples=12)[0] == 200 and mallory.join(samples=10)[0] == 200
+    for session in (mallory, alice):
+        assert session.task()[1]["round"] == 1
+    joined = ", the samples that the client joined with, found "
+    for claims, words in (({"samples": "11"}, "metadata 'samples': expected at most 10" + joined + "11"),
+                          ({"samples": "2147483647"}, "metadata 'samples': expected at most 10" + joined),
+                          ({"before_samples": "11", "before_loss": "1"}, "metadata 'before_samples': expected at most 10" + joined),
+                          ({"holdout_samples": "2147483647", "holdout_loss": "0"}, "metadata 'holdout_samples': expected at most 10" + joined),
+                          ({"personal_samples": "11", "personal_loss": "0"}, "metadata 'personal_samples': expected at most 10" + joined),
+                          ({"steps": "7"}, "metadata 'steps': expected at most 6 with 10 samples, training.epochs 2 and training.batch_size 4, found 7"),
+                          ({"steps": "5", "samples": "8"}, "metadata 'steps': expected at most 4 with 8 samples")):
+        status, answer, _ = mallory.update(1, body(1, 0, **{"steps": "1", **claims}))
+        assert status == 422 and words in answer["message"], (claims, answer)
+    for session in (mallory, alice):
+        assert session.update(1, body(1, 0, steps="6"))[0] == 200
+    assert committed(world, aggregator, 1)["counted"] == 2
+
+
 if __name__ == "__main__":
     harness.main()

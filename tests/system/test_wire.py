@@ -191,7 +191,7 @@ def test_asynchronous_rounds(world):
         round, w, b, etag = held[name]
         gw, gb = gradient(w, b, rows[name])
         delta = [-RATE * g for g in gw + [gb]]
-        status, answer, _ = sessions[name].update(round, safetensors({"fc1.weight": ([1, D], delta[:D]), "fc1.bias": ([1], delta[D:])}, {"round": str(round), "samples": "5"}), Rondo_Model=etag)
+        status, answer, _ = sessions[name].update(round, safetensors({"fc1.weight": ([1, D], delta[:D]), "fc1.bias": ([1], delta[D:])}, {"round": str(round), "samples": "3"}), Rondo_Model=etag)
         assert status == 200, (name, answer)
         return delta
 
