@@ -39,7 +39,7 @@ rd_status rd_driver_create(rd_run *run, rd_settling *settling, rd_driver **out, 
 /* Where the events go; before rd_driver_loop. */
 void rd_driver_set_callbacks(rd_driver *d, const rd_driver_callbacks *callbacks);
 /* Runs until the run is finished (and its clients have been told, or linger_seconds are over), SIGINT or
- * SIGTERM arrives (the round in progress is abandoned, *interrupted is set), or the state cannot be kept. */
+ * SIGTERM arrives (the round in progress is abandoned, *interrupted is set), or the state cannot be written. */
 rd_status rd_driver_loop(rd_driver *d, double linger_seconds, bool *interrupted, rd_error *err) RD_MUST_CHECK;
 void rd_driver_free(rd_driver *d);
 

@@ -15,13 +15,13 @@ enum { SIDE = 1024, REPEATS = 6 };
 extern void openblas_set_num_threads(int threads) __attribute__((weak));
 
 typedef struct product {
-    float *memory; /* (threads, 3, SIDE, SIDE) */
+    float *matrices; /* (threads, 3, SIDE, SIDE) */
 } product;
 
 static void multiply(void *user, unsigned thread)
 {
     const product *p = user;
-    float *a = p->memory + (size_t)thread * 3 * SIDE * SIDE, *b = a + SIDE * SIDE, *c = b + SIDE * SIDE;
+    float *a = p->matrices + (size_t)thread * 3 * SIDE * SIDE, *b = a + SIDE * SIDE, *c = b + SIDE * SIDE;
     for (int i = 0; i < REPEATS; i++)
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, SIDE, SIDE, SIDE, 1.0f, a, SIDE, b, SIDE, 0.0f, c, SIDE);
 }
@@ -46,12 +46,12 @@ rd_status rd_bench(rd_config *config, const rd_sim_options *options, rd_error *e
     bool interrupted = false;
     rd_status status = RD_OK;
     product p = {calloc((size_t)options->threads * 3 * SIDE * SIDE, sizeof(float))};
-    if (p.memory == NULL)
+    if (p.matrices == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the matrices of %u threads", options->threads);
     if (openblas_set_num_threads != NULL)
         openblas_set_num_threads(1);
     for (size_t i = 0; i < (size_t)options->threads * 3 * SIDE * SIDE; i++)
-        p.memory[i] = (float)(i % 17) / 17.0f;
+        p.matrices[i] = (float)(i % 17) / 17.0f;
     config->rounds = config->rounds < 5 ? config->rounds : 5;
     config->data.test.format = RD_SOURCE_NONE;
     config->evaluation.target_accuracy = 0;
@@ -72,6 +72,6 @@ rd_status rd_bench(rd_config *config, const rd_sim_options *options, rd_error *e
            most / 1e9);
     rd_sim_profile_print(&profile);
 cleanup:
-    free(p.memory);
+    free(p.matrices);
     return status;
 }

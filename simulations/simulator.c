@@ -160,7 +160,7 @@ static rd_status prepare(simulator *s, rd_error *err)
     RD_TRY(rd_run_open(c, &options, &s->run, err));
     RD_TRY(rd_data_check(rd_run_model(s->run), &s->dealt.data, "data.train", err));
     if (rd_run_store(s->run) != NULL)
-        RD_TRY(rd_inputs_keep_train(rd_run_store(s->run), &c->data.train, &s->dealt.data, err));
+        RD_TRY(rd_inputs_record_train(rd_run_store(s->run), &c->data.train, &s->dealt.data, err));
     RD_TRY(rd_attack_check(&c->simulation.attack, rd_run_model(s->run), err));
     if (c->simulation.system.given)
         RD_TRY(rd_system_model_create(&c->simulation.system, c->seed, &s->system, err));

@@ -55,7 +55,7 @@ rd_status rd_run_begin(rd_run *run, rd_error *err)
     if (config->strategy.kind->server_trains)
         RD_TRY(rd_own_training_open(config, run->model, &run->schema, &run->own, err));
     if (run->store != NULL)
-        RD_TRY(rd_inputs_keep(run->store, config, &run->test.data, &run->own.data, err));
+        RD_TRY(rd_inputs_record(run->store, config, &run->test.data, &run->own.data, err));
     if (run->past.any) {
         RD_TRY(resume(run, &run->past, err));
         RD_TRY(rd_run_check_model(run, run->last.round, err)); /* there may be more rounds than there were */

@@ -13,8 +13,8 @@ static const char *name_of(const rd_source *source)
     return source->path[0] != '\0' ? source->path : "synthetic";
 }
 
-static rd_status keep_rows(rd_store *s, const char *name, const rd_source *source, const rd_dataset *rows, bool decides,
-                           rd_error *err)
+static rd_status record_rows(rd_store *s, const char *name, const rd_source *source, const rd_dataset *rows,
+                             bool decides, rd_error *err)
 {
     char sha256[RD_SHA256_HEX], digest[RD_DIGEST_MAX] = "";
     rd_store_input in = {.name = name, .rows = rows->rows, .digest = digest, .decides = decides};
@@ -26,7 +26,7 @@ static rd_status keep_rows(rd_store *s, const char *name, const rd_source *sourc
     return rd_store_use(s, &in, err);
 }
 
-rd_status rd_inputs_keep_train(rd_store *s, const rd_source *source, const rd_dataset *train, rd_error *err)
+rd_status rd_inputs_record_train(rd_store *s, const rd_source *source, const rd_dataset *train, rd_error *err)
 {
     char digest[RD_DIGEST_MAX];
     (void)snprintf(digest, sizeof digest, "CRC-32 %08" PRIx32, rd_dataset_crc32(train));
@@ -36,7 +36,7 @@ rd_status rd_inputs_keep_train(rd_store *s, const rd_source *source, const rd_da
 }
 
 /* A run that has begun does not need the file any more, so it may be gone. */
-static rd_status keep_initial(rd_store *s, const rd_initial_config *initial, rd_error *err)
+static rd_status record_initial(rd_store *s, const rd_initial_config *initial, rd_error *err)
 {
     char sha256[RD_SHA256_HEX], digest[RD_DIGEST_MAX] = "";
     rd_store_input in = {.name = "initial", .digest = digest};
@@ -52,12 +52,13 @@ static rd_status keep_initial(rd_store *s, const rd_initial_config *initial, rd_
     return rd_store_use(s, &in, err);
 }
 
-rd_status rd_inputs_keep(rd_store *s, const rd_config *c, const rd_dataset *test, const rd_dataset *root, rd_error *err)
+rd_status rd_inputs_record(rd_store *s, const rd_config *c, const rd_dataset *test, const rd_dataset *root,
+                           rd_error *err)
 {
     rd_status status = RD_OK;
-    RD_TRY(keep_rows(s, "data.test", &c->data.test, test, false, err));
-    RD_TRY(keep_rows(s, "data.root", &c->data.root, root, true, err));
-    RD_TRY(keep_initial(s, &c->initial, err));
+    RD_TRY(record_rows(s, "data.test", &c->data.test, test, false, err));
+    RD_TRY(record_rows(s, "data.root", &c->data.root, root, true, err));
+    RD_TRY(record_initial(s, &c->initial, err));
 cleanup:
     return status;
 }

@@ -24,7 +24,7 @@ typedef struct rd_run rd_run;
 /* What a run is opened with, beside run.json. */
 typedef struct rd_run_options {
     const rd_schema *schema;  /* settled; NULL: it is the one in the state directory, or is settled by rd_run_settle */
-    const char *directory;    /* of its state; NULL: nothing is kept */
+    const char *directory;    /* of its state; NULL: nothing is stored */
     size_t simulated_clients; /* 0: real ones come and go */
     unsigned threads;         /* for evaluation */
 } rd_run_options;
@@ -35,7 +35,7 @@ typedef struct rd_run_options {
  * the run. */
 rd_status rd_run_open(const rd_config *config, const rd_run_options *options, rd_run **out,
                       rd_error *err) RD_MUST_CHECK;
-/* What columns mean is known now, and is kept from here on. Before the first round. */
+/* What columns mean is known now, and is stored from here on. Before the first round. */
 rd_status rd_run_settle(rd_run *run, const rd_schema *schema, rd_error *err) RD_MUST_CHECK;
 /* NULL: not settled yet. */
 const rd_schema *rd_run_schema(const rd_run *run);
@@ -43,7 +43,7 @@ void rd_run_free(rd_run *run);
 
 const rd_config *rd_run_config(const rd_run *run);
 const rd_model *rd_run_model(const rd_run *run);
-rd_store *rd_run_store(rd_run *run); /* NULL: nothing is kept */
+rd_store *rd_run_store(rd_run *run); /* NULL: nothing is stored */
 const float *rd_run_parameters(const rd_run *run);
 /* What the parameters to start from were taken from (run/initial.h); empty: a random start, or a run that goes on. */
 const char *rd_run_initial(const rd_run *run);

@@ -60,7 +60,7 @@ rd_status rd_run_begin(rd_run *run, rd_error *err) RD_MUST_CHECK;
 
 /* ---- schema.c ---- */
 
-/* Of a run that is kept: takes the schema that its state directory has, if any. */
+/* Of a run with a state directory: takes the schema that is in it, if any. */
 rd_status rd_run_read_schema(rd_run *run, const char *directory, rd_error *err) RD_MUST_CHECK;
 /* RD_ERR_STATE: the one that is given is another. */
 rd_status rd_run_check_schema(const rd_run *run, const rd_schema *given, const char *directory,

@@ -16,7 +16,7 @@ static rd_status load(rd_test_set *t, const rd_source *source, const rd_schema *
     RD_TRY(rd_data_check(t->model, &t->data, "data.test", err));
     RD_TRY(rd_score_check_rows(t->scores, &t->data, "data.test", err));
     t->trainers = calloc(t->threads, sizeof(rd_trainer *));
-    if (rd_scores_keep_rows(t->scores)) {
+    if (rd_scores_need_rows(t->scores)) {
         t->by_row = malloc(t->data.rows * sizeof *t->by_row);
         if (t->by_row == NULL)
             RD_THROW(RD_ERR_MEMORY, "no memory for the scores of %zu samples", t->data.rows);

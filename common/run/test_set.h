@@ -12,7 +12,7 @@ typedef struct rd_test_set {
     unsigned scores; /* evaluation.metrics */
     unsigned threads;
     rd_trainer **trainers; /* (threads) */
-    double *by_row;        /* (rows) where rd_scores_keep_rows; else NULL */
+    double *by_row;        /* (rows) where rd_scores_need_rows; else NULL */
 } rd_test_set;
 
 /* RD_ERR_CONFIG: there is none, but the configuration asks for something that is measured on it. */

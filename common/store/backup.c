@@ -206,7 +206,7 @@ static rd_status copy_file(backup *b, const char *name, int open_fd, rd_error *e
     if (from < 0)
         from = open(source, O_RDONLY | O_CLOEXEC);
     if (from < 0 && errno == ENOENT)
-        return RD_OK; /* deleted since, so it was not one that is kept */
+        return RD_OK; /* deleted since, so it was not one that is retained */
     if (from < 0)
         return rd_fail(err, RD_ERR_IO, "%s: %s", source, strerror(errno));
     to = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);

@@ -1,5 +1,5 @@
 /* changes.c: what has become different since a run began: keys of run.json that may, and what the server
- * reads beside it (data.test and the like), of which a digest is kept. Each difference is a row of its own
+ * reads beside it (data.test and the like), of which a digest is recorded. Each difference is a row of its own
  * with the round after which it came, so that whoever reads the results later knows which round was run
  * under what. */
 #include "store/internal.h"

@@ -122,7 +122,7 @@ rd_status rd_store_make_handle(const char *directory, rd_store **out, rd_error *
 
 /* ---- changes.c, compare.c ---- */
 
-/* run.json as it is kept: what clients are told, and what a simulation is of. */
+/* run.json as it is stored: what clients are told, and what a simulation is of. */
 typedef struct rd_run_json {
     const cJSON *config, *setting;
 } rd_run_json;

@@ -5,7 +5,7 @@
  *
  * A round is one transaction, made after its model file is in place: whatever happens, the directory
  * holds a run whose last committed round has its model. One process writes; any number read meanwhile. A
- * handle belongs to one thread at a time; NaN is kept as NULL. The tables explain themselves:
+ * handle belongs to one thread at a time; NaN is stored as NULL. The tables explain themselves:
  * `sqlite3 DIR/rondo.db .schema`. */
 #ifndef RONDO_STORE_STORE_H
 #define RONDO_STORE_STORE_H
@@ -101,7 +101,7 @@ typedef struct rd_change_record {
  * one, run.json must come to the same in everything that decides the result, or RD_ERR_STATE names the first
  * key that differs. "rounds" may grow, unless the learning rate falls along a cosine to the last of them;
  * compare.c lists the other keys that may change. A second writer is refused with RD_ERR_STATE.
- * clients: of a simulation, whose number is kept and compared with what it is of; 0: real ones come and go. */
+ * clients: of a simulation, whose number is stored and compared with what it is of; 0: real ones come and go. */
 rd_status rd_store_open(const char *directory, const rd_config *config, size_t clients, rd_store **out, bool *resumed,
                         rd_error *err) RD_MUST_CHECK;
 /* Opens for reading; fails with RD_ERR_IO where there is no run. */
@@ -134,7 +134,7 @@ rd_status rd_store_backup(const char *directory, const char *to, rd_backup_repor
  * joins again). */
 rd_status rd_store_client(rd_store *s, const char *client, const rd_join *join, double now,
                           rd_error *err) RD_MUST_CHECK;
-/* Between these two, clients are kept in one transaction: for joining thousands of them at once. Readers see
+/* Between these two, clients are stored in one transaction: for joining thousands of them at once. Readers see
  * them after the end. No round is committed in between. */
 rd_status rd_store_batch_begin(rd_store *s, rd_error *err) RD_MUST_CHECK;
 rd_status rd_store_batch_end(rd_store *s, rd_error *err) RD_MUST_CHECK;
@@ -164,7 +164,7 @@ typedef struct rd_store_input {
     const char *digest; /* of what was read: "SHA-256 5f70bf...", "CRC-32 41bf7443" */
     bool decides;       /* what a round computes: RD_ERR_STATE where the run began with another one */
 } rd_store_input;
-/* The run uses it from now on. Where it is not what the run used before, this is kept as a change. */
+/* The run uses it from now on. Where it is not what the run used before, this is recorded as a change. */
 rd_status rd_store_use(rd_store *s, const rd_store_input *in, rd_error *err) RD_MUST_CHECK;
 
 /* ---- reading ---- */

@@ -129,7 +129,7 @@ static rd_status update_run(rd_store *s, const rd_config *config, const rd_chang
     return rd_store_run_statement(s, statement, "write the run", err);
 }
 
-/* The run goes on under the given configuration, and what is new in it is kept, both or neither. */
+/* The run goes on under the given configuration, and what is new in it is recorded, both or neither. */
 static rd_status take_over(rd_store *s, const rd_config *config, const rd_changes *changes, rd_error *err)
 {
     rd_error ignored;

@@ -34,7 +34,7 @@ typedef struct rd_training {
     uint32_t batch_size; /* B; 0 = the client's whole data as one batch */
     float learning_rate; /* before the schedule */
     rd_schedule schedule;
-    rd_optimizer_kind optimizer;                          /* its memory starts from zero in every round */
+    rd_optimizer_kind optimizer;                          /* its state starts from zero in every round */
     float momentum;                                       /* sgd, rmsprop */
     bool nesterov;                                        /* sgd */
     float beta1, beta2;                                   /* adam, adamw */

@@ -36,7 +36,7 @@ static bool wants(const rd_score_sums *s, rd_score score)
     return (s->wanted >> score & 1u) != 0;
 }
 
-bool rd_scores_keep_rows(unsigned wanted)
+bool rd_scores_need_rows(unsigned wanted)
 {
     return (wanted & (1u << RD_SCORE_AUC | 1u << RD_SCORE_RMSE | 1u << RD_SCORE_R2)) != 0;
 }

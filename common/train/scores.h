@@ -56,9 +56,9 @@ typedef struct rd_score_sums {
     uint64_t top[RD_SCORE_TOP10 - RD_SCORE_TOP2 + 1], true_positive, false_positive, false_negative;
     rd_exact_scalar entropy;
     double *by_row; /* (rows of the whole data set) each row's score for auc, or its squared error; NULL where
-                       rd_scores_keep_rows(wanted) is false. Shared. */
+                       rd_scores_need_rows(wanted) is false. Shared. */
 } rd_score_sums;
-bool rd_scores_keep_rows(unsigned wanted);
+bool rd_scores_need_rows(unsigned wanted);
 
 /* Adds the predictions of some samples, the first of them row `first`. */
 rd_status rd_score_add(rd_score_sums *s, const rd_model *m, const rd_predictions *p, size_t first,

@@ -15,7 +15,7 @@ static rd_scores scores_of(const rd_model *m, unsigned wanted, const float *y, c
     rd_scores out;
     double by_row[32];
     size_t O = rd_model_output_size(m), P = rd_model_predictions(m), samples = 0;
-    rd_score_sums all = {.wanted = wanted, .by_row = rd_scores_keep_rows(wanted) ? by_row : NULL};
+    rd_score_sums all = {.wanted = wanted, .by_row = rd_scores_need_rows(wanted) ? by_row : NULL};
     cr_assert_leq(d->rows, 32);
     for (size_t i = 0, step = pieces ? 2 : d->rows; i < d->rows; i += step) {
         size_t B = d->rows - i < step ? d->rows - i : step;

@@ -120,20 +120,20 @@ static void softmax_rows(const attention *f, float *p)
     }
 }
 
-typedef struct saved {
+typedef struct saved_parts {
     float *qkv, *shares, *heads; /* of all samples */
-} saved;
+} saved_parts;
 
-static saved parts_of(const attention *f, const rd_pass *pass)
+static saved_parts parts_of(const attention *f, const rd_pass *pass)
 {
     size_t rows = pass->B * f->T;
-    return (saved){pass->saved, pass->saved + rows * 4 * f->E, pass->saved + rows * 3 * f->E};
+    return (saved_parts){pass->saved, pass->saved + rows * 4 * f->E, pass->saved + rows * 3 * f->E};
 }
 
 static void attention_forward(const rd_layer *l, const rd_pass *pass)
 {
     const attention *f = l->own;
-    saved k = parts_of(f, pass);
+    saved_parts k = parts_of(f, pass);
     size_t rows = pass->B * f->T;
     int T = (int)f->T, d = (int)f->d, E = (int)f->E;
     rd_linear_forward(l, &f->in, pass,
@@ -176,7 +176,7 @@ static void head_backward(const attention *f, const float *q, const float *p, co
 static void attention_backward(const rd_layer *l, const rd_pass *pass)
 {
     const attention *f = l->own;
-    saved k = parts_of(f, pass);
+    saved_parts k = parts_of(f, pass);
     size_t rows = pass->B * f->T;
     float *dheads = pass->scratch, *dqkv = dheads + rows * f->E, *ds = dqkv + rows * 3 * f->E,
           *low_rank = ds + f->T * f->T;
