@@ -53,7 +53,7 @@ static rd_status parameters_of(queue *q, uint64_t round, const float **out, rd_e
     /* After a restart the newest model is not that of an earlier round. */
     rd_status status =
         round == rd_rounds_current(s->rounds) ? RD_OK : rd_run_read_version(s->run, round - 1, v->values, err);
-    rd_ranks_share(v->values, all * sizeof(float), 0);
+    rd_ranks_broadcast(v->values, all * sizeof(float), 0);
     return status;
 }
 

@@ -37,7 +37,7 @@ static rd_status measure_backdoor(simulator *s, uint64_t round, double *out, rd_
 bool sim_told_to_stop(simulator *s)
 {
     bool stop = rd_rank() == 0 && rd_signals_arrived(s->signals, 0);
-    rd_ranks_share(&stop, sizeof stop, 0);
+    rd_ranks_broadcast(&stop, sizeof stop, 0);
     return stop;
 }
 
@@ -71,7 +71,7 @@ rd_status sim_close(simulator *s, const rd_action *action, const rd_participatio
     } else {
         rd_run_follow(s->run, &record);
     }
-    rd_ranks_share(&over, sizeof over, 0);
+    rd_ranks_broadcast(&over, sizeof over, 0);
     RD_TRY(rd_run_prepare(s->run, action->round + 1, err));
     rd_rounds_committed(s->rounds, action->round, over);
     print_round(s, &record, parts, action->cohort_size);

@@ -46,7 +46,7 @@ size_t rd_rank_count(void)
     return (size_t)count;
 }
 
-void rd_ranks_share(void *bytes, size_t size, size_t from)
+void rd_ranks_broadcast(void *bytes, size_t size, size_t from)
 {
     char *next = bytes;
     while (several() && size > 0) {
@@ -133,7 +133,7 @@ size_t rd_rank_count(void)
     return 1;
 }
 
-void rd_ranks_share(void *bytes, size_t size, size_t from)
+void rd_ranks_broadcast(void *bytes, size_t size, size_t from)
 {
     (void)bytes;
     (void)size;

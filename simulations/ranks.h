@@ -16,7 +16,7 @@ void rd_ranks_close(bool failed);
 size_t rd_rank(void); /* 0: the one that prints and keeps the state directory */
 size_t rd_rank_count(void);
 /* The bytes of rank `from` come to all. */
-void rd_ranks_share(void *bytes, size_t size, size_t from);
+void rd_ranks_broadcast(void *bytes, size_t size, size_t from);
 /* Bitwise or of every rank's bytes: each has filled in its part, and zeros elsewhere. */
 void rd_ranks_unite(void *bytes, size_t size);
 /* Every rank's sum becomes the sum of all. */

@@ -63,7 +63,7 @@ static rd_status open_keep(simulator *s, size_t floats, rd_error *err)
                    c->personalisation.method == RD_PERSONAL_DITTO ? ", ditto" : "");
     if (rd_run_store(s->run) != NULL)
         (void)snprintf(run, sizeof run, "%s", rd_store_run_id(rd_run_store(s->run)));
-    rd_ranks_share(run, sizeof run, 0);
+    rd_ranks_broadcast(run, sizeof run, 0);
     const rd_keep_options keep = {.path = directory != NULL ? path : NULL,
                                   .run = run,
                                   .client = "simulated",
@@ -126,15 +126,16 @@ static rd_status check_cohort(const simulator *s, rd_error *err)
 }
 
 /* The other ranks get from the first what is in the state directory. */
-static void share_run(simulator *s)
+static void broadcast_run(simulator *s)
 {
     rd_round_record last = *rd_run_last_record(s->run);
     float *companions = rd_aggregate_companions(rd_run_updates(s->run));
-    rd_ranks_share(&last, sizeof last, 0);
-    rd_ranks_share(rd_run_own_parameters(s->run), rd_model_parameter_count(rd_run_model(s->run)) * sizeof(float), 0);
-    if (companions != NULL)
-        rd_ranks_share(companions, rd_aggregate_companion_table(rd_run_updates(s->run)).elements * sizeof *companions,
+    rd_ranks_broadcast(&last, sizeof last, 0);
+    rd_ranks_broadcast(rd_run_own_parameters(s->run), rd_model_parameter_count(rd_run_model(s->run)) * sizeof(float),
                        0);
+    if (companions != NULL)
+        rd_ranks_broadcast(companions,
+                           rd_aggregate_companion_table(rd_run_updates(s->run)).elements * sizeof *companions, 0);
     if (rd_rank() != 0)
         rd_run_follow(s->run, &last);
 }
@@ -168,11 +169,11 @@ static rd_status prepare(simulator *s, rd_error *err)
         RD_THROW(RD_ERR_CONFIG,
                  "simulation.system.availability has a meaning only without strategy %s, which picks anybody",
                  c->strategy.kind->name);
-    share_run(s);
+    broadcast_run(s);
     if (s->system != NULL && rd_run_last_record(s->run)->round > 0)
         s->clock = rd_run_last_record(s->run)->clock;
     bool over = rd_run_is_over(s->run);
-    rd_ranks_share(&over, sizeof over, 0);
+    rd_ranks_broadcast(&over, sizeof over, 0);
     /* Asynchronous rounds are gone through from the first on: who was at work when the run stopped follows
      * from it. */
     RD_TRY(

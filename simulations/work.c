@@ -314,8 +314,8 @@ rd_status sim_unite(simulator *s, rd_error *err)
             } head = {0, 0};
             if (r == mine)
                 rd_aggregate_get_collected(a, i, &head.key, &head.weight, values);
-            rd_ranks_share(&head, sizeof head, r);
-            rd_ranks_share(values, n * sizeof *values, r);
+            rd_ranks_broadcast(&head, sizeof head, r);
+            rd_ranks_broadcast(values, n * sizeof *values, r);
             if (r != mine)
                 status = rd_aggregate_add_collected(a, head.key, head.weight, values, err);
         }
