@@ -26,7 +26,7 @@ static void on_deadline(uv_timer_t *timer)
         char missing[400];
         rd_settling_deadline(d->settling, missing, sizeof missing);
         if (missing[0] != '\0')
-            rd_driver_log(d, "measuring goes on without %s, of whom nothing was heard in %g s", missing,
+            rd_driver_log(d, RD_LOG_WARNING, "measuring goes on without %s, of whom nothing was heard in %g s", missing,
                           rd_run_config(d->run)->cohort.deadline_seconds);
         rd_driver_wake(d);
         return;
@@ -100,7 +100,7 @@ static rd_status insist(rd_driver *d, rd_status (*attempt)(rd_driver *d, rd_erro
         rd_status status = attempt(d, err);
         if (status != RD_ERR_IO)
             return status;
-        rd_driver_log(d, "%s; trying again every %d s (the round is kept in memory)", err->message,
+        rd_driver_log(d, RD_LOG_WARNING, "%s; trying again every %d s (the round is kept in memory)", err->message,
                       RETRY_MILLISECONDS / 1000);
         if (rd_signals_arrived(d->signal_fd, RETRY_MILLISECONDS)) {
             d->interrupted = true;
@@ -147,7 +147,7 @@ rd_status rd_driver_commit(rd_driver *d, rd_error *err)
     rd_record_line(&d->record, rd_run_config(d->run)->rounds, line, sizeof line);
     name_missing(d, RD_PART_LATE, "; late: ", line, sizeof line);
     name_missing(d, RD_PART_FAILED, "; failed: ", line, sizeof line);
-    rd_driver_log(d, "%s", line);
+    rd_driver_log(d, RD_LOG_INFO, "%s", line);
     return RD_OK;
 }
 
@@ -195,10 +195,11 @@ static rd_status finish_run(rd_driver *d, rd_error *err)
     if (status != RD_OK)
         return status;
     d->finished = true;
-    rd_driver_log(d, "run finished after round %llu", (unsigned long long)rd_run_last_record(d->run)->round);
+    rd_driver_log(d, RD_LOG_INFO, "run finished after round %llu",
+                  (unsigned long long)rd_run_last_record(d->run)->round);
     rd_run_reason(d->run, reason, sizeof reason);
     if (reason[0] != '\0')
-        rd_driver_log(d, "%s", reason);
+        rd_driver_log(d, RD_LOG_INFO, "%s", reason);
     d->callbacks.wake(d->callbacks.user);
     uv_timer_start(&d->linger, on_linger_over, (uint64_t)(1000.0 * d->linger_seconds), 0);
     return RD_OK;
@@ -215,7 +216,8 @@ static rd_status store_newcomers(rd_driver *d, rd_error *err)
         newcomer *next = n->next;
         if (status == RD_OK) {
             status = rd_store_client(rd_run_store(d->run), n->name, &n->join, n->at, err);
-            rd_driver_log(d, "%s joined with %llu samples (%s)", n->name, (unsigned long long)n->join.samples,
+            rd_driver_log(d, RD_LOG_INFO, "%s joined with %llu samples (%s)", n->name,
+                          (unsigned long long)n->join.samples,
                           n->join.software[0] ? n->join.software : "software not told");
         }
         free(n);
@@ -253,7 +255,7 @@ static rd_status settle(rd_driver *d, rd_error *err)
         return RD_OK;
     }
     if (text[0] != '\0')
-        rd_driver_log(d, "%s", text);
+        rd_driver_log(d, news == RD_SETTLING_STUCK ? RD_LOG_WARNING : RD_LOG_INFO, "%s", text);
     const bool first = news == RD_SETTLING_DONE && !d->settled;
     d->settled = d->settled || first;
     if (first) { /* now there is a model of round 0 */
@@ -263,7 +265,7 @@ static rd_status settle(rd_driver *d, rd_error *err)
         pthread_mutex_unlock(&d->lock);
     }
     if (first && rd_run_test_set(d->run)->note != NULL)
-        rd_driver_log(d, "data.test: %s", rd_run_test_set(d->run)->note);
+        rd_driver_log(d, RD_LOG_INFO, "data.test: %s", rd_run_test_set(d->run)->note);
     return RD_OK;
 }
 

@@ -18,7 +18,7 @@ static void on_watch(uv_timer_t *timer)
     char line[640];
     rd_driver_describe_waiting(d, &what, line, sizeof line);
     if (!d->finished && rd_waiting_is_due(&d->waiting, what, uv_now(&d->loop)))
-        rd_driver_log(d, "%s", line);
+        rd_driver_log(d, RD_LOG_INFO, "%s", line);
 }
 
 static void on_hangup(uv_poll_t *handle, int status, int events)
@@ -102,13 +102,13 @@ cleanup:
     return status;
 }
 
-rd_status rd_driver_create(rd_run *run, rd_settling *settling, rd_driver **out, rd_error *err)
+rd_status rd_driver_create(rd_run *run, rd_settling *settling, rd_log *log, rd_driver **out, rd_error *err)
 {
     rd_driver *d = calloc(1, sizeof *d);
     if (d == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the driver");
     d->signal_fd = -1;
-    d->lock = d->log_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    d->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     const rd_config *config = rd_run_config(run);
     const rd_rounds_options rounds = {.cohort = &config->cohort,
                                       .steps = rd_round_steps,
@@ -126,6 +126,7 @@ rd_status rd_driver_create(rd_run *run, rd_settling *settling, rd_driver **out, 
     RD_TRY(open_loop(d, err));
     d->run = run;
     d->settling = settling;
+    d->log = log;
     d->settled = rd_settling_is_done(settling);
     rd_driver_note_model(d);
     *out = d;
@@ -160,7 +161,6 @@ void rd_driver_free(rd_driver *d)
     rd_sessions_free(d->sessions);
     rd_counted_free(&d->counted);
     pthread_mutex_destroy(&d->lock);
-    pthread_mutex_destroy(&d->log_lock);
     rd_attendance_free(&d->attendance);
     free(d->record_parts);
     free(d);

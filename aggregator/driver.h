@@ -17,6 +17,7 @@
 
 #include "codec/messages.h"
 #include "core/error.h"
+#include "log.h"
 #include "published.h"
 #include "round/round.h"
 #include "run/run.h"
@@ -29,13 +30,13 @@ typedef struct rd_driver rd_driver;
 typedef struct rd_driver_callbacks {
     void (*wake)(void *user);                                             /* waiting clients should ask again */
     void (*traffic)(void *user, uint64_t *bytes_in, uint64_t *bytes_out); /* of bodies, so far */
-    void (*line)(void *user, const char *text);                           /* a line for the log */
     void (*reload)(void *user); /* SIGHUP: read again what can be; on the driver's thread */
     void *user;
 } rd_driver_callbacks;
 
-/* Rounds begin when settling is done and enough clients are there. Both stay the caller's. */
-rd_status rd_driver_create(rd_run *run, rd_settling *settling, rd_driver **out, rd_error *err) RD_MUST_CHECK;
+/* Rounds begin when settling is done and enough clients are there. All stay the caller's. */
+rd_status rd_driver_create(rd_run *run, rd_settling *settling, rd_log *log, rd_driver **out,
+                           rd_error *err) RD_MUST_CHECK;
 /* Where the events go; before rd_driver_loop. */
 void rd_driver_set_callbacks(rd_driver *d, const rd_driver_callbacks *callbacks);
 /* Runs until the run is finished (and its clients have been told, or linger_seconds are over), SIGINT or
@@ -92,8 +93,8 @@ void rd_driver_unfit(rd_driver *d, size_t client, const char *reason);
 void rd_driver_refused(rd_driver *d, size_t client, uint64_t round, const char *reason);
 /* The sum or the state is no longer to be trusted: ends rd_driver_loop with this error. */
 void rd_driver_fatal(rd_driver *d, const rd_error *err);
-/* Sends a line to the log, one at a time. */
-void rd_driver_log(rd_driver *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A line for the log. */
+void rd_driver_log(rd_driver *d, rd_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 rd_run *rd_driver_run(rd_driver *d);
 

@@ -31,6 +31,7 @@ struct rd_driver {
     rd_settling *settling; /* its lock may be taken under this one, never the other way round */
     bool settled;          /* the driver's thread only */
     rd_driver_callbacks callbacks;
+    rd_log *log;
     uv_loop_t loop;
     uv_async_t wake; /* there is news */
     uv_timer_t deadline, linger;
@@ -57,8 +58,6 @@ struct rd_driver {
     uint64_t bytes_in_before, bytes_out_before;
     newcomer *newcomers;
     rd_error fatal;
-
-    pthread_mutex_t log_lock;
 
     /* The round that is published and not yet committed; the driver's thread only. */
     bool uncommitted;

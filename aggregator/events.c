@@ -10,16 +10,14 @@
 #include "driver_state.h"
 #include "run/claims.h"
 
-void rd_driver_log(rd_driver *d, const char *format, ...)
+void rd_driver_log(rd_driver *d, rd_log_level level, const char *format, ...)
 {
-    char text[1024];
+    char text[RD_LOG_LINE_MAX];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    pthread_mutex_lock(&d->log_lock);
-    d->callbacks.line(d->callbacks.user, text);
-    pthread_mutex_unlock(&d->log_lock);
+    rd_log_write(d->log, level, text);
 }
 
 rd_run *rd_driver_run(rd_driver *d)
@@ -136,7 +134,7 @@ rd_status rd_driver_join(rd_driver *d, const char *name, const rd_caller *caller
     else
         rd_driver_wake(d);
     if (news)
-        rd_driver_log(d, "%s from %s refused: %s", name, caller->address, err->message);
+        rd_driver_log(d, RD_LOG_WARNING, "%s from %s refused: %s", name, caller->address, err->message);
     return status;
 }
 

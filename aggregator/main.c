@@ -7,12 +7,14 @@
  *   sessions.c which of several programs with one certificate is the client
  *   settling.c before the first round: what the columns of tables mean
  *   driver.c   what clients do -> round core -> what follows
+ *   log.c      lines for whoever runs it, for which nobody waits
  *   backup.c   the command `backup`
  *   ../common  the round core, the exact sum, the model, the state directory */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "allow_list.h"
 #include "backup.h"
@@ -21,6 +23,7 @@
 #include "core/options.h"
 #include "driver.h"
 #include "https/server.h"
+#include "log.h"
 #include "round/selection.h"
 #include "routes.h"
 #include "run/parallel.h"
@@ -29,7 +32,8 @@
 typedef struct serve_options {
     const char *config, *state, *listen, *ca, *cert, *key, *passphrase, *allow;
     uint64_t workers, max_connections, idle_seconds, linger_seconds;
-    bool quiet;
+    const char *log_level;
+    bool quiet, log_times;
 } serve_options;
 
 enum { EXIT_INTERRUPTED = 3, EXIT_IDLE = 4 };
@@ -74,7 +78,13 @@ static rd_parse_result parse(int argc, char **argv, serve_options *o, rd_error *
         {RD_OPTION_COUNT, "linger-seconds", "N",
          "how long to wait after the last round for clients that have not been told; default 10", &o->linger_seconds,
          false, 0, 86400},
-        {RD_OPTION_FLAG, "quiet", NULL, "print nothing but errors", &o->quiet, false, 0, 0},
+        {RD_OPTION_TEXT, "log-level", "LEVEL",
+         "error, warning (also who was refused, and why) or info (also rounds, joins); default info", &o->log_level,
+         false, 0, 0},
+        {RD_OPTION_FLAG, "log-times", NULL, "begin each line of the log with the time (UTC)", &o->log_times, false, 0,
+         0},
+        {RD_OPTION_FLAG, "quiet", NULL, "print nothing but errors: the same as --log-level error", &o->quiet, false, 0,
+         0},
         {RD_OPTION_END, NULL, NULL, NULL, NULL, false, 0, 0},
     };
     const rd_command command = {"rondo-aggregator", "serve --config FILE --state DIR --ca FILE --cert FILE --key FILE",
@@ -117,30 +127,17 @@ static void reload(void *user)
     rd_error err;
     size_t count;
     if (s->allow_list->path == NULL)
-        rd_driver_log(s->driver, "SIGHUP: there is no list of clients (--allow) to read again");
+        rd_driver_log(s->driver, RD_LOG_INFO, "SIGHUP: there is no list of clients (--allow) to read again");
     else if (rd_allow_list_reload(s->allow_list, &count, &err) == RD_OK)
-        rd_driver_log(s->driver, "SIGHUP: %s read again: %zu client%s may take part", s->allow_list->path, count,
-                      count == 1 ? "" : "s");
+        rd_driver_log(s->driver, RD_LOG_INFO, "SIGHUP: %s read again: %zu client%s may take part", s->allow_list->path,
+                      count, count == 1 ? "" : "s");
     else
-        rd_driver_log(s->driver, "SIGHUP: %s; the list as it was stays in force", err.message);
-}
-
-static void print_line(void *user, const char *text)
-{
-    (void)user;
-    printf("%s\n", text);
-    fflush(stdout);
-}
-
-static void print_nothing(void *user, const char *text)
-{
-    (void)user;
-    (void)text;
+        rd_driver_log(s->driver, RD_LOG_WARNING, "SIGHUP: %s; the list as it was stays in force", err.message);
 }
 
 static void log_line(void *user, const char *text)
 {
-    rd_driver_log(user, "%s", text);
+    rd_driver_log(user, RD_LOG_INFO, "%s", text);
 }
 
 static rd_status announce(rd_driver *driver, const rd_config *config, const serve_options *o, unsigned port,
@@ -148,23 +145,24 @@ static rd_status announce(rd_driver *driver, const rd_config *config, const serv
 {
     rd_run *run = rd_driver_run(driver);
     uint64_t next = rd_run_next_round(run);
-    rd_driver_log(driver, "run '%s' (%s): %llu rounds, %zu parameters, seed %llu", config->name,
+    rd_driver_log(driver, RD_LOG_INFO, "run '%s' (%s): %llu rounds, %zu parameters, seed %llu", config->name,
                   rd_store_run_id(rd_run_store(run)), (unsigned long long)config->rounds,
                   rd_model_parameter_count(rd_run_model(run)), (unsigned long long)config->seed);
     if (rd_run_initial(run)[0] != '\0')
-        rd_driver_log(driver, "initial: %s", rd_run_initial(run));
+        rd_driver_log(driver, RD_LOG_INFO, "initial: %s", rd_run_initial(run));
     if (next > 1)
-        rd_driver_log(driver, "continuing after round %llu of %s", (unsigned long long)(next - 1), o->state);
+        rd_driver_log(driver, RD_LOG_INFO, "continuing after round %llu of %s", (unsigned long long)(next - 1),
+                      o->state);
     rd_status status = rd_run_tell_changes(run, log_line, driver, err);
     char unreached[160];
     rd_config_say_unreached(config, unreached, sizeof unreached);
     if (unreached[0] != '\0')
-        rd_driver_log(driver, "%s", unreached);
+        rd_driver_log(driver, RD_LOG_INFO, "%s", unreached);
     if (config->simulation.system.given || config->simulation.attack.kind != RD_ATTACK_NONE)
-        rd_driver_log(driver, "run.json has a section \"simulation\": only rondo-sim heeds it");
+        rd_driver_log(driver, RD_LOG_INFO, "run.json has a section \"simulation\": only rondo-sim heeds it");
     size_t needed = rd_cohort_needed(&config->cohort);
-    rd_driver_log(driver, "listening on %s (port %u); rounds begin when %zu client%s joined%s", o->listen, port, needed,
-                  needed == 1 ? " has" : "s have",
+    rd_driver_log(driver, RD_LOG_INFO, "listening on %s (port %u); rounds begin when %zu client%s joined%s", o->listen,
+                  port, needed, needed == 1 ? " has" : "s have",
                   needed > config->cohort.min_clients ? ", fewer could not deliver cohort.min_updates" : "");
     return status;
 }
@@ -184,11 +182,7 @@ static rd_status serve_run(const serve_options *o, const rd_config *config, rd_a
                                  .idle_seconds = (unsigned)o->idle_seconds,
                                  /* a client may train for a whole round, and is there while it does */
                                  .keep_alive_seconds = 300 + (unsigned)config->cohort.deadline_seconds};
-    rd_driver_callbacks callbacks = {.wake = wake_clients,
-                                     .traffic = read_traffic,
-                                     .line = o->quiet ? print_nothing : print_line,
-                                     .reload = reload,
-                                     .user = &s};
+    rd_driver_callbacks callbacks = {.wake = wake_clients, .traffic = read_traffic, .reload = reload, .user = &s};
     rd_driver_set_callbacks(driver, &callbacks);
     rd_status status = rd_server_start(&options, &app, &s.server, err);
     if (status != RD_OK)
@@ -200,9 +194,25 @@ static rd_status serve_run(const serve_options *o, const rd_config *config, rd_a
     if (status == RD_OK && !*interrupted)
         status = rd_run_check_outcome(rd_driver_run(driver), err);
     if (*interrupted)
-        rd_driver_log(driver, "stopped after round %llu; the same command continues",
+        rd_driver_log(driver, RD_LOG_INFO, "stopped after round %llu; the same command continues",
                       (unsigned long long)rd_run_last_record(rd_driver_run(driver))->round);
     return status;
+}
+
+static rd_status read_level(const serve_options *o, rd_log_level *level, rd_error *err)
+{
+    if (o->quiet)
+        *level = RD_LOG_ERROR;
+    if (o->log_level == NULL)
+        return RD_OK;
+    if (o->quiet)
+        return rd_fail(err, RD_ERR_USAGE, "--quiet and --log-level do not go together");
+    for (int i = 0; rd_log_level_names[i] != NULL; i++)
+        if (strcmp(rd_log_level_names[i], o->log_level) == 0) {
+            *level = (rd_log_level)i;
+            return RD_OK;
+        }
+    return rd_fail(err, RD_ERR_USAGE, "--log-level: expected error, warning or info, found '%s'", o->log_level);
 }
 
 static rd_status serve(const serve_options *o, bool *interrupted, rd_error *err)
@@ -213,7 +223,11 @@ static rd_status serve(const serve_options *o, bool *interrupted, rd_error *err)
     rd_run *run = NULL;
     rd_settling *settling = NULL;
     rd_driver *driver = NULL;
+    rd_log *log = NULL;
+    rd_log_options logging = {.fd = STDOUT_FILENO, .level = RD_LOG_INFO, .times = o->log_times};
     signal(SIGPIPE, SIG_IGN);
+    RD_TRY(read_level(o, &logging.level, err));
+    RD_TRY(rd_log_open(&logging, &log, err));
     RD_TRY(rd_config_load(o->config, &config, err));
     RD_TRY(rd_allow_list_open(&allow_list, o->allow, err));
     RD_TRY(rd_settling_open(&config, o->state, rd_processor_count(), &settling, &run, err));
@@ -225,6 +239,7 @@ cleanup:
     rd_run_free(run);
     rd_allow_list_close(&allow_list);
     rd_config_free(&config);
+    rd_log_close(log);
     return status;
 }
 
@@ -258,7 +273,7 @@ int main(int argc, char **argv)
     rd_status status = serve(&options, &interrupted, &err);
     if (status != RD_OK) {
         fprintf(stderr, "rondo-aggregator: %s\n", err.message);
-        return status == RD_ERR_IDLE ? EXIT_IDLE : 1;
+        return status == RD_ERR_IDLE ? EXIT_IDLE : status == RD_ERR_USAGE ? 2 : 1;
     }
     return interrupted ? EXIT_INTERRUPTED : 0;
 }

@@ -274,7 +274,7 @@ static bool refuse_unlisted(rd_call *c)
         return false;
     if (c->client != SIZE_MAX)
         rd_driver_leave(driver, c->client, "left: not in the list of allowed clients any more");
-    rd_driver_log(driver, "%s refused: not in the list of allowed clients", name);
+    rd_driver_log(driver, RD_LOG_WARNING, "%s refused: not in the list of allowed clients", name);
     rd_call_refuse(c, 403, "refused", "this client is not in the aggregator's list of allowed clients");
     return true;
 }
@@ -306,7 +306,8 @@ static void on_request(rd_exchange *x, void *app)
     rd_driver *driver = c->routes->driver;
     const bool of_anybody = c->route->complete == join_complete || c->route->begin == run_begin;
     if (!of_anybody && rd_driver_client(driver, rd_exchange_client(x), &caller, &c->client, &err) != RD_OK) {
-        rd_driver_log(driver, "%s from %s is out of the run: %s", rd_exchange_client(x), caller.address, err.message);
+        rd_driver_log(driver, RD_LOG_WARNING, "%s from %s is out of the run: %s", rd_exchange_client(x), caller.address,
+                      err.message);
         rd_call_refuse(c, 409, "replaced", err.message);
         return;
     }
@@ -380,7 +381,7 @@ static void on_disconnect(uint64_t tag, void *app)
 static void on_trouble(const char *peer_address, const char *what, void *app)
 {
     rd_routes *routes = app;
-    rd_driver_log(routes->driver, "%s: %s", peer_address, what);
+    rd_driver_log(routes->driver, RD_LOG_WARNING, "%s: %s", peer_address, what);
 }
 
 rd_server_app rd_routes_app(rd_routes *routes)

@@ -40,8 +40,8 @@ static void answer_verdict(rd_call *c, rd_verdict verdict)
 
 static void log_refusal(const rd_call *c, const rd_error *err)
 {
-    rd_driver_log(c->routes->driver, "update of %s for round %" PRIu64 " refused: %s", rd_exchange_client(c->x),
-                  c->number, err->message);
+    rd_driver_log(c->routes->driver, RD_LOG_WARNING, "update of %s for round %" PRIu64 " refused: %s",
+                  rd_exchange_client(c->x), c->number, err->message);
 }
 
 /* Tells the client and the round what was wrong with the update. A full disk is not the client's fault: it
