@@ -231,7 +231,7 @@ static rd_status serve(const serve_options *o, bool *interrupted, rd_error *err)
     RD_TRY(rd_config_load(o->config, &config, err));
     RD_TRY(rd_allow_list_open(&allow_list, o->allow, err));
     RD_TRY(rd_settling_open(&config, o->state, rd_processor_count(), &settling, &run, err));
-    RD_TRY(rd_driver_create(run, settling, &driver, err));
+    RD_TRY(rd_driver_create(run, settling, log, &driver, err));
     status = serve_run(o, &config, &allow_list, driver, interrupted, err);
 cleanup:
     rd_driver_free(driver);
