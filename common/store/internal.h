@@ -110,7 +110,8 @@ rd_status rd_store_open_models(rd_store *s, rd_error *err) RD_MUST_CHECK;
 rd_status rd_store_sync_folder(int fd, const char *path, rd_error *err) RD_MUST_CHECK;
 /* The file of this round has come. */
 void rd_store_note_model(rd_store *s, uint64_t round);
-/* Puts the newest model file and the folder that names it on the disk, where they may not be there yet. */
+/* Puts the newest model file, what lies beside it and the folder that names them on the disk, where they may not be
+ * there yet. */
 rd_status rd_store_sync_models(rd_store *s, rd_error *err) RD_MUST_CHECK;
 /* What is left behind costs disk space and nothing else: it is no failure of a round. */
 void rd_store_delete_outdated_models(rd_store *s);

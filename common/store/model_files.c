@@ -54,29 +54,48 @@ rd_status rd_store_sync_folder(int fd, const char *path, rd_error *err)
     return RD_OK;
 }
 
-static rd_status sync_model(rd_store *s, uint64_t round, rd_error *err)
+static rd_status sync_file(const char *path, rd_error *err)
+{
+    rd_status status = RD_OK;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) /* not every version has every file, and a caller may keep no models */
+        return RD_OK;
+    if (fd < 0)
+        return rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
+    if (fsync(fd) != 0)
+        status = rd_fail(err, RD_ERR_IO, "%s: cannot reach the disk: %s", path, strerror(errno));
+    close(fd);
+    return status;
+}
+
+/* Everything that a run needs to go on from this round: the model comes last, so that where it is whole all is. */
+static rd_status sync_version(rd_store *s, uint64_t round, rd_error *err)
 {
     rd_status status = RD_OK;
     char path[PATH_MAX_HERE];
+    if (round == 0) { /* written once, with the initial model */
+        rd_store_frozen_path(s, path, sizeof path);
+        RD_TRY(sync_file(path, err));
+    }
+    rd_store_packed_path(s, round, path, sizeof path);
+    RD_TRY(sync_file(path, err));
+    rd_store_server_path(s, round, path, sizeof path);
+    RD_TRY(sync_file(path, err));
     rd_store_model_path(s, round, path, sizeof path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno != ENOENT) /* a caller may keep no models */
-        return rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
-    if (fd >= 0 && fsync(fd) != 0)
-        status = rd_fail(err, RD_ERR_IO, "%s: cannot reach the disk: %s", path, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return status == RD_OK ? rd_store_sync_folder(s->models.folder, path, err) : status;
+    RD_TRY(sync_file(path, err));
+    RD_TRY(rd_store_sync_folder(s->models.folder, path, err));
+cleanup:
+    return status;
 }
 
 rd_status rd_store_sync_models(rd_store *s, rd_error *err)
 {
     rd_status status = RD_OK;
     if (s->models.unsynced)
-        status = sync_model(s, s->models.unsynced_round, err);
+        status = sync_version(s, s->models.unsynced_round, err);
     s->models.unsynced = status != RD_OK;
     if (status == RD_OK && s->models.pinned_unsynced)
-        status = sync_model(s, s->models.pinned, err);
+        status = sync_version(s, s->models.pinned, err);
     if (status == RD_OK)
         s->models.pinned_unsynced = false;
     return status;

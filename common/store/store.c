@@ -4,10 +4,10 @@
  *   kill -9      everything committed. SQLite appends to its write-ahead log with plain writes, which outlive
  *                the process; a transaction cut short is ignored at the next opening.
  *   power loss   every round but those of the last second. Waiting for the disk takes longer than a round of
- * a small model, so a commit waits only where the last one that did is a second old: first its model file,
- * then the folder that names it, then the database (synchronous = FULL). In between, model files are not
- * deleted and the log is not checkpointed, so the disk never knows a round without its model. Finishing and
- * closing wait, too. Clients that join do not: one that is forgotten joins again. */
+ * a small model, so a commit waits only where the last one that did is a second old: first what lies beside its
+ * model (packed, server, frozen), then the model file, then the folder that names them, then the database
+ * (synchronous = FULL). In between, model files are not deleted and the log is not checkpointed, so the disk never
+ * knows a round without its files. Finishing and closing wait, too. Clients that join do not: one that is forgotten joins again. */
 #include "store/internal.h"
 
 #include <stdlib.h>
@@ -42,7 +42,9 @@ void rd_store_close(rd_store *s)
         return;
     for (size_t i = 0; i < RD_SQL_KINDS; i++)
         sqlite3_finalize(s->statements[i]);
-    (void)!rd_store_sync_models(s, &ignored); /* closing moves the log into the database */
+    /* Closing moves the log into the database, which must not know rounds whose files are not on the disk. */
+    if (s->db != NULL && rd_store_sync_models(s, &ignored) != RD_OK)
+        (void)sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     sqlite3_close(s->db);
     if (s->models.folder >= 0)
         close(s->models.folder);

@@ -1,6 +1,7 @@
 /* test_store.c: the state directory. What the store wrote is looked at with plain SQL as well as through the
  * store, so that a mistake made twice is found. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -898,6 +899,90 @@ Test(store, abandoned_rounds_do_not_push_out_the_model_in_use)
     cr_assert(!has_file("models/000000.safetensors"));
     cr_assert(has_file("models/000001.safetensors") && has_file("models/000008.safetensors"));
     rd_store_close(store);
+}
+
+/* ---- what waits for the disk ---- */
+
+/* Stands in for the one of libc, for the store and for SQLite, and writes down what it was called for. */
+static char synced[4096];
+static const char *sync_fails; /* what ends so does not reach the disk; NULL: all does */
+
+static int note_sync(int fd)
+{
+    char link[64], path[256] = "";
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    const char *name = length > 0 && strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+    size_t at = strlen(synced);
+    (void)snprintf(synced + at, sizeof synced - at, "%s ", name);
+    if (sync_fails != NULL && strcmp(name, sync_fails) == 0) {
+        errno = EIO;
+        return -1;
+    }
+    return 0;
+}
+
+int fsync(int fd)
+{
+    return note_sync(fd);
+}
+
+int fdatasync(int fd)
+{
+    return note_sync(fd);
+}
+
+static void put_version(const char *number)
+{
+    static const char *const endings[] = {"", ".packed", ".server"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "models/%s%s.safetensors", number, endings[i]);
+        put_file(name, "tensors");
+    }
+}
+
+Test(store, all_that_a_round_needs_is_on_the_disk_before_the_database_says_so)
+{
+    rd_store *store = open_run();
+    put_file("models/frozen.safetensors", "tensors");
+    put_version("000000");
+    synced[0] = '\0';
+    commit(store, 0, true, 1);
+    static const char first[] = "frozen.safetensors 000000.packed.safetensors 000000.server.safetensors "
+                                "000000.safetensors models rondo.db-wal ";
+    cr_assert(strncmp(synced, first, strlen(first)) == 0, "%s", synced);
+    put_version("000001");
+    synced[0] = '\0';
+    commit(store, 1, true, 1);
+    static const char second[] =
+        "000001.packed.safetensors 000001.server.safetensors 000001.safetensors models rondo.db-wal ";
+    cr_assert(strncmp(synced, second, strlen(second)) == 0, "%s", synced);
+    rd_store_close(store);
+}
+
+Test(store, what_does_not_reach_the_disk_is_not_committed)
+{
+    static const char *const names[] = {"000001.packed.safetensors", "000001.server.safetensors", "000001.safetensors",
+                                        "models"};
+    rd_error error = {0};
+    rd_store *store = open_run();
+    commit(store, 0, true, 1);
+    put_version("000001");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        rd_round_record r = plain_round(1);
+        sync_fails = names[i];
+        cr_assert_eq(rd_store_commit_round(store, &r, NULL, 0, 1, &error), RD_ERR_IO, "%s", names[i]);
+        cr_assert_str_eq(query("SELECT max(round) FROM rounds"), "0");
+    }
+    rd_round_record r = plain_round(1);
+    cr_assert_eq(rd_store_commit_round(store, &r, NULL, 0, 2, &error), RD_OK, "this commit does not wait");
+    rd_store_close(store);
+    cr_assert(has_file("rondo.db-wal"), "the log has a round whose files are not on the disk");
+    sync_fails = NULL;
+    commit(store = open_run(), 2, true, 1);
+    rd_store_close(store);
+    cr_assert_not(has_file("rondo.db-wal"));
 }
 
 /* ---- crashes ---- */
