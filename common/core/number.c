@@ -57,7 +57,7 @@ static bool read_exponent(const char **at, const char *end, int64_t *out)
     return true;
 }
 
-static bool take_apart(const char *text, size_t length, decimal *d)
+static bool parse_decimal(const char *text, size_t length, decimal *d)
 {
     const char *p = text, *end = text + length;
     int64_t exponent = 0;
@@ -81,7 +81,7 @@ static bool take_apart(const char *text, size_t length, decimal *d)
 rd_number_kind rd_number_read(const char *text, size_t length, double *out)
 {
     decimal d;
-    if (!take_apart(text, length, &d))
+    if (!parse_decimal(text, length, &d))
         return RD_NUMBER_NONE;
     if (d.digits == 0) {
         *out = d.used > 0 && d.text[0] == '-' ? -0.0 : 0.0;

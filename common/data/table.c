@@ -198,7 +198,7 @@ static char guess_decimal(const rd_table *t, const char **field)
 /* What stands in a column below the first record. */
 enum { BELOW_NUMBER = 1, BELOW_WORD = 2, BELOW_FIRST_AGAIN = 4 };
 
-static void look_below(const rd_table *t, const char *at, const char **first, const char **row, uint8_t *below)
+static void classify_below(const rd_table *t, const char *at, const char **first, const char **row, uint8_t *below)
 {
     enum { MOST_ROWS = 1000 };
     double ignored;
@@ -223,7 +223,7 @@ static rd_status guess_heading(const rd_table *t, const char **field, bool *head
     uint8_t *below = calloc(t->columns, sizeof *below);
     if (below == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for %zu columns", t->path, t->columns);
-    look_below(t, rd_table_fields(t, t->records, first), first, row, below);
+    classify_below(t, rd_table_fields(t, t->records, first), first, row, below);
     bool different_words = t->rows > 1;
     for (size_t j = 0; j < t->columns; j++) {
         int32_t number = 0;

@@ -126,7 +126,7 @@ static rd_status execute(rd_store *s, const char *sql, const char *doing, rd_err
     return code == SQLITE_OK ? RD_OK : rd_store_fail(s, code, doing, err);
 }
 
-static void let_go(backup *b)
+static void release_snapshot(backup *b)
 {
     forget_files(b);
     if (b->snapshot)
@@ -145,7 +145,7 @@ static bool has_model(const backup *b, uint64_t round)
 }
 
 /* The last model is opened after what belongs to it, and deleted before: where it is there, all is. */
-static rd_status take_moment(backup *b, rd_error *err)
+static rd_status take_snapshot(backup *b, rd_error *err)
 {
     rd_status status = RD_OK;
     bool any = false;
@@ -159,16 +159,16 @@ cleanup:
     return status;
 }
 
-static rd_status hold_still(backup *b, rd_error *err)
+static rd_status take_whole_snapshot(backup *b, rd_error *err)
 {
     uint64_t version;
     for (int i = 0; i < ATTEMPTS; i++) {
         rd_status status = rd_store_newest_model(b->from, &version, err);
         if (status == RD_OK)
-            status = take_moment(b, err);
+            status = take_snapshot(b, err);
         if (status != RD_OK || has_model(b, b->report->version))
             return status;
-        let_go(b);
+        release_snapshot(b);
         (void)nanosleep(&(struct timespec){.tv_nsec = 20 * 1000000L}, NULL);
     }
     return rd_fail(err, RD_ERR_STATE, "%s: its run is too fast to be copied", b->from->directory);
@@ -342,7 +342,7 @@ rd_status rd_store_backup(const char *directory, const char *to, rd_backup_repor
     *report = (rd_backup_report){0};
     RD_TRY(rd_store_open_reader(directory, &b.from, err));
     RD_TRY(make_folders(&b, err));
-    RD_TRY(hold_still(&b, err));
+    RD_TRY(take_whole_snapshot(&b, err));
     RD_TRY(copy_clients(&b, err));
     RD_TRY(copy_models(&b, err));
     (void)snprintf(models, sizeof models, "%s/models", to);
@@ -352,7 +352,7 @@ rd_status rd_store_backup(const char *directory, const char *to, rd_backup_repor
 cleanup:
     if (status != RD_OK && b.made)
         remove_copy(&b);
-    let_go(&b);
+    release_snapshot(&b);
     if (b.keep_lock >= 0)
         close(b.keep_lock);
     rd_store_close(b.from);

@@ -171,7 +171,7 @@ static double number(const cJSON *config, const char *section, const char *key)
 }
 
 /* Does the learning rate of every round depend on how many there are? */
-static bool rate_looks_at_rounds(const cJSON *config)
+static bool rate_depends_on_rounds(const cJSON *config)
 {
     const cJSON *training = cJSON_GetObjectItemCaseSensitive(config, "training");
     const cJSON *schedule = cJSON_GetObjectItemCaseSensitive(training, "schedule");
@@ -187,7 +187,7 @@ static rd_status compare_rounds(const char *directory, const cJSON *stored, cons
                        "%s: its run has rounds = %.0f, but run.json has %.0f; rounds of a run may only grow; to "
                        "start another one give another directory",
                        directory, before, now);
-    if (now > before && rate_looks_at_rounds(stored))
+    if (now > before && rate_depends_on_rounds(stored))
         return rd_fail(err, RD_ERR_STATE,
                        "%s: its run has rounds = %.0f, but run.json has %.0f; with a learning rate that falls "
                        "along a cosine to the last round their number cannot change; to start another run "

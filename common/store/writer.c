@@ -130,7 +130,7 @@ static rd_status update_run(rd_store *s, const rd_config *config, const rd_chang
 }
 
 /* The run goes on under the given configuration, and what is new in it is recorded, both or neither. */
-static rd_status take_over(rd_store *s, const rd_config *config, const rd_changes *changes, rd_error *err)
+static rd_status adopt_config(rd_store *s, const rd_config *config, const rd_changes *changes, rd_error *err)
 {
     rd_error ignored;
     rd_status status = RD_OK;
@@ -163,7 +163,7 @@ static rd_status resume_run(rd_store *s, const rd_config *config, const cJSON *s
     RD_TRY(rd_store_last_round(s, &round, &s->resumed, err));
     RD_TRY(rd_store_compare(s->directory, &(rd_run_json){stored, stored_setting},
                             &(rd_run_json){config->for_clients, setting}, &changes, err));
-    RD_TRY(take_over(s, config, &changes, err));
+    RD_TRY(adopt_config(s, config, &changes, err));
 cleanup:
     cJSON_Delete(stored);
     cJSON_Delete(stored_setting);
