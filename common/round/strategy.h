@@ -180,7 +180,7 @@ rd_status rd_strategy_weigh(const rd_strategy *s, const rd_update_facts *u, rd_c
 /* The sum is divided by the total weight and multiplied with this. */
 double rd_strategy_factor(const rd_strategy *s, double mean_extra, double learning_rate);
 
-/* Makes the server's step for `count` elements of trained tensors: mean is changed, and so is what is kept of them.
+/* Makes the server's step for `count` elements of trained tensors: mean is changed, and so are the companions.
  * Returns the sum of squares of the changes. */
 double rd_server_step(const rd_strategy *s, double *mean, size_t count, float *parameters,
                       float *const companions[RD_COMPANIONS_MAX]);

@@ -8,7 +8,7 @@
 rd_status rd_server_companions_create(rd_server_companions *c, const rd_strategy *s, size_t n, rd_error *err)
 {
     size_t vectors = rd_companions_count(s, RD_KEPT_SERVER);
-    rd_status status = rd_companions_kept_table(s, n, &c->table, err);
+    rd_status status = rd_companions_server_table(s, n, &c->table, err);
     if (status != RD_OK || vectors == 0)
         return status;
     c->values = calloc(vectors * n + 1, sizeof *c->values);

@@ -10,7 +10,7 @@
 typedef struct rd_server_companions {
     rd_tensor_table table;            /* without tensors: it keeps nothing */
     float *values;                    /* of all */
-    float *vector[RD_COMPANIONS_MAX]; /* (n) where each begins; NULL: it is not kept */
+    float *vector[RD_COMPANIONS_MAX]; /* (n) where each begins; NULL: it has none */
 } rd_server_companions;
 
 /* n: parameters that travel. */

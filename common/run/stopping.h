@@ -28,7 +28,7 @@ void rd_stopping_tell(rd_stopping *s, const rd_config *c, const rd_round_record 
 /* Does each record have to be known before the next round may open? */
 bool rd_stopping_decides(const rd_config *c);
 /* "accuracy 0.9012 has reached the target of 0.9" or "stopped early after round 31: hold-out loss has not
- * improved since round 26", where models are kept with "; its model is models/000026.safetensors". Of a run
+ * improved since round 26", where models are retained with "; its model is models/000026.safetensors". Of a run
  * that ends otherwise "target_accuracy 0.97 was not reached: best 0.9512 in round 17", or nothing. */
 void rd_stopping_reason(const rd_stopping *s, const rd_config *c, const rd_round_record *last, bool retained,
                         char *text, size_t size);

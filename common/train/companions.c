@@ -13,7 +13,7 @@ rd_status rd_companions_wire_table(rd_tensor_table travelling, const rd_strategy
     return count > 0 ? rd_tensor_table_repeat(travelling, prefixes, count, out, err) : RD_OK;
 }
 
-rd_status rd_companions_kept_table(const rd_strategy *s, size_t n, rd_tensor_table *out, rd_error *err)
+rd_status rd_companions_server_table(const rd_strategy *s, size_t n, rd_tensor_table *out, rd_error *err)
 {
     const char *names[RD_COMPANIONS_MAX];
     size_t sizes[RD_COMPANIONS_MAX], count = 0;

@@ -11,6 +11,6 @@ rd_status rd_companions_wire_table(rd_tensor_table travelling, const rd_strategy
                                    rd_tensor_table *out, rd_error *err) RD_MUST_CHECK;
 /* The server's file: a vector of n for each companion that it keeps; without any it has no tensors. The caller frees
  * it. */
-rd_status rd_companions_kept_table(const rd_strategy *s, size_t n, rd_tensor_table *out, rd_error *err) RD_MUST_CHECK;
+rd_status rd_companions_server_table(const rd_strategy *s, size_t n, rd_tensor_table *out, rd_error *err) RD_MUST_CHECK;
 
 #endif

@@ -45,7 +45,7 @@ typedef struct rd_local_training {
 /* Trains on t->rows[0..rows). running_loss: over the last epoch. RD_ERR_RANGE: the loss is not finite. */
 rd_status rd_train_rows(rd_local_training *s, size_t rows, double *running_loss, rd_error *err) RD_MUST_CHECK;
 
-/* For models that learn by counting: the sums over rows t->rows[0..kept), to delta. */
+/* For models that learn by counting: the sums over rows t->rows[0..trained), to delta. */
 rd_status rd_count_rows(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, size_t trained,
                         const float *global, float *delta, rd_error *err) RD_MUST_CHECK;
 
