@@ -22,7 +22,6 @@ void rd_link_init(rd_link *l);
 
 /* What a connection knows of its worker. */
 typedef struct rd_worker {
-    unsigned index;
     const rd_server_app *app;
     rd_tls *tls;
     uv_loop_t loop;

@@ -132,11 +132,6 @@ uint64_t *rd_exchange_tag(const rd_exchange *x)
     return &x->connection->tag;
 }
 
-unsigned rd_exchange_worker(const rd_exchange *x)
-{
-    return x->connection->worker->index;
-}
-
 void rd_exchange_set_user(rd_exchange *x, void *user)
 {
     x->user = user;

@@ -105,11 +105,9 @@ static void *work(void *user)
     return NULL;
 }
 
-static rd_status start_worker(rd_server *s, unsigned index, const rd_server_options *o, rd_error *err)
+static rd_status start_worker(rd_server *s, worker_thread *t, const rd_server_options *o, rd_error *err)
 {
-    worker_thread *t = &s->workers[index];
     rd_worker *w = &t->worker;
-    w->index = index;
     w->app = &s->app;
     w->total = &s->connections;
     w->idle_seconds = o->idle_seconds == 0 ? DEFAULT_IDLE_SECONDS : o->idle_seconds;
@@ -335,7 +333,7 @@ rd_status rd_server_start(const rd_server_options *o, const rd_server_app *app, 
     if (s->stop_event < 0)
         RD_THROW(RD_ERR_IO, "eventfd: %s", strerror(errno));
     for (unsigned i = 0; i < s->worker_count; i++)
-        RD_TRY(start_worker(s, i, o, err));
+        RD_TRY(start_worker(s, &s->workers[i], o, err));
     int code = pthread_create(&s->acceptor, NULL, accept_all, s);
     if (code != 0)
         RD_THROW(RD_ERR_IO, "acceptor thread: %s", strerror(code));

@@ -78,7 +78,6 @@ const char *rd_exchange_peer(const rd_exchange *x);                     /* "192.
 /* A number of the application's on the connection of this exchange; 0 at first. Where it is not 0 when the connection
  * closes, on_disconnect is told. */
 uint64_t *rd_exchange_tag(const rd_exchange *x);
-unsigned rd_exchange_worker(const rd_exchange *x); /* 0 .. workers - 1 */
 void rd_exchange_set_user(rd_exchange *x, void *user);
 void *rd_exchange_user(const rd_exchange *x);
 

@@ -40,11 +40,6 @@ rd_status rd_input_open(rd_input *in, const char *path, rd_error *err)
     return RD_OK;
 }
 
-rd_input rd_input_memory(const char *name, const void *bytes, size_t size)
-{
-    return (rd_input){.name = name, .memory = bytes, .most = size};
-}
-
 static rd_status read_file(rd_input *in, uint8_t *into, size_t count, size_t *got, rd_error *err)
 {
     while (*got < count) {

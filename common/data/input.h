@@ -1,7 +1,7 @@
 /* input.h: the bytes of a data file, wherever they are.
  *
- * Readers are written once against rd_input and serve a plain file, a gzipped file and a piece of memory
- * (tests, fuzzers). `most` bounds how many bytes can still come: a header that announces more is lying, and
+ * Readers are written once against rd_input and serve a plain file, a gzipped file and a piece of memory, where
+ * the caller sets name, memory and most (tests, fuzzers). `most` bounds how many bytes can still come: a header that announces more is lying, and
  * is told so before anything is allocated for it. */
 #ifndef RONDO_DATA_INPUT_H
 #define RONDO_DATA_INPUT_H
@@ -21,7 +21,6 @@ typedef struct rd_input {
 
 /* RD_ERR_DATA: "wine.csv: No such file or directory". path must outlive the input. */
 rd_status rd_input_open(rd_input *in, const char *path, rd_error *err) RD_MUST_CHECK;
-rd_input rd_input_memory(const char *name, const void *bytes, size_t size);
 
 /* Reads count bytes, or as many as there are; *got says how many. */
 rd_status rd_input_read(rd_input *in, void *into, size_t count, size_t *got, rd_error *err) RD_MUST_CHECK;

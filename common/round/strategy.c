@@ -25,14 +25,6 @@ void rd_companions_place(const rd_strategy *s, unsigned where, float *base, size
 
 /* ---- the table ---- */
 
-const rd_strategy_kind *rd_strategy_find(const char *name)
-{
-    for (size_t i = 0; i < rd_strategy_kind_count; i++)
-        if (strcmp(rd_strategy_kinds[i]->name, name) == 0)
-            return rd_strategy_kinds[i];
-    return NULL;
-}
-
 size_t rd_strategy_key_count(const rd_strategy_kind *kind)
 {
     size_t count = 0;
@@ -67,13 +59,6 @@ size_t rd_strategy_least_updates(const rd_strategy *s)
         return s->kind->least_updates(s);
     size_t least = s->kind->withstands.among + s->kind->withstands.each * (size_t)rd_strategy_value(s, "byzantine");
     return least > 0 ? least : 1;
-}
-
-size_t rd_strategy_tolerance(const rd_strategy_kind *kind, size_t n)
-{
-    if (kind->withstands.each == 0 || n < kind->withstands.among)
-        return SIZE_MAX;
-    return (n - kind->withstands.among) / kind->withstands.each;
 }
 
 void rd_strategy_promise(const rd_strategy *s, char *text, size_t size)

@@ -156,8 +156,7 @@ struct rd_strategy_kind {
 extern const rd_strategy_kind *const rd_strategy_kinds[];
 extern const size_t rd_strategy_kind_count;
 
-/* The strategy of this name (NULL: none is of it), or the i-th, with its defaults. */
-const rd_strategy_kind *rd_strategy_find(const char *name);
+/* With its defaults. */
 rd_strategy rd_strategy_of(const rd_strategy_kind *kind);
 size_t rd_strategy_key_count(const rd_strategy_kind *kind);
 /* What the key comes to; 0 where the strategy does not know it. */
@@ -168,8 +167,6 @@ double rd_strategy_value(const rd_strategy *s, const char *key);
 double rd_strategy_proximal(const rd_strategy *s);
 /* The fewest updates that a round needs: robust rules withstand strategy.byzantine attackers only among so many. */
 size_t rd_strategy_least_updates(const rd_strategy *s);
-/* The most arbitrary updates that it withstands among n; SIZE_MAX: n is too small for any. */
-size_t rd_strategy_tolerance(const rd_strategy_kind *kind, size_t n);
 /* What it needs so many for: "NAME withstands strategy.byzantine 4". */
 void rd_strategy_promise(const rd_strategy *s, char *text, size_t size);
 

@@ -56,11 +56,6 @@ void rd_aggregate_free(rd_aggregate *a)
     free(a);
 }
 
-size_t rd_aggregate_update_size(const rd_aggregate *a)
-{
-    return a->update_size;
-}
-
 rd_tensor_table rd_aggregate_companion_table(const rd_aggregate *a)
 {
     return a->companions.table;

@@ -24,9 +24,6 @@ rd_status rd_aggregate_create(const rd_strategy *s, const rd_training *training,
                               rd_error *err) RD_MUST_CHECK;
 void rd_aggregate_free(rd_aggregate *a);
 
-/* What an update holds: n, and n more for each companion that goes up. */
-size_t rd_aggregate_update_size(const rd_aggregate *a);
-
 /* ---- from any thread ---- */
 
 /* What is known of an update before its elements are summed. */
@@ -44,7 +41,7 @@ typedef struct rd_admission {
     uint64_t round, key;
     float largest;
     rd_contribution contribution;
-    float *collected; /* (rd_aggregate_update_size) where it is collected; NULL: it goes straight into the sum */
+    float *collected; /* (update size) where it is collected; NULL: it goes straight into the sum */
 } rd_admission;
 
 /* The gate: reserves the update's weight in the sum and takes its metrics in. RD_ERR_RANGE, RD_ERR_DATA where an

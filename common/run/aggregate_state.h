@@ -14,8 +14,8 @@ struct rd_aggregate {
     const rd_strategy *strategy;
     const rd_training *training;
     const rd_model *model;
-    size_t n, update_size;
-    rd_striped_sum sum; /* (update_size); none with RD_COLLECTS_ALL */
+    size_t n, update_size; /* n, and n more for each companion that goes up */
+    rd_striped_sum sum;    /* (update_size); none with RD_COLLECTS_ALL */
     rd_server_companions companions;
     float *own; /* (n) the server's own delta, where it trains; else NULL */
     double own_norm;

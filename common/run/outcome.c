@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-uint64_t rd_outcome_most_idle(uint64_t rounds)
+/* Rounds at the end of a run of so many that must not all be without an aggregation. */
+static uint64_t most_idle(uint64_t rounds)
 {
     uint64_t tenth = (rounds + 9) / 10;
     return tenth > 3 ? tenth : 3;
@@ -31,7 +32,7 @@ rd_status rd_outcome_check(const rd_config *c, const rd_round_record *last, uint
 {
     char what[400];
     uint64_t idle = last->round - changed;
-    if (last->round == 0 || (changed > 0 && idle < rd_outcome_most_idle(last->round)))
+    if (last->round == 0 || (changed > 0 && idle < most_idle(last->round)))
         return RD_OK;
     say_what_happened(c, last, trouble, what, sizeof what);
     if (changed == 0)

@@ -7,10 +7,7 @@
 #include "core/error.h"
 #include "store/store.h"
 
-/* Rounds at the end of a run of so many that must not all be without an aggregation: a tenth of them, at least 3. */
-uint64_t rd_outcome_most_idle(uint64_t rounds);
-
-/* RD_ERR_IDLE where no round at all has aggregated anything, or none of the last rd_outcome_most_idle; the message
+/* RD_ERR_IDLE where no round at all has aggregated anything, or none of the last tenth of them (at least 3); the message
  * says what became of the clients of the last round. changed: the last round that aggregated something, 0: none.
  * trouble: why a client failed in it, or empty. */
 rd_status rd_outcome_check(const rd_config *c, const rd_round_record *last, uint64_t changed, const char *trouble,

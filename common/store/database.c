@@ -36,7 +36,8 @@ rd_status rd_store_fail(rd_store *s, int code, const char *doing, rd_error *err)
     return rd_fail(err, status, "%s/rondo.db: cannot %s: %s", s->directory, doing, why);
 }
 
-bool rd_store_is_written(const rd_store *s)
+/* Does somebody have the database open for writing, or had when the machine stopped? */
+static bool is_written(const rd_store *s)
 {
     char path[PATH_MAX_HERE];
     (void)snprintf(path, sizeof path, "%s/rondo.db-shm", s->directory);
@@ -45,7 +46,7 @@ bool rd_store_is_written(const rd_store *s)
 
 rd_status rd_store_statement(rd_store *s, rd_sql which, sqlite3_stmt **out, rd_error *err)
 {
-    if (s->unlocked && rd_store_is_written(s))
+    if (s->unlocked && is_written(s))
         return rd_fail(err, RD_ERR_STATE, "%s: somebody has begun to write to it; ask again", s->directory);
     if (s->statements[which] == NULL) {
         int code =

@@ -74,7 +74,6 @@ struct rd_store {
     bool unlocked;     /* read past the locks, while nobody writes */
     bool resumed;      /* the writer found a run with an initial model */
     uint64_t news;     /* rows of the table of changes that the writer has added */
-    bool batch;        /* between rd_store_batch_begin and rd_store_batch_end */
     rd_model_files models;
     sqlite3_stmt *statements[RD_SQL_KINDS];
 };
@@ -95,8 +94,6 @@ rd_status rd_store_simple(rd_store *s, rd_sql which, const char *doing, rd_error
 rd_status rd_store_execute(rd_store *s, const char *sql, const char *doing, rd_error *err) RD_MUST_CHECK;
 /* *fresh: the database is empty. Otherwise it must be ours and of this version. */
 rd_status rd_store_check_schema(rd_store *s, bool *fresh, rd_error *err) RD_MUST_CHECK;
-/* Does somebody have the database open for writing, or had when the machine stopped? */
-bool rd_store_is_written(const rd_store *s);
 /* Turns SQLite's complaint into ours: "DIR/rondo.db: cannot commit round 3: database or disk is full". */
 rd_status rd_store_fail(rd_store *s, int code, const char *doing, rd_error *err);
 /* Says whether the commits that follow wait for the disk. */

@@ -134,10 +134,6 @@ rd_status rd_store_backup(const char *directory, const char *to, rd_backup_repor
  * joins again). */
 rd_status rd_store_client(rd_store *s, const char *client, const rd_join *join, double now,
                           rd_error *err) RD_MUST_CHECK;
-/* Between these two, clients are stored in one transaction: for joining thousands of them at once. Readers see
- * them after the end. No round is committed in between. */
-rd_status rd_store_batch_begin(rd_store *s, rd_error *err) RD_MUST_CHECK;
-rd_status rd_store_batch_end(rd_store *s, rd_error *err) RD_MUST_CHECK;
 /* Commits a round with its participants in one transaction. The caller has written the model file where the
  * round made one. When this returns, the round outlives the process; at most a second later, or at
  * rd_store_finish and rd_store_close, it outlives a power loss, too (store.c says how). Model files that are

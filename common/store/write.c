@@ -71,7 +71,7 @@ static rd_status end(rd_store *s, rd_status status, const char *doing, rd_error 
 rd_status rd_store_client(rd_store *s, const char *client, const rd_join *join, double now, rd_error *err)
 {
     sqlite3_stmt *statement = NULL;
-    rd_status status = s->batch ? RD_OK : rd_store_set_durable(s, false, err);
+    rd_status status = rd_store_set_durable(s, false, err);
     if (status == RD_OK)
         status = rd_store_statement(s, RD_SQL_ADD_CLIENT, &statement, err);
     if (status != RD_OK)
@@ -82,19 +82,6 @@ rd_status rd_store_client(rd_store *s, const char *client, const rd_join *join, 
     put_text(&b, join->software);
     put_number(&b, now);
     return rd_store_run_statement(s, statement, "write a client", err);
-}
-
-rd_status rd_store_batch_begin(rd_store *s, rd_error *err)
-{
-    rd_status status = begin(s, false, err);
-    s->batch = status == RD_OK;
-    return status;
-}
-
-rd_status rd_store_batch_end(rd_store *s, rd_error *err)
-{
-    s->batch = false;
-    return end(s, RD_OK, "commit clients", err);
 }
 
 /* ---- rounds ---- */

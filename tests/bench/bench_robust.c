@@ -62,7 +62,7 @@ static double rule(const updates *u, const char *name, float *out)
 {
     rd_strategy s = strategy_named(name);
     const rd_collected_updates collected = {(const float *const *)u->values, u->weights, u->k, u->n};
-    set_key(&s, "byzantine", (double)rd_strategy_tolerance(s.kind, u->k));
+    set_key(&s, "byzantine", (double)((u->k - s.kind->withstands.among) / s.kind->withstands.each));
     set_key(&s, "iterations", 10);
     rd_error err;
     double start = now();

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../memory_input.h"
 #include "data/text.h"
 
 static rd_model *model_of(size_t window, bool last)
@@ -86,7 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
                                .test_share = 0.3,
                                .stride = bytes[0] >> 4};
     rd_model *m = model_of(1 + bytes[1] % 16, (bytes[0] & 8) != 0);
-    rd_input in = rd_input_memory("text", bytes + 2, count - 2);
+    rd_input in = memory_input("text", bytes + 2, count - 2);
     if (rd_text_read(&in, &options, m, &d, &ignored) == RD_OK) {
         check(&d);
         if (d.label_count > 1)

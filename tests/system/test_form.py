@@ -8,6 +8,7 @@ import harness
 
 sys.path.insert(0, os.path.join(harness.ROOT, "tests"))
 import call_circles
+import unused_functions
 
 WIDTH = 120
 PARAMETERS = 7
@@ -63,6 +64,12 @@ def test_calls_go_one_way(world):
     """No file calls another that, over whatever others, calls it back."""
     found = call_circles.circles(world.build)
     assert not found, "\n\n".join("\n".join(circle) for circle in found)
+
+
+def test_programs_call_what_there_is(world):
+    """No function is there for tests alone."""
+    found = unused_functions.unused(world.build)
+    assert not found, "\n".join(found)
 
 
 def parameter_lists(text):

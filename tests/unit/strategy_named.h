@@ -7,12 +7,17 @@
 
 #include "round/strategy.h"
 
+static inline const rd_strategy_kind *kind_named(const char *name)
+{
+    for (size_t i = 0; i < rd_strategy_kind_count; i++)
+        if (strcmp(rd_strategy_kinds[i]->name, name) == 0)
+            return rd_strategy_kinds[i];
+    abort();
+}
+
 static inline rd_strategy strategy_named(const char *name)
 {
-    const rd_strategy_kind *kind = rd_strategy_find(name);
-    if (kind == NULL)
-        abort();
-    return rd_strategy_of(kind);
+    return rd_strategy_of(kind_named(name));
 }
 
 /* Strategies without such a key stay as they are. */

@@ -1,6 +1,7 @@
 /* IDX files written byte by byte from the format's description, plain, gzipped and broken in every way. */
 #include <zlib.h>
 
+#include "../memory_input.h"
 #include "data/parse.h"
 #include "data_files.h"
 
@@ -18,7 +19,7 @@ static rd_status read_bytes(const uint8_t *x, size_t x_size, const uint8_t *y, s
     uint8_t *x_copy = malloc(x_size + (x_size == 0)), *y_copy = malloc(y_size + (y_size == 0));
     memcpy(x_copy, x, x_size);
     memcpy(y_copy, y, y_size);
-    rd_input x_in = rd_input_memory("images", x_copy, x_size), y_in = rd_input_memory("labels", y_copy, y_size);
+    rd_input x_in = memory_input("images", x_copy, x_size), y_in = memory_input("labels", y_copy, y_size);
     rd_status status = rd_idx_read(&x_in, &y_in, d, err);
     free(x_copy);
     free(y_copy);

@@ -401,10 +401,10 @@ Test(server, serves_two_hundred_at_once_and_shares_them_out)
         clients[i] = toy_raw(&t);
         toy_send(clients[i], "GET /park?60000 HTTP/1.1\r\n\r\n", 28);
         if (i == 9)
-            toy_wait_for(t.requests_of_worker[0] == 5 && t.requests_of_worker[1] == 5);
+            toy_wait_for(toy_requests_of_worker(&t, 0) == 5 && toy_requests_of_worker(&t, 1) == 5);
     }
     toy_wait_for(t.parked == CLIENTS);
-    cr_expect_eq(t.requests_of_worker[0], CLIENTS / 2);
+    cr_expect_eq(toy_requests_of_worker(&t, 0), CLIENTS / 2);
     for (int round = 0; round < 3; round++) {
         rd_server_wake(t.server);
         for (int i = 0; i < CLIENTS; i++)

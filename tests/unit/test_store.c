@@ -1085,19 +1085,17 @@ Test(store, a_cohort_of_1000_in_one_transaction)
     cr_assert_str_eq(query("SELECT sum(selected) FROM clients"), "10000");
 }
 
-Test(store, many_clients_join_in_one_transaction)
+Test(store, many_clients_join)
 {
     rd_error error = {0};
     rd_join join = {.samples = 10};
     rd_store *store = open_run();
     double start = seconds_now();
-    cr_assert(rd_store_batch_begin(store, &error) == RD_OK);
     for (int i = 0; i < 20000; i++) {
         char name[32];
         (void)snprintf(name, sizeof name, "client-%d", i);
         cr_assert(rd_store_client(store, name, &join, 1.0, &error) == RD_OK, "%s", error.message);
     }
-    cr_assert(rd_store_batch_end(store, &error) == RD_OK);
     cr_log_info("20,000 clients joined in %.3f s", seconds_now() - start);
     commit(store, 0, true, 0);
     rd_store_close(store);

@@ -8,7 +8,7 @@
 
 #include "config/strategy_section.h"
 #include "core/random.h"
-#include "run/aggregate.h"
+#include "run/aggregate_state.h"
 #include "strategy_named.h"
 
 enum { D = 3, N = D + 1, CLIENTS = 3, ROWS = 20, ROOT_ROWS = 5, ROUNDS = 3 };
@@ -143,10 +143,10 @@ static void run_round(federation *f, uint64_t round, const size_t order[CLIENTS]
         for (size_t j = 0; j < N && is(f, "fltrust") && k == 0; j++)
             update[j] = -update[j];
         const rd_arrival arrival = {k + 1, round, is(f, "fedbuff") ? k : 0, &report,
-                                    rd_exact_largest(update, rd_aggregate_update_size(f->updates))};
+                                    rd_exact_largest(update, f->updates->update_size)};
         cr_assert_eq(rd_aggregate_admit(f->updates, &arrival, &in, &err), RD_OK, "%s", err.message);
         rd_aggregate_add(f->updates, &in, 0, update, 1); /* in two pieces */
-        rd_aggregate_add(f->updates, &in, 1, update + 1, rd_aggregate_update_size(f->updates) - 1);
+        rd_aggregate_add(f->updates, &in, 1, update + 1, f->updates->update_size - 1);
         cr_assert_eq(rd_aggregate_complete(f->updates, &in, &err), RD_OK, "%s", err.message);
     }
     rd_round_record record = {0};
@@ -216,7 +216,7 @@ Test(strategies, what_cannot_be_used_is_refused_and_changes_nothing)
 static rd_status add_update(federation *f, uint64_t key, const float *update, const rd_report *report, rd_error *err)
 {
     rd_admission in;
-    size_t n = rd_aggregate_update_size(f->updates);
+    size_t n = f->updates->update_size;
     rd_status status =
         rd_aggregate_admit(f->updates, &(rd_arrival){key, 1, 0, report, rd_exact_largest(update, n)}, &in, err);
     if (status != RD_OK)
@@ -256,8 +256,7 @@ Test(strategies, a_step_that_clients_would_refuse_leaves_everything_as_it_was)
         float update[2 * N] = {0}, before[N], companions[N] = {0};
         open_bench(&b);
         open_federation(&b, 0, strategies[c], &f);
-        const size_t elements = rd_aggregate_companion_table(f.updates).elements,
-                     last = rd_aggregate_update_size(f.updates) - 1;
+        const size_t elements = rd_aggregate_companion_table(f.updates).elements, last = f.updates->update_size - 1;
         for (uint64_t round = 1; round <= 2; round++) {
             update[last] = round == 1 ? 1.0f : 8388000.0f;
             cr_assert_eq(add_update(&f, 1, update, &report, &err), RD_OK, "%s", err.message);
@@ -317,7 +316,7 @@ Test(strategies, nothing_unfit_enters_a_sum)
         federation with, without;
         open_federation(&b, 0, one_of_each_kind[s], &with);
         open_federation(&b, 0, one_of_each_kind[s], &without);
-        size_t n = rd_aggregate_update_size(with.updates);
+        size_t n = with.updates->update_size;
         rd_report report = good_report();
         if (is(&with, "fltrust"))
             cr_assert(rd_aggregate_set_own(with.updates, root, &err) == RD_OK &&

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "round/strategy.h"
+#include "strategy_named.h"
 
 static char *text_of(const char *path)
 {
@@ -71,7 +72,7 @@ Test(strategy_table, the_schema_names_them_in_the_same_order)
     cr_assert_eq((size_t)cJSON_GetArraySize(names), rd_strategy_kind_count);
     for (size_t i = 0; i < rd_strategy_kind_count; i++) {
         cr_expect_str_eq(cJSON_GetStringValue(cJSON_GetArrayItem(names, (int)i)), rd_strategy_kinds[i]->name);
-        cr_expect_eq(rd_strategy_find(rd_strategy_kinds[i]->name), rd_strategy_kinds[i], "one name, one strategy");
+        cr_expect_eq(kind_named(rd_strategy_kinds[i]->name), rd_strategy_kinds[i], "one name, one strategy");
     }
     cJSON_Delete(schema);
 }

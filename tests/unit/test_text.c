@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../memory_input.h"
 #include "data/text.h"
 
 static rd_model *model_of(const char *symbols, size_t window, bool last)
@@ -23,7 +24,7 @@ static rd_model *model_of(const char *symbols, size_t window, bool last)
 
 static rd_status read_with(const char *text, rd_text_options options, const rd_model *m, rd_dataset *d, rd_error *err)
 {
-    rd_input in = rd_input_memory("play.txt", text, strlen(text));
+    rd_input in = memory_input("play.txt", text, strlen(text));
     return rd_text_read(&in, &options, m, d, err);
 }
 

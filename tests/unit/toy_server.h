@@ -27,8 +27,9 @@ typedef struct toy {
     atomic_int opened, closed;    /* on_request and on_close */
     atomic_int parked, completed; /* now; so far */
     atomic_ullong body_bytes;
-    atomic_int requests_of_worker[8];
     pthread_mutex_t lock;
+    pthread_t workers[8]; /* (worker_count) threads that have served, and how many requests each */
+    int requests_of_worker[8], worker_count;
     char troubles[8192]; /* one a line */
 } toy;
 
@@ -52,12 +53,32 @@ static inline bool toy_is(const rd_exchange *x, const char *path)
     return strcmp(rd_exchange_path(x), path) == 0;
 }
 
+static inline void toy_count_request(toy *t)
+{
+    int i = 0;
+    pthread_mutex_lock(&t->lock);
+    while (i < t->worker_count && !pthread_equal(t->workers[i], pthread_self()))
+        i++;
+    if (i == t->worker_count)
+        t->workers[t->worker_count++] = pthread_self();
+    t->requests_of_worker[i]++;
+    pthread_mutex_unlock(&t->lock);
+}
+
+static inline int toy_requests_of_worker(toy *t, int worker)
+{
+    pthread_mutex_lock(&t->lock);
+    int requests = t->requests_of_worker[worker];
+    pthread_mutex_unlock(&t->lock);
+    return requests;
+}
+
 static void toy_on_request(rd_exchange *x, void *app)
 {
     toy *t = app;
     char text[256];
     atomic_fetch_add(&t->opened, 1);
-    atomic_fetch_add(&t->requests_of_worker[rd_exchange_worker(x)], 1);
+    toy_count_request(t);
     rd_exchange_set_user(x, calloc(1, sizeof(toy_exchange)));
     if (toy_is(x, "/hello")) {
         snprintf(text, sizeof text, "%s %s %s", rd_exchange_method(x), rd_exchange_client(x), rd_exchange_query(x));
