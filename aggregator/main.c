@@ -31,7 +31,7 @@
 
 typedef struct serve_options {
     const char *config, *state, *listen, *ca, *cert, *key, *passphrase, *allow;
-    uint64_t workers, max_connections, idle_seconds, linger_seconds;
+    uint64_t workers, max_connections, max_handshakes, per_address, per_client, rate, idle_seconds, linger_seconds;
     const char *log_level;
     bool quiet, log_times;
 } serve_options;
@@ -72,6 +72,18 @@ static rd_parse_result parse(int argc, char **argv, serve_options *o, rd_error *
         {RD_OPTION_COUNT, "workers", "N", "threads that serve connections; default: one a core", &o->workers, false, 1,
          256},
         {RD_OPTION_COUNT, "max-connections", "N", "connections at a time; default 10000", &o->max_connections, false, 1,
+         1000000},
+        {RD_OPTION_COUNT, "max-handshakes", "N",
+         "connections that have not shown a certificate yet; beyond it the oldest are closed; default 1000, at most a "
+         "quarter of --max-connections",
+         &o->max_handshakes, false, 1, 1000000},
+        {RD_OPTION_COUNT, "connections-per-address", "N",
+         "connections of one address at a time (IPv6: of one /64); default half of --max-connections", &o->per_address,
+         false, 1, 1000000},
+        {RD_OPTION_COUNT, "connections-per-client", "N", "connections with one certificate's name; default 16",
+         &o->per_client, false, 1, 1000000},
+        {RD_OPTION_COUNT, "rate-per-address", "N",
+         "new connections of one address a second, and ten seconds' worth at once; default 100", &o->rate, false, 1,
          1000000},
         {RD_OPTION_COUNT, "idle-seconds", "N", "a sender that is silent for so long is dropped; default 30",
          &o->idle_seconds, false, 1, 86400},
@@ -179,6 +191,8 @@ static rd_status serve_run(const serve_options *o, const rd_config *config, rd_a
                                  .files = {o->ca, o->cert, o->key, o->passphrase},
                                  .workers = (unsigned)o->workers,
                                  .max_connections = (unsigned)o->max_connections,
+                                 .max_handshakes = (unsigned)o->max_handshakes,
+                                 .door = {(unsigned)o->per_address, (unsigned)o->per_client, (unsigned)o->rate},
                                  .idle_seconds = (unsigned)o->idle_seconds,
                                  /* a client may train for a whole round, and is there while it does */
                                  .keep_alive_seconds = 300 + (unsigned)config->cohort.deadline_seconds};

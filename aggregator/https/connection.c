@@ -7,6 +7,10 @@
  * level-triggered, so what is left in the socket wakes us again at once; and because a read takes a whole record,
  * nothing ever stays behind inside the TLS library where no poll would see it.
  *
+ * Strangers: a handshake is what costs most, and anyone can begin one. Whoever has sent a piece of one waits in a queue that
+ * is served when all others have had their turn, and for half of the time at most; a connection that sends nothing has no
+ * TLS context. Beyond handshakes.most the oldest are closed, so that those who say nothing keep nobody out.
+ *
  * Memory: the 16 KB buffers for input and output exist only while there is something in them, so a waiting client costs
  * its TLS context and little more.
  *
@@ -35,6 +39,10 @@
 #define KEEPALIVE_INTERVAL 5
 #define KEEPALIVE_COUNT 3
 
+#define HANDSHAKE_SHARE 2             /* one part in so many of the time is spent on handshakes, at most ... */
+#define HANDSHAKE_AT_ONCE_NS 20000000 /* ... in the long run; after a pause so much at once ... */
+#define HANDSHAKE_TURN_NS 4000000     /* ... and in one turn no more is begun after this */
+
 static void run(rd_connection *c);
 
 static rd_connection *from_all(rd_link *l)
@@ -45,6 +53,24 @@ static rd_connection *from_all(rd_link *l)
 static rd_connection *from_parked(rd_link *l)
 {
     return (rd_connection *)(void *)((char *)l - offsetof(rd_connection, in_parked));
+}
+
+static rd_connection *from_handshakes(rd_link *l)
+{
+    return (rd_connection *)(void *)((char *)l - offsetof(rd_connection, in_handshakes));
+}
+
+static rd_connection *from_ready(rd_link *l)
+{
+    return (rd_connection *)(void *)((char *)l - offsetof(rd_connection, in_ready));
+}
+
+/* The connection does not count any more. */
+static void leave(rd_worker *w, uint32_t place)
+{
+    (void)atomic_fetch_sub(&w->load, 1);
+    (void)atomic_fetch_sub(w->total, 1);
+    rd_door_leave(w->door, place);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -70,9 +96,15 @@ static void close_connection(rd_connection *c)
     if (c->established)
         rd_tls_say_goodbye(c->tls);
     rd_link_remove(&c->in_all);
+    rd_link_remove(&c->in_ready);
     rd_worker *w = c->worker;
-    (void)atomic_fetch_sub(&w->load, 1);
-    (void)atomic_fetch_sub(w->total, 1);
+    if (!rd_link_alone(&c->in_handshakes)) {
+        rd_link_remove(&c->in_handshakes);
+        w->handshakes.count--;
+    }
+    if (c->client_counted)
+        rd_door_leave_client(w->door, c->client_place);
+    leave(w, c->place);
     uv_close((uv_handle_t *)&c->poll, on_handle_closed);
     uv_close((uv_handle_t *)&c->timer, on_handle_closed);
     if (w->stopping && w->all.next == &w->all)
@@ -115,11 +147,23 @@ void rd_worker_wake(rd_worker *w)
 
 /* ---- events ---- */
 
+/* It has its turn when the others have had theirs, and is not listened to until then. */
+static void queue_handshake(rd_connection *c)
+{
+    (void)uv_poll_stop(&c->poll);
+    c->watched = 0;
+    rd_link_append(&c->worker->handshakes.ready, &c->in_ready);
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     rd_connection *c = poll->data;
+    if (c->phase == PHASE_HANDSHAKE) { /* lost or not: why the client went away may still be there to be read */
+        queue_handshake(c);
+        return;
+    }
     bool lost = status < 0 || (c->watched == UV_DISCONNECT && (events & UV_DISCONNECT) != 0);
-    if (!lost || c->phase == PHASE_HANDSHAKE) /* why the client went away may still be there to be read */
+    if (!lost)
         run(c);
     if (lost)
         close_connection(c);
@@ -170,6 +214,62 @@ static void on_timer(uv_timer_t *timer)
     close_connection(c);
 }
 
+/* ---- handshakes ---- */
+
+static void on_pause_over(uv_timer_t *timer)
+{
+    (void)timer; /* it only makes the loop turn, at whose end on_turn is called */
+}
+
+/* All who were established have been served in this turn. */
+static void on_turn(uv_check_t *check)
+{
+    rd_worker *w = check->data;
+    rd_handshakes *h = &w->handshakes;
+    uint64_t begin = uv_hrtime(), now = begin;
+    h->allowance += (int64_t)(now - h->counted_at) / HANDSHAKE_SHARE;
+    h->counted_at = now;
+    if (h->allowance > HANDSHAKE_AT_ONCE_NS)
+        h->allowance = HANDSHAKE_AT_ONCE_NS;
+    while (h->allowance > 0 && now - begin < HANDSHAKE_TURN_NS) {
+        const bool took = w->take_newcomer(w);
+        if (!rd_link_alone(&h->ready)) {
+            rd_connection *c = from_ready(h->ready.next);
+            rd_link_remove(&c->in_ready);
+            run(c);
+        } else if (!took) {
+            return;
+        }
+        const uint64_t after = uv_hrtime();
+        h->allowance -= (int64_t)(after - now);
+        now = after;
+    }
+    const int64_t owed = h->allowance > 0 ? 0 : -h->allowance * HANDSHAKE_SHARE;
+    (void)uv_timer_start(&h->pause, on_pause_over, owed == 0 ? 0 : (uint64_t)owed / 1000000 + 1, 0);
+}
+
+void rd_worker_begin(rd_worker *w)
+{
+    rd_handshakes *h = &w->handshakes;
+    rd_link_init(&w->all);
+    rd_link_init(&w->parked);
+    rd_link_init(&h->all);
+    rd_link_init(&h->ready);
+    h->counted_at = uv_hrtime();
+    (void)uv_check_init(&w->loop, &h->check); /* both always can be */
+    (void)uv_timer_init(&w->loop, &h->pause);
+    h->check.data = w;
+    (void)uv_check_start(&h->check, on_turn);
+}
+
+void rd_worker_end(rd_worker *w)
+{
+    uv_close((uv_handle_t *)&w->handshakes.check, NULL);
+    uv_close((uv_handle_t *)&w->handshakes.pause, NULL);
+}
+
+/* ---- the first moment ---- */
+
 static void name_peer(int fd, char *text, size_t size)
 {
     struct sockaddr_storage address;
@@ -188,20 +288,28 @@ static void name_peer(int fd, char *text, size_t size)
     (void)snprintf(text, size, strchr(host, ':') == NULL ? "%s:%u" : "[%s]:%u", host, port);
 }
 
-void rd_connection_open(rd_worker *w, int fd)
+void rd_connection_open(rd_worker *w, int fd, uint32_t place)
 {
     static const int on = 1, idle = KEEPALIVE_IDLE, interval = KEEPALIVE_INTERVAL, count = KEEPALIVE_COUNT;
-    rd_error err;
+    rd_handshakes *h = &w->handshakes;
+    if (h->count >= h->most) {
+        rd_door_count(w->door, RD_DOOR_CROWDED);
+        close_connection(from_handshakes(h->all.next));
+    }
     rd_connection *c = calloc(1, sizeof *c);
     if (c == NULL || (c->http = rd_http_create()) == NULL || uv_poll_init(&w->loop, &c->poll, fd) != 0)
         goto refused;
     c->worker = w;
     c->fd = fd;
+    c->place = place;
     c->output.file = -1;
     c->on_timer = on_timer;
     c->exchange.connection = c;
     rd_link_init(&c->in_parked);
+    rd_link_init(&c->in_ready);
     rd_link_append(&w->all, &c->in_all);
+    rd_link_append(&h->all, &c->in_handshakes);
+    h->count++;
     (void)uv_timer_init(&w->loop, &c->timer);
     c->handles = 2;
     c->poll.data = c->timer.data = c;
@@ -212,20 +320,14 @@ void rd_connection_open(rd_worker *w, int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
     rd_connection_set_deadline(c, 1000u * (uint64_t)w->idle_seconds);
-    if (rd_tls_session_open(w->tls, fd, &c->tls, &err) != RD_OK) {
-        rd_connection_trouble(c, "%s", err.message);
-        close_connection(c);
-    } else {
-        run(c);
-    }
+    watch(c, UV_READABLE);
     return;
 refused:
     if (c != NULL)
         rd_http_free(c->http);
     free(c);
     close(fd);
-    (void)atomic_fetch_sub(&w->load, 1);
-    (void)atomic_fetch_sub(w->total, 1);
+    leave(w, place);
 }
 
 void rd_worker_retire(rd_worker *w)

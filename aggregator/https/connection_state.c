@@ -14,6 +14,11 @@ void rd_link_init(rd_link *l)
     l->next = l->previous = l;
 }
 
+bool rd_link_alone(const rd_link *l)
+{
+    return l->next == l;
+}
+
 void rd_link_append(rd_link *ring, rd_link *l)
 {
     l->previous = ring->previous;
@@ -62,7 +67,7 @@ void rd_connection_trouble(rd_connection *c, const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
-    c->worker->app->on_trouble(c->peer, what, c->worker->app->app);
+    rd_door_tell(c->worker->door, c->peer, what, uv_hrtime() / 1000000);
 }
 
 void rd_connection_apply_parking(rd_connection *c)

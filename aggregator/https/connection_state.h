@@ -28,10 +28,10 @@ struct rd_exchange {
 };
 
 struct rd_connection {
-    rd_link in_all, in_parked; /* places in the worker's rings */
+    rd_link in_all, in_parked, in_handshakes, in_ready; /* places in the worker's rings */
     rd_worker *worker;
     phase phase;
-    rd_tls_session *tls; /* owned */
+    rd_tls_session *tls; /* owned; NULL until its first bytes have their turn */
     rd_http *http;       /* owned */
     rd_exchange exchange;
     int fd;           /* owned */
@@ -43,6 +43,8 @@ struct rd_connection {
     bool draining;    /* the answer is out, and the rest of the request's body is read and dropped */
     bool broken;      /* no memory for an answer: close */
     bool closing;
+    bool client_counted; /* at the door */
+    uint32_t place, client_place;
 
     uint8_t *in; /* RD_TLS_RECORD bytes, or NULL */
     size_t in_begin, in_end;

@@ -73,8 +73,27 @@ static step answer_plain(rd_connection *c)
     return start_linger(c);
 }
 
+/* The client has shown its certificate. */
+static step enter(rd_connection *c)
+{
+    rd_worker *w = c->worker;
+    c->established = true;
+    c->phase = PHASE_RECEIVE;
+    rd_link_remove(&c->in_handshakes);
+    w->handshakes.count--;
+    rd_door_refusal refusal = rd_door_enter_client(w->door, rd_tls_session_client(c->tls), &c->client_place);
+    c->client_counted = refusal == RD_DOOR_NONE;
+    if (!c->client_counted) {
+        rd_door_count(w->door, refusal);
+        return STEP_CLOSE;
+    }
+    rd_connection_touch(c);
+    return STEP_AGAIN;
+}
+
 static step handshake_step(rd_connection *c)
 {
+    rd_error err = {.message = ""};
     if (!c->first_seen) {
         uint8_t first;
         ssize_t n = recv(c->fd, &first, 1, MSG_PEEK);
@@ -85,15 +104,14 @@ static step handshake_step(rd_connection *c)
         if (first != RD_TLS_FIRST_BYTE)
             return answer_plain(c);
         c->first_seen = true;
+        if (rd_tls_session_open(c->worker->tls, c->fd, &c->tls, &err) != RD_OK) {
+            rd_connection_trouble(c, "%s", err.message);
+            return STEP_CLOSE;
+        }
     }
-    rd_error err = {.message = ""};
     rd_tls_result result = rd_tls_handshake(c->tls, &err);
-    if (result == RD_TLS_OK) {
-        c->established = true;
-        c->phase = PHASE_RECEIVE;
-        rd_connection_touch(c);
-        return STEP_AGAIN;
-    }
+    if (result == RD_TLS_OK)
+        return enter(c);
     if (result == RD_TLS_FAILED || result == RD_TLS_CLOSED) {
         rd_connection_trouble(c, "%s", err.message);
         return start_linger(c);

@@ -25,6 +25,17 @@
 #define DEFAULT_CONNECTIONS 10000u
 #define DEFAULT_IDLE_SECONDS 30u
 #define DEFAULT_KEEP_ALIVE_SECONDS 300u
+#define DEFAULT_HANDSHAKES 1000u
+#define DEFAULT_PER_CLIENT 16u
+#define DEFAULT_RATE 100u
+#define LEAST_HANDSHAKES 16u /* of a worker: a few clients that come at the same moment are not in each other's way */
+#define REPORT_MS 1000
+
+/* Accepted, and counted at the door. */
+typedef struct newcomer {
+    int fd;
+    uint32_t place;
+} newcomer;
 
 typedef struct worker_thread {
     rd_worker worker; /* must be the first member */
@@ -36,12 +47,13 @@ typedef struct worker_thread {
     atomic_bool wake, stop;
     uint64_t grace_ms; /* written before stop is set */
     pthread_mutex_t lock;
-    int *sockets; /* accepted, not yet taken over; under lock */
-    size_t socket_count, socket_capacity;
+    newcomer *newcomers; /* not yet taken over; under lock */
+    size_t newcomer_count, newcomer_capacity;
 } worker_thread;
 
 struct rd_server {
     rd_server_app app;
+    rd_door *door;
     unsigned max_connections;
     unsigned worker_count;
     worker_thread *workers;
@@ -62,6 +74,7 @@ static void end_loop(rd_worker *w)
         return;
     uv_close((uv_handle_t *)&t->async, NULL);
     uv_close((uv_handle_t *)&t->grace, NULL);
+    rd_worker_end(w);
 }
 
 static void on_grace_over(uv_timer_t *timer)
@@ -69,23 +82,25 @@ static void on_grace_over(uv_timer_t *timer)
     rd_worker_close_all(timer->data);
 }
 
-static void take_sockets(worker_thread *t)
+static bool take_newcomer(rd_worker *w)
 {
-    for (;;) {
-        pthread_mutex_lock(&t->lock);
-        int fd = t->socket_count == 0 ? -1 : t->sockets[--t->socket_count];
-        pthread_mutex_unlock(&t->lock);
-        if (fd < 0)
-            return;
-        rd_connection_open(&t->worker, fd);
+    worker_thread *t = (worker_thread *)w;
+    newcomer first = {-1, 0};
+    pthread_mutex_lock(&t->lock);
+    if (t->newcomer_count > 0) {
+        first = t->newcomers[0];
+        memmove(t->newcomers, t->newcomers + 1, --t->newcomer_count * sizeof *t->newcomers);
     }
+    pthread_mutex_unlock(&t->lock);
+    if (first.fd >= 0)
+        rd_connection_open(w, first.fd, first.place);
+    return first.fd >= 0;
 }
 
 static void on_async(uv_async_t *async)
 {
     worker_thread *t = async->data;
     rd_worker *w = &t->worker;
-    take_sockets(t);
     if (atomic_exchange(&t->wake, false))
         rd_worker_wake(w);
     if (!atomic_load(&t->stop) || w->stopping)
@@ -113,8 +128,13 @@ static rd_status start_worker(rd_server *s, worker_thread *t, const rd_server_op
     w->idle_seconds = o->idle_seconds == 0 ? DEFAULT_IDLE_SECONDS : o->idle_seconds;
     w->keep_alive_seconds = o->keep_alive_seconds == 0 ? DEFAULT_KEEP_ALIVE_SECONDS : o->keep_alive_seconds;
     w->on_empty = end_loop;
-    rd_link_init(&w->all);
-    rd_link_init(&w->parked);
+    w->take_newcomer = take_newcomer;
+    w->door = s->door;
+    unsigned handshakes = o->max_handshakes != 0 ? o->max_handshakes : s->max_connections / 4;
+    if (o->max_handshakes == 0 && handshakes > DEFAULT_HANDSHAKES)
+        handshakes = DEFAULT_HANDSHAKES;
+    handshakes /= s->worker_count;
+    w->handshakes.most = handshakes > LEAST_HANDSHAKES ? handshakes : LEAST_HANDSHAKES;
     rd_status status = rd_tls_create(&o->files, &w->tls, err);
     if (status != RD_OK)
         return status;
@@ -124,9 +144,11 @@ static rd_status start_worker(rd_server *s, worker_thread *t, const rd_server_op
     t->loop_open = true;
     t->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     (void)uv_timer_init(&w->loop, &t->grace); /* a timer always can be */
+    rd_worker_begin(w);
     code = uv_async_init(&w->loop, &t->async, on_async);
     if (code != 0) {
         uv_close((uv_handle_t *)&t->grace, NULL);
+        rd_worker_end(w);
         (void)uv_run(&w->loop, UV_RUN_DEFAULT);
         return rd_fail(err, RD_ERR_IO, "event loop: %s", uv_strerror(code));
     }
@@ -161,7 +183,9 @@ static void stop_workers(rd_server *s, double grace_seconds)
             (void)uv_loop_close(&t->worker.loop);
             (void)pthread_mutex_destroy(&t->lock);
         }
-        free(t->sockets);
+        for (size_t k = 0; k < t->newcomer_count; k++)
+            close(t->newcomers[k].fd);
+        free(t->newcomers);
         rd_tls_free(t->worker.tls);
     }
 }
@@ -178,22 +202,28 @@ static worker_thread *choose_worker(rd_server *s)
     return best;
 }
 
-static void hand_over(rd_server *s, int fd)
+/* Those who wait for a worker are as many as may be in a handshake with it. */
+static void hand_over(rd_server *s, newcomer n)
 {
-    rd_error ignored;
     worker_thread *t = choose_worker(s);
+    rd_error ignored;
     pthread_mutex_lock(&t->lock);
-    if (rd_grow(&t->sockets, &t->socket_capacity, t->socket_count + 1, sizeof *t->sockets, "sockets", &ignored) !=
-        RD_OK) {
-        pthread_mutex_unlock(&t->lock);
-        close(fd);
+    bool room = t->newcomer_count < t->worker.handshakes.most &&
+                rd_grow(&t->newcomers, &t->newcomer_capacity, t->newcomer_count + 1, sizeof *t->newcomers, "sockets",
+                        &ignored) == RD_OK;
+    if (room) {
+        t->newcomers[t->newcomer_count++] = n;
+        (void)atomic_fetch_add(&t->worker.load, 1);
+        (void)atomic_fetch_add(&s->connections, 1);
+    }
+    pthread_mutex_unlock(&t->lock);
+    if (room) {
+        (void)uv_async_send(&t->async);
         return;
     }
-    t->sockets[t->socket_count++] = fd;
-    (void)atomic_fetch_add(&t->worker.load, 1);
-    (void)atomic_fetch_add(&s->connections, 1);
-    pthread_mutex_unlock(&t->lock);
-    (void)uv_async_send(&t->async);
+    rd_door_count(s->door, RD_DOOR_CROWDED);
+    rd_door_leave(s->door, n.place);
+    close(n.fd);
 }
 
 /* A trouble is reported when it begins, not for every connection it concerns. */
@@ -206,11 +236,25 @@ static void report_shortage(const rd_server *s, shortage *last, shortage now, co
     *last = now;
 }
 
+static void let_in(rd_server *s, int fd, const struct sockaddr_storage *address)
+{
+    newcomer n = {.fd = fd};
+    rd_door_refusal refusal = rd_door_enter(s->door, address, uv_hrtime() / 1000000, &n.place);
+    if (refusal == RD_DOOR_NONE) {
+        hand_over(s, n);
+        return;
+    }
+    rd_door_count(s->door, refusal);
+    close(fd);
+}
+
 /* Accepts what is waiting. Returns for how many milliseconds the listener is better left alone (-1: not). */
 static int accept_waiting(rd_server *s, shortage *last)
 {
     for (;;) {
-        int fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+        socklen_t length = sizeof address;
+        int fd = accept4(s->listener, (struct sockaddr *)&address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno == EINTR || errno == ECONNABORTED)
                 continue;
@@ -223,7 +267,7 @@ static int accept_waiting(rd_server *s, shortage *last)
         }
         if (atomic_load(&s->connections) < s->max_connections) {
             report_shortage(s, last, SHORTAGE_NONE, "");
-            hand_over(s, fd);
+            let_in(s, fd, &address);
         } else {
             close(fd);
             report_shortage(s, last, SHORTAGE_CONNECTIONS, "too many connections: new ones are closed");
@@ -239,7 +283,8 @@ static void *accept_all(void *user)
     for (;;) {
         struct pollfd wait[2] = {{.fd = s->stop_event, .events = POLLIN},
                                  {.fd = pause > 0 ? -1 : s->listener, .events = POLLIN}};
-        int n = poll(wait, 2, pause);
+        int n = poll(wait, 2, pause > 0 ? pause : REPORT_MS);
+        rd_door_report(s->door, uv_hrtime() / 1000000);
         if (wait[0].revents != 0)
             return NULL;
         if (n == 0 || wait[1].revents != 0)
@@ -313,6 +358,18 @@ static unsigned count_cores(void)
     return cores < 1 ? 1 : (unsigned)cores;
 }
 
+static rd_status open_door(rd_server *s, const rd_door_limits *given, rd_error *err)
+{
+    rd_door_limits limits = *given;
+    if (limits.per_address == 0)
+        limits.per_address = s->max_connections / 2 > 16 ? s->max_connections / 2 : 16;
+    if (limits.per_client == 0)
+        limits.per_client = DEFAULT_PER_CLIENT;
+    if (limits.rate == 0)
+        limits.rate = DEFAULT_RATE;
+    return rd_door_create(&limits, s->app.on_trouble, s->app.app, &s->door, err);
+}
+
 rd_status rd_server_start(const rd_server_options *o, const rd_server_app *app, rd_server **out, rd_error *err)
 {
     rd_status status = RD_OK;
@@ -323,6 +380,7 @@ rd_status rd_server_start(const rd_server_options *o, const rd_server_app *app, 
     s->listener = s->stop_event = -1;
     s->max_connections = o->max_connections == 0 ? DEFAULT_CONNECTIONS : o->max_connections;
     s->worker_count = o->workers == 0 ? count_cores() : o->workers;
+    RD_TRY(open_door(s, &o->door, err));
     s->workers = calloc(s->worker_count, sizeof *s->workers);
     if (s->workers == NULL) {
         s->worker_count = 0;
@@ -372,6 +430,7 @@ void rd_server_stop(rd_server *s, double grace_seconds)
     if (s->stop_event >= 0)
         close(s->stop_event);
     free(s->workers);
+    rd_door_free(s->door);
     free(s);
 }
 

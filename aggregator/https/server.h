@@ -26,6 +26,7 @@
 
 #include "core/error.h"
 #include "credentials/credentials.h"
+#include "https/door.h"
 
 typedef struct rd_server rd_server;
 typedef struct rd_exchange rd_exchange;
@@ -48,10 +49,14 @@ typedef struct rd_server_app {
 typedef struct rd_server_options {
     const char *listen; /* "127.0.0.1:8443", "[::]:8443", "0.0.0.0:0" (any free port) */
     rd_credential_files files;
-    unsigned workers;            /* threads; 0 = number of cores */
-    unsigned max_connections;    /* beyond it new ones are closed at accept; 0 = 10,000 */
-    unsigned idle_seconds;       /* a connection that sends nothing inside a request, or a handshake, for so long is
+    unsigned workers;         /* threads; 0 = number of cores */
+    unsigned max_connections; /* beyond it new ones are closed at accept; 0 = 10,000 */
+    unsigned idle_seconds;    /* a connection that sends nothing inside a request, or a handshake, for so long is
                               closed; 0 = 30 */
+    unsigned max_handshakes; /* connections without a complete handshake; beyond it the oldest is closed; 0 = 1000, or a
+                                 quarter of max_connections where that is less. Each worker has its part, at least 16. */
+    rd_door_limits door;     /* 0: half of max_connections of one address, at least 16; 16 with one certificate's name;
+                                 100 new ones of one address a second */
     unsigned keep_alive_seconds; /* a connection without a request for so long is closed; 0 = 300 */
 } rd_server_options;
 

@@ -185,7 +185,8 @@ static inline rd_server_options toy_options(void)
                                .files.ca = tls_file("ca.pem"),
                                .files.cert = tls_file("server.pem"),
                                .files.key = tls_file("server.key"),
-                               .workers = 2};
+                               .workers = 2,
+                               .door.per_client = 1000};
 }
 
 static inline void toy_start(toy *t, const rd_server_options *options)

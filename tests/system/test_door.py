@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""Strangers at the door: what those without a certificate can do to the rounds of those with one."""
+import os
+import re
+import socket
+import threading
+import time
+
+import harness
+from harness import read, wait_for
+
+RUN = {"rounds": 1000000, "seed": 1, "training": {"learning_rate": 0.1, "batch_size": 0},
+       "model": {"input": 2, "loss": "softmax_cross_entropy", "layers": [{"type": "dense", "units": 2}]}}
+
+
+def hello():
+    """A ClientHello of TLS 1.2 that the aggregator likes: it answers with a signature and a point of a curve."""
+    extensions = bytes.fromhex("000a0006000400170018" "000b00020100" "000d000a00080403040105030501")
+    body = b"\x03\x03" + os.urandom(32) + b"\x00" + b"\x00\x06" + bytes.fromhex("c02bc02fcca8") + b"\x01\x00"
+    body += len(extensions).to_bytes(2, "big") + extensions
+    message = b"\x01" + len(body).to_bytes(3, "big") + body
+    return b"\x16\x03\x01" + len(message).to_bytes(2, "big") + message
+
+
+def connect(port, text=b""):
+    s = socket.create_connection(("127.0.0.1", port))
+    s.sendall(text)
+    return s
+
+
+def rounds(aggregator):
+    return int((re.findall(r"\nround (\d+)", read(aggregator.log)) or ["0"])[-1])
+
+
+def begin(world, *options):
+    world.certificates(["one", "two"])
+    world.write("t.csv", "a,b,label\n" + "".join(f"{i % 5},{i % 3},{i % 2}\n" for i in range(40)))
+    aggregator = world.aggregator(world.write("run.json", {**RUN, "cohort": {"min_clients": 2}}), *options)
+    for name in ("one", "two"):
+        world.client(aggregator, name, world.path("t.csv"))
+    wait_for(lambda: rounds(aggregator) > 20, "rounds are done", process=aggregator)
+    return aggregator
+
+
+def a_second(aggregator, seconds=3):
+    """Rounds a second."""
+    begin, before = time.time(), rounds(aggregator)
+    time.sleep(seconds)
+    return (rounds(aggregator) - before) / (time.time() - begin)
+
+
+class Flood:
+    """So many ClientHellos a second; each connection is left open until `held` are."""
+
+    def __init__(self, port, held, rate):
+        self.port, self.held, self.rate, self.count, self.open, self.over = port, held, rate, 0, [], False
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        begin = time.time()
+        while not self.over:
+            time.sleep(max(0, begin + self.count / self.rate - time.time()))
+            try:
+                self.count += 1
+                self.open.append(connect(self.port, hello()))
+            except OSError:
+                pass
+            if len(self.open) > self.held:
+                self.open.pop(0).close()
+
+    def stop(self):
+        self.over = True
+        self.thread.join()
+        for s in self.open:
+            s.close()
+
+
+def resident(process):
+    return int(re.search(r"VmRSS:\s+(\d+)", read(f"/proc/{process.pid}/status")).group(1)) / 1024
+
+
+def test_a_flood_of_handshakes_leaves_the_rounds_their_half(world):
+    """The address may come as often as it likes: what is tested is that its handshakes have to wait for the rounds."""
+    aggregator = begin(world, "--workers", 1, "--rate-per-address", 1000000, "--max-handshakes", 200)
+    quiet, memory = a_second(aggregator), resident(aggregator)
+    flood = Flood(aggregator.port, 400, 2000)
+    try:
+        time.sleep(0.5)
+        flooded, more = a_second(aggregator), resident(aggregator) - memory
+    finally:
+        flood.stop()
+    print(f"# {quiet:.0f} rounds/s, under {flood.count} handshakes {flooded:.0f}; {more:.1f} MB more")
+    assert flood.count > 500, flood.count
+    assert flooded > quiet / 5, (quiet, flooded)  # half of the worker, and the flood takes its part of the machine
+    assert more < 30, more
+    lines = read(aggregator.log).count("127.0.0.1:")
+    assert lines < 200, lines
+    assert re.search(r"listener: closed: \d+ of too many in the handshake \(--max-handshakes\)", read(aggregator.log))
+
+
+def test_who_comes_too_often_is_closed_at_once(world):
+    aggregator = begin(world, "--rate-per-address", 2)
+    flood = Flood(aggregator.port, 10, 100)
+    try:
+        wait_for(lambda: re.search(r"closed: \d+ of addresses that come too often", read(aggregator.log)), "it is said")
+        before = rounds(aggregator)
+        wait_for(lambda: rounds(aggregator) > before + 20, "rounds go on", process=aggregator)
+    finally:
+        flood.stop()
+
+
+def test_mute_connections_keep_nobody_out(world):
+    """More than there is room for, each silent for ever; a client that comes later has its place."""
+    world.certificates(["one"])
+    aggregator = world.aggregator(world.write("run.json", {**RUN, "cohort": {"min_clients": 2}}), "--max-connections", 200)
+    mute = [connect(aggregator.port) for _ in range(250)]
+    session = world.session(aggregator, "one")
+    assert session.join()[0] == 200
+    for s in mute:
+        s.close()
+
+
+def test_one_certificate_has_so_many_connections(world):
+    world.certificates(["one", "two"])
+    aggregator = world.aggregator(world.write("run.json", {**RUN, "cohort": {"min_clients": 2}}), "--connections-per-client", 3)
+    held = [world.session(aggregator, "one") for _ in range(3)]
+    for session in held:
+        assert session.request("GET", "/v1/run")[0] == 200
+    try:
+        answer = world.session(aggregator, "one").request("GET", "/v1/run")
+        raise AssertionError(f"a fourth connection was served: {answer}")
+    except OSError:
+        pass
+    assert world.session(aggregator, "two").request("GET", "/v1/run")[0] == 200
+    wait_for(lambda: "closed: 1 of clients with too many open (--connections-per-client)" in read(aggregator.log), "it is said")
+    held[0].connection.close()
+    wait_for(lambda: world.session(aggregator, "one").request("GET", "/v1/run")[0] == 200, "there is a place again")
+
+
+def test_one_address_has_so_many_connections(world):
+    world.certificates(["one"])
+    aggregator = world.aggregator(world.write("run.json", RUN), "--connections-per-address", 3)
+    held = [connect(aggregator.port) for _ in range(4)]
+    held[3].settimeout(20)
+    assert held[3].recv(1) == b""
+    wait_for(lambda: "closed: 1 of addresses with too many open" in read(aggregator.log), "it is said")
+    for s in held:
+        s.close()
+    wait_for(lambda: world.session(aggregator, "one").request("GET", "/v1/run")[0] == 200, "there is a place again")
+
+
+if __name__ == "__main__":
+    harness.main()
