@@ -21,6 +21,7 @@
 #include "config/config.h"
 #include "config/effect.h"
 #include "core/options.h"
+#include "descriptors.h"
 #include "driver.h"
 #include "https/server.h"
 #include "log.h"
@@ -71,8 +72,9 @@ static rd_parse_result parse(int argc, char **argv, serve_options *o, rd_error *
          &o->allow, false, 0, 0},
         {RD_OPTION_COUNT, "workers", "N", "threads that serve connections; default: one a core", &o->workers, false, 1,
          256},
-        {RD_OPTION_COUNT, "max-connections", "N", "connections at a time; default 10000", &o->max_connections, false, 1,
-         1000000},
+        {RD_OPTION_COUNT, "max-connections", "N",
+         "connections at a time; default 10000, or what the limit of open files leaves room for", &o->max_connections,
+         false, 1, 1000000},
         {RD_OPTION_COUNT, "max-handshakes", "N",
          "connections that have not shown a certificate yet; beyond it the oldest are closed; default 1000, at most a "
          "quarter of --max-connections",
@@ -180,9 +182,13 @@ static rd_status announce(rd_driver *driver, const rd_config *config, const serv
 }
 
 /* Starts the server on top of the driver, runs until the end, stops it. */
-static rd_status serve_run(const serve_options *o, const rd_config *config, rd_allow_list *allow_list,
-                           rd_driver *driver, bool *interrupted, rd_error *err)
+static rd_status serve_run(serve_options *o, const rd_config *config, rd_allow_list *allow_list, rd_driver *driver,
+                           bool *interrupted, rd_error *err)
 {
+    char note[200];
+    rd_status status = rd_descriptors_reserve(&o->max_connections, note, sizeof note, err);
+    if (status != RD_OK)
+        return status;
     service s = {.driver = driver, .allow_list = allow_list};
     rd_routes routes = {
         .driver = driver, .state_directory = o->state, .staging = {RD_STAGING_MEMORY}, .allow_list = allow_list};
@@ -198,7 +204,9 @@ static rd_status serve_run(const serve_options *o, const rd_config *config, rd_a
                                  .keep_alive_seconds = 300 + (unsigned)config->cohort.deadline_seconds};
     rd_driver_callbacks callbacks = {.wake = wake_clients, .traffic = read_traffic, .reload = reload, .user = &s};
     rd_driver_set_callbacks(driver, &callbacks);
-    rd_status status = rd_server_start(&options, &app, &s.server, err);
+    if (note[0] != '\0')
+        rd_driver_log(driver, RD_LOG_WARNING, "%s", note);
+    status = rd_server_start(&options, &app, &s.server, err);
     if (status != RD_OK)
         return status;
     status = announce(driver, config, o, rd_server_port(s.server), err);
@@ -229,7 +237,7 @@ static rd_status read_level(const serve_options *o, rd_log_level *level, rd_erro
     return rd_fail(err, RD_ERR_USAGE, "--log-level: expected error, warning or info, found '%s'", o->log_level);
 }
 
-static rd_status serve(const serve_options *o, bool *interrupted, rd_error *err)
+static rd_status serve(serve_options *o, bool *interrupted, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_config config = {0};

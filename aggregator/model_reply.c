@@ -1,6 +1,7 @@
 /* model_reply.c: see model_reply.h. */
 #include "model_reply.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -54,6 +55,8 @@ rd_status rd_model_reply(rd_exchange *x, const char *path, const char *tag, rd_e
     uint64_t first = 0, last = 0;
     bool partial = false;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+        RD_THROW(RD_ERR_MEMORY, "it cannot be opened now: %s", strerror(errno));
     if (fd < 0 || fstat(fd, &info) != 0)
         RD_THROW(RD_ERR_STATE, "it is not kept here");
     uint64_t size = (uint64_t)info.st_size;

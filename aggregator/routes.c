@@ -157,6 +157,8 @@ static void model_begin(rd_call *c)
         c->answered = true;
     else if (status == RD_ERR_RANGE)
         rd_call_refuse(c, 416, "range", err.message);
+    else if (status == RD_ERR_MEMORY)
+        rd_call_refuse(c, 503, "busy", err.message);
     else
         rd_call_refuse(c, 404, "state", err.message);
 }

@@ -80,8 +80,11 @@ void rd_exchange_reply_file(rd_exchange *x, int status, const char *content_type
     size_t room = shown < RD_TLS_RECORD ? (size_t)shown : RD_TLS_RECORD;
     if (!put_head(c, status, content_type, headers, count, room) || shown == 0)
         return;
-    if (!rd_output_attach(&c->output, fd, offset, shown))
-        c->broken = true;
+    if (rd_output_attach(&c->output, fd, offset, shown))
+        return;
+    static const char busy[] = "{\"error\": \"busy\", \"message\": \"too many files are open\"}";
+    rd_output_release(&c->output);
+    rd_exchange_put(c, 503, "application/json", "Retry-After: 2\r\n", busy, sizeof busy - 1);
 }
 
 void rd_exchange_park(rd_exchange *x, unsigned milliseconds)

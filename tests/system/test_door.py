@@ -2,6 +2,7 @@
 """Strangers at the door: what those without a certificate can do to the rounds of those with one."""
 import os
 import re
+import resource
 import socket
 import threading
 import time
@@ -148,6 +149,31 @@ def test_one_address_has_so_many_connections(world):
     for s in held:
         s.close()
     wait_for(lambda: world.session(aggregator, "one").request("GET", "/v1/run")[0] == 200, "there is a place again")
+
+
+def test_as_many_files_as_the_system_allows(world):
+    """The soft limit is raised to the hard one; what does not fit is refused, or told where it was only the default."""
+    world.certificates(["one"])
+    config = world.write("run.json", RUN)
+    aggregator = world.aggregator(config, command=("prlimit", "--nofile=100:700"))
+    assert re.search(r"Max open files +700 +700", read(f"/proc/{aggregator.pid}/limits"))
+    assert "at most 572 connections, not 10000: this process may have 700 files open" in read(aggregator.log)
+    refused = world.run("prlimit", "--nofile=100:700", world.program("rondo-aggregator"), "serve", "--config", config, "--state",
+                        world.path("other"), "--listen", "127.0.0.1:0", *world.tls("aggregator"), "--max-connections", 573)
+    assert refused.returncode == 2 and "--max-connections 573: this process may have 700 files open" in refused.stderr, refused
+
+
+def test_a_model_that_cannot_be_opened_now_is_asked_for_again(world):
+    world.certificates(["one"])
+    aggregator = world.aggregator(world.write("run.json", {**RUN, "cohort": {"min_clients": 1}}))
+    session = world.session(aggregator, "one")
+    assert session.join()[0] == 200 and session.task()[0] == 200
+    limits = resource.prlimit(aggregator.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(aggregator.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    status, answer, headers = session.request("GET", "/v1/model/0")
+    assert status == 503 and answer["error"] == "busy" and headers["Retry-After"] == "2", (status, answer)
+    resource.prlimit(aggregator.pid, resource.RLIMIT_NOFILE, limits)
+    assert session.request("GET", "/v1/model/0")[0] == 200
 
 
 if __name__ == "__main__":

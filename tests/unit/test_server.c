@@ -500,6 +500,29 @@ Test(server, stop_waits_no_longer_than_its_grace)
     close(t.file);
 }
 
+/* The client's connection is there already; it is the file of the answer that has no descriptor. */
+Test(server, says_when_a_file_cannot_be_sent_now)
+{
+    toy t;
+    struct rlimit limit, none;
+    toy_start(&t, NULL);
+    CURL *alice = toy_client(&t, "alice");
+    cr_expect_eq(toy_do(alice, "/hello").status, 200);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    none = limit;
+    none.rlim_cur = 3;
+    setrlimit(RLIMIT_NOFILE, &none);
+    toy_reply r = toy_do(alice, "/file");
+    setrlimit(RLIMIT_NOFILE, &limit);
+    cr_expect_eq(r.status, 503);
+    cr_expect_str_eq(r.text, "{\"error\": \"busy\", \"message\": \"too many files are open\"}");
+    r = toy_do(alice, "/file");
+    cr_expect_eq(r.status, 200);
+    cr_expect_eq(r.size, TOY_FILE_SIZE);
+    curl_easy_cleanup(alice);
+    toy_stop(&t);
+}
+
 Test(server, limits_connections_and_survives_a_lack_of_descriptors)
 {
     toy t;
