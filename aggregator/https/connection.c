@@ -14,7 +14,8 @@
  * Memory: the 16 KB buffers for input and output exist only while there is something in them, so a waiting client costs
  * its TLS context and little more.
  *
- * Time: one libuv timer per connection. Progress only moves the deadline, which costs nothing; the timer looks at the
+ * Time: silence ends a connection, and so does a rate below RD_LEAST_RATE, or one byte now and then would keep it for ever.
+ * One libuv timer per connection. Progress only moves the deadline, which costs nothing; the timer looks at the
  * deadline when it fires and sleeps on if it has moved. */
 #include "https/connection.h"
 
@@ -195,6 +196,8 @@ static void on_timer(uv_timer_t *timer)
 {
     rd_connection *c = timer->data;
     uint64_t now = uv_now(&c->worker->loop);
+    if (rd_connection_answer_moves(c))
+        rd_connection_touch(c);
     if (now < c->deadline) {
         rd_connection_arm_timer(c, c->deadline - now);
         return;
@@ -205,6 +208,10 @@ static void on_timer(uv_timer_t *timer)
     }
     if (c->phase == PHASE_HANDSHAKE)
         rd_connection_trouble(c, "no complete TLS handshake within %u s", c->worker->idle_seconds);
+    else if (c->slow && rd_connection_in_request(c))
+        rd_connection_trouble(
+            c, "'%s' is too slow in the middle of a request: a head has %u s, a body or an answer %d bytes/s",
+            rd_tls_session_client(c->tls), c->worker->idle_seconds, RD_LEAST_RATE);
     else if (c->phase == PHASE_SEND)
         rd_connection_trouble(c, "'%s' took nothing of its answer for %u s", rd_tls_session_client(c->tls),
                               c->worker->idle_seconds);

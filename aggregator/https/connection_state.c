@@ -1,9 +1,11 @@
 /* connection_state.c: see connection_state.h. */
 #include "https/connection_state.h"
 
+#include <linux/sockios.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 #include "core/error.h"
 
@@ -54,10 +56,42 @@ bool rd_connection_in_request(const rd_connection *c)
     return c->exchange.open || rd_http_in_request(c->http);
 }
 
+void rd_connection_begin_stretch(rd_connection *c)
+{
+    c->stretch_began = uv_now(&c->worker->loop);
+    c->stretch_bytes = c->arrived = 0;
+}
+
+/* What was written, but for what the system has still to send or to see acknowledged. */
+static uint64_t count_arrived(const rd_connection *c)
+{
+    int queued = 0;
+    if (ioctl(c->fd, SIOCOUTQ, &queued) != 0 || queued < 0)
+        queued = 0;
+    return c->stretch_bytes > (uint64_t)queued ? c->stretch_bytes - (uint64_t)queued : 0;
+}
+
+bool rd_connection_answer_moves(const rd_connection *c)
+{
+    return c->phase == PHASE_SEND && count_arrived(c) > c->arrived;
+}
+
 void rd_connection_touch(rd_connection *c)
 {
-    bool busy = c->phase == PHASE_SEND || rd_connection_in_request(c);
-    rd_connection_set_deadline(c, 1000u * (uint64_t)(busy ? c->worker->idle_seconds : c->worker->keep_alive_seconds));
+    const uint64_t idle_ms = 1000u * (uint64_t)c->worker->idle_seconds;
+    c->slow = false;
+    if (c->phase != PHASE_SEND && !rd_connection_in_request(c)) {
+        rd_connection_set_deadline(c, 1000u * (uint64_t)c->worker->keep_alive_seconds);
+        return;
+    }
+    const uint64_t taken = uv_now(&c->worker->loop) - c->stretch_began;
+    if (c->phase == PHASE_SEND)
+        c->arrived = count_arrived(c);
+    const uint64_t moved = c->phase == PHASE_SEND ? c->arrived : c->stretch_bytes;
+    const uint64_t granted = idle_ms + 1000u * moved / RD_LEAST_RATE;
+    const uint64_t left = granted > taken ? granted - taken : 0;
+    c->slow = left < idle_ms;
+    rd_connection_set_deadline(c, c->slow ? left : idle_ms);
 }
 
 void rd_connection_trouble(rd_connection *c, const char *format, ...)

@@ -56,6 +56,10 @@ struct rd_connection {
     unsigned handles;             /* that libuv has not let go of */
     int watched;                  /* events asked of poll */
     uint64_t deadline, timer_due; /* ms on the loop's clock */
+    uint64_t stretch_began;       /* of a head, a body or an answer, on the same clock ... */
+    uint64_t stretch_bytes;       /* ... and what was received or written of it (a head: 0) */
+    uint64_t arrived;             /* of an answer, when it was last looked: written, and not in the system's buffers */
+    bool slow;                    /* the deadline is the least rate's, not that of silence */
     char peer[64];
     uint64_t tag; /* the application's */
 };
@@ -66,8 +70,12 @@ void rd_link_remove(rd_link *l);
 /* The timer fires in ms; at the deadline, or earlier and then sleeps on. */
 void rd_connection_arm_timer(rd_connection *c, uint64_t ms);
 void rd_connection_set_deadline(rd_connection *c, uint64_t ms);
-/* Something has moved: the client is alive. */
+/* A head, a body or an answer begins: its time counts from now. */
+void rd_connection_begin_stretch(rd_connection *c);
+/* Something has moved: the client is alive, and has time until it is silent for too long or slower than RD_LEAST_RATE. */
 void rd_connection_touch(rd_connection *c);
+/* Has more of the answer arrived than when it was last looked? We hear nothing of what leaves the system's buffers. */
+bool rd_connection_answer_moves(const rd_connection *c);
 /* The time of a long poll, where it is new, counts from now. */
 void rd_connection_apply_parking(rd_connection *c);
 /* Has a request begun that is not over? */

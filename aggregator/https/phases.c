@@ -128,6 +128,7 @@ static step refuse(rd_connection *c, int status, const char *kind, const char *m
     int n = snprintf(body, sizeof body, "{\"error\": \"%s\", \"message\": \"%s\"}", kind, message);
     rd_exchange_put(c, status, "application/json", "", body, (size_t)n);
     c->phase = PHASE_SEND;
+    rd_connection_begin_stretch(c);
     rd_connection_touch(c);
     return c->broken ? STEP_CLOSE : STEP_AGAIN;
 }
@@ -137,6 +138,7 @@ static step sent(rd_connection *c)
 {
     const rd_http_request *r = rd_http_request_of(c->http);
     c->phase = PHASE_RECEIVE;
+    rd_connection_begin_stretch(c); /* of the rest of the body */
     if (!c->exchange.answered) {
         rd_output_release(&c->output);
         return STEP_AGAIN;
@@ -176,6 +178,7 @@ static step send_step(rd_connection *c)
         if (result != RD_TLS_OK)
             return step_of(result);
         c->budget--;
+        c->stretch_bytes += count;
         o->begin += count;
         if (o->begin == o->end && o->file_left > 0)
             o->begin = o->end = 0;
@@ -193,6 +196,7 @@ step rd_connection_after_callback(rd_connection *c)
         return STEP_CLOSE;
     if (x->answered) {
         c->phase = PHASE_SEND;
+        rd_connection_begin_stretch(c);
         rd_connection_touch(c);
         return STEP_AGAIN;
     }
@@ -220,6 +224,7 @@ static step begin_request(rd_connection *c)
     const rd_http_request *r = rd_http_request_of(c->http);
     c->exchange = (rd_exchange){.connection = c, .open = true};
     c->continued = false;
+    rd_connection_begin_stretch(c);
     c->worker->app->on_request(&c->exchange, c->worker->app->app);
     step next = rd_connection_after_callback(c);
     if (next != STEP_AGAIN || c->phase != PHASE_RECEIVE || !r->expects_continue)
@@ -284,9 +289,13 @@ static step receive_step(rd_connection *c)
         if (next != STEP_AGAIN)
             return next;
     }
+    if (!rd_connection_in_request(c))
+        rd_connection_begin_stretch(c);
     size_t used;
     rd_http_event event = rd_http_feed(c->http, c->in + c->in_begin, c->in_end - c->in_begin, &used);
     c->in_begin += used;
+    if (event == RD_HTTP_BODY)
+        c->stretch_bytes += rd_http_request_of(c->http)->body_count;
     rd_connection_touch(c);
     switch (event) {
     case RD_HTTP_REQUEST:

@@ -28,6 +28,10 @@
 #include "credentials/credentials.h"
 #include "https/door.h"
 
+/* Bytes a second, from the beginning of a body or an answer on, with idle_seconds in advance. A head has idle_seconds in
+ * all, and what a trailer has is the body's. */
+#define RD_LEAST_RATE 512
+
 typedef struct rd_server rd_server;
 typedef struct rd_exchange rd_exchange;
 

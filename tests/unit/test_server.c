@@ -390,6 +390,66 @@ Test(server, closes_the_slow_and_the_silent)
     toy_stop(&t);
 }
 
+/* Says the text a byte at a time. False: the server closed the connection before the end. */
+static bool dribble(CURL *c, const char *text, unsigned pause_us)
+{
+    char heard[64];
+    size_t n;
+    for (; *text != '\0'; text++) {
+        if (toy_send(c, text, 1) < 1)
+            return false;
+        usleep(pause_us);
+        if (curl_easy_recv(c, heard, sizeof heard, &n) != CURLE_AGAIN)
+            return n > 0;
+    }
+    return true;
+}
+
+/* A byte every 0.2 s is never silent for a second; four seconds of it are too long for a head, and for so few bytes. */
+Test(server, closes_who_is_never_silent_and_never_done)
+{
+    static const struct {
+        const char *begin, *rest;
+    } cases[] = {{"", "GET /hello?0123456789"},
+                 {"POST /sum HTTP/1.1\r\nContent-Length: 99\r\n\r\n", "xxxxxxxxxxxxxxxxxxxx"},
+                 {"POST /sum HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", "X-Trailer: 0123456789"}};
+    toy t;
+    rd_server_options options = toy_options();
+    options.idle_seconds = 1;
+    toy_start(&t, &options);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CURL *c = toy_raw(&t);
+        toy_tell(c, cases[i].begin);
+        cr_expect_not(dribble(c, cases[i].rest, 200000), "%s", cases[i].begin);
+        toy_wait_for(toy_heard(&t, "'alice' is too slow in the middle of a request"));
+        t.troubles[0] = '\0';
+        curl_easy_cleanup(c);
+    }
+    toy_stop(&t);
+}
+
+/* 1 KB/s both ways, for longer than a head may take. */
+Test(server, bears_with_slow_links)
+{
+    char text[512], kilobyte[1024];
+    toy t;
+    rd_server_options options = toy_options();
+    options.idle_seconds = 2;
+    toy_start(&t, &options);
+    CURL *c = toy_raw(&t);
+    memset(kilobyte, 'x', sizeof kilobyte);
+    toy_tell(c, "POST /sum HTTP/1.1\r\nContent-Length: 5120\r\n\r\n");
+    for (int i = 0; i < 5; i++) {
+        usleep(900000);
+        cr_expect_eq(toy_send(c, kilobyte, sizeof kilobyte), sizeof kilobyte);
+    }
+    toy_receive(c, text, sizeof text, "\r\n\r\n5120 ");
+    cr_expect_not_null(strstr(text, "200 OK"), "%s", text);
+    cr_expect_str_eq(t.troubles, "");
+    curl_easy_cleanup(c);
+    toy_stop(&t);
+}
+
 Test(server, serves_two_hundred_at_once_and_shares_them_out)
 {
     enum { CLIENTS = 200 };
