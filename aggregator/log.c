@@ -152,7 +152,7 @@ void rd_log_write(rd_log *l, rd_log_level level, const char *text)
     pthread_mutex_unlock(&l->lock);
 }
 
-/* With the lock held: what was counted for long enough is told. */
+/* With the lock held: what was counted for long enough is reported. */
 static void look_through_kinds(rd_log *l, bool all)
 {
     for (size_t i = 0; i < KINDS; i++)

@@ -239,7 +239,7 @@ static rd_status next_step(rd_agreement *a, rd_error *err)
     return a->step > 0 ? rd_statistics_create(&a->schema, &a->sums, err) : RD_OK;
 }
 
-static rd_status agree(rd_agreement *a, char *notes, size_t size, rd_error *err)
+static rd_status agree_on_schema(rd_agreement *a, char *notes, size_t size, rd_error *err)
 {
     size_t count = 0;
     rd_described *tables = malloc((a->member_count + 2) * sizeof *tables);
@@ -274,7 +274,7 @@ rd_status rd_agreement_begin(rd_agreement *a, char *notes, size_t size, rd_error
         rd_schema_free(&a->schema);
         RD_TRY(rd_schema_copy(&a->brought, &a->schema, err));
     } else {
-        RD_TRY(agree(a, notes, size, err));
+        RD_TRY(agree_on_schema(a, notes, size, err));
     }
     RD_TRY(next_step(a, err));
     if (a->step > 0 && a->member_count == 0)
