@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "core/signals.h"
 #include "learner.h"
 #include "say.h"
 #include "train/keep.h"
@@ -157,6 +158,12 @@ static rd_tensor_table built_in_tensors(const void *learner, rd_tensor_set set)
     return rd_model_tensors(((const built_in *)learner)->model, set);
 }
 
+static bool signal_arrived(void *user)
+{
+    const built_in *b = user;
+    return rd_signals_arrived(b->options->signals, 0);
+}
+
 static rd_status built_in_train(void *learner, const rd_task *task, const rd_global_model *global, float **delta,
                                 rd_report *report, rd_error *err)
 {
@@ -171,7 +178,9 @@ static rd_status built_in_train(void *learner, const rd_task *task, const rd_glo
                           .packing = global->packing,
                           .strategy = &c->strategy,
                           .personalisation = &c->personalisation,
-                          .kept = b->kept};
+                          .kept = b->kept,
+                          .stop = signal_arrived,
+                          .stop_user = b};
     rd_status status = RD_OK;
     memcpy(work.down, global->companions, sizeof work.down);
     if (b->keep != NULL)

@@ -118,10 +118,11 @@ rd_status rd_session_run(const rd_session_options *options, const rd_learner_typ
 {
     rd_status status = RD_OK;
     bool stopped;
-    rd_participant p = {.quiet = options->quiet,
-                        .learning = {.keep = options->keep, .quiet = options->quiet},
-                        .type = learner,
-                        .global = {.version = RD_NO_VERSION}};
+    rd_participant p = {
+        .quiet = options->quiet,
+        .learning = {.keep = options->keep, .quiet = options->quiet, .signals = options->transport.signals},
+        .type = learner,
+        .global = {.version = RD_NO_VERSION}};
     rd_requester_options requester = {.transport = options->transport,
                                       .retry_seconds = options->retry_seconds,
                                       .rejoin = rejoin,

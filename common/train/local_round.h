@@ -128,6 +128,9 @@ typedef struct rd_local_task {
     /* What an attacker does to a mini-batch before it trains on it; NULL: nothing. */
     void (*poison)(void *user, float *x, int32_t *labels, size_t B);
     void *poison_user;
+    /* Asked before each batch: is training to end now? NULL: it goes on. */
+    bool (*stop)(void *user);
+    void *stop_user;
 } rd_local_task;
 
 /* Floats that a client keeps between rounds: the strategy's companions (round/companion.h), its local tensors, Ditto's
@@ -142,7 +145,8 @@ size_t rd_holdout_rows(double share, size_t rows);
 /* Trains from global (all parameters) on the client's own rows and writes the update to the first elements of update
  * (rd_local_round_room): delta = local - global of what travels, behind it the companions that go up, and the report.
  * Brings task->kept up to date. Fails with RD_ERR_RANGE where training diverges (a loss or parameter that is not
- * finite), RD_ERR_DATA where no row is left to train on; what is kept is then unusable. update must not overlap
+ * finite), RD_ERR_DATA where no row is left to train on, RD_ERR_STATE where it was stopped; what is kept is then
+ * unusable. update must not overlap
  * global. */
 rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, rd_row_set mine, const float *global,
                              float *update, rd_report *report, rd_error *err) RD_MUST_CHECK;

@@ -150,6 +150,9 @@ rd_status rd_train_rows(rd_local_training *s, size_t rows, double *running_loss,
         s->predictions = 0;
         rd_random_shuffle(&s->shuffle, t->rows, rows);
         for (size_t done = 0; done < rows; done += batch) {
+            if (s->task->stop != NULL && s->task->stop(s->task->stop_user))
+                return rd_fail(err, RD_ERR_STATE, "round %llu: training was stopped in epoch %u",
+                               (unsigned long long)s->task->round, epoch);
             loss += train_batch(s, t->rows + done, rows - done < batch ? rows - done : batch);
             if (!isfinite(loss) && s->steps <= 1 && s->start != NULL)
                 return was_lost(s, batch < rows ? batch : rows, loss, err);

@@ -42,7 +42,8 @@ typedef struct rd_local_training {
     size_t predictions; /* so far in this epoch */
 } rd_local_training;
 
-/* Trains on t->rows[0..rows). running_loss: over the last epoch. RD_ERR_RANGE: the loss is not finite. */
+/* Trains on t->rows[0..rows). running_loss: over the last epoch. RD_ERR_RANGE: the loss is not finite. RD_ERR_STATE:
+ * stopped. */
 rd_status rd_train_rows(rd_local_training *s, size_t rows, double *running_loss, rd_error *err) RD_MUST_CHECK;
 
 /* For models that learn by counting: the sums over rows t->rows[0..trained), to delta. */

@@ -513,6 +513,19 @@ def test_leaving_does_not_wait_for_an_aggregator_that_hangs(world):
         assert time.monotonic() - started < 4 * SLOW
 
 
+def test_a_signal_ends_training_however_long_it_would_take(world):
+    """What an aggregator asks for is no reason to stay."""
+    fake, client = begin(world, rounds=1, config={"training": {"learning_rate": 1e-9, "epochs": 1000000, "batch_size": 1}})
+    process = client()
+    wait_for(lambda: fake.seen("GET /v1/model/0"), "the client has the model", process=process)
+    time.sleep(0.5)
+    assert process.poll() is None
+    started = time.monotonic()
+    process.terminate()
+    ended(process, 143, "left the run")
+    assert time.monotonic() - started < 3 * SLOW and not fake.seen("POST /v1/rounds")
+
+
 def test_training_that_diverges_costs_the_round(world):
     fake, client = begin(world, rounds=1, config={"training": {"learning_rate": 1e6, "epochs": 20, "batch_size": 1}})
     process = client()
