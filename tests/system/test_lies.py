@@ -51,5 +51,16 @@ def test_claims_are_bounded_by_what_join_told(world):
     assert committed(world, aggregator, 1)["counted"] == 2
 
 
+def test_robust_rules_do_not_believe_in_weights(world):
+    """One of five has as many samples as anybody may have, it says."""
+    names = ["mallory", "alice", "bob", "carol", "dave"]
+    aggregator, sessions = start(world, names, strategy={"name": "geometric_median"})
+    assert sessions[0].join(samples=10000000)[0] == 200
+    rounds_with(sessions, 1, [body(1000, 1000, samples="10000000")] + [body(1 + i / 100, 1, samples="10") for i in range(4)])
+    committed(world, aggregator, 1)
+    before, after = model(world, 0), model(world, 1)
+    assert abs(after[0] - before[0] - 1) < 0.1 and abs(after[1] - before[1] - 1) < 0.1, (before, after)
+
+
 if __name__ == "__main__":
     harness.main()

@@ -203,7 +203,7 @@ def test_robust_rules_make_of_twenty_updates_what_numpy_makes(world):
     count, inputs = 20, 9
     names = [f"c{i}" for i in range(count)]
     world.certificates(names)
-    keys = {"median": {}, "trimmed_mean": {"byzantine": 4}, "krum": {"byzantine": 4}, "multi_krum": {"byzantine": 4, "chosen": 9}, "bulyan": {"byzantine": 4}, "geometric_median": {"iterations": make_robust.ITERATIONS}}
+    keys = {"median": {}, "trimmed_mean": {"byzantine": 4}, "krum": {"byzantine": 4}, "multi_krum": {"byzantine": 4, "chosen": 9}, "bulyan": {"byzantine": 4}, "geometric_median": {"iterations": make_robust.ITERATIONS, "weighting": "samples"}}
     random = np.random.default_rng(5)
     for number, (rule, more) in enumerate(keys.items()):
         updates = random.normal(size=(count, inputs + 1)).astype(np.float32)

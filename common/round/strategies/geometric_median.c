@@ -59,6 +59,7 @@ const rd_strategy_kind rd_strategy_geometric_median = {
     .name = "geometric_median",
     .keys = {[SMOOTHING] = {.name = "smoothing", .above = true, .most = 1e6, .preset = 1e-6},
              [ITERATIONS] = {.name = "iterations", .whole = true, .least = 1, .most = 1e5, .preset = 100}},
+    .uniform = true, /* what a client claims of its samples would move it anywhere */
     .weighted = true,
     .collects = RD_COLLECTS_ALL,
     .withstands = {.among = 1, .each = 2},
