@@ -12,6 +12,7 @@
 #include "run/record_line.h"
 
 #define RETRY_MILLISECONDS 2000 /* between attempts to write when the disk is full */
+#define JOIN_SECONDS 10.0       /* between two writes of what one client says of itself */
 
 static void stop_with(rd_driver *d, const rd_error *err)
 {
@@ -188,10 +189,15 @@ static void on_linger_over(uv_timer_t *timer)
     uv_stop(&d->loop);
 }
 
+static rd_status finish_step(rd_driver *d, rd_error *err)
+{
+    return rd_store_finish(rd_run_store(d->run), err);
+}
+
 static rd_status finish_run(rd_driver *d, rd_error *err)
 {
     char reason[300];
-    rd_status status = rd_store_finish(rd_run_store(d->run), err);
+    rd_status status = insist(d, finish_step, err);
     if (status != RD_OK)
         return status;
     d->finished = true;
@@ -205,6 +211,31 @@ static rd_status finish_run(rd_driver *d, rd_error *err)
     return RD_OK;
 }
 
+static rd_status join_step(rd_driver *d, rd_error *err)
+{
+    return rd_store_client(rd_run_store(d->run), d->joining->name, &d->joining->join, d->joining->at, err);
+}
+
+/* What the client says of itself now is to be written; false: it has been written a moment ago, and waits. */
+static bool take_join(rd_driver *d, newcomer *n)
+{
+    const double now = rd_clock_seconds();
+    pthread_mutex_lock(&d->lock);
+    rd_attendant *a = &d->attendance.clients[n->client];
+    const bool due = a->join_written == 0.0 || now >= a->join_written + JOIN_SECONDS;
+    if (due) {
+        n->join = a->join;
+        a->join_written = now;
+        a->join_waits = false;
+    } else {
+        n->next = d->newcomers;
+        d->newcomers = n;
+    }
+    pthread_mutex_unlock(&d->lock);
+    return due;
+}
+
+/* A join costs a write where it says something new: the first of a client at once, others once in a while. */
 static rd_status store_newcomers(rd_driver *d, rd_error *err)
 {
     rd_status status = RD_OK;
@@ -214,13 +245,17 @@ static rd_status store_newcomers(rd_driver *d, rd_error *err)
     pthread_mutex_unlock(&d->lock);
     while (n != NULL) {
         newcomer *next = n->next;
-        if (status == RD_OK) {
-            status = rd_store_client(rd_run_store(d->run), n->name, &n->join, n->at, err);
+        const bool due = status != RD_OK || take_join(d, n);
+        if (due && status == RD_OK) {
+            d->joining = n;
+            status = insist(d, join_step, err);
+        }
+        if (due && status == RD_OK)
             rd_driver_log(d, RD_LOG_INFO, "%s joined with %llu samples (%s)", n->name,
                           (unsigned long long)n->join.samples,
                           n->join.software[0] ? n->join.software : "software not told");
-        }
-        free(n);
+        if (due)
+            free(n);
         n = next;
     }
     return status;

@@ -19,6 +19,11 @@ static void on_watch(uv_timer_t *timer)
     rd_driver_describe_waiting(d, &what, line, sizeof line);
     if (!d->finished && rd_waiting_is_due(&d->waiting, what, uv_now(&d->loop)))
         rd_driver_log(d, RD_LOG_INFO, "%s", line);
+    pthread_mutex_lock(&d->lock);
+    const bool joins_wait = d->newcomers != NULL;
+    pthread_mutex_unlock(&d->lock);
+    if (joins_wait)
+        rd_driver_wake(d);
 }
 
 static void on_hangup(uv_poll_t *handle, int status, int events)

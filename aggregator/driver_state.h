@@ -18,10 +18,11 @@
 #include "published.h"
 #include "waiting.h"
 
-/* A client that joined and is yet to be written to the store, which only the driver's thread touches. */
+/* A client whose join is yet to be written to the store, which only the driver's thread touches; in the list once. */
 typedef struct newcomer {
     struct newcomer *next;
-    rd_join join;
+    size_t client;
+    rd_join join; /* filled in when it is written */
     double at;
     char name[];
 } newcomer;
@@ -58,6 +59,8 @@ struct rd_driver {
     uint64_t bytes_in_before, bytes_out_before;
     newcomer *newcomers;
     rd_error fatal;
+
+    const newcomer *joining; /* being written; the driver's thread only */
 
     /* The round that is published and not yet committed; the driver's thread only. */
     bool uncommitted;

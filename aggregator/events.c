@@ -105,7 +105,6 @@ rd_status rd_driver_join(rd_driver *d, const char *name, const rd_caller *caller
     newcomer *n = malloc(sizeof *n + length);
     if (n == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for client '%s'", name);
-    n->join = *join;
     n->at = rd_clock_unix();
     memcpy(n->name, name, length);
 
@@ -124,14 +123,21 @@ rd_status rd_driver_join(rd_driver *d, const char *name, const rd_caller *caller
     if (status == RD_OK)
         status = rd_sessions_join(d->sessions, client, caller, &news, err);
     if (status == RD_OK) {
-        d->attendance.clients[client].samples = join->samples;
-        n->next = d->newcomers;
-        d->newcomers = n;
+        rd_attendant *a = &d->attendance.clients[client];
+        const bool says_more =
+            is_new || a->join.samples != join->samples || strcmp(a->join.software, join->software) != 0;
+        a->join = *join;
+        if (says_more && !a->join_waits) {
+            a->join_waits = true;
+            n->client = client;
+            n->next = d->newcomers;
+            d->newcomers = n;
+            n = NULL;
+        }
     }
     pthread_mutex_unlock(&d->lock);
-    if (status != RD_OK)
-        free(n);
-    else
+    free(n);
+    if (status == RD_OK)
         rd_driver_wake(d);
     if (news)
         rd_driver_log(d, RD_LOG_WARNING, "%s from %s refused: %s", name, caller->address, err->message);
@@ -224,7 +230,7 @@ rd_verdict rd_driver_may_deliver(rd_driver *d, size_t client, uint64_t round, co
 rd_status rd_driver_check_report(rd_driver *d, size_t client, const rd_report *report, rd_error *err)
 {
     pthread_mutex_lock(&d->lock);
-    const uint64_t joined = d->attendance.clients[client].samples;
+    const uint64_t joined = d->attendance.clients[client].join.samples;
     pthread_mutex_unlock(&d->lock);
     return rd_claims_check_report(rd_run_config(d->run), joined, report, err);
 }

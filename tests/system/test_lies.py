@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
 """Clients with certificates, whose updates and words are accepted one by one, and who mean harm."""
+import os
+import subprocess
+
 import harness
 from test_updates import body, committed, model, start
 
@@ -60,6 +63,50 @@ def test_robust_rules_do_not_believe_in_weights(world):
     committed(world, aggregator, 1)
     before, after = model(world, 0), model(world, 1)
     assert abs(after[0] - before[0] - 1) < 0.1 and abs(after[1] - before[1] - 1) < 0.1, (before, after)
+
+
+def test_joining_again_costs_no_write(world):
+    aggregator, (mallory,) = start(world, ["mallory"])
+    harness.wait_for(lambda: "mallory joined" in harness.read(aggregator.log), "it has joined", process=aggregator)
+    wal = world.path("state", "rondo.db-wal")
+    before = os.path.getsize(wal)
+    for _ in range(300):
+        assert mallory.join()[0] == 200
+    assert os.path.getsize(wal) == before
+    for i in range(300):
+        assert mallory.join(samples=11 + i)[0] == 200
+    assert os.path.getsize(wal) - before < 100000, (before, os.path.getsize(wal))
+    assert harness.read(aggregator.log).count("mallory joined") <= 2 + 1, harness.read(aggregator.log)
+    harness.wait_for(lambda: "mallory joined with 310 samples" in harness.read(aggregator.log), "the last is written in the end", process=aggregator)
+
+
+def test_a_join_on_a_full_disk_waits_for_room(world):
+    state = world.path("state")
+    os.makedirs(state)
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", state], capture_output=True).returncode != 0:
+        raise harness.Skip("cannot mount a small file system here")
+    try:
+        aggregator, _ = start(world, ["alice", "bob"], cohort={"min_clients": 3})
+        world.check(os.path.join(harness.ROOT, "certs", "make-certs"), world.path("certs"), "client", *(f"c{i}" for i in range(40)))
+        harness.wait_for(lambda: "bob joined" in harness.read(aggregator.log), "both have joined", process=aggregator)
+        filler = os.path.join(state, "filler")
+        with open(filler, "wb", buffering=0) as f:
+            try:
+                while True:
+                    f.write(b"x" * 4096)
+            except OSError:
+                pass
+        for i in range(40):  # a page or two may be left in the log
+            assert world.session(aggregator, f"c{i}").join()[0] == 200
+            if "trying again" in harness.read(aggregator.log):
+                break
+        harness.wait_for(lambda: "trying again" in harness.read(aggregator.log), "the aggregator says that the disk is full", 20, aggregator)
+        os.remove(filler)
+        harness.wait_for(lambda: f"c{i} joined" in harness.read(aggregator.log), "it is written after all", 20, aggregator)
+        aggregator.kill()
+        aggregator.wait()
+    finally:
+        subprocess.run(["umount", "-l", state], check=True)
 
 
 if __name__ == "__main__":
