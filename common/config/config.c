@@ -33,6 +33,7 @@ static rd_status read_cohort(rd_fields *top, rd_cohort_config *c)
                             .over_selection = 1.0,
                             .min_clients = 1,
                             .min_updates = 1,
+                            .max_abandoned = RD_COHORT_MAX_ABANDONED,
                             .max_samples = RD_COHORT_MAX_SAMPLES,
                             .deadline_seconds = 600.0};
     rd_fields_choice(&f, "select", kinds, COUNT_OF(kinds), &select);
@@ -48,6 +49,7 @@ static rd_status read_cohort(rd_fields *top, rd_cohort_config *c)
     rd_fields_number(&f, "over_selection", 1.0, 100.0, false, &c->over_selection);
     rd_fields_count(&f, "min_clients", 1, 100000000, &c->min_clients);
     rd_fields_count(&f, "min_updates", 1, 100000000, &c->min_updates);
+    rd_fields_count(&f, "max_abandoned", 1, 100000000, &c->max_abandoned);
     rd_fields_count(&f, "max_samples", 1, INT32_MAX, &c->max_samples);
     rd_fields_number(&f, "deadline_seconds", 1e-3, 1e7, false, &c->deadline_seconds);
     return rd_fields_finish(&f);

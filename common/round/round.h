@@ -39,6 +39,7 @@ typedef enum rd_selection {
 } rd_selection;
 
 #define RD_COHORT_MAX_SAMPLES 10000000
+#define RD_COHORT_MAX_ABANDONED 10
 
 /* run.json "cohort" */
 typedef struct rd_cohort_config {
@@ -50,6 +51,7 @@ typedef struct rd_cohort_config {
     uint64_t min_clients;    /* rounds start only while at least so many clients are available, and so many that
                               min_updates of them are asked; default 1 */
     uint64_t min_updates;    /* a round with fewer updates at its deadline is abandoned: the model stays; default 1 */
+    uint64_t max_abandoned;  /* so many rounds abandoned in a row end the run; default RD_COHORT_MAX_ABANDONED */
     uint64_t max_samples;    /* that a client may join with; default RD_COHORT_MAX_SAMPLES */
     double deadline_seconds; /* of each step of a round, from its publication; default 600 */
     /* Asynchronous rounds: */

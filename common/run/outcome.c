@@ -15,23 +15,32 @@ static uint64_t most_idle(uint64_t rounds)
 static void say_what_happened(const rd_config *c, const rd_round_record *r, const char *trouble, char *text,
                               size_t size)
 {
-    char late[96] = "", failed[224] = "";
+    char late[96] = "", failed[224] = "", why[224] = "";
+    if (r->abandoned[0] != '\0')
+        (void)snprintf(why, sizeof why, ": %.200s", r->abandoned);
     if (r->late > 0)
         (void)snprintf(late, sizeof late, ", %llu did not answer in time (cohort.deadline_seconds is %g)",
                        (unsigned long long)r->late, c->cohort.deadline_seconds);
     if (r->failed > 0)
         (void)snprintf(failed, sizeof failed, ", %llu failed%s%.160s%s", (unsigned long long)r->failed,
                        trouble[0] != '\0' ? " (" : "", trouble, trouble[0] != '\0' ? ")" : "");
-    (void)snprintf(text, size, "of %llu clients %llu delivered (cohort.min_updates is %llu)%s%s",
+    (void)snprintf(text, size, "of %llu clients %llu delivered (cohort.min_updates is %llu)%s%s%s",
                    (unsigned long long)r->selected, (unsigned long long)r->counted,
-                   (unsigned long long)c->cohort.min_updates, late, failed);
+                   (unsigned long long)c->cohort.min_updates, late, failed, why);
 }
 
-rd_status rd_outcome_check(const rd_config *c, const rd_round_record *last, uint64_t changed, const char *trouble,
-                           rd_error *err)
+rd_status rd_outcome_check(const rd_config *c, const rd_round_record *last, const rd_stopping *stopping,
+                           const char *trouble, rd_error *err)
 {
-    char what[400];
-    uint64_t idle = last->round - changed;
+    char what[640];
+    const uint64_t changed = stopping->changed, idle = last->round - changed;
+    if (stopping->given_up) {
+        say_what_happened(c, last, trouble, what, sizeof what);
+        return rd_fail(err, RD_ERR_IDLE,
+                       "the run was given up after round %llu: its last %llu rounds were abandoned (a larger "
+                       "cohort.max_abandoned continues it). In the last, %s",
+                       (unsigned long long)last->round, (unsigned long long)stopping->abandoned, what);
+    }
     if (last->round == 0 || (changed > 0 && idle < most_idle(last->round)))
         return RD_OK;
     say_what_happened(c, last, trouble, what, sizeof what);

@@ -5,12 +5,13 @@
 
 #include "config/config.h"
 #include "core/error.h"
+#include "run/stopping.h"
 #include "store/store.h"
 
-/* RD_ERR_IDLE where no round at all has aggregated anything, or none of the last tenth of them (at least 3); the message
- * says what became of the clients of the last round. changed: the last round that aggregated something, 0: none.
- * trouble: why a client failed in it, or empty. */
-rd_status rd_outcome_check(const rd_config *c, const rd_round_record *last, uint64_t changed, const char *trouble,
-                           rd_error *err) RD_MUST_CHECK;
+/* RD_ERR_IDLE where no round at all has aggregated anything, or none of the last tenth of them (at least 3), or the
+ * run was given up; the message says what became of the clients of the last round. trouble: why a client failed in it, or
+ * empty. */
+rd_status rd_outcome_check(const rd_config *c, const rd_round_record *last, const rd_stopping *stopping,
+                           const char *trouble, rd_error *err) RD_MUST_CHECK;
 
 #endif

@@ -129,6 +129,5 @@ void rd_run_reason(const rd_run *run, char *text, size_t size)
 
 rd_status rd_run_check_outcome(const rd_run *run, rd_error *err)
 {
-    return run->stopping.reached ? RD_OK
-                                 : rd_outcome_check(run->config, &run->last, run->stopping.changed, run->trouble, err);
+    return run->stopping.reached ? RD_OK : rd_outcome_check(run->config, &run->last, &run->stopping, run->trouble, err);
 }

@@ -44,7 +44,9 @@ void rd_stopping_tell(rd_stopping *s, const rd_config *c, const rd_round_record 
     }
     s->reached = c->evaluation.target_accuracy > 0.0 && record->test.samples > 0 &&
                  record->test.accuracy >= c->evaluation.target_accuracy;
-    s->over = s->reached || (e->patience > 0 && s->waited >= e->patience);
+    s->abandoned = record->aggregated || record->round == 0 ? 0 : s->abandoned + 1;
+    s->given_up = c->cohort.max_abandoned > 0 && s->abandoned >= c->cohort.max_abandoned;
+    s->over = s->reached || s->given_up || (e->patience > 0 && s->waited >= e->patience);
 }
 
 bool rd_stopping_decides(const rd_config *c)
@@ -66,6 +68,11 @@ void rd_stopping_reason(const rd_stopping *s, const rd_config *c, const rd_round
     if (s->reached)
         (void)snprintf(text, size, "accuracy %.4f has reached the target of %.4f", last->test.accuracy,
                        c->evaluation.target_accuracy);
+    else if (s->given_up)
+        (void)snprintf(text, size,
+                       "given up after round %" PRIu64 ": the last %" PRIu64
+                       " rounds were abandoned (cohort.max_abandoned)",
+                       last->round, s->abandoned);
     else if (s->over)
         (void)snprintf(text, size,
                        "stopped early after round %" PRIu64 ": %s has not improved since round %" PRIu64 "%s",

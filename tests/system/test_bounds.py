@@ -131,7 +131,7 @@ def test_a_simulation_that_aggregates_nothing_ends_with_an_error(world):
 def diverging(world, rounds):
     """Trains well for a while, and then never again: each round multiplies the weight by about -5."""
     table = world.write("line.csv", "x,y\n" + "".join(f"{1 + i % 2},{3 + i % 2}\n" for i in range(10)))
-    return config(world, rounds=rounds, model=LINEAR, training={"learning_rate": 1.0, "batch_size": 0},
+    return config(world, rounds=rounds, model=LINEAR, training={"learning_rate": 1.0, "batch_size": 0}, cohort={"max_abandoned": 100},
                   data={"train": {"path": table, "regression": True}})
 
 

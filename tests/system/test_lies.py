@@ -65,6 +65,25 @@ def test_robust_rules_do_not_believe_in_weights(world):
     assert abs(after[0] - before[0] - 1) < 0.1 and abs(after[1] - before[1] - 1) < 0.1, (before, after)
 
 
+def test_a_run_of_abandoned_rounds_is_given_up(world):
+    """One client that refuses everything would burn all rounds; those that are left are there when it is gone."""
+    aggregator, (mallory,) = start(world, ["mallory"], rounds=50, cohort={"max_abandoned": 3})
+    for number in range(1, 4):
+        task = mallory.task()[1]
+        assert (task["task"], task["round"]) == ("train", number), task
+        assert mallory.request("POST", "/v1/leave", '{"reason": "no"}')[0] == 204
+        committed(world, aggregator, number)
+    assert harness.wait_exit(aggregator) == 4
+    log = harness.read(aggregator.log)
+    assert "given up after round 3: the last 3 rounds were abandoned (cohort.max_abandoned)" in log, log
+    assert "the run was given up after round 3: its last 3 rounds were abandoned (a larger cohort.max_abandoned continues it)" in log, log
+    again, (mallory,) = start(world, ["mallory"], rounds=50, cohort={"max_abandoned": 4})
+    assert "changed after round 3: cohort.max_abandoned 3 -> 4" in harness.read(again.log)
+    assert mallory.task()[1]["round"] == 4
+    assert mallory.update(4, body(1, 0, 4))[0] == 200
+    assert mallory.task()[1]["round"] == 5
+
+
 def test_joining_again_costs_no_write(world):
     aggregator, (mallory,) = start(world, ["mallory"])
     harness.wait_for(lambda: "mallory joined" in harness.read(aggregator.log), "it has joined", process=aggregator)
