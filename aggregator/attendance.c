@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/assert.h"
 #include "core/grow.h"
 
 rd_status rd_attendance_reserve(rd_attendance *a, size_t clients, rd_error *err)
@@ -25,6 +26,7 @@ void rd_attendance_clear(rd_attendance *a)
 rd_participation_record *rd_attendance_part(rd_attendance *a, const rd_rounds *rounds, size_t client)
 {
     rd_error ignored;
+    RD_ASSERT(client < a->capacity); /* rd_attendance_reserve comes first */
     rd_attendant *c = &a->clients[client];
     if (c->has_part)
         return &a->parts[c->part];

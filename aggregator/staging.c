@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/assert.h"
 #include "core/file.h"
 
 struct rd_staging {
@@ -65,6 +66,7 @@ rd_status rd_staging_create(rd_staging_budget *budget, const char *folder, size_
 
 rd_status rd_staging_write(rd_staging *s, size_t offset, const void *bytes, size_t count, rd_error *err)
 {
+    RD_ASSERT(offset <= s->size && count <= s->size - offset);
     if (s->memory == NULL)
         return rd_fd_pwrite_all(s->fd, bytes, count, (off_t)offset, "upload", err);
     memcpy(s->memory + offset, bytes, count);
@@ -73,6 +75,7 @@ rd_status rd_staging_write(rd_staging *s, size_t offset, const void *bytes, size
 
 rd_status rd_staging_read(rd_staging *s, size_t offset, void *buffer, size_t count, const void **bytes, rd_error *err)
 {
+    RD_ASSERT(offset <= s->size && count <= s->size - offset);
     *bytes = s->memory != NULL ? s->memory + offset : buffer;
     return s->memory != NULL ? RD_OK : rd_fd_pread_all(s->fd, buffer, count, (off_t)offset, "upload", err);
 }

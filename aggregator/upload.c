@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "codec/update.h"
+#include "core/assert.h"
 #include "core/crypto.h"
 #include "core/exact_sum.h"
 
@@ -18,7 +19,7 @@ struct rd_upload {
     size_t parameters;
     float largest; /* magnitude so far */
     uint64_t size;
-    bool digest_given;
+    bool digest_given, whole; /* whole: rd_upload_finish has found it complete and right */
     uint8_t digest_expected[RD_SHA256_BYTES];
     rd_sha256 digest;
 };
@@ -86,6 +87,7 @@ rd_status rd_upload_finish(rd_upload *u, rd_report *report, rd_error *err)
         if (memcmp(found, u->digest_expected, sizeof found) != 0)
             status = rd_fail(err, RD_ERR_FORMAT, "the body's SHA-256 is not the one in Content-Digest");
     }
+    u->whole = status == RD_OK;
     return status;
 }
 
@@ -93,6 +95,7 @@ rd_status rd_upload_add_to(rd_upload *u, rd_aggregate *updates, rd_admission *in
 {
     float piece[PIECE];
     const void *values;
+    RD_ASSERT(u->whole);
     for (size_t first = 0; first < u->parameters; first += PIECE) {
         size_t count = u->parameters - first < PIECE ? u->parameters - first : PIECE;
         rd_status status =

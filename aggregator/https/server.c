@@ -9,6 +9,7 @@
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,7 @@ typedef struct newcomer {
 } newcomer;
 
 typedef struct worker_thread {
-    rd_worker worker; /* must be the first member */
+    rd_worker worker; /* the first member */
     pthread_t thread;
     bool running;   /* thread exists */
     bool loop_open; /* worker.loop and lock exist */
@@ -50,6 +51,7 @@ typedef struct worker_thread {
     newcomer *newcomers; /* not yet taken over; under lock */
     size_t newcomer_count, newcomer_capacity;
 } worker_thread;
+_Static_assert(offsetof(worker_thread, worker) == 0, "a worker is taken for its thread");
 
 struct rd_server {
     rd_server_app app;

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/assert.h"
+
 enum {
     ALIGNMENT = 64,        /* a cache line, so that no vector straddles two */
     CHECKED_AT_ONCE = 256, /* elements that find_unfit looks at before it asks whether one was unfit */
@@ -167,6 +169,8 @@ size_t rd_exact_loops(rd_exact_loop loops[RD_EXACT_LOOPS_MAX])
 void rd_exact_vector_add(rd_exact_vector *v, size_t first, const float *x, size_t count, uint32_t weight)
 {
     rd_exact_loop loops[RD_EXACT_LOOPS_MAX];
+    RD_ASSERT(first <= v->count && count <= v->count - first);
+    RD_ASSERT(weight >= 1 && weight <= RD_EXACT_MAX_TERM_WEIGHT);
     (void)rd_exact_loops(loops);
     loops[0].add(v->high + first, v->low + first, x, count, weight);
 }
@@ -175,6 +179,7 @@ void rd_exact_vector_add(rd_exact_vector *v, size_t first, const float *x, size_
 
 void rd_exact_vector_merge(rd_exact_vector *into, const rd_exact_vector *from)
 {
+    RD_ASSERT(into->count == from->count);
     for (size_t i = 0; i < into->count; i++) {
         uint64_t low = into->low[i] + from->low[i];
         uint64_t carry = low < from->low[i];
@@ -208,6 +213,8 @@ static inline double nearest_double(int64_t high, uint64_t low)
 
 void rd_exact_vector_mean(const rd_exact_vector *v, size_t first, size_t count, uint64_t total_weight, double *mean)
 {
+    RD_ASSERT(first <= v->count && count <= v->count - first);
+    RD_ASSERT(total_weight >= 1 && total_weight <= RD_EXACT_MAX_WEIGHT);
     double weight = (double)total_weight; /* exact: at most 2^40 */
     for (size_t i = 0; i < count; i++)
         mean[i] = nearest_double(v->high[first + i], v->low[first + i]) / weight;

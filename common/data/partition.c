@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/assert.h"
 #include "core/random.h"
 
 #define NOBODY UINT32_MAX
@@ -327,6 +328,7 @@ cleanup:
 
 size_t rd_partition_count(const rd_partition *p, size_t client)
 {
+    RD_ASSERT(client < p->clients);
     return p->start == NULL ? p->samples : p->start[client + 1] - p->start[client];
 }
 
@@ -355,6 +357,7 @@ static void draw_rows(const rd_partition *p, size_t client, uint32_t *rows)
 
 rd_rows rd_partition_rows(const rd_partition *p, size_t client, uint32_t *buffer)
 {
+    RD_ASSERT(client < p->clients);
     if (p->start == NULL) {
         draw_rows(p, client, buffer);
         return (rd_rows){buffer, p->samples};

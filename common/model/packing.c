@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/assert.h"
 #include "model/plan.h"
 #include "model/tensors.h"
 
@@ -176,12 +177,14 @@ void rd_packing_free(rd_packing *p)
 
 void rd_packing_pack(const rd_packing *p, float *values)
 {
+    RD_ASSERT(p->index != NULL); /* it is not outdated */
     for (size_t i = 0; i < p->remaining; i++)
         values[i] = values[p->index[i]];
 }
 
 void rd_packing_write(const rd_packing *p, const float *parameters, float *body)
 {
+    RD_ASSERT(p->index != NULL && p->mask != NULL);
     for (size_t i = 0; i < p->remaining; i++)
         body[i] = parameters[p->index[i]];
     for (size_t j = 0; j < (p->all + BITS - 1) / BITS; j++) {

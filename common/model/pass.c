@@ -8,11 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/assert.h"
 #include "model/blas.h"
 #include "model/plan.h"
 
 struct rd_workspace {
-    size_t layers, slots;
+    size_t layers, slots, max_batch;
     float *x;         /* (B,D) */
     int32_t *labels;  /* (B, predictions), for classification */
     float *targets;   /* (B,T), for regression */
@@ -121,6 +122,7 @@ rd_status rd_workspace_create(const rd_model *m, size_t max_batch, rd_workspace 
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the activations of %zu samples (%.0f MB)", max_batch,
                        (double)rd_workspace_bytes(m, max_batch) / 1e6);
     }
+    w->max_batch = max_batch;
     *out = w;
     return RD_OK;
 }
@@ -184,6 +186,7 @@ static rd_pass pass_of(const rd_workspace *w, size_t i, const rd_layer *l, size_
 static const float *forward(const rd_model *m, const float *parameters, rd_workspace *w, size_t B,
                             const rd_gradient_call *training)
 {
+    RD_ASSERT(B <= w->max_batch);
     for (size_t i = 0; i < m->layer_count; i++) {
         const rd_layer *l = &m->layers[i];
         rd_pass pass = pass_of(w, i, l, B, parameters);

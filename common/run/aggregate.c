@@ -1,4 +1,5 @@
 /* aggregate.c: see aggregate.h. What updates become in the end is in aggregate_step.c. */
+#include "core/assert.h"
 #include "run/aggregate_state.h"
 
 #include <math.h>
@@ -149,6 +150,7 @@ cleanup:
 
 void rd_aggregate_add(rd_aggregate *a, rd_admission *in, size_t first, const float *values, size_t count)
 {
+    RD_ASSERT(first <= a->update_size && count <= a->update_size - first);
     if (in->collected != NULL)
         memcpy(in->collected + first, values, count * sizeof *values);
     else
@@ -212,6 +214,7 @@ rd_status rd_aggregate_complete(rd_aggregate *a, rd_admission *in, rd_error *err
 rd_status rd_aggregate_set_own(rd_aggregate *a, const float *delta, rd_error *err)
 {
     double squares = 0;
+    RD_ASSERT(a->own != NULL); /* the strategy's server trains */
     a->own_norm = 0;
     if (!rd_exact_is_fit((double)rd_exact_largest(delta, a->n)))
         return rd_fail(err, RD_ERR_RANGE, "the server's own delta holds NaN, an infinite value or one of 2^23 or more");
@@ -272,6 +275,7 @@ size_t rd_aggregate_collected_count(const rd_aggregate *a)
 
 void rd_aggregate_get_collected(const rd_aggregate *a, size_t i, uint64_t *key, uint64_t *weight, float *values)
 {
+    RD_ASSERT(i < a->collected.count);
     *key = a->collected.updates[i].key;
     *weight = a->collected.updates[i].weight;
     memcpy(values, a->collected.updates[i].values, a->n * sizeof *values);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "core/assert.h"
 #include "core/grow.h"
 
 float *rd_collection_take_vector(rd_collection *c)
@@ -26,6 +27,7 @@ rd_status rd_collection_reserve(rd_collection *c, rd_error *err)
 
 void rd_collection_add(rd_collection *c, float *values, uint64_t key, uint32_t weight)
 {
+    RD_ASSERT(c->count < c->capacity); /* rd_collection_reserve comes first */
     c->updates[c->count++] = (rd_collected){values, key, weight};
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/assert.h"
 #include "core/clock.h"
 #include "run/fitness.h"
 #include "run/run_state.h"
@@ -139,6 +140,8 @@ rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participa
                         rd_error *err)
 {
     rd_status status = RD_OK;
+    RD_ASSERT(record->round == 0 || record->round == rd_run_next_round(run));
+    RD_ASSERT(!record->aggregated || run->version == record->round); /* published first */
     rd_run_digest(run, record->model_sha256);
     RD_TRY(measure(run, record, err));
     record->gap = gap_of(run, record);

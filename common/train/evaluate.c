@@ -5,11 +5,13 @@
  * threads may share an evaluation in any way that keeps to those multiples and find the same bits. */
 #include <math.h>
 
+#include "core/assert.h"
 #include "train/trainer.h"
 
 rd_status rd_evaluate(rd_trainer *t, const float *parameters, rd_row_set set, size_t first, size_t count,
                       rd_evaluation *sums, rd_error *err)
 {
+    RD_ASSERT(first % t->evaluation_batch == 0);
     for (size_t done = 0; done < count;) {
         size_t B = count - done < t->evaluation_batch ? count - done : t->evaluation_batch;
         rd_batch_result result;

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/assert.h"
 #include "core/file.h"
 
 #define OWNER_MAX 128
@@ -25,7 +26,7 @@ typedef struct head {
 
 struct rd_keep {
     int fd;
-    size_t floats;
+    size_t clients, floats;
     unsigned places; /* of each client */
     char name[256];  /* for messages */
 };
@@ -131,6 +132,7 @@ rd_status rd_keep_open(const rd_keep_options *o, rd_keep **out, rd_error *err)
     if (k == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for what clients keep");
     k->fd = -1;
+    k->clients = o->clients;
     k->floats = o->floats;
     k->places = o->rounds + 1;
     (void)snprintf(k->name, sizeof k->name, "%s", o->path != NULL ? o->path : "what clients keep between rounds");
@@ -180,6 +182,7 @@ static rd_status read_rounds(const rd_keep *k, size_t client, uint64_t rounds[PL
 rd_status rd_keep_read(const rd_keep *k, size_t client, uint64_t round, uint64_t kept, float *values,
                        rd_keep_found *found, rd_error *err)
 {
+    RD_ASSERT(client < k->clients);
     uint64_t rounds[PLACES_MAX], best = 0;
     unsigned which = 0;
     bool later = false; /* what is of this very round is of an attempt at it that was cut off: it is repeated */
@@ -217,6 +220,7 @@ rd_status rd_keep_write(const rd_keep *k, size_t client, uint64_t round, uint64_
                         rd_error *err)
 {
     static const uint64_t empty = 0;
+    RD_ASSERT(client < k->clients && (kept != RD_KEEP_NEWEST || round > 0));
     uint64_t rounds[PLACES_MAX], last = kept == RD_KEEP_NEWEST ? round - 1 : kept;
     rd_status status = read_rounds(k, client, rounds, err);
     /* What is later than that did not count, or in another course of the run. The number goes first and comes last: a

@@ -13,6 +13,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/assert.h"
 #include "core/random.h"
 #include "train/trainer.h"
 
@@ -324,6 +325,8 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, rd_row_se
                            .dropout = rd_random_stream(task->seed, RD_PURPOSE_DROPOUT, task->round, task->client_key)};
     size_t travelling = rd_model_tensors(t->model, RD_TENSORS_TRAVELLING).elements,
            changing = rd_model_tensors(t->model, RD_TENSORS_CHANGING).elements;
+    RD_ASSERT(update + rd_local_round_room(t->model, task->strategy) <= global ||
+              global + rd_model_parameter_count(t->model) <= update);
     memset(report, 0, sizeof *report);
     rd_status status = check_task(t, training, mine.rows.count, err);
     if (status != RD_OK)

@@ -8,6 +8,7 @@
 
 #include "core/exact_sum.h"
 #include "core/random.h"
+#include "expect_abort.h"
 
 enum { CLIENTS = 20, ELEMENTS = 203 };
 
@@ -243,6 +244,21 @@ Test(exact_sum, adding_a_range_leaves_the_rest_alone)
         cr_assert_eq(units(&v, i), i >= 7 && i < 28 ? (__int128)2 << 63 : 0);
     rd_exact_vector_add(&v, 40, ones, 0, 1);
     rd_exact_vector_free(&v);
+}
+
+Test(exact_sum, what_would_spoil_it_ends_the_program)
+{
+    const float ones[4] = {1, 1, 1, 1};
+    double mean[4];
+    rd_exact_vector v = make(4), other = make(3);
+    expect_abort(rd_exact_vector_add(&v, 1, ones, 4, 1));
+    expect_abort(rd_exact_vector_add(&v, SIZE_MAX, ones, 2, 1));
+    expect_abort(rd_exact_vector_add(&v, 0, ones, 4, 0));
+    expect_abort(rd_exact_vector_add(&v, 0, ones, 4, RD_EXACT_MAX_TERM_WEIGHT + 1));
+    expect_abort(rd_exact_vector_merge(&v, &other));
+    expect_abort(rd_exact_vector_mean(&v, 0, 4, 0, mean));
+    rd_exact_vector_free(&v);
+    rd_exact_vector_free(&other);
 }
 
 /* ---- limits and rounding, worked out by hand ---- */

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "core/random.h"
+#include "expect_abort.h"
 #include "mlp_reference.h"
 #include "train/local_round.h"
 
@@ -558,6 +559,7 @@ Test(evaluation, gives_the_same_bits_however_it_is_shared)
     cr_assert_eq(rd_evaluate(trainers[1], p, (rd_row_set){&d, rows}, 512, 488, &back, &err), RD_OK);
     cr_assert_eq(rd_evaluate(trainers[0], p, (rd_row_set){&d, rows}, 256, 256, &back, &err), RD_OK);
     cr_assert_eq(rd_evaluate(trainers[1], p, (rd_row_set){&d, rows}, 0, 256, &front, &err), RD_OK);
+    expect_abort(!rd_evaluate(trainers[1], p, (rd_row_set){&d, rows}, 100, 256, &front, &err));
     rd_evaluation_merge(&back, &front);
     rd_metrics a = rd_evaluation_metrics(&whole, m), b = rd_evaluation_metrics(&back, m);
     cr_assert_eq(memcmp(&a, &b, sizeof a), 0);

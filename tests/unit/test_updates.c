@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "expect_abort.h"
 #include "run/client_sums.h"
 #include "run/collection.h"
 #include "run/striped_sum.h"
@@ -141,5 +142,15 @@ Test(updates, collected_ones_are_sorted_and_their_vectors_used_again)
         free(again);
         vectors[k] = NULL;
     }
+    rd_collection_free(&c);
+}
+
+Test(updates, room_is_made_before_an_update_is_collected)
+{
+    rd_collection c = {.size = 3};
+    float *values = rd_collection_take_vector(&c);
+    cr_assert(values != NULL);
+    expect_abort(rd_collection_add(&c, values, 1, 1));
+    free(values);
     rd_collection_free(&c);
 }
