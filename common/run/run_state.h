@@ -70,8 +70,6 @@ rd_status rd_run_check_schema(const rd_run *run, const rd_schema *given, const c
 
 /* RD_ERR_RANGE: the model after this round is one that clients do not take. */
 rd_status rd_run_check_model(const rd_run *run, uint64_t round, rd_error *err) RD_MUST_CHECK;
-/* Of the parameters that travel, as they are now. */
-void rd_run_digest(const rd_run *run, char hex[RD_SHA256_HEX]);
 
 /* ---- publish.c ---- */
 

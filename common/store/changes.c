@@ -171,7 +171,8 @@ rd_status rd_store_use(rd_store *s, const rd_store_input *in, rd_error *err)
                  "it; to continue the run give what it began with, to start another one give another "
                  "directory",
                  s->directory, in->name, before.text, now);
-    RD_TRY(rd_store_set_durable(s, false, err));
+    /* Without what decides the run could not be continued, so it is not lost with the last second. */
+    RD_TRY(rd_store_set_durable(s, in->decides, err));
     RD_TRY(rd_store_simple(s, RD_SQL_BEGIN, "begin a transaction", err));
     open = true;
     RD_TRY(put_input(s, in, err));

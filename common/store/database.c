@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "data/source.h"
@@ -100,6 +101,25 @@ static rd_status pragma_number(rd_store *s, const char *sql, int64_t *value, rd_
     if (code == SQLITE_ROW)
         *value = sqlite3_column_int64(statement, 0);
     rd_status status = code == SQLITE_ROW ? RD_OK : rd_store_fail(s, code, "be read", err);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+rd_status rd_store_check_pages(rd_store *s, bool thorough, rd_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    const char *found = NULL;
+    rd_status status = RD_OK;
+    const char *sql = thorough ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)";
+    int code = sqlite3_prepare_v2(s->db, sql, -1, &statement, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        found = (const char *)sqlite3_column_text(statement, 0);
+    if (code != SQLITE_ROW || found == NULL)
+        status = rd_store_fail(s, code, "be checked", err);
+    else if (strcmp(found, "ok") != 0)
+        status = rd_fail(err, RD_ERR_FORMAT, "%s/rondo.db: it is damaged: %.200s", s->directory, found);
     sqlite3_finalize(statement);
     return status;
 }

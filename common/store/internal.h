@@ -5,7 +5,9 @@
  *     compare.c            what of run.json has become different, and may
  *     changes.c            all that has, and what the server reads beside it
  *     write.c, read.c      rows; data_schema.c, record_json.c
+ *     recover.c            what of a directory is whole, and going back to it
  *     store.c              what is open, until it is closed
+ *     files.c              the digests of a round's files, and of its row
  *     model_files.c        the folder of models
  *     database.c           talking to SQLite; schema.c: tables and statements
  *
@@ -18,7 +20,7 @@
 
 #include "store/store.h"
 
-#define RD_STORE_SCHEMA_VERSION 6
+#define RD_STORE_SCHEMA_VERSION 7
 #define RD_STORE_BUSY_MILLISECONDS 5000    /* to wait for another connection's lock; held for moments only */
 #define RD_STORE_APPLICATION_ID 0x524e444f /* "RNDO": how `file` and we recognise a database of ours */
 
@@ -32,6 +34,12 @@ typedef enum rd_sql {
     RD_SQL_TALLY_CLIENT,
     RD_SQL_ADD_PARTICIPATION,
     RD_SQL_OUTDATED_MODELS,
+    RD_SQL_SYNCED,
+    RD_SQL_VERSIONS,
+    RD_SQL_FROZEN,
+    RD_SQL_UNTALLY,
+    RD_SQL_DROP_PARTICIPATIONS,
+    RD_SQL_DROP_ROUNDS,
     RD_SQL_FINISH,
     RD_SQL_RESUME,
     RD_SQL_RUN,
@@ -94,6 +102,8 @@ rd_status rd_store_simple(rd_store *s, rd_sql which, const char *doing, rd_error
 rd_status rd_store_execute(rd_store *s, const char *sql, const char *doing, rd_error *err) RD_MUST_CHECK;
 /* *fresh: the database is empty. Otherwise it must be ours and of this version. */
 rd_status rd_store_check_schema(rd_store *s, bool *fresh, rd_error *err) RD_MUST_CHECK;
+/* RD_ERR_FORMAT: the pages of the database do not fit together; thorough: nor its tables, which takes longer. */
+rd_status rd_store_check_pages(rd_store *s, bool thorough, rd_error *err) RD_MUST_CHECK;
 /* Turns SQLite's complaint into ours: "DIR/rondo.db: cannot commit round 3: database or disk is full". */
 rd_status rd_store_fail(rd_store *s, int code, const char *doing, rd_error *err);
 /* Says whether the commits that follow wait for the disk. */
@@ -101,6 +111,8 @@ rd_status rd_store_set_durable(rd_store *s, bool durable, rd_error *err) RD_MUST
 
 /* ---- model_files.c ---- */
 
+/* The newest round whose model file is in the folder; false: there is none. */
+bool rd_store_newest_file(const rd_store *s, uint64_t *round);
 /* Makes the folder where there is none. */
 rd_status rd_store_open_models(rd_store *s, rd_error *err) RD_MUST_CHECK;
 /* What was made in an open folder has its name on the disk when this returns. */
@@ -112,6 +124,27 @@ void rd_store_note_model(rd_store *s, uint64_t round);
 rd_status rd_store_sync_models(rd_store *s, rd_error *err) RD_MUST_CHECK;
 /* What is left behind costs disk space and nothing else: it is no failure of a round. */
 void rd_store_delete_outdated_models(rd_store *s);
+
+/* ---- files.c ---- */
+
+/* Of the files that lie there for this round now. */
+rd_status rd_store_digest_files(const rd_store *s, uint64_t round, rd_file_digests *out, rd_error *err) RD_MUST_CHECK;
+/* RD_ERR_FORMAT or RD_ERR_STATE, with the file's name: they are not what this round committed. */
+rd_status rd_store_verify_files(const rd_store *s, const rd_round_record *r, rd_error *err) RD_MUST_CHECK;
+/* The same of what is frozen, which has this digest. */
+rd_status rd_store_verify_frozen(const rd_store *s, const char *expected, rd_error *err) RD_MUST_CHECK;
+
+/* Of a row, value by value, as the database gives them back. d NULL: nothing is done. */
+void rd_store_digest_count(rd_sha256 *d, uint64_t value);
+void rd_store_digest_number(rd_sha256 *d, double value);
+void rd_store_digest_text(rd_sha256 *d, const char *text);
+
+/* ---- recover.c ---- */
+
+/* RD_ERR_FORMAT: there are models where the database is new. */
+rd_status rd_store_refuse_orphans(const rd_store *s, rd_error *err) RD_MUST_CHECK;
+/* Goes back to the last round of which all is whole, if that is not the last one. */
+rd_status rd_store_recover(rd_store *s, uint64_t keep_every, rd_error *err) RD_MUST_CHECK;
 
 /* ---- store.c ---- */
 

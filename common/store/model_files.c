@@ -1,10 +1,12 @@
 /* model_files.c: the folder DIR/models: what its files are called, which of them are on the disk, and which stay. */
 #include "store/internal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -42,6 +44,26 @@ void rd_store_server_path(const rd_store *s, uint64_t round, char *path, size_t 
 void rd_store_frozen_path(const rd_store *s, char *path, size_t size)
 {
     (void)snprintf(path, size, "%s/models/frozen.safetensors", s->directory);
+}
+
+bool rd_store_newest_file(const rd_store *s, uint64_t *round)
+{
+    char path[PATH_MAX_HERE];
+    const struct dirent *entry;
+    bool any = false;
+    (void)snprintf(path, sizeof path, "%s/models", s->directory);
+    DIR *folder = opendir(path);
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        char *end;
+        uint64_t found = strtoull(entry->d_name, &end, 10);
+        if (end == entry->d_name || strcmp(end, ".safetensors") != 0)
+            continue;
+        *round = !any || found > *round ? found : *round;
+        any = true;
+    }
+    if (folder != NULL)
+        closedir(folder);
+    return any;
 }
 
 /* ---- on the disk ---- */

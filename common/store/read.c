@@ -2,6 +2,7 @@
  * take no more memory than one; a visitor sees the state of one moment even while a round is committed. */
 #include "store/internal.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,25 +14,30 @@
 typedef struct row {
     sqlite3_stmt *statement;
     int next;
+    rd_sha256 *digest; /* of what is taken; NULL: nobody asks for it */
 } row;
 
 static uint64_t take_count(row *r)
 {
-    return (uint64_t)sqlite3_column_int64(r->statement, r->next++);
+    uint64_t value = (uint64_t)sqlite3_column_int64(r->statement, r->next++);
+    rd_store_digest_count(r->digest, value);
+    return value;
 }
 
 static double take_number(row *r)
 {
     int column = r->next++;
-    if (sqlite3_column_type(r->statement, column) == SQLITE_NULL)
-        return NAN;
-    return sqlite3_column_double(r->statement, column);
+    bool none = sqlite3_column_type(r->statement, column) == SQLITE_NULL;
+    double value = none ? NAN : sqlite3_column_double(r->statement, column);
+    rd_store_digest_number(r->digest, value);
+    return value;
 }
 
 static void take_text(row *r, char *text, size_t size)
 {
     const unsigned char *value = sqlite3_column_text(r->statement, r->next++);
     (void)snprintf(text, size, "%s", value != NULL ? (const char *)value : "");
+    rd_store_digest_text(r->digest, text);
 }
 
 static rd_metrics take_metrics(row *r)
@@ -63,7 +69,7 @@ rd_status rd_store_run(rd_store *s, rd_run_record *out, rd_error *err)
         return status;
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW) {
-        row r = {statement, 0};
+        row r = {statement, 0, NULL};
         take_text(&r, out->run_id, sizeof out->run_id);
         take_text(&r, out->name, sizeof out->name);
         out->rounds_planned = take_count(&r);
@@ -155,6 +161,56 @@ static rd_status end_walk(rd_store *s, sqlite3_stmt *statement, int code, const 
     return status;
 }
 
+/* The row of a round, whose digest says whether it is as it was written. */
+static rd_status take_round(const rd_store *s, sqlite3_stmt *statement, rd_round_record *out, rd_error *err)
+{
+    char expected[RD_SHA256_HEX], found[RD_SHA256_HEX];
+    rd_sha256 digest;
+    rd_sha256_start(&digest);
+    row r = {statement, 0, &digest};
+    rd_round_record record = {0};
+    record.round = take_count(&r);
+    record.aggregated = take_count(&r) != 0;
+    record.test = take_metrics(&r);
+    record.train = take_metrics(&r);
+    record.holdout = take_metrics(&r);
+    record.gap = take_number(&r);
+    record.running_loss = take_number(&r);
+    record.selected = take_count(&r);
+    record.counted = take_count(&r);
+    record.late = take_count(&r);
+    record.failed = take_count(&r);
+    record.samples = take_count(&r);
+    record.update_norm = take_number(&r);
+    record.bytes_in = take_count(&r);
+    record.bytes_out = take_count(&r);
+    record.seconds = take_number(&r);
+    record.finished_at = take_number(&r);
+    for (size_t i = 0; i < RD_SCORES; i++)
+        record.scores.value[i] = take_number(&r);
+    record.spread.mean = take_number(&r);
+    record.spread.deviation = take_number(&r);
+    record.spread.worst = take_number(&r);
+    record.personal = take_metrics(&r);
+    record.clock = take_number(&r);
+    record.attack_success = take_number(&r);
+    take_text(&r, record.abandoned, sizeof record.abandoned);
+    take_text(&r, record.model_sha256, sizeof record.model_sha256);
+    take_text(&r, record.files.model_header, sizeof record.files.model_header);
+    take_text(&r, record.files.packed, sizeof record.files.packed);
+    take_text(&r, record.files.server, sizeof record.files.server);
+    take_text(&r, record.files.frozen, sizeof record.files.frozen);
+    rd_sha256_finish_hex(&digest, found);
+    r.digest = NULL;
+    take_text(&r, expected, sizeof expected);
+    if (strcmp(found, expected) != 0)
+        return rd_fail(err, RD_ERR_FORMAT,
+                       "%s/rondo.db: it is damaged: the record of round %" PRIu64 " is not what was committed",
+                       s->directory, record.round);
+    *out = record;
+    return RD_OK;
+}
+
 rd_status rd_store_rounds(rd_store *s, uint64_t from, bool (*visit)(const rd_round_record *, void *), void *user,
                           rd_error *err)
 {
@@ -165,39 +221,15 @@ rd_status rd_store_rounds(rd_store *s, uint64_t from, bool (*visit)(const rd_rou
         return status;
     sqlite3_bind_int64(statement, 1, from > INT64_MAX ? INT64_MAX : (sqlite3_int64)from);
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-        row r = {statement, 0};
-        rd_round_record record = {0};
-        record.round = take_count(&r);
-        record.aggregated = take_count(&r) != 0;
-        record.test = take_metrics(&r);
-        record.train = take_metrics(&r);
-        record.holdout = take_metrics(&r);
-        record.gap = take_number(&r);
-        record.running_loss = take_number(&r);
-        record.selected = take_count(&r);
-        record.counted = take_count(&r);
-        record.late = take_count(&r);
-        record.failed = take_count(&r);
-        record.samples = take_count(&r);
-        record.update_norm = take_number(&r);
-        record.bytes_in = take_count(&r);
-        record.bytes_out = take_count(&r);
-        record.seconds = take_number(&r);
-        record.finished_at = take_number(&r);
-        for (size_t i = 0; i < RD_SCORES; i++)
-            record.scores.value[i] = take_number(&r);
-        record.spread.mean = take_number(&r);
-        record.spread.deviation = take_number(&r);
-        record.spread.worst = take_number(&r);
-        record.personal = take_metrics(&r);
-        record.clock = take_number(&r);
-        record.attack_success = take_number(&r);
-        take_text(&r, record.abandoned, sizeof record.abandoned);
-        take_text(&r, record.model_sha256, sizeof record.model_sha256);
+        rd_round_record record;
+        status = take_round(s, statement, &record, err);
+        if (status != RD_OK)
+            break;
         if (!visit(&record, user))
             break;
     }
-    return end_walk(s, statement, code, "read the rounds", err);
+    rd_status ended = end_walk(s, statement, code, "read the rounds", status == RD_OK ? err : &(rd_error){0});
+    return status == RD_OK ? ended : status;
 }
 
 rd_status rd_store_clients(rd_store *s, bool (*visit)(const rd_client_record *, void *), void *user, rd_error *err)
@@ -208,7 +240,7 @@ rd_status rd_store_clients(rd_store *s, bool (*visit)(const rd_client_record *, 
     if (status != RD_OK)
         return status;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-        row r = {statement, 0};
+        row r = {statement, 0, NULL};
         rd_client_record record = {0};
         take_text(&r, record.client, sizeof record.client);
         record.samples = take_count(&r);
@@ -235,7 +267,7 @@ rd_status rd_store_last_counted(rd_store *s, bool (*visit)(const char *client, u
         return status;
     *all = true;
     while (*all && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        row r = {statement, 0};
+        row r = {statement, 0, NULL};
         rd_participation_record record = {0};
         take_text(&r, record.client, sizeof record.client);
         *all = visit(record.client, take_count(&r), user);
@@ -253,7 +285,7 @@ rd_status rd_store_participations(rd_store *s, uint64_t round, bool (*visit)(con
         return status;
     sqlite3_bind_int64(statement, 1, (sqlite3_int64)round);
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-        row r = {statement, 0};
+        row r = {statement, 0, NULL};
         rd_participation_record record = {0};
         record.round = take_count(&r);
         take_text(&r, record.client, sizeof record.client);

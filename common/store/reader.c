@@ -124,22 +124,11 @@ cleanup:
 uint64_t rd_store_missing_rounds(rd_store *s)
 {
     rd_error ignored;
-    char path[PATH_MAX_HERE];
-    const struct dirent *entry;
     uint64_t newest = 0, last = 0;
     bool any = false;
-    (void)snprintf(path, sizeof path, "%s/models", s->directory);
-    DIR *folder = opendir(path);
-    while (folder != NULL && (entry = readdir(folder)) != NULL) {
-        char *end;
-        uint64_t round = strtoull(entry->d_name, &end, 10);
-        if (end != entry->d_name && strcmp(end, ".safetensors") == 0 && round > newest)
-            newest = round;
-    }
-    if (folder != NULL)
-        closedir(folder);
-    /* Looked at after the models: a run that goes on only adds rounds. */
-    if (rd_store_last_round(s, &last, &any, &ignored) != RD_OK || !any || newest <= last + 1)
+    /* The database is looked at after the models: a run that goes on only adds rounds. */
+    if (!rd_store_newest_file(s, &newest) || rd_store_last_round(s, &last, &any, &ignored) != RD_OK || !any ||
+        newest <= last + 1)
         return 0;
     return newest - last;
 }

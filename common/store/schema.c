@@ -99,7 +99,14 @@ const char *rd_store_schema(void)
         "    clock            REAL,             -- simulated seconds since the beginning of the run\n"
         "    attack_success   REAL,             -- of a backdoor in a simulation: share of triggered samples\n"
         "    abandoned        TEXT NOT NULL,    -- why, where it was not for too few updates; else empty\n"
-        "    model_sha256     TEXT NOT NULL     -- of the parameters as little-endian float32\n"
+        "    model_sha256     TEXT NOT NULL,    -- of the parameters as little-endian float32\n"
+        "    -- SHA-256 of the files models/NNNNNN.*; empty: the round made none of this kind\n"
+        "    header_sha256    TEXT NOT NULL,    -- of the model file, up to the parameters\n"
+        "    packed_sha256    TEXT NOT NULL,    -- what clients fetch in its place\n"
+        "    server_sha256    TEXT NOT NULL,    -- what the server keeps\n"
+        "    frozen_sha256    TEXT NOT NULL,    -- models/frozen, of round 0\n"
+        "    record_sha256    TEXT NOT NULL,    -- of all the columns before this one\n"
+        "    synced           INTEGER NOT NULL  -- 1: it was on the disk with its files when it was committed\n"
         ") STRICT;\n"
         "CREATE TABLE clients (\n"
         "    id        INTEGER PRIMARY KEY,  -- in order of arrival\n"
@@ -150,7 +157,8 @@ const char *rd_store_schema(void)
     "samples, update_norm, bytes_in, bytes_out, seconds, finished_at, test_top2, test_top3, test_top4, "     \
     "test_top5, test_top6, test_top7, test_top8, test_top9, test_top10, "                                    \
     "test_f1, test_auc, test_rmse, test_r2, test_perplexity, spread_mean, spread_deviation, spread_worst, "  \
-    "personal_samples, personal_loss, personal_accuracy, clock, attack_success, abandoned, model_sha256"
+    "personal_samples, personal_loss, personal_accuracy, clock, attack_success, abandoned, model_sha256, "   \
+    "header_sha256, packed_sha256, server_sha256, frozen_sha256, record_sha256"
 
 #define PARTICIPATION_COLUMNS                                                                             \
     "status, reason, samples, running_loss, train_samples, train_loss, train_accuracy, holdout_samples, " \
@@ -169,10 +177,11 @@ const char *rd_store_sql(rd_sql which)
             "INSERT INTO clients (name, samples, software, joined_at, seen_at) VALUES (?1, ?2, ?3, ?4, ?4) "
             "ON CONFLICT (name) DO UPDATE SET samples = ?2, software = ?3, seen_at = ?4",
         [RD_SQL_ADD_ROUND] =
-            "INSERT INTO rounds (" ROUND_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+            "INSERT INTO rounds (" ROUND_COLUMNS ", synced) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
             "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, "
             "?29, "
-            "?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46, ?47)",
+            "?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46, ?47, "
+            "?48, ?49, ?50, ?51, ?52, ?53)",
         /* Someone who takes part without having joined (in a simulation) gets a row now. */
         [RD_SQL_TALLY_CLIENT] =
             "INSERT INTO clients (name, samples, software, joined_at, seen_at, selected, counted, late, "
@@ -189,6 +198,19 @@ const char *rd_store_sql(rd_sql which)
         [RD_SQL_OUTDATED_MODELS] =
             "SELECT round FROM rounds WHERE round >= ?1 AND (aggregated OR round = 0) ORDER BY round DESC "
             "LIMIT -1 OFFSET ?2",
+        [RD_SQL_SYNCED] = "UPDATE rounds SET synced = 1 WHERE round = (SELECT max(round) FROM rounds)",
+        [RD_SQL_VERSIONS] =
+            "SELECT round, synced, aggregated OR round = 0, model_sha256, header_sha256, packed_sha256, "
+            "server_sha256 FROM rounds ORDER BY round DESC",
+        [RD_SQL_FROZEN] = "SELECT frozen_sha256 FROM rounds WHERE round = 0",
+        [RD_SQL_UNTALLY] =
+            "UPDATE clients SET selected = clients.selected - gone.selected, counted = clients.counted - gone.counted, "
+            "late = clients.late - gone.late, failed = clients.failed - gone.failed FROM (SELECT client, count(*) AS "
+            "selected, "
+            "sum(status = 'counted') AS counted, sum(status = 'late') AS late, sum(status = 'failed') AS failed "
+            "FROM participation WHERE round >= ?1 GROUP BY client) AS gone WHERE clients.id = gone.client",
+        [RD_SQL_DROP_PARTICIPATIONS] = "DELETE FROM participation WHERE round >= ?1",
+        [RD_SQL_DROP_ROUNDS] = "DELETE FROM rounds WHERE round >= ?1",
         [RD_SQL_FINISH] = "UPDATE run SET finished = ?1",
         [RD_SQL_RESUME] = "UPDATE run SET name = ?1, rounds = ?2, config = ?3, finished = finished AND NOT ?4",
         [RD_SQL_RUN] = "SELECT run_id, name, rounds, (SELECT coalesce(max(round), 0) FROM rounds), finished, "

@@ -27,6 +27,13 @@ typedef struct rd_spread {
     double worst;           /* mean of the ceil(n / 10) largest */
 } rd_spread;
 
+/* SHA-256 of the files that a round has made; "": it made none of this kind. */
+typedef struct rd_file_digests {
+    char model_header[RD_SHA256_HEX]; /* of the model file without the parameters, whose digest is model_sha256 */
+    char packed[RD_SHA256_HEX], server[RD_SHA256_HEX];
+    char frozen[RD_SHA256_HEX]; /* round 0 only */
+} rd_file_digests;
+
 /* One row of the table "rounds". Round 0 is the initial model, before any training. */
 typedef struct rd_round_record {
     uint64_t round;
@@ -51,6 +58,7 @@ typedef struct rd_round_record {
     double finished_at;               /* Unix time */
     char model_sha256[RD_SHA256_HEX]; /* of the parameters as little-endian float32, i.e. of the data part of
                                          the model file */
+    rd_file_digests files;            /* taken of the files when it is committed */
 } rd_round_record;
 
 /* One row of the table "participation". */
@@ -99,7 +107,9 @@ typedef struct rd_change_record {
 
 /* Opens for writing. Creates the directory and the run where there is none (*resumed = false). Where there is
  * one, run.json must come to the same in everything that decides the result, or RD_ERR_STATE names the first
- * key that differs. "rounds" may grow, unless the learning rate falls along a cosine to the last of them;
+ * key that differs. Where files of the last round are not what it committed, the run goes on from the last round
+ * of which all is whole, and that is recorded as a change. RD_ERR_FORMAT: no round that is retained is whole, or the
+ * database is damaged, or is missing beside models. "rounds" may grow, unless the learning rate falls along a cosine to the last of them;
  * compare.c lists the other keys that may change. A second writer is refused with RD_ERR_STATE.
  * clients: of a simulation, whose number is stored and compared with what it is of; 0: real ones come and go. */
 rd_status rd_store_open(const char *directory, const rd_config *config, size_t clients, rd_store **out, bool *resumed,

@@ -16,15 +16,18 @@
 typedef struct binder {
     sqlite3_stmt *statement;
     int next;
+    rd_sha256 *digest; /* of what is bound; NULL: nobody asks for it */
 } binder;
 
 static void put_count(binder *b, uint64_t value)
 {
+    rd_store_digest_count(b->digest, value);
     sqlite3_bind_int64(b->statement, b->next++, (sqlite3_int64)value);
 }
 
 static void put_number(binder *b, double value)
 {
+    rd_store_digest_number(b->digest, value);
     if (isnan(value))
         sqlite3_bind_null(b->statement, b->next++);
     else
@@ -34,6 +37,7 @@ static void put_number(binder *b, double value)
 /* The text must stay until the statement has run. */
 static void put_text(binder *b, const char *value)
 {
+    rd_store_digest_text(b->digest, value);
     sqlite3_bind_text(b->statement, b->next++, value, -1, SQLITE_STATIC);
 }
 
@@ -76,7 +80,7 @@ rd_status rd_store_client(rd_store *s, const char *client, const rd_join *join, 
         status = rd_store_statement(s, RD_SQL_ADD_CLIENT, &statement, err);
     if (status != RD_OK)
         return status;
-    binder b = {statement, 1};
+    binder b = {statement, 1, NULL};
     put_text(&b, client);
     put_count(&b, join->samples);
     put_text(&b, join->software);
@@ -86,13 +90,17 @@ rd_status rd_store_client(rd_store *s, const char *client, const rd_join *join, 
 
 /* ---- rounds ---- */
 
-static rd_status add_round(rd_store *s, const rd_round_record *r, rd_error *err)
+static rd_status add_round(rd_store *s, const rd_round_record *r, const rd_file_digests *files, bool synced,
+                           rd_error *err)
 {
+    char record[RD_SHA256_HEX];
+    rd_sha256 digest;
     sqlite3_stmt *statement = NULL;
     rd_status status = rd_store_statement(s, RD_SQL_ADD_ROUND, &statement, err);
     if (status != RD_OK)
         return status;
-    binder b = {statement, 1};
+    rd_sha256_start(&digest);
+    binder b = {statement, 1, &digest};
     put_count(&b, r->round);
     put_count(&b, r->aggregated);
     put_metrics(&b, &r->test);
@@ -120,6 +128,14 @@ static rd_status add_round(rd_store *s, const rd_round_record *r, rd_error *err)
     put_number(&b, r->attack_success);
     put_text(&b, r->abandoned);
     put_text(&b, r->model_sha256);
+    put_text(&b, files->model_header);
+    put_text(&b, files->packed);
+    put_text(&b, files->server);
+    put_text(&b, files->frozen);
+    rd_sha256_finish_hex(&digest, record);
+    b.digest = NULL;
+    put_text(&b, record);
+    put_count(&b, synced);
     status = rd_store_run_statement(s, statement, "write a round", err);
     if (status != RD_OK && sqlite3_extended_errcode(s->db) == SQLITE_CONSTRAINT_PRIMARYKEY)
         status = rd_fail(err, RD_ERR_STATE, "%s: round %" PRIu64 " has been committed before", s->directory, r->round);
@@ -134,7 +150,7 @@ static rd_status tally_client(rd_store *s, const rd_participation_record *p, dou
     rd_status status = rd_store_statement(s, RD_SQL_TALLY_CLIENT, &statement, err);
     if (status != RD_OK)
         return status;
-    binder b = {statement, 1};
+    binder b = {statement, 1, NULL};
     put_text(&b, p->client);
     put_count(&b, p->report.samples);
     put_number(&b, now);
@@ -164,7 +180,7 @@ static rd_status add_participation(rd_store *s, uint64_t round, const rd_partici
         return status;
     const rd_report *r = &p->report;
     bool delivered = r->samples > 0;
-    binder b = {statement, 1};
+    binder b = {statement, 1, NULL};
     put_count(&b, round);
     put_count(&b, (uint64_t)client);
     put_text(&b, rd_participation_name(p->status));
@@ -207,6 +223,7 @@ rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round, const
                                 size_t part_count, uint64_t keep_every, rd_error *err)
 {
     char doing[48];
+    rd_file_digests files = {0};
     double now = rd_clock_seconds();
     s->models.keep_every = keep_every;
     bool retained = keep_every > 0 && round->round % keep_every == 0;
@@ -215,11 +232,13 @@ rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round, const
     if (round->aggregated)
         rd_store_note_model(s, round->round);
     rd_status status = durable ? rd_store_sync_models(s, err) : RD_OK;
+    if (status == RD_OK && (round->aggregated || round->round == 0))
+        status = rd_store_digest_files(s, round->round, &files, err);
     if (status == RD_OK)
         status = begin(s, durable, err);
     if (status != RD_OK)
         return status;
-    status = add_round(s, round, err);
+    status = add_round(s, round, &files, durable, err);
     for (size_t i = 0; i < part_count && status == RD_OK; i++)
         status = add_participation(s, round->round, &parts[i], round->finished_at, err);
     if (status == RD_OK)
@@ -238,6 +257,7 @@ rd_status rd_store_finish(rd_store *s, rd_error *err)
     rd_status status = RD_OK;
     RD_TRY(rd_store_sync_models(s, err));
     RD_TRY(rd_store_set_durable(s, true, err));
+    RD_TRY(rd_store_simple(s, RD_SQL_SYNCED, "write that the last round is on the disk", err));
     RD_TRY(set_finished(s, true, err));
     rd_store_delete_outdated_models(s);
 cleanup:

@@ -163,6 +163,7 @@ static rd_status resume_run(rd_store *s, const rd_config *config, const cJSON *s
     RD_TRY(rd_store_last_round(s, &round, &s->resumed, err));
     RD_TRY(rd_store_compare(s->directory, &(rd_run_json){stored, stored_setting},
                             &(rd_run_json){config->for_clients, setting}, &changes, err));
+    RD_TRY(rd_store_recover(s, config->keep_every, err));
     RD_TRY(adopt_config(s, config, &changes, err));
 cleanup:
     cJSON_Delete(stored);
@@ -194,6 +195,7 @@ rd_status rd_store_open(const char *directory, const rd_config *config, size_t c
     }
     sqlite3_busy_timeout(s->db, RD_STORE_BUSY_MILLISECONDS);
     RD_TRY(rd_store_check_schema(s, &fresh, err));
+    RD_TRY(fresh ? rd_store_refuse_orphans(s, err) : rd_store_check_pages(s, false, err));
     RD_TRY(rd_store_execute(s, "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; PRAGMA foreign_keys = ON",
                             "use a write-ahead log", err));
     RD_TRY(rd_store_set_durable(s, true, err));
