@@ -127,7 +127,7 @@ static rd_status write_partition(const rd_config *config, const sim_options *o, 
         printf("%s\n", notes);
     if (config->data.train.format == RD_SOURCE_CSV && (dealt.data.schema = rd_schema_print(&dealt.schema)) == NULL)
         RD_THROW(RD_ERR_MEMORY, "no memory for the schema");
-    RD_TRY(rd_make_directory(o->out, err));
+    RD_TRY(rd_make_private_directory(o->out, err));
     buffer = malloc((rd_partition_most_rows(&dealt.partition) + 1) * sizeof *buffer);
     if (buffer == NULL)
         RD_THROW(RD_ERR_MEMORY, "no memory for the rows of a client");

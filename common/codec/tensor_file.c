@@ -26,7 +26,7 @@ rd_status rd_tensor_file_write(rd_tensor_table t, const float *vector, uint64_t 
         return rd_fail(err, RD_ERR_IO, "%s: path too long", path);
     (void)snprintf(text, sizeof text, "%" PRIu64, round);
     RD_TRY(rd_tensor_header(t, &(rd_st_pair){"round", text}, 1, &header, &header_size, err));
-    fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         RD_THROW(RD_ERR_IO, "%s: %s", temporary, strerror(errno));
     RD_TRY(rd_fd_write_all(fd, header, header_size, temporary, err));

@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "model/tensors.h"
 
-/* Writes a table's part of a vector through path.tmp and rename. Does not wait for the disk: that is the store's, so that
+/* Writes a table's part of a vector through path.tmp and rename. Only its owner may read it. Does not wait for the disk: that is the store's, so that
  * clients can have the model while the disk still works. */
 rd_status rd_tensor_file_write(rd_tensor_table t, const float *vector, uint64_t round, const char *path,
                                rd_error *err) RD_MUST_CHECK;

@@ -125,7 +125,7 @@ cleanup:
     return status;
 }
 
-rd_status rd_make_directory(const char *path, rd_error *err)
+static rd_status make_directory(const char *path, mode_t mode, rd_error *err)
 {
     char part[4096];
     size_t length = strlen(path);
@@ -137,7 +137,7 @@ rd_status rd_make_directory(const char *path, rd_error *err)
             continue;
         char saved = part[i];
         part[i] = '\0';
-        if (mkdir(part, 0777) != 0 && errno != EEXIST)
+        if (mkdir(part, i < length ? 0777 : mode) != 0 && errno != EEXIST)
             return rd_fail(err, RD_ERR_IO, "%s: cannot make the folder: %s", part, strerror(errno));
         part[i] = saved;
     }
@@ -145,4 +145,14 @@ rd_status rd_make_directory(const char *path, rd_error *err)
     if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode))
         return rd_fail(err, RD_ERR_IO, "%s: exists, but is not a folder", path);
     return RD_OK;
+}
+
+rd_status rd_make_directory(const char *path, rd_error *err)
+{
+    return make_directory(path, 0777, err);
+}
+
+rd_status rd_make_private_directory(const char *path, rd_error *err)
+{
+    return make_directory(path, 0700, err);
 }

@@ -29,5 +29,7 @@ rd_status rd_file_write(const char *path, const void *bytes, size_t count, rd_er
 
 /* Makes the directory and its parents where they are missing. */
 rd_status rd_make_directory(const char *path, rd_error *err) RD_MUST_CHECK;
+/* The same, and where it makes the directory itself, nobody but its owner may look into it. */
+rd_status rd_make_private_directory(const char *path, rd_error *err) RD_MUST_CHECK;
 
 #endif

@@ -1,6 +1,7 @@
 /* credentials_mbedtls.c: credentials.h by mbedTLS. */
 #include "credentials/mbedtls.h"
 
+#include <errno.h>
 #include <mbedtls/ecp.h>
 #include <mbedtls/error.h>
 #include <mbedtls/oid.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/file.h"
 
@@ -149,6 +151,18 @@ static rd_status read_passphrase(const char *path, char passphrase[RD_PASSPHRASE
     return status;
 }
 
+/* Whoever has the key is its owner; a group may be given it, all the world may not. */
+static rd_status check_mode(const char *path, rd_error *err)
+{
+    struct stat info;
+    if (stat(path, &info) != 0)
+        return rd_fail(err, RD_ERR_CONFIG, "--key %s: %s", path, strerror(errno));
+    if ((info.st_mode & S_IRWXO) == 0)
+        return RD_OK;
+    return rd_fail(err, RD_ERR_CONFIG, "--key %s: everybody may read it or write to it (mode %03o): chmod 600 %s", path,
+                   (unsigned)(info.st_mode & 0777), path);
+}
+
 static rd_status load_key(rd_credentials *c, const rd_credential_files *f, rd_error *err)
 {
     char *pem = NULL;
@@ -176,6 +190,8 @@ static rd_status load_key(rd_credentials *c, const rd_credential_files *f, rd_er
                          f->key, (unsigned)-code);
     else if (rd_private_key_check(&c->certificate, &c->key) != 0)
         status = rd_fail(err, RD_ERR_CONFIG, "--key %s is not the key of the certificate --cert %s", f->key, f->cert);
+    else
+        status = check_mode(f->key, err);
 cleanup:
     if (pem != NULL)
         explicit_bzero(pem, size);

@@ -209,7 +209,7 @@ static rd_status copy_file(backup *b, const char *name, int open_fd, rd_error *e
         return RD_OK; /* deleted since, so it was not one that is retained */
     if (from < 0)
         return rd_fail(err, RD_ERR_IO, "%s: %s", source, strerror(errno));
-    to = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    to = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     status = to >= 0 ? copy_bytes(from, to, path, source, &b->report->bytes, err)
                      : rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
     if (to >= 0)
@@ -308,10 +308,10 @@ static rd_status make_folders(backup *b, rd_error *err)
         return rd_fail(err, RD_ERR_IO, "%.60s...: the name is too long", b->to);
     if (access(b->to, F_OK) == 0 && !is_empty(b->to))
         return rd_fail(err, RD_ERR_STATE, "%s: there is something in it already; a copy wants a new directory", b->to);
-    rd_status status = rd_make_directory(b->to, err);
+    rd_status status = rd_make_private_directory(b->to, err);
     (void)snprintf(models, sizeof models, "%s/models", b->to);
     if (status == RD_OK)
-        status = rd_make_directory(models, err);
+        status = rd_make_private_directory(models, err);
     b->made = status == RD_OK;
     return status;
 }

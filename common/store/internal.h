@@ -76,12 +76,12 @@ struct rd_store {
     sqlite3 *db;
     char *directory;
     char run_id[RD_RUN_ID_MAX];
-    int lock_fd;       /* holds the lock of the one writer; -1 in a reader */
-    bool durable;      /* commits wait for the disk (see rd_store_set_durable) */
-    double durable_at; /* monotonic seconds of the last commit that waited for the disk */
-    bool unlocked;     /* read past the locks, while nobody writes */
-    bool resumed;      /* the writer found a run with an initial model */
-    uint64_t news;     /* rows of the table of changes that the writer has added */
+    int directory_fd, lock_fd; /* hold the lock of the one writer; -1 in a reader */
+    bool durable;              /* commits wait for the disk (see rd_store_set_durable) */
+    double durable_at;         /* monotonic seconds of the last commit that waited for the disk */
+    bool unlocked;             /* read past the locks, while nobody writes */
+    bool resumed;              /* the writer found a run with an initial model */
+    uint64_t news;             /* rows of the table of changes that the writer has added */
     rd_model_files models;
     sqlite3_stmt *statements[RD_SQL_KINDS];
 };

@@ -19,7 +19,7 @@ rd_status rd_store_open_models(rd_store *s, rd_error *err)
 {
     char path[PATH_MAX_HERE];
     (void)snprintf(path, sizeof path, "%s/models", s->directory);
-    rd_status status = rd_make_directory(path, err);
+    rd_status status = rd_make_private_directory(path, err);
     if (status != RD_OK)
         return status;
     s->models.folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

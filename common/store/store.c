@@ -29,7 +29,7 @@ rd_status rd_store_make_handle(const char *directory, rd_store **out, rd_error *
         return rd_fail(err, RD_ERR_MEMORY, "%s: no memory to open it", directory);
     }
     s->directory = copy;
-    s->lock_fd = s->models.folder = -1;
+    s->directory_fd = s->lock_fd = s->models.folder = -1;
     s->models.pinned = s->models.spared = UINT64_MAX;
     *out = s;
     return RD_OK;
@@ -50,6 +50,8 @@ void rd_store_close(rd_store *s)
         close(s->models.folder);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
+    if (s->directory_fd >= 0)
+        close(s->directory_fd);
     free(s->directory);
     free(s);
 }

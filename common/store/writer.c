@@ -1,7 +1,7 @@
 /* writer.c: opening a state directory to write to it: making a run, or taking over the one that is there.
  *
- * The lock is flock() on DIR/lock: the kernel drops it with the process, however that ends. The process
- * number inside is for the message only. */
+ * The lock is flock() on DIR itself, so that it holds although a file in it is deleted, and on DIR/lock: the kernel
+ * drops it with the process, however that ends. The process number inside is for the message only. */
 #include "store/internal.h"
 
 #include <errno.h>
@@ -24,37 +24,58 @@
 
 /* ---- the folder ---- */
 
+static rd_status refuse_second(const rd_store *s, rd_error *err)
+{
+    char path[PATH_MAX_HERE], owner[24] = "";
+    uint64_t pid;
+    (void)snprintf(path, sizeof path, "%s/lock", s->directory);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? pread(fd, owner, sizeof owner - 1, 0) : 0;
+    if (fd >= 0)
+        close(fd);
+    if (length > 0 && rd_number_count(owner, strcspn(owner, "\n"), &pid))
+        return rd_fail(err, RD_ERR_STATE, "%s: in use by another process (number %" PRIu64 ")", s->directory, pid);
+    return rd_fail(err, RD_ERR_STATE, "%s: in use by another process", s->directory);
+}
+
+/* Some file systems of a network cannot lock a directory; the file is locked there alone. */
+static rd_status lock_directory(rd_store *s, rd_error *err)
+{
+    s->directory_fd = open(s->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->directory_fd < 0)
+        return rd_fail(err, RD_ERR_IO, "%s: %s", s->directory, strerror(errno));
+    if (flock(s->directory_fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return refuse_second(s, err);
+    return RD_OK;
+}
+
 static rd_status take_lock(rd_store *s, rd_error *err)
 {
     char path[PATH_MAX_HERE], owner[24] = "";
+    rd_status status = lock_directory(s, err);
+    if (status != RD_OK)
+        return status;
     (void)snprintf(path, sizeof path, "%s/lock", s->directory);
-    s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    s->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (s->lock_fd < 0)
         return rd_fail(err, RD_ERR_IO, "%s: %s", path, strerror(errno));
-    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK)
-            return rd_fail(err, RD_ERR_IO, "%s: cannot be locked: %s", path, strerror(errno));
-        ssize_t length = pread(s->lock_fd, owner, sizeof owner - 1, 0);
-        uint64_t pid;
-        if (length > 0 && rd_number_count(owner, strcspn(owner, "\n"), &pid))
-            return rd_fail(err, RD_ERR_STATE, "%s: in use by another process (number %" PRIu64 ")", s->directory, pid);
-        return rd_fail(err, RD_ERR_STATE, "%s: in use by another process", s->directory);
-    }
+    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        return errno == EWOULDBLOCK ? refuse_second(s, err)
+                                    : rd_fail(err, RD_ERR_IO, "%s: cannot be locked: %s", path, strerror(errno));
     int length = snprintf(owner, sizeof owner, "%ld\n", (long)getpid());
     if (ftruncate(s->lock_fd, 0) != 0)
         return rd_fail(err, RD_ERR_IO, "%s: cannot be written: %s", path, strerror(errno));
     return rd_fd_pwrite_all(s->lock_fd, owner, (size_t)length, 0, path, err);
 }
 
-/* What was made in the directory (database, folder of models) has its name on the disk when this returns. */
-static rd_status sync_directory(const rd_store *s, rd_error *err)
+/* SQLite would make it for all to read, and follow a link; what lies beside it (-wal, -shm) gets its mode. */
+static rd_status make_database_file(const char *path, rd_error *err)
 {
-    int fd = open(s->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
-        return rd_fail(err, RD_ERR_IO, "%s: %s", s->directory, strerror(errno));
-    rd_status status = rd_store_sync_folder(fd, s->directory, err);
+        return rd_fail(err, RD_ERR_IO, "%s: %s", path, errno == ELOOP ? "it is a link" : strerror(errno));
     close(fd);
-    return status;
+    return RD_OK;
 }
 
 /* ---- the run ---- */
@@ -103,7 +124,7 @@ static rd_status make_run(rd_store *s, const rd_config *config, const cJSON *set
     RD_TRY(insert_run(s, config, json, setting_json, err));
     RD_TRY(rd_store_execute(s, "COMMIT", "commit its tables", err));
     open = false;
-    RD_TRY(sync_directory(s, err));
+    RD_TRY(rd_store_sync_folder(s->directory_fd, s->directory, err));
 cleanup:
     if (open)
         (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
@@ -184,10 +205,11 @@ rd_status rd_store_open(const char *directory, const rd_config *config, size_t c
     char path[PATH_MAX_HERE];
     bool fresh = false;
     RD_TRY(rd_store_make_handle(directory, &s, err));
-    RD_TRY(rd_make_directory(directory, err));
+    RD_TRY(rd_make_private_directory(directory, err));
     RD_TRY(take_lock(s, err));
     RD_TRY(rd_store_open_models(s, err));
     (void)snprintf(path, sizeof path, "%s/rondo.db", directory);
+    RD_TRY(make_database_file(path, err));
     int code = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
     if (code != SQLITE_OK) {
         status = rd_store_fail(s, code, "be opened", err);

@@ -139,7 +139,7 @@ rd_status rd_keep_open(const rd_keep_options *o, rd_keep **out, rd_error *err)
     if (o->rounds < 1 || k->places > PLACES_MAX)
         RD_THROW(RD_ERR_INTERNAL, "%u rounds to go back to", o->rounds);
     bool fits = o->clients <= o->memory_limit / (k->places * place_size(o->floats));
-    k->fd = o->path != NULL ? open(o->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : nameless(fits);
+    k->fd = o->path != NULL ? open(o->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600) : nameless(fits);
     if (k->fd < 0)
         RD_THROW(RD_ERR_IO, "%s: %s", k->name, strerror(errno));
     if (o->alone && flock(k->fd, LOCK_EX | LOCK_NB) != 0)

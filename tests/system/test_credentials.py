@@ -91,6 +91,13 @@ def test_files_that_cannot_be_used_are_named_at_start(world):
         for word in words:
             assert word in result.stderr, (word, result.stderr)
         assert time.monotonic() - started < 3 * SLOW
+    for name, command, code in (("one", client(world, "https://127.0.0.1:9"), 6), ("aggregator", serve(world), 1)):
+        key = path(f"certs/{name}.key")
+        for mode in (0o604, 0o644, 0o602):
+            os.chmod(key, mode)
+            result = world.run(*command)
+            assert result.returncode == code and f"(mode {mode:o}): chmod 600 {key}" in result.stderr, result
+        os.chmod(key, 0o600)
     result = world.run(*serve(world, "one"))
     assert result.returncode == 1 and "one.crt: it is not an aggregator's certificate" in result.stderr, result
 

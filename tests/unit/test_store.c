@@ -117,6 +117,13 @@ static bool has_file(const char *name)
     return access(path, F_OK) == 0;
 }
 
+static void in_directory(const char *command)
+{
+    char line[512];
+    (void)snprintf(line, sizeof line, "cd %s && %s", directory, command);
+    cr_assert(system(line) == 0, "%s", line);
+}
+
 static bool keep_round(const rd_round_record *r, void *user)
 {
     *(rd_round_record *)user = *r;
@@ -414,8 +421,46 @@ Test(store, second_writer_is_refused_and_told_who_has_it)
     cr_assert(open_with(RUN_JSON, &second, &resumed, &error) == RD_ERR_STATE);
     (void)snprintf(expected, sizeof expected, "%ld", (long)getpid());
     cr_assert(strstr(error.message, expected) != NULL && strstr(error.message, directory) != NULL, "%s", error.message);
+    in_directory("rm lock");
+    cr_assert(open_with(RUN_JSON, &second, &resumed, &error) == RD_ERR_STATE, "the lock is not the file's name");
     rd_store_close(store);
     rd_store_close(open_run()); /* the lock goes with its owner */
+}
+
+static unsigned mode_of(const char *name)
+{
+    struct stat info;
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/%s", directory, name);
+    cr_assert(lstat(path, &info) == 0, "%s", path);
+    return (unsigned)info.st_mode & 0777;
+}
+
+Test(store, nobody_else_may_look_into_a_new_directory_and_an_older_one_stays_as_it_is)
+{
+    rd_error error = {0};
+    in_directory("mkdir older && chmod 755 older");
+    const char *parent = strdupa(directory);
+    size_t length = strlen(directory);
+    umask(0);
+    (void)snprintf(directory + length, sizeof directory - length, "/new");
+    rd_store *store = open_run();
+    commit(store, 0, true, 0);
+    cr_assert_eq(mode_of("."), 0700);
+    cr_assert_eq(mode_of("models"), 0700);
+    cr_assert(mode_of("lock") == 0600 && mode_of("rondo.db") == 0600 && mode_of("rondo.db-wal") == 0600 &&
+              mode_of("rondo.db-shm") == 0600);
+    rd_store_close(store);
+    (void)snprintf(directory + length, sizeof directory - length, "/older");
+    rd_store_close(open_run());
+    cr_assert_eq(mode_of("."), 0755);
+    in_directory("mv rondo.db ../new && ln -s ../new/rondo.db rondo.db");
+    bool resumed;
+    cr_assert(open_with(RUN_JSON, &store, &resumed, &error) == RD_ERR_IO);
+    cr_assert_not_null(strstr(error.message, "it is a link"), "%s", error.message);
+    in_directory("rm rondo.db lock && ln -s ../new/lock lock");
+    cr_assert(open_with(RUN_JSON, &store, &resumed, &error) == RD_ERR_IO, "the lock is a link");
+    (void)snprintf(directory, sizeof directory, "%s", parent);
 }
 
 Test(store, a_reader_sees_rounds_while_they_are_committed)
@@ -491,16 +536,10 @@ Test(store, who_may_only_read_can_read)
     rd_store *store = open_run();
     commit(store, 0, true, 0);
     commit(store, 1, true, 0);
+    in_directory("chmod 644 rondo.db*"); /* he is let in */
     cr_assert_eq(stranger_reads(directory), RD_OK, "while the run goes on");
     rd_store_close(store);
     cr_assert_eq(stranger_reads(directory), RD_OK, "when nobody has it open");
-}
-
-static void in_directory(const char *command)
-{
-    char line[512];
-    (void)snprintf(line, sizeof line, "cd %s && %s", directory, command);
-    cr_assert(system(line) == 0, "%s", line);
 }
 
 /* The newest rounds are in rondo.db-wal, which SQLite reads through rondo.db-shm. */
