@@ -8,7 +8,7 @@
  *   settling.c before the first round: what the columns of tables mean
  *   driver.c   what clients do -> round core -> what follows
  *   log.c      lines for whoever runs it, for which nobody waits
- *   backup.c   the command `backup`
+ *   backup.c   the command `backup`; check.c the command `check`
  *   ../common  the round core, the exact sum, the model, the state directory */
 #include <signal.h>
 #include <stdio.h>
@@ -18,6 +18,7 @@
 
 #include "allow_list.h"
 #include "backup.h"
+#include "check.h"
 #include "config/config.h"
 #include "config/effect.h"
 #include "core/options.h"
@@ -46,6 +47,7 @@ static const char footer[] =
     "\n"
     "`rondo-aggregator backup STATE TO` copies the state directory while the run goes on (--help says "
     "more).\n"
+    "`rondo-aggregator check --state DIR` says whether all in it is what was committed.\n"
     "\n"
     "The same command continues a run that was stopped or killed. Exit codes: 0 run finished, 1 failure,\n"
     "2 command line, 3 stopped by SIGINT or SIGTERM with rounds left to do, 4 run finished, but no round, or "
@@ -109,7 +111,8 @@ static rd_parse_result parse(int argc, char **argv, serve_options *o, rd_error *
     rd_operands operands = {&word, 1, 0, NULL, 0};
     rd_parse_result result = rd_options_parse(&command, argc, argv, &operands, err);
     if (result == RD_PARSE_RUN && strcmp(word, "serve") != 0) {
-        (void)rd_fail(err, RD_ERR_USAGE, "expected the command 'serve' or 'backup'; see rondo-aggregator --help");
+        (void)rd_fail(err, RD_ERR_USAGE,
+                      "expected the command 'serve', 'backup' or 'check'; see rondo-aggregator --help");
         return RD_PARSE_ERROR;
     }
     return result;
@@ -265,10 +268,12 @@ cleanup:
     return status;
 }
 
-static int backup(int argc, char **argv)
+typedef rd_status (*other_command)(int argc, char **argv, rd_error *err);
+
+static int run_other(other_command command, int argc, char **argv)
 {
     rd_error err = {0};
-    rd_status status = rd_backup_command(argc, argv, &err);
+    rd_status status = command(argc, argv, &err);
     if (status != RD_OK)
         fprintf(stderr, "rondo-aggregator: %s\n", err.message);
     return status == RD_OK ? 0 : status == RD_ERR_USAGE ? 2 : 1;
@@ -277,9 +282,12 @@ static int backup(int argc, char **argv)
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "backup") == 0)
-        return backup(argc - 1, argv + 1);
+        return run_other(rd_backup_command, argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "check") == 0)
+        return run_other(rd_check_command, argc - 1, argv + 1);
     if (argc > 1 && argv[1][0] != '-' && strcmp(argv[1], "serve") != 0) {
-        fprintf(stderr, "rondo-aggregator: there is no command '%s'; the commands are serve and backup\n", argv[1]);
+        fprintf(stderr, "rondo-aggregator: there is no command '%s'; the commands are serve, backup and check\n",
+                argv[1]);
         return 2;
     }
     rd_error err = {0};

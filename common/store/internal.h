@@ -1,6 +1,6 @@
 /* internal.h: what the files of the store share. Nothing here is for other modules.
  *
- *     backup.c             copies a directory
+ *     backup.c, check.c    copies a directory; says whether it is whole
  *     writer.c, reader.c   open one
  *     compare.c            what of run.json has become different, and may
  *     changes.c            all that has, and what the server reads beside it

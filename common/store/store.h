@@ -138,6 +138,21 @@ typedef struct rd_backup_report {
  * after one of its rounds, and can be continued. Where it fails there is no copy. */
 rd_status rd_store_backup(const char *directory, const char *to, rd_backup_report *report, rd_error *err) RD_MUST_CHECK;
 
+/* Who hears of what is wrong, a sentence for each. */
+typedef struct rd_check_listener {
+    void (*wrong)(void *user, const char *text);
+    void *user;
+} rd_check_listener;
+
+typedef struct rd_check_report {
+    uint64_t rounds, models; /* that were looked at */
+    uint64_t wrong;          /* that the listener has heard of */
+} rd_check_report;
+
+/* Compares all that is retained with what was committed. An error where it cannot be read. */
+rd_status rd_store_check(const char *directory, const rd_check_listener *listener, rd_check_report *report,
+                         rd_error *err) RD_MUST_CHECK;
+
 /* ---- writing ---- */
 
 /* A client has joined, perhaps again. Does not wait for the disk (a client that is forgotten in a power loss

@@ -108,6 +108,46 @@ def test_a_database_that_is_gone_or_has_changed(world):
     world.check(*command)
 
 
+def check(world, state):
+    return world.run(world.program("rondo-aggregator"), "check", "--state", world.path(state))
+
+
+def test_check_names_all_that_is_wrong(world):
+    for name in RUNS:
+        world.check(*simulate(world, name, 6, name))
+        result = check(world, name)
+        assert result.returncode == 0 and "7 rounds and 2 models" in result.stdout, result
+    files = [("adam", 6, "server"), ("adam", 5, "server"), ("pruned", 6, "packed"), ("pruned", 5, "packed")]
+    for name, number, kind in files:
+        flip(world.path(name, f"models/{number:06d}.{kind}.safetensors"), -1)
+    flip(world.path("lora/models/frozen.safetensors"), 20)
+    flip(world.path("lora/models/000005.safetensors"), -1)
+    os.remove(world.path("lora/models/000006.safetensors"))
+    for name, words in (("adam", ["000005.server", "000006.server"]), ("pruned", ["000005.packed", "000006.packed"]),
+                        ("lora", ["frozen", "000005.safetensors", "000006.safetensors"])):
+        result = check(world, name)
+        lines = result.stdout.splitlines()
+        assert result.returncode == 1 and f"({len(words)} found)" in result.stderr, result
+        assert len(lines) == len(words) and all(word in line for word, line in zip(words, lines)), lines
+
+
+def test_check_of_a_database(world):
+    world.check(*simulate(world, "adam", 6, "state"))
+    records = [models(world, "state")[number].encode() for number in (2, 4)]
+    with open(world.path("state/rondo.db"), "rb") as f:
+        whole = f.read()
+    for record in records:
+        flip(world.path("state/rondo.db"), whole.index(record))
+    result = check(world, "state")
+    lines = result.stdout.splitlines()
+    assert result.returncode == 1 and len(lines) == 2 and "round 2" in lines[0] and "round 4" in lines[1], result
+    flip(world.path("state/rondo.db"), 101)
+    result = check(world, "state")
+    assert result.returncode == 1 and "rondo.db" in result.stdout + result.stderr, result
+    assert check(world, "nowhere").returncode == 1
+    assert world.run(world.program("rondo-aggregator"), "check").returncode == 2
+
+
 ROUNDS = 4000
 
 
