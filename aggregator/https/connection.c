@@ -233,6 +233,8 @@ static void on_turn(uv_check_t *check)
 {
     rd_worker *w = check->data;
     rd_handshakes *h = &w->handshakes;
+    if (w->stopping)
+        return;
     uint64_t begin = uv_hrtime(), now = begin;
     h->allowance += (int64_t)(now - h->counted_at) / HANDSHAKE_SHARE;
     h->counted_at = now;

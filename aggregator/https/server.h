@@ -2,7 +2,8 @@
  *
  * Each worker thread runs its own libuv loop; a connection lives on one worker from accept to close, so
  * nothing about it needs a lock. mbedTLS reads and writes the socket directly when uv_poll says it is ready.
- * Mutual TLS is the only way in: TLS 1.2, AEAD suites, ChaCha20-Poly1305 preferred.
+ * Mutual TLS is the only way in: TLS 1.2, AEAD suites, ChaCha20-Poly1305 preferred. Who may try is bounded by door.h,
+ * chain_guard.h and, in time, by connection.c.
  *
  * A request is shown to the application as an rd_exchange, in calls on the connection's own worker thread:
  *     on_request   the head is complete: answer at once (what follows of a small body is dropped; for a large
