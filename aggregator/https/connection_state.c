@@ -56,19 +56,20 @@ bool rd_connection_in_request(const rd_connection *c)
     return c->exchange.open || rd_http_in_request(c->http);
 }
 
-void rd_connection_begin_stretch(rd_connection *c)
-{
-    c->stretch_began = uv_now(&c->worker->loop);
-    c->stretch_bytes = c->arrived = 0;
-}
-
 /* What was written, but for what the system has still to send or to see acknowledged. */
 static uint64_t count_arrived(const rd_connection *c)
 {
     int queued = 0;
     if (ioctl(c->fd, SIOCOUTQ, &queued) != 0 || queued < 0)
         queued = 0;
-    return c->stretch_bytes > (uint64_t)queued ? c->stretch_bytes - (uint64_t)queued : 0;
+    return c->written > (uint64_t)queued ? c->written - (uint64_t)queued : 0;
+}
+
+void rd_connection_begin_stretch(rd_connection *c)
+{
+    c->stretch_began = uv_now(&c->worker->loop);
+    c->stretch_bytes = 0;
+    c->arrived = c->arrived_before = count_arrived(c);
 }
 
 bool rd_connection_answer_moves(const rd_connection *c)
@@ -87,7 +88,9 @@ void rd_connection_touch(rd_connection *c)
     const uint64_t taken = uv_now(&c->worker->loop) - c->stretch_began;
     if (c->phase == PHASE_SEND)
         c->arrived = count_arrived(c);
-    const uint64_t moved = c->phase == PHASE_SEND ? c->arrived : c->stretch_bytes;
+    uint64_t moved = c->stretch_bytes;
+    if (c->phase == PHASE_SEND) /* what TLS adds to a record is queued, and not counted as written */
+        moved = c->arrived > c->arrived_before ? c->arrived - c->arrived_before : 0;
     const uint64_t granted = idle_ms + 1000u * moved / RD_LEAST_RATE;
     const uint64_t left = granted > taken ? granted - taken : 0;
     c->slow = left < idle_ms;

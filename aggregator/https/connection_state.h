@@ -57,9 +57,11 @@ struct rd_connection {
     int watched;                  /* events asked of poll */
     uint64_t deadline, timer_due; /* ms on the loop's clock */
     uint64_t stretch_began;       /* of a head, a body or an answer, on the same clock ... */
-    uint64_t stretch_bytes;       /* ... and what was received or written of it (a head: 0) */
-    uint64_t arrived;             /* of an answer, when it was last looked: written, and not in the system's buffers */
-    bool slow;                    /* the deadline is the least rate's, not that of silence */
+    uint64_t stretch_bytes;       /* ... and what was received of it (a head: 0) */
+    uint64_t written;             /* since the handshake */
+    uint64_t arrived;        /* of that, when it was last looked: what is not in the system's buffers any more ... */
+    uint64_t arrived_before; /* ... and what of it was there when the stretch began */
+    bool slow;               /* the deadline is the least rate's, not that of silence */
     char peer[64];
     uint64_t tag; /* the application's */
 };

@@ -450,6 +450,32 @@ Test(server, bears_with_slow_links)
     toy_stop(&t);
 }
 
+/* The system takes more of a long answer only when a third of its buffers is empty, and this link needs longer for that
+ * than silence may last. */
+Test(server, hears_a_slow_link_emptying_the_buffers)
+{
+    static char piece[50000];
+    toy t;
+    rd_server_options options = toy_options();
+    options.idle_seconds = 3;
+    toy_start(&t, &options);
+    CURL *c = toy_raw(&t);
+    /* A large window would be opened again only when much of it is free, as it would not be on a slow link. */
+    setsockopt(toy_socket(c), SOL_SOCKET, SO_RCVBUF, &(int){65536}, sizeof(int));
+    for (int i = 0; i < 40; i++)
+        toy_tell(c, "GET /file HTTP/1.1\r\n\r\n");
+    for (double end = toy_now() + 7; toy_now() < end;) {
+        for (size_t left = sizeof piece, n = 0; left > 0; left -= n)
+            if (curl_easy_recv(c, piece, left, &n) != CURLE_OK || n == 0)
+                break;
+        usleep(500000);
+    }
+    cr_expect_str_eq(t.troubles, "");
+    curl_easy_cleanup(c);
+    toy_wait_for(t.opened == t.closed);
+    toy_stop(&t);
+}
+
 Test(server, serves_two_hundred_at_once_and_shares_them_out)
 {
     enum { CLIENTS = 200 };
