@@ -223,15 +223,10 @@ static void on_timer(uv_timer_t *timer)
 
 /* ---- handshakes ---- */
 
-static void on_pause_over(uv_timer_t *timer)
-{
-    (void)timer; /* it only makes the loop turn, at whose end on_turn is called */
-}
+static void on_pause_over(uv_timer_t *timer);
 
-/* All who were established have been served in this turn. */
-static void on_turn(uv_check_t *check)
+static void serve_handshakes(rd_worker *w)
 {
-    rd_worker *w = check->data;
     rd_handshakes *h = &w->handshakes;
     if (w->stopping)
         return;
@@ -257,6 +252,18 @@ static void on_turn(uv_check_t *check)
     (void)uv_timer_start(&h->pause, on_pause_over, owed == 0 ? 0 : (uint64_t)owed / 1000000 + 1, 0);
 }
 
+/* All who were established have been served in this turn. */
+static void on_turn(uv_check_t *check)
+{
+    serve_handshakes(check->data);
+}
+
+/* Timers come before the loop waits for events, so that the end of this turn may be far away. */
+static void on_pause_over(uv_timer_t *timer)
+{
+    serve_handshakes(timer->data);
+}
+
 void rd_worker_begin(rd_worker *w)
 {
     rd_handshakes *h = &w->handshakes;
@@ -267,7 +274,7 @@ void rd_worker_begin(rd_worker *w)
     h->counted_at = uv_hrtime();
     (void)uv_check_init(&w->loop, &h->check); /* both always can be */
     (void)uv_timer_init(&w->loop, &h->pause);
-    h->check.data = w;
+    h->check.data = h->pause.data = w;
     (void)uv_check_start(&h->check, on_turn);
 }
 
