@@ -6,6 +6,7 @@
 
 #include "core/assert.h"
 #include "core/grow.h"
+#include "format/foreign.h"
 
 rd_status rd_attendance_reserve(rd_attendance *a, size_t clients, rd_error *err)
 {
@@ -38,6 +39,12 @@ rd_participation_record *rd_attendance_part(rd_attendance *a, const rd_rounds *r
     *part = (rd_participation_record){.round = rd_rounds_current(rounds)};
     (void)snprintf(part->client, sizeof part->client, "%s", rd_rounds_client_name(rounds, client));
     return part;
+}
+
+void rd_attendance_say_why(rd_participation_record *part, const char *reason)
+{
+    (void)snprintf(part->reason, sizeof part->reason, "%s", reason);
+    rd_foreign_plain(part->reason); /* cut within a character, perhaps */
 }
 
 bool rd_attendance_all_know_end(const rd_attendance *a, size_t clients)

@@ -35,6 +35,8 @@ rd_status rd_attendance_reserve(rd_attendance *a, size_t clients, rd_error *err)
 void rd_attendance_clear(rd_attendance *a);
 /* The client's record of the open round, new where it has none yet; valid until the next one. NULL: no memory. */
 rd_participation_record *rd_attendance_part(rd_attendance *a, const rd_rounds *rounds, size_t client);
+/* Why it failed, which may quote the client: fit for logs and exports. */
+void rd_attendance_say_why(rd_participation_record *part, const char *reason);
 /* Does every one of so many know that the run is over? */
 bool rd_attendance_all_know_end(const rd_attendance *a, size_t clients);
 void rd_attendance_free(rd_attendance *a);

@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "driver_state.h"
+#include "format/foreign.h"
 #include "run/claims.h"
 
 void rd_driver_log(rd_driver *d, rd_log_level level, const char *format, ...)
@@ -17,6 +18,7 @@ void rd_driver_log(rd_driver *d, rd_log_level level, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    rd_foreign_plain(text); /* names, headers and reasons of clients are quoted in it */
     rd_log_write(d->log, level, text);
 }
 
@@ -150,7 +152,7 @@ void rd_driver_leave(rd_driver *d, size_t client, const char *reason)
     rd_participation_record *part =
         rd_rounds_has_task(d->rounds, client) ? rd_attendance_part(&d->attendance, d->rounds, client) : NULL;
     if (part != NULL)
-        (void)snprintf(part->reason, sizeof part->reason, "%s", reason);
+        rd_attendance_say_why(part, reason);
     rd_rounds_leave(d->rounds, client);
     d->attendance.clients[client].knows_end = true; /* nobody to wait for */
     char *name = strdupa(rd_rounds_client_name(d->rounds, client));
@@ -272,7 +274,7 @@ void rd_driver_unfit(rd_driver *d, size_t client, const char *reason)
     rd_participation_record *part =
         rd_attendance_part(&d->attendance, d->rounds, client); /* rd_driver_deliver has made it */
     memset(&part->report, 0, sizeof part->report);
-    (void)snprintf(part->reason, sizeof part->reason, "%.150s", reason);
+    rd_attendance_say_why(part, reason);
     rd_rounds_unfit(d->rounds, client);
     pthread_mutex_unlock(&d->lock);
     rd_driver_wake(d);
@@ -284,7 +286,7 @@ void rd_driver_refused(rd_driver *d, size_t client, uint64_t round, const char *
     rd_participation_record *part =
         rd_rounds_awaits(d->rounds, client, round) ? rd_attendance_part(&d->attendance, d->rounds, client) : NULL;
     if (part != NULL)
-        (void)snprintf(part->reason, sizeof part->reason, "%.150s", reason);
+        rd_attendance_say_why(part, reason);
     rd_rounds_fail(d->rounds, client, round);
     pthread_mutex_unlock(&d->lock);
     rd_driver_wake(d);

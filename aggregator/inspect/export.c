@@ -38,9 +38,17 @@ static void print_number(double value)
     (void)fputs(text, stdout);
 }
 
-/* RFC 4180: quoted where it holds a comma, a quote or the end of a line. */
+/* RFC 4180: quoted where it holds a comma, a quote or the end of a line. What a spreadsheet would take for a formula
+ * gets an apostrophe in front: names and reasons are clients'. */
 static void print_csv_text(const char *text)
 {
+    if (text[0] != '\0' && strchr("=+-@\t\r", text[0]) != NULL) {
+        (void)printf("\"'");
+        for (; *text != '\0'; text++)
+            (void)printf(*text == '"' ? "\"\"" : "%c", *text);
+        (void)putchar('"');
+        return;
+    }
     if (strpbrk(text, ",\"\r\n") == NULL) {
         (void)fputs(text, stdout);
         return;

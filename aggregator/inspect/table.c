@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "format/foreign.h"
+
 /* Characters, not bytes: names may be written in any script. */
 static size_t text_width(const char *text)
 {
@@ -147,11 +149,5 @@ void table_text(char cell[TABLE_CELL], const char *text)
     }
     memcpy(cell, text, length);
     cell[length] = '\0';
-    for (unsigned char *p = (unsigned char *)cell; *p != '\0'; p++) {
-        bool c1_control = p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f;
-        if (*p < 0x20 || *p == 0x7f)
-            *p = '?';
-        if (c1_control)
-            p[0] = p[1] = '?';
-    }
+    rd_foreign_plain(cell);
 }

@@ -238,13 +238,26 @@ cJSON *rd_foreign_json(const char *text, size_t size, rd_foreign_fault *fault)
     return NULL;
 }
 
+/* Does it do something else than show itself? */
+static bool is_hidden(uint32_t code)
+{
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {{0x00, 0x1f},     {0x7f, 0x9f},     {0xad, 0xad},     {0x61c, 0x61c},    {0x200b, 0x200f},
+                  {0x2028, 0x202e}, {0x2060, 0x206f}, {0xfeff, 0xfeff}, {0xe0000, 0xe007f}};
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (code >= ranges[i].first && code <= ranges[i].last)
+            return true;
+    return false;
+}
+
 void rd_foreign_plain(char *text)
 {
     size_t size = strlen(text);
     for (size_t i = 0; i < size;) {
         uint32_t code = 0;
         size_t length = rd_utf8_decode(text + i, size - i, &code);
-        if (length == 0 || code < 0x20 || (code >= 0x7f && code < 0xa0)) {
+        if (length == 0 || is_hidden(code)) {
             length = length == 0 ? 1 : length;
             memset(text + i, '?', length);
         }

@@ -21,8 +21,9 @@ typedef struct rd_foreign_fault {
  *     and yet rounded to it, and whole numbers in plain digits that would be rounded (9007199254740993). */
 cJSON *rd_foreign_json(const char *text, size_t size, rd_foreign_fault *fault);
 
-/* Puts '?' for every control character (line breaks and U+0080 to U+009F, too) and every byte that is no
- * UTF-8, in place. */
+/* Where every text that may be a stranger's goes through before it is logged, recorded or shown: puts '?' for every
+ * control character (line breaks and U+0080 to U+009F, too), for characters that nobody sees or that turn around the text
+ * behind them (zero width, bidirectional), and for every byte that is no UTF-8, in place. */
 void rd_foreign_plain(char *text);
 
 #endif

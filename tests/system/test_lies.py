@@ -128,5 +128,20 @@ def test_a_join_on_a_full_disk_waits_for_room(world):
         subprocess.run(["umount", "-l", state], check=True)
 
 
+def test_what_clients_say_is_plain_in_logs_and_exports(world):
+    aggregator, (mallory,) = start(world, ["mallory"], rounds=3)
+    assert mallory.task()[1]["round"] == 1
+    status, answer, _ = mallory.update(1, body(1, 0), Content_Digest=b"\xe2\x80\xae")
+    assert status == 400 and "found '???" in answer["message"], answer
+    assert mallory.task()[1]["round"] == 2
+    assert mallory.request("POST", "/v1/leave", '{"reason": "=cmd|\u202e\u200bx"}'.encode())[0] == 204
+    committed(world, aggregator, 2)
+    with open(aggregator.log, "rb") as f:
+        log = f.read().decode()
+    assert not [c for c in log if c in "\x1b\u202e\u200b"], log
+    exported = world.check(world.program("rondo-inspect"), "clients", world.path("state"), "--round", 2, "--csv")
+    assert not [c for c in exported if c in "\x1b\u202e\u200b"] and ",\"'=cmd|??????x\"," in exported, exported
+
+
 if __name__ == "__main__":
     harness.main()

@@ -27,7 +27,10 @@ Test(foreign, what_is_shown_is_plain)
     plain("\x80|\xbf|\xc0\x80|\xc1\xbf", "?|?|??|??");              /* no beginning; overlong */
     plain("\xe0\x9f\xbf|\xf0\x8f\xbf\xbf", "???|????");             /* overlong */
     plain("\xed\xa0\x80|\xf4\x90\x80\x80|\xf5\xff", "???|????|??"); /* a surrogate; too large */
-    plain("\xc3", "?");                                             /* cut off */
+    plain("a\u200bb\u200fc\u202ed\u2028e\u2060f\u2069g\ufeff", "a???b???c???d???e???f???g???"); /* zero width, bidi */
+    plain("\u061c\u00ad|\U000e0041", "????|????");
+    plain("\u200a\u2010\u2027\u202f\u205f\u2070", "\u200a\u2010\u2027\u202f\u205f\u2070");
+    plain("\xc3", "?"); /* cut off */
     plain("\xe2\x82", "??");
     plain("\xf0\x9d\x84z", "???z");
 }
