@@ -17,6 +17,7 @@ typedef struct rd_attendant {
     rd_join join;             /* what it last said of itself */
     bool join_waits;          /* to be written to the store */
     double join_written;      /* rd_clock_seconds; 0: never */
+    bool uploads;             /* an update of it is under way */
     bool knows_end;           /* has been told that the run is over, or has left: nobody to wait for */
     bool has_part;
     size_t part; /* of parts, where it has one */

@@ -177,6 +177,7 @@ static rd_status close_round(rd_driver *d, const rd_action *action, rd_error *er
     RD_TRY(rd_run_prepare(d->run, action->round + 1, err));
     pthread_mutex_lock(&d->lock);
     rd_rounds_committed(d->rounds, action->round, stop);
+    atomic_fetch_add(&d->closings, 1);
     rd_driver_note_model(d);
     pthread_mutex_unlock(&d->lock);
 cleanup:

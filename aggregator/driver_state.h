@@ -10,6 +10,7 @@
 #define RONDO_AGGREGATOR_DRIVER_STATE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 #include "attendance.h"
@@ -59,6 +60,7 @@ struct rd_driver {
     uint64_t bytes_in_before, bytes_out_before;
     newcomer *newcomers;
     rd_error fatal;
+    atomic_uint_fast64_t closings; /* rounds that have closed; read without the lock */
 
     const newcomer *joining; /* being written; the driver's thread only */
 

@@ -229,6 +229,28 @@ rd_verdict rd_driver_may_deliver(rd_driver *d, size_t client, uint64_t round, co
     return verdict;
 }
 
+bool rd_driver_begin_upload(rd_driver *d, size_t client)
+{
+    pthread_mutex_lock(&d->lock);
+    rd_attendant *a = &d->attendance.clients[client];
+    const bool first = !a->uploads;
+    a->uploads = true;
+    pthread_mutex_unlock(&d->lock);
+    return first;
+}
+
+void rd_driver_end_upload(rd_driver *d, size_t client)
+{
+    pthread_mutex_lock(&d->lock);
+    d->attendance.clients[client].uploads = false;
+    pthread_mutex_unlock(&d->lock);
+}
+
+uint64_t rd_driver_closings(const rd_driver *d)
+{
+    return atomic_load(&d->closings);
+}
+
 rd_status rd_driver_check_report(rd_driver *d, size_t client, const rd_report *report, rd_error *err)
 {
     pthread_mutex_lock(&d->lock);

@@ -2,6 +2,7 @@
  * update is laid down as it comes (upload.h), and added when all of it is there. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "codec/messages.h"
 #include "codec/update.h"
@@ -38,6 +39,33 @@ static void answer_verdict(rd_call *c, rd_verdict verdict)
     }
 }
 
+/* An update that is on its way in. */
+typedef struct under_way {
+    rd_upload *upload;
+    uint64_t closings; /* rd_driver_closings when it was last asked whether it may go on */
+    bool is_told;      /* to the driver */
+} under_way;
+
+/* All of it is here, or nothing more will come. */
+static void tell_end(rd_call *c)
+{
+    under_way *u = c->state;
+    if (u->is_told)
+        rd_driver_end_upload(c->routes->driver, c->client);
+    u->is_told = false;
+}
+
+static void drop(rd_call *c)
+{
+    under_way *u = c->state;
+    if (u == NULL)
+        return;
+    tell_end(c);
+    rd_upload_free(u->upload);
+    free(u);
+    c->state = NULL;
+}
+
 static void log_refusal(const rd_call *c, const rd_error *err)
 {
     rd_driver_log(c->routes->driver, RD_LOG_WARNING, "update of %s for round %" PRIu64 " refused: %s",
@@ -52,8 +80,7 @@ static void refuse_update(rd_call *c, const rd_error *err)
     log_refusal(c, err);
     if (err->status != RD_ERR_IO && err->status != RD_ERR_MEMORY && err->status != RD_ERR_STATE)
         rd_driver_refused(c->routes->driver, c->client, c->number, err->message);
-    rd_upload_free(c->state);
-    c->state = NULL;
+    drop(c);
 }
 
 static void begin(rd_call *c)
@@ -77,11 +104,21 @@ static void begin(rd_call *c)
         rd_driver_refused(c->routes->driver, c->client, c->number, err.message);
         return;
     }
-    rd_upload *upload = NULL;
+    under_way *u = calloc(1, sizeof *u);
+    if (u == NULL) {
+        rd_call_json(c, 503, "", NULL);
+        return;
+    }
+    c->state = u;
+    u->closings = rd_driver_closings(c->routes->driver);
+    u->is_told = rd_driver_begin_upload(c->routes->driver, c->client);
+    if (!u->is_told) { /* what replaced it could as well be the older one, and both would lie here */
+        rd_call_refuse(c, 503, "busy", "another update of this client is under way: send it again when that has ended");
+        return;
+    }
     if (rd_upload_create(tensors, &c->routes->staging, c->routes->state_directory, c->number,
-                         rd_exchange_header(c->x, "Content-Digest"), &upload, &err) != RD_OK)
+                         rd_exchange_header(c->x, "Content-Digest"), &u->upload, &err) != RD_OK)
         refuse_update(c, &err);
-    c->state = upload;
 }
 
 /* An update that is all there, on its way into the sum. */
@@ -132,13 +169,15 @@ static void complete(rd_call *c)
 {
     rd_error err;
     rd_verdict verdict;
-    arrived a = {.updates = rd_run_updates(rd_driver_run(c->routes->driver)), .upload = c->state, .round = c->number};
+    under_way *u = c->state;
+    arrived a = {.updates = rd_run_updates(rd_driver_run(c->routes->driver)), .upload = u->upload, .round = c->number};
     const rd_delivery delivery = {.client = c->client,
                                   .round = c->number,
                                   .step = &rd_step_train,
                                   .bytes = rd_upload_size(a.upload),
                                   .admit = admit,
                                   .user = &a};
+    tell_end(c);
     if (rd_upload_finish(a.upload, &a.report, &err) != RD_OK ||
         rd_driver_check_report(c->routes->driver, c->client, &a.report, &err) != RD_OK ||
         rd_driver_deliver(c->routes->driver, &delivery, &verdict, &err) != RD_OK)
@@ -152,13 +191,18 @@ static void complete(rd_call *c)
 static void feed(rd_call *c, const uint8_t *bytes, size_t count)
 {
     rd_error err;
-    if (rd_upload_feed(c->state, bytes, count, &err) != RD_OK)
+    under_way *u = c->state;
+    const uint64_t closings = rd_driver_closings(c->routes->driver);
+    rd_verdict verdict = RD_VERDICT_ACCEPT;
+    if (closings != u->closings) /* nothing is laid down for a round that is over */
+        verdict = rd_driver_may_deliver(c->routes->driver, c->client, c->number, &rd_step_train);
+    u->closings = closings;
+    if (verdict != RD_VERDICT_ACCEPT) {
+        drop(c);
+        answer_verdict(c, verdict);
+    } else if (rd_upload_feed(u->upload, bytes, count, &err) != RD_OK) {
         refuse_update(c, &err);
-}
-
-static void drop(rd_call *c)
-{
-    rd_upload_free(c->state);
+    }
 }
 
 const rd_step_bytes rd_train_bytes = {

@@ -128,6 +128,37 @@ def test_a_join_on_a_full_disk_waits_for_room(world):
         subprocess.run(["umount", "-l", state], check=True)
 
 
+def begin_upload(session, round, update, size):
+    """Sends the head and some bytes of it."""
+    session.name_of_model()
+    session.connection.putrequest("POST", f"/v1/rounds/{round}/train")
+    for name, value in (("Rondo-Model", session.model), ("Content-Length", str(len(update)))):
+        session.connection.putheader(name, value)
+    session.connection.endheaders()
+    session.connection.send(update[:size])
+
+
+def test_one_update_of_a_client_is_under_way_and_ends_with_its_round(world):
+    aggregator, (mallory, alice) = start(world, ["mallory", "alice"], cohort={"deadline_seconds": 4})
+    for session in (mallory, alice):
+        assert session.task()[1]["round"] == 1
+    second = world.session(aggregator, "mallory")
+    assert second.task()[1]["round"] == 1
+    begin_upload(mallory, 1, body(1, 0), 100)
+    harness.wait_for(lambda: second.update(1, body(1, 0))[0] == 503, "the first has arrived")
+    status, answer, headers = second.update(1, body(1, 0))
+    assert (status, answer["error"]) == (503, "busy") and "another update of this client is under way" in answer["message"] and headers["Retry-After"], answer
+    assert alice.update(1, body(1, 0))[0] == 200
+    assert committed(world, aggregator, 1)["late"] == 1
+    mallory.connection.send(body(1, 0)[100:101])  # the answer comes with this byte: it is not needed any more
+    answer = mallory.connection.getresponse()
+    assert answer.status == 409 and b"round 1 is over" in answer.read()
+    for session in (second, alice):
+        assert session.task()[1]["round"] == 2
+        assert session.update(2, body(1, 0, 2))[0] == 200
+    assert committed(world, aggregator, 2)["counted"] == 2
+
+
 def test_what_clients_say_is_plain_in_logs_and_exports(world):
     aggregator, (mallory,) = start(world, ["mallory"], rounds=3)
     assert mallory.task()[1]["round"] == 1
