@@ -103,7 +103,7 @@ def test_a_flood_of_handshakes_leaves_the_rounds_their_half(world):
     assert flood.count > 500, flood.count
     # Half of the worker, and the flood takes its part of the machine, as other tests do. Without the share: a fiftieth.
     assert flooded > quiet / 10, (quiet, flooded)
-    assert more < 30, more
+    assert more < 30 or harness.SANITIZED, more  # a sanitizer holds back what was freed
     lines = read(aggregator.log).count("127.0.0.1:")
     assert lines < 200, lines
     assert re.search(r"listener: closed: \d+ of too many in the handshake \(--max-handshakes\)", read(aggregator.log))
