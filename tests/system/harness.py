@@ -3,6 +3,7 @@
 A test file defines functions named test_..., each taking a World, and ends with harness.main(). It is run as
 `test_x.py BUILD_DIR [TEST...]` and prints its plan and 'ok N - name' or 'not ok N - name'.
 """
+import contextlib
 import http.client
 import json
 import os
@@ -107,6 +108,27 @@ class World:
 
     def session(self, aggregator, name):
         return Session(self, aggregator.port, name)
+
+    @contextlib.contextmanager
+    def small_disk(self, name="state"):
+        """A file system of 4 MB at that path; what it gives is a function that fills it and returns the file to remove."""
+        path = self.path(name)
+        os.makedirs(path)
+        if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", path], capture_output=True).returncode != 0:
+            raise Skip("cannot mount a small file system here")
+
+        def fill():
+            filler = os.path.join(path, "filler")
+            with open(filler, "wb", buffering=0) as f:
+                try:
+                    while True:
+                        f.write(b"x" * 4096)
+                except OSError:
+                    return filler
+        try:
+            yield fill
+        finally:
+            subprocess.run(["umount", "-l", path], check=True)
 
     def rounds(self, state="state"):
         text = self.check(self.program("rondo-inspect"), "rounds", self.path(state), "--jsonl")
