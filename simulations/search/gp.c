@@ -48,7 +48,8 @@ rd_status search_gp_fit(const search_points *seen, double length, double noise, 
         RD_THROW(RD_ERR_MEMORY, "no memory for a Gaussian process over %zu points", n);
     memcpy(g.x, x, n * d * sizeof *x);
     normalise(seen->y, n, &g.mean, &g.deviation, g.alpha);
-    memcpy(g.alpha + n, g.alpha, n * sizeof *g.alpha);
+    for (size_t i = 0; i < n; i++)
+        g.alpha[n + i] = g.alpha[i];
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < n; j++)
             g.L[i * n + j] = kernel(x + i * d, x + j * d, d, length) + (i == j ? noise : 0);
