@@ -145,6 +145,7 @@ rd_status rd_driver_commit(rd_driver *d, rd_error *err)
     if (status != RD_OK)
         return status;
     d->uncommitted = false;
+    (void)atomic_fetch_add(&d->commits, 1);
     rd_record_line(&d->record, rd_run_config(d->run)->rounds, line, sizeof line);
     name_missing(d, RD_PART_LATE, "; late: ", line, sizeof line);
     name_missing(d, RD_PART_FAILED, "; failed: ", line, sizeof line);
@@ -295,6 +296,7 @@ static rd_status settle(rd_driver *d, rd_error *err)
     const bool first = news == RD_SETTLING_DONE && !d->settled;
     d->settled = d->settled || first;
     if (first) { /* now there is a model of round 0 */
+        (void)atomic_fetch_add(&d->commits, 1);
         uv_timer_stop(&d->deadline);
         pthread_mutex_lock(&d->lock);
         rd_driver_note_model(d);

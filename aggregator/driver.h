@@ -74,6 +74,8 @@ bool rd_driver_begin_upload(rd_driver *d, size_t client);
 void rd_driver_end_upload(rd_driver *d, size_t client);
 /* Grows when a round closes: then it is to be asked again whether an upload may go on. From any thread, at no cost. */
 uint64_t rd_driver_closings(const rd_driver *d);
+/* Grows with each record of a round that is written. From any thread, at no cost. */
+uint64_t rd_driver_commits(const rd_driver *d);
 /* Is what the client tells of its training possible? (run/claims.h) */
 rd_status rd_driver_check_report(rd_driver *d, size_t client, const rd_report *report, rd_error *err) RD_MUST_CHECK;
 /* An answer that is complete and valid. */

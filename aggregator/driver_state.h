@@ -61,6 +61,7 @@ struct rd_driver {
     newcomer *newcomers;
     rd_error fatal;
     atomic_uint_fast64_t closings; /* rounds that have closed; read without the lock */
+    atomic_uint_fast64_t commits;  /* of rounds; read without the lock */
 
     const newcomer *joining; /* being written; the driver's thread only */
 

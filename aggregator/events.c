@@ -251,6 +251,11 @@ uint64_t rd_driver_closings(const rd_driver *d)
     return atomic_load(&d->closings);
 }
 
+uint64_t rd_driver_commits(const rd_driver *d)
+{
+    return atomic_load(&d->commits);
+}
+
 rd_status rd_driver_check_report(rd_driver *d, size_t client, const rd_report *report, rd_error *err)
 {
     pthread_mutex_lock(&d->lock);

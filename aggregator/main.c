@@ -209,9 +209,8 @@ static rd_status serve_run(serve_options *o, const rd_config *config, rd_allow_l
     rd_driver_set_callbacks(driver, &callbacks);
     if (note[0] != '\0')
         rd_driver_log(driver, RD_LOG_WARNING, "%s", note);
-    status = rd_server_start(&options, &app, &s.server, err);
-    if (status != RD_OK)
-        return status;
+    RD_TRY(rd_round_pages_create(o->state, &routes.round_pages, err));
+    RD_TRY(rd_server_start(&options, &app, &s.server, err));
     status = announce(driver, config, o, rd_server_port(s.server), err);
     if (status == RD_OK)
         status = rd_driver_loop(driver, (double)o->linger_seconds, interrupted, err);
@@ -221,6 +220,8 @@ static rd_status serve_run(serve_options *o, const rd_config *config, rd_allow_l
     if (*interrupted)
         rd_driver_log(driver, RD_LOG_INFO, "stopped after round %llu; the same command continues",
                       (unsigned long long)rd_run_last_record(rd_driver_run(driver))->round);
+cleanup:
+    rd_round_pages_free(routes.round_pages);
     return status;
 }
 

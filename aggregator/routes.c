@@ -11,17 +11,14 @@
 
 #include "call.h"
 #include "codec/messages.h"
-#include "config/json_print.h"
 #include "core/grow.h"
 #include "core/number.h"
 #include "model_reply.h"
 #include "step_bytes.h"
-#include "store/record_json.h"
 
 #define MAX_JSON_BODY (4u << 20) /* bytes: a table of many columns is described in about so many */
 #define MAX_WAIT_SECONDS 300u
 #define DEFAULT_WAIT_SECONDS 30u
-#define MAX_ROUNDS_LISTED 1000u /* records in one answer of /v1/rounds */
 
 struct rd_route {
     const char *method, *path;
@@ -163,40 +160,63 @@ static void model_begin(rd_call *c)
         rd_call_refuse(c, 404, "state", err.message);
 }
 
-typedef struct round_list {
-    cJSON *array;
-    size_t count;
-} round_list;
+/* One request for records of rounds. */
+typedef struct listing {
+    rd_routes *routes;
+    rd_round_query query;
+    rd_status status;
+    rd_round_page page;
+    rd_error err;
+} listing;
 
-static bool add_round(const rd_round_record *record, void *user)
+static void look_up_rounds(void *user)
 {
-    round_list *list = user;
-    cJSON_AddItemToArray(list->array, rd_round_record_json(record));
-    return ++list->count < MAX_ROUNDS_LISTED;
+    listing *l = user;
+    l->query.commits_now = rd_driver_commits(l->routes->driver);
+    l->status = rd_round_pages_get(l->routes->round_pages, &l->query, &l->page, &l->err);
 }
 
-static rd_status list_rounds(const rd_call *c, round_list *list, rd_error *err)
+static void answer_rounds(rd_call *c, const listing *l)
 {
-    rd_status status = RD_OK;
-    rd_store *reader = NULL;
-    uint64_t from = 0;
-    RD_TRY(query_count(rd_exchange_query(c->x), "from", &from, err));
-    RD_TRY(rd_store_open_reader(c->routes->state_directory, &reader, err));
-    RD_TRY(rd_store_rounds(reader, from, add_round, list, err));
-cleanup:
-    rd_store_close(reader);
-    return status;
+    char headers[80];
+    const char *known = rd_exchange_header(c->x, "If-None-Match");
+    (void)snprintf(headers, sizeof headers, "ETag: %s\r\n", l->page.tag);
+    c->answered = true;
+    if (known != NULL && strcmp(known, l->page.tag) == 0)
+        rd_exchange_reply(c->x, 304, NULL, headers, NULL, 0);
+    else
+        rd_exchange_reply_file(c->x, 200, "application/json", headers, l->page.fd, 0, l->page.size);
+}
+
+static void end_listing(rd_exchange *x, void *user)
+{
+    listing *l = user;
+    if (x != NULL && l->status == RD_OK)
+        answer_rounds(rd_exchange_user(x), l);
+    else if (x != NULL)
+        rd_call_refuse_error(rd_exchange_user(x), &l->err);
+    if (l->status == RD_OK)
+        close(l->page.fd);
+    free(l);
 }
 
 static void rounds_begin(rd_call *c)
 {
     rd_error err;
-    round_list list = {.array = cJSON_CreateArray()};
-    if (list_rounds(c, &list, &err) == RD_OK)
-        rd_call_json(c, 200, "", rd_json_print(list.array));
-    else
+    uint64_t from = 0;
+    if (query_count(rd_exchange_query(c->x), "from", &from, &err) != RD_OK) {
         rd_call_refuse_error(c, &err);
-    cJSON_Delete(list.array);
+        return;
+    }
+    listing *l = calloc(1, sizeof *l);
+    if (l != NULL) {
+        l->routes = c->routes;
+        l->query = (rd_round_query){.from = from, .commits_then = rd_driver_commits(c->routes->driver)};
+    }
+    if (l == NULL || !rd_exchange_work(c->x, RD_LANE_LATER, look_up_rounds, end_listing, l)) {
+        free(l);
+        rd_call_json(c, 503, "", NULL);
+    }
 }
 
 /* ---- answers in a step ---- */
@@ -225,7 +245,7 @@ static const rd_route table[] = {
     {"GET", "/v1/model/", A_NUMBER, false, model_begin, NULL},
     {"GET", "/v1/frozen", NOTHING_MORE, false, model_begin, NULL},
     {"POST", "/v1/rounds/", A_STEP, true, step_begin, step_complete},
-    {"GET", "/v1/rounds", NOTHING_MORE, false, rounds_begin, NULL},
+    {"GET", "/v1/rounds", NOTHING_MORE, true, rounds_begin, NULL},
 };
 
 static const rd_step_bytes *find_step(const char *name)

@@ -5,6 +5,7 @@
 #include "allow_list.h"
 #include "driver.h"
 #include "https/server.h"
+#include "round_pages.h"
 #include "staging.h"
 
 typedef struct rd_routes {
@@ -12,6 +13,7 @@ typedef struct rd_routes {
     const char *state_directory;
     rd_staging_budget staging;
     rd_allow_list *allow_list;
+    rd_round_pages *round_pages; /* of RD_LANE_LATER alone */
 } rd_routes;
 
 /* The callbacks for rd_server_start; routes must outlive the server. */

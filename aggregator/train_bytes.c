@@ -10,6 +10,8 @@
 #include "step_bytes.h"
 #include "upload.h"
 
+#define ADDED_AT_ONCE (256u << 10) /* bytes: about 0.1 ms of adding, where handing over and back takes as long */
+
 /* Answers whatever is not RD_VERDICT_ACCEPT. */
 static void answer_verdict(rd_call *c, rd_verdict verdict)
 {
@@ -121,13 +123,17 @@ static void begin(rd_call *c)
         refuse_update(c, &err);
 }
 
-/* An update that is all there, on its way into the sum. */
+/* An update that is all there, on its way into the sum. It outlives its request: once the round core has said yes it is
+ * added, whether the client is still there or not. */
 typedef struct arrived {
-    rd_aggregate *updates;
-    rd_upload *upload;
+    rd_driver *driver;
+    rd_upload *upload; /* owned once it is admitted */
     rd_report report;
+    size_t client;
     uint64_t round;
     rd_admission admission; /* once it is admitted */
+    rd_status status;       /* of adding it */
+    rd_error err;
 } arrived;
 
 static rd_status admit(void *user, uint64_t key, uint64_t staleness, rd_participation_record *part, rd_error *err)
@@ -138,7 +144,7 @@ static rd_status admit(void *user, uint64_t key, uint64_t staleness, rd_particip
                                 .staleness = staleness,
                                 .report = &a->report,
                                 .largest = rd_upload_largest(a->upload)};
-    rd_status status = rd_aggregate_admit(a->updates, &arrival, &a->admission, err);
+    rd_status status = rd_aggregate_admit(rd_run_updates(rd_driver_run(a->driver)), &arrival, &a->admission, err);
     if (status != RD_OK)
         return status;
     part->report = a->report;
@@ -147,22 +153,44 @@ static rd_status admit(void *user, uint64_t key, uint64_t staleness, rd_particip
 }
 
 /* Adds what the step waits for. */
-static void add(rd_call *c, arrived *a)
+static void add(void *user)
 {
-    rd_error err;
-    rd_status status = rd_upload_add_to(a->upload, a->updates, &a->admission, &err);
-    if (status == RD_OK) {
-        rd_call_json(c, 200, "", rd_receipt_write(c->number, true));
-        rd_driver_delivered(c->routes->driver, c->client);
-    } else if (status == RD_ERR_RANGE || status == RD_ERR_DATA) {
-        rd_call_refuse_error(c, &err);
-        log_refusal(c, &err);
-        rd_driver_unfit(c->routes->driver, c->client, err.message);
+    arrived *a = user;
+    a->status = rd_upload_add_to(a->upload, rd_run_updates(rd_driver_run(a->driver)), &a->admission, &a->err);
+    rd_upload_free(a->upload); /* its file may be a large one, too */
+    if (a->status == RD_OK) {
+        rd_driver_delivered(a->driver, a->client);
+    } else if (a->status == RD_ERR_RANGE || a->status == RD_ERR_DATA) {
+        rd_driver_unfit(a->driver, a->client, a->err.message);
     } else {
-        (void)rd_fail_context(&err, status, "round %" PRIu64 " cannot be completed", c->number);
-        rd_driver_fatal(c->routes->driver, &err);
-        rd_call_refuse(c, 503, "io", err.message);
+        (void)rd_fail_context(&a->err, a->status, "round %" PRIu64 " cannot be completed", a->round);
+        rd_driver_fatal(a->driver, &a->err);
     }
+}
+
+static void added(rd_exchange *x, void *user)
+{
+    arrived *a = user;
+    rd_call *c = x != NULL ? rd_exchange_user(x) : NULL;
+    if (c != NULL && a->status == RD_OK) {
+        rd_call_json(c, 200, "", rd_receipt_write(a->round, true));
+    } else if (c != NULL && (a->status == RD_ERR_RANGE || a->status == RD_ERR_DATA)) {
+        rd_call_refuse_error(c, &a->err);
+        log_refusal(c, &a->err);
+    } else if (c != NULL) {
+        rd_call_refuse(c, 503, "io", a->err.message);
+    }
+    free(a);
+}
+
+/* A large one takes longer than a worker's other connections should wait. */
+static void add_where_it_holds_nobody(rd_call *c, arrived *a)
+{
+    const bool small = rd_upload_size(a->upload) <= ADDED_AT_ONCE;
+    if (!small && rd_exchange_work(c->x, RD_LANE_ROUND, add, added, a))
+        return;
+    add(a);
+    added(c->x, a);
 }
 
 static void complete(rd_call *c)
@@ -170,20 +198,32 @@ static void complete(rd_call *c)
     rd_error err;
     rd_verdict verdict;
     under_way *u = c->state;
-    arrived a = {.updates = rd_run_updates(rd_driver_run(c->routes->driver)), .upload = u->upload, .round = c->number};
+    arrived *a = malloc(sizeof *a);
+    tell_end(c);
+    if (a == NULL) {
+        rd_call_json(c, 503, "", NULL);
+        return;
+    }
+    *a = (arrived){.driver = c->routes->driver, .upload = u->upload, .client = c->client, .round = c->number};
     const rd_delivery delivery = {.client = c->client,
                                   .round = c->number,
                                   .step = &rd_step_train,
-                                  .bytes = rd_upload_size(a.upload),
+                                  .bytes = rd_upload_size(a->upload),
                                   .admit = admit,
-                                  .user = &a};
-    tell_end(c);
-    if (rd_upload_finish(a.upload, &a.report, &err) != RD_OK ||
-        rd_driver_check_report(c->routes->driver, c->client, &a.report, &err) != RD_OK ||
-        rd_driver_deliver(c->routes->driver, &delivery, &verdict, &err) != RD_OK)
+                                  .user = a};
+    rd_status status = rd_upload_finish(a->upload, &a->report, &err);
+    if (status == RD_OK)
+        status = rd_driver_check_report(a->driver, c->client, &a->report, &err);
+    if (status == RD_OK)
+        status = rd_driver_deliver(a->driver, &delivery, &verdict, &err);
+    if (status == RD_OK && verdict == RD_VERDICT_ACCEPT) {
+        u->upload = NULL;
+        add_where_it_holds_nobody(c, a);
+        return;
+    }
+    free(a);
+    if (status != RD_OK)
         refuse_update(c, &err);
-    else if (verdict == RD_VERDICT_ACCEPT)
-        add(c, &a);
     else
         answer_verdict(c, verdict);
 }

@@ -146,6 +146,23 @@ void rd_worker_wake(rd_worker *w)
     }
 }
 
+void rd_worker_worked(rd_worker *w, rd_work *work)
+{
+    rd_connection *c = work->connection;
+    w->works--;
+    uv_update_time(&w->loop);
+    if (c != NULL)
+        c->exchange.work = NULL;
+    work->done(c != NULL ? &c->exchange : NULL, work->user);
+    free(work);
+    if (c == NULL)
+        return;
+    if (rd_connection_after_callback(c) == STEP_CLOSE)
+        close_connection(c);
+    else
+        run(c);
+}
+
 /* ---- events ---- */
 
 /* It has its turn when the others have had theirs, and is not listened to until then. */
@@ -354,7 +371,7 @@ void rd_worker_retire(rd_worker *w)
         next = l->next;
         if (c->phase == PHASE_PARKED)
             wake(c, true);
-        bool busy = c->phase == PHASE_SEND || c->phase == PHASE_LINGER ||
+        bool busy = c->phase == PHASE_WORK || c->phase == PHASE_SEND || c->phase == PHASE_LINGER ||
                     (c->phase == PHASE_RECEIVE && rd_connection_in_request(c));
         if (!busy)
             close_connection(c);

@@ -14,6 +14,8 @@
 #include "https/tls.h"
 
 typedef struct rd_connection rd_connection;
+typedef struct rd_work rd_work;
+typedef struct rd_background rd_background;
 
 /* A ring of connections; the head is a link of its own. */
 typedef struct rd_link {
@@ -49,6 +51,9 @@ typedef struct rd_worker {
     atomic_uint_fast64_t bytes_in, bytes_out;   /* of bodies */
     void (*on_empty)(struct rd_worker *w);      /* the last connection has gone while stopping */
     bool (*take_newcomer)(struct rd_worker *w); /* opens one that was accepted; false: there is none */
+    rd_background *background;                  /* not owned */
+    size_t works;                               /* in the background, and not yet back */
+    void (*hand_back)(rd_work *work);           /* from any thread: rd_worker_worked is to be called with it */
 } rd_worker;
 
 /* Readies loop, rings and handshakes.most; rd_worker_end lets the loop end. */
@@ -58,6 +63,8 @@ void rd_worker_end(rd_worker *w);
 void rd_connection_open(rd_worker *w, int fd, uint32_t place);
 /* Shows on_wake to every parked exchange. */
 void rd_worker_wake(rd_worker *w);
+/* A work is back. */
+void rd_worker_worked(rd_worker *w, rd_work *work);
 /* Closes what is idle, times out what is parked; what is being received or answered goes on. */
 void rd_worker_retire(rd_worker *w);
 /* Closes everything. */

@@ -132,6 +132,9 @@ void rd_connection_finish_exchange(rd_connection *c)
     if (!c->exchange.open)
         return;
     c->exchange.open = false;
+    if (c->exchange.work != NULL)
+        c->exchange.work->connection = NULL;
+    c->exchange.work = NULL;
     c->worker->app->on_close(&c->exchange, c->worker->app->app);
     c->exchange.user = NULL;
 }

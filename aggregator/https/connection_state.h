@@ -10,11 +10,12 @@
 #ifndef RONDO_HTTPS_CONNECTION_STATE_H
 #define RONDO_HTTPS_CONNECTION_STATE_H
 
+#include "https/background.h"
 #include "https/connection.h"
 #include "https/http.h"
 #include "https/output.h"
 
-typedef enum phase { PHASE_HANDSHAKE, PHASE_RECEIVE, PHASE_PARKED, PHASE_SEND, PHASE_LINGER } phase;
+typedef enum phase { PHASE_HANDSHAKE, PHASE_RECEIVE, PHASE_PARKED, PHASE_WORK, PHASE_SEND, PHASE_LINGER } phase;
 
 struct rd_exchange {
     rd_connection *connection;
@@ -25,6 +26,7 @@ struct rd_exchange {
     bool parked;
     bool park_anew; /* park_ms is new: it counts from when the callback is back */
     uint64_t park_ms;
+    rd_work *work; /* in the background; NULL: none */
 };
 
 struct rd_connection {

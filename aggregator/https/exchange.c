@@ -2,6 +2,7 @@
 #include "https/exchange.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "rondo/version.h"
@@ -91,6 +92,20 @@ void rd_exchange_park(rd_exchange *x, unsigned milliseconds)
 {
     x->parked = x->park_anew = true;
     x->park_ms = milliseconds;
+}
+
+bool rd_exchange_work(rd_exchange *x, rd_lane lane, void (*work)(void *user), void (*done)(rd_exchange *x, void *user),
+                      void *user)
+{
+    rd_worker *w = x->connection->worker;
+    rd_work *k = malloc(sizeof *k);
+    if (k == NULL)
+        return false;
+    *k = (rd_work){.worker = w, .connection = x->connection, .work = work, .done = done, .user = user};
+    x->work = k;
+    w->works++;
+    rd_background_add(w->background, lane, k);
+    return true;
 }
 
 /* ---- what the application asks of an exchange ---- */

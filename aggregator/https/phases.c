@@ -200,6 +200,11 @@ step rd_connection_after_callback(rd_connection *c)
         rd_connection_touch(c);
         return STEP_AGAIN;
     }
+    if (x->work != NULL) { /* it takes as long as it takes */
+        c->phase = PHASE_WORK;
+        (void)uv_timer_stop(&c->timer);
+        return STEP_AGAIN;
+    }
     if (x->parked) {
         rd_connection_apply_parking(c);
         c->phase = PHASE_PARKED;
@@ -313,7 +318,7 @@ static step receive_step(rd_connection *c)
     return STEP_AGAIN;
 }
 
-/* ---- parked ---- */
+/* ---- parked, or in the background ---- */
 
 /* Reads, only to notice when the client goes away; what it sends meanwhile waits for its turn. */
 static step parked_step(rd_connection *c)
@@ -334,6 +339,7 @@ step rd_connection_advance(rd_connection *c)
     case PHASE_RECEIVE:
         return receive_step(c);
     case PHASE_PARKED:
+    case PHASE_WORK:
         return parked_step(c);
     case PHASE_SEND:
         return send_step(c);

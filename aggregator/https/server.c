@@ -1,8 +1,8 @@
 /* server.c: the threads. One accepts and hands each new connection to the worker that has the fewest; the
  * workers run a libuv loop each and share nothing but counters.
  *
- * The only things that come to a worker from outside are new sockets, "wake" and "stop"; each is noted under
- * the worker's lock or in a flag, and uv_async_send makes the worker look. */
+ * The only things that come to a worker from outside are new sockets, work that is back from the background, "wake" and
+ * "stop"; each is noted under the worker's lock or in a flag, and uv_async_send makes the worker look. */
 #include "https/server.h"
 
 #include <errno.h>
@@ -19,6 +19,7 @@
 
 #include "core/grow.h"
 #include "core/number.h"
+#include "https/background.h"
 #include "https/connection.h"
 
 #define BACKLOG 1024
@@ -50,6 +51,7 @@ typedef struct worker_thread {
     pthread_mutex_t lock;
     newcomer *newcomers; /* not yet taken over; under lock */
     size_t newcomer_count, newcomer_capacity;
+    rd_work *worked; /* back from the background; under lock */
 } worker_thread;
 _Static_assert(offsetof(worker_thread, worker) == 0, "a worker is taken for its thread");
 
@@ -63,6 +65,7 @@ struct rd_server {
     int listener;
     int stop_event; /* eventfd: the acceptor is to end */
     unsigned port;
+    rd_background *background;
     pthread_t acceptor;
     bool accepting; /* the acceptor's thread exists */
 };
@@ -72,7 +75,7 @@ struct rd_server {
 static void end_loop(rd_worker *w)
 {
     worker_thread *t = (worker_thread *)w;
-    if (uv_is_closing((uv_handle_t *)&t->async))
+    if (uv_is_closing((uv_handle_t *)&t->async) || w->works > 0)
         return;
     uv_close((uv_handle_t *)&t->async, NULL);
     uv_close((uv_handle_t *)&t->grace, NULL);
@@ -99,12 +102,39 @@ static bool take_newcomer(rd_worker *w)
     return first.fd >= 0;
 }
 
+/* The background's thread looks at nothing of the worker once the lock is free: the worker may be gone then. */
+static void hand_back(rd_work *work)
+{
+    worker_thread *t = (worker_thread *)work->worker;
+    pthread_mutex_lock(&t->lock);
+    work->next = t->worked;
+    t->worked = work;
+    (void)uv_async_send(&t->async);
+    pthread_mutex_unlock(&t->lock);
+}
+
+static void take_back(worker_thread *t)
+{
+    pthread_mutex_lock(&t->lock);
+    rd_work *work = t->worked;
+    t->worked = NULL;
+    pthread_mutex_unlock(&t->lock);
+    while (work != NULL) {
+        rd_work *next = work->next;
+        rd_worker_worked(&t->worker, work);
+        work = next;
+    }
+}
+
 static void on_async(uv_async_t *async)
 {
     worker_thread *t = async->data;
     rd_worker *w = &t->worker;
+    take_back(t);
     if (atomic_exchange(&t->wake, false))
         rd_worker_wake(w);
+    if (w->stopping && w->all.next == &w->all)
+        end_loop(w);
     if (!atomic_load(&t->stop) || w->stopping)
         return;
     w->stopping = true;
@@ -132,6 +162,8 @@ static rd_status start_worker(rd_server *s, worker_thread *t, const rd_server_op
     w->on_empty = end_loop;
     w->take_newcomer = take_newcomer;
     w->door = s->door;
+    w->background = s->background;
+    w->hand_back = hand_back;
     unsigned handshakes = o->max_handshakes != 0 ? o->max_handshakes : s->max_connections / 4;
     if (o->max_handshakes == 0 && handshakes > DEFAULT_HANDSHAKES)
         handshakes = DEFAULT_HANDSHAKES;
@@ -392,6 +424,7 @@ rd_status rd_server_start(const rd_server_options *o, const rd_server_app *app, 
     s->stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->stop_event < 0)
         RD_THROW(RD_ERR_IO, "eventfd: %s", strerror(errno));
+    RD_TRY(rd_background_start(&s->background, err));
     for (unsigned i = 0; i < s->worker_count; i++)
         RD_TRY(start_worker(s, &s->workers[i], o, err));
     int code = pthread_create(&s->acceptor, NULL, accept_all, s);
@@ -429,6 +462,7 @@ void rd_server_stop(rd_server *s, double grace_seconds)
     if (s->listener >= 0)
         close(s->listener);
     stop_workers(s, grace_seconds);
+    rd_background_stop(s->background);
     if (s->stop_event >= 0)
         close(s->stop_event);
     free(s->workers);

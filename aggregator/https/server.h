@@ -36,6 +36,13 @@
 typedef struct rd_server rd_server;
 typedef struct rd_exchange rd_exchange;
 
+/* Who is in whose way: each lane has a queue and threads of its own. */
+typedef enum rd_lane {
+    RD_LANE_ROUND, /* a round waits for it: as many threads as cores */
+    RD_LANE_LATER, /* nobody is in a hurry: one thread, behind all others wherever cores are short */
+    RD_LANES
+} rd_lane;
+
 typedef struct rd_server_app {
     /* None may be NULL. */
     void (*on_request)(rd_exchange *x, void *app);
@@ -99,6 +106,11 @@ void rd_exchange_reply_file(rd_exchange *x, int status, const char *content_type
                             uint64_t offset, uint64_t count);
 /* Waits for rd_server_wake, at most for milliseconds. */
 void rd_exchange_park(rd_exchange *x, unsigned milliseconds);
+/* For what takes more than a moment, such as reading a disk: work(user) is called on a thread of its own, and when it is
+ * back done(x, user) on the exchange's worker, to answer. Where the exchange has ended meanwhile, done is called with NULL,
+ * for user to be freed. Both are called once, also when the server stops. False: no memory, and neither will be called. */
+bool rd_exchange_work(rd_exchange *x, rd_lane lane, void (*work)(void *user), void (*done)(rd_exchange *x, void *user),
+                      void *user) RD_MUST_CHECK;
 /* Bytes of bodies in and out so far on all connections. */
 void rd_server_traffic(const rd_server *s, uint64_t *bytes_in, uint64_t *bytes_out);
 

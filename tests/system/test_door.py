@@ -33,10 +33,10 @@ def rounds(aggregator):
     return int((re.findall(r"\nround (\d+)", read(aggregator.log)) or ["0"])[-1])
 
 
-def begin(world, *options):
-    world.certificates(["one", "two"])
+def begin(world, *options, **change):
+    world.certificates(["one", "two", "asker"])
     world.write("t.csv", "a,b,label\n" + "".join(f"{i % 5},{i % 3},{i % 2}\n" for i in range(40)))
-    aggregator = world.aggregator(world.write("run.json", {**RUN, "cohort": {"min_clients": 2}}), *options)
+    aggregator = world.aggregator(world.write("run.json", {**RUN, "cohort": {"min_clients": 2}, **change}), *options)
     for name in ("one", "two"):
         world.client(aggregator, name, world.path("t.csv"))
     wait_for(lambda: rounds(aggregator) > 20, "rounds are done", process=aggregator)
@@ -83,6 +83,50 @@ def is_served(world, aggregator, name):
         return world.session(aggregator, name).request("GET", "/v1/run")[0] == 200
     except OSError:
         return False
+
+
+class Askers:
+    """So many connections of one client that ask for one thing as fast as they are answered."""
+
+    def __init__(self, world, aggregator, name, path, count):
+        self.world, self.over, self.answers, self.failure = world, False, 0, None
+        self.session = world.session(aggregator, name)
+        assert self.session.join()[0] == 200
+        self.threads = [threading.Thread(target=self.run, args=(aggregator, name, path)) for _ in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, aggregator, name, path):
+        session = self.world.session(aggregator, name)
+        while not self.over:
+            status, answer, _ = session.request("GET", path)
+            if status != 200 or not answer:
+                self.failure = (status, answer)
+            self.answers += 1
+
+    def stop(self):
+        self.over = True
+        for thread in self.threads:
+            thread.join()
+
+
+def test_who_asks_for_rounds_holds_up_none(world):
+    """Each answer is made of all rounds so far, read from the disk. With one worker, and in rounds, not in seconds: while it
+    is read on the worker itself, there are more answers than rounds. The asker is a client that never trains, so rounds
+    are asynchronous ones, which do not wait for it."""
+    aggregator = begin(world, "--workers", 1, strategy={"name": "fedbuff", "buffer_size": 2, "concurrency": 3})
+    wait_for(lambda: rounds(aggregator) > 500, "an answer is long", process=aggregator)
+    askers = Askers(world, aggregator, "asker", "/v1/rounds?from=1", 8)
+    try:
+        wait_for(lambda: askers.answers >= 8, "they are answered", process=aggregator)
+        before, answers = rounds(aggregator), askers.answers
+        wait_for(lambda: rounds(aggregator) > before + 100, "rounds go on", process=aggregator)
+        more = askers.answers - answers
+    finally:
+        askers.stop()
+    print(f"# {more} answers in the time of 100 rounds")
+    assert more < 50, more
+    assert askers.failure is None, askers.failure
 
 
 def resident(process):

@@ -55,7 +55,10 @@ def serving_after(world, least):
 
 def test_rounds_as_json(world):
     aggregator, rounds = serving_after(world, 1005)
-    watcher = world.session(aggregator, "watcher")  # anybody with a certificate, joined or not
+    watcher = world.session(aggregator, "watcher")
+    status, refusal, _ = watcher.request("GET", "/v1/rounds")
+    assert status == 403 and refusal["error"] == "join", "a certificate alone is not enough"
+    assert watcher.join()[0] == 200
     status, records, headers = watcher.request("GET", "/v1/rounds")
     assert status == 200 and headers["Content-Type"] == "application/json" and records[0]["round"] == 0
     kept_records = world.rounds()
@@ -73,6 +76,13 @@ def test_rounds_as_json(world):
         assert status == 400 and refusal["message"] == f"from: expected a whole number, found '{value}'", refusal
     status, refusal, _ = watcher.request("POST", "/v1/rounds", "{}")
     assert status == 405, refusal
+    for query, other in (("", "?from=1000"), ("?from=1000", "")):
+        tag = watcher.request("GET", "/v1/rounds" + query)[2]["ETag"]
+        status, body, headers = watcher.request("GET", "/v1/rounds" + query, headers={"If-None-Match": tag})
+        assert status == 304 and body == b"" and headers["ETag"] == tag, (status, body)
+        assert watcher.request("GET", "/v1/rounds" + other, headers={"If-None-Match": tag})[0] == 200
+    for first in range(0, 20):  # more than are remembered
+        assert watcher.request("GET", f"/v1/rounds?from={first}")[1] == kept_records[first:first + 1000]
 
 
 def test_wait_is_a_whole_number(world):
