@@ -263,12 +263,16 @@ static rd_status store_newcomers(rd_driver *d, rd_error *err)
     return status;
 }
 
-/* Does every client that may still listen know that the run is over? */
+/* Does every client that may still listen know that the run is over? After a restart those whose updates are in the last
+ * round may be about to come back. */
 static bool all_know(rd_driver *d)
 {
+    const uint64_t counted = rd_run_last_record(d->run)->counted;
+    const bool once = !rd_cohort_is_asynchronous(&rd_run_config(d->run)->cohort); /* else a client may count twice */
     pthread_mutex_lock(&d->lock);
-    const size_t clients = rd_rounds_client_count(d->rounds); /* none yet: they may be about to come back */
-    const bool all = clients > 0 && rd_attendance_all_know_end(&d->attendance, clients);
+    const size_t clients = rd_rounds_client_count(d->rounds);
+    const bool all =
+        clients > 0 && (!once || clients >= counted) && rd_attendance_all_know_end(&d->attendance, clients);
     pthread_mutex_unlock(&d->lock);
     return all;
 }

@@ -29,8 +29,8 @@ static rd_status open_keep(built_in *b, size_t floats, rd_error *err)
     const rd_config *c = &b->welcome->config;
     (void)snprintf(what, sizeof what, "%s%s", c->strategy.kind->name,
                    c->personalisation.method == RD_PERSONAL_DITTO ? ", ditto" : "");
-    /* A round is published before it is committed, so the aggregator may come back one round before the last that
-     * counted. */
+    /* Round N is committed before N + 1 closes, and so before anybody trains for N + 2: who has trained for N + 1 may
+     * be asked for N again, which begins with what N - 1 has left. */
     const rd_keep_options keep = {.path = b->options->keep,
                                   .run = b->welcome->run_id,
                                   .client = b->welcome->client,

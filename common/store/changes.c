@@ -165,7 +165,9 @@ rd_status rd_store_use(rd_store *s, const rd_store_input *in, rd_error *err)
     if (strcmp(before.digest, in->path != NULL ? in->digest : "") == 0)
         goto cleanup;
     describe(in->path, in->rows, in->digest, now);
-    if (s->resumed && in->decides)
+    /* A process may end after it has committed the initial model, and before it has said what it will train on. */
+    const bool first = before.digest[0] == '\0' && !s->trained;
+    if (s->resumed && in->decides && !first)
         RD_THROW(RD_ERR_STATE,
                  "%s: its run has %s = %s, but now it would be %s, which would make another run of "
                  "it; to continue the run give what it began with, to start another one give another "
@@ -176,7 +178,7 @@ rd_status rd_store_use(rd_store *s, const rd_store_input *in, rd_error *err)
     RD_TRY(rd_store_simple(s, RD_SQL_BEGIN, "begin a transaction", err));
     open = true;
     RD_TRY(put_input(s, in, err));
-    if (s->resumed) {
+    if (s->resumed && !(in->decides && first)) {
         RD_TRY(rd_changes_add(&changes, in->name, before.text, now, err));
         RD_TRY(rd_store_put_changes(s, &changes, err));
     }

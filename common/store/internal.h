@@ -80,7 +80,8 @@ struct rd_store {
     bool durable;              /* commits wait for the disk (see rd_store_set_durable) */
     double durable_at;         /* monotonic seconds of the last commit that waited for the disk */
     bool unlocked;             /* read past the locks, while nobody writes */
-    bool resumed;              /* the writer found a run with an initial model */
+    bool resumed;              /* the writer found a run with an initial model ... */
+    bool trained;              /* ... and a round after it */
     uint64_t news;             /* rows of the table of changes that the writer has added */
     rd_model_files models;
     sqlite3_stmt *statements[RD_SQL_KINDS];

@@ -182,6 +182,7 @@ static rd_status resume_run(rd_store *s, const rd_config *config, const cJSON *s
     if (stored == NULL || stored_setting == NULL)
         RD_THROW(RD_ERR_FORMAT, "%s/rondo.db: the stored configuration is not JSON", s->directory);
     RD_TRY(rd_store_last_round(s, &round, &s->resumed, err));
+    s->trained = s->resumed && round > 0;
     RD_TRY(rd_store_compare(s->directory, &(rd_run_json){stored, stored_setting},
                             &(rd_run_json){config->for_clients, setting}, &changes, err));
     RD_TRY(rd_store_recover(s, config->keep_every, err));
