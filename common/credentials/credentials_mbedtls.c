@@ -93,9 +93,7 @@ bool rd_key_is_usable(const mbedtls_pk_context *key, char *kind, size_t size)
         (void)snprintf(kind, size, "%s", mbedtls_pk_get_name(key));
         return false;
     }
-#if MBEDTLS_VERSION_NUMBER >= 0x03060000
-    mbedtls_ecp_group_id group = mbedtls_pk_get_ec_group_id(key);
-#elif MBEDTLS_VERSION_NUMBER >= 0x03000000
+#if MBEDTLS_VERSION_NUMBER >= 0x03000000 /* 3.6 has a function for it, which those before it lack */
     mbedtls_ecp_group_id group = mbedtls_pk_ec(*key)->MBEDTLS_PRIVATE(grp).id;
 #else
     mbedtls_ecp_group_id group = mbedtls_pk_ec(*key)->grp.id;

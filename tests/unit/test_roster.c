@@ -40,7 +40,7 @@ enum { CLIENTS = 100 };
 
 static const char *name_of(int i)
 {
-    static char name[16];
+    static char name[24];
     (void)snprintf(name, sizeof name, "client-%d", i);
     return name;
 }
