@@ -64,7 +64,7 @@ run_parts() {
 }
 [ $part != ci ] || run_parts "" --asan --tsan --valgrind "--fuzz 20"
 
-packages="$rondo_build_packages g++ libopenmpi-dev openmpi-bin libcriterion-dev python3 python3-jsonschema python3-numpy curl iproute2"
+packages="$rondo_build_packages g++ libopenmpi-dev openmpi-bin libcriterion-dev python3 python3-jsonschema python3-numpy curl iproute2 systemd"
 [ $part = valgrind ] && packages="$packages valgrind"
 [ $part = fuzz ] && packages="$packages clang libclang-rt-dev"
 [ $long -eq 1 ] && packages="$packages debootstrap git"

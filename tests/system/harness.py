@@ -92,10 +92,10 @@ class World:
         return ["--ca", self.path("certs", "ca.crt"), "--cert", self.path("certs", name + ".crt"),
                 "--key", self.path("certs", name + ".key")]
 
-    def aggregator(self, config, *options, state="state", log="aggregator.log", port=0, command=()):
+    def aggregator(self, config, *options, state="state", log="aggregator.log", port=0, command=(), **started):
         offset = os.path.getsize(self.path(log)) if os.path.exists(self.path(log)) else 0
         process = self.start(*command, self.program("rondo-aggregator"), "serve", "--config", config, "--state",
-                             self.path(state), "--listen", f"127.0.0.1:{port}", *self.tls("aggregator"), *options, log=log)
+                             self.path(state), "--listen", f"127.0.0.1:{port}", *self.tls("aggregator"), *options, log=log, **started)
         text = wait_for(lambda: re.search(r"\(port (\d+)\)", read(process.log)[offset:]), "the aggregator listens",
                         process=process)
         process.port = int(text.group(1))
