@@ -123,7 +123,7 @@ static rd_status read_real(const rd_safetensors *file, const char *key, double m
     if (text == NULL)
         return RD_OK;
     rd_number_kind kind = rd_number_read(text, strlen(text), &x); /* what is too near to 0 is 0 */
-    if (kind == RD_NUMBER_NONE || !(x >= 0.0 && x <= max))
+    if (text[0] < '0' || text[0] > '9' || kind == RD_NUMBER_NONE || !(x >= 0.0 && x <= max))
         return rd_fail(err, RD_ERR_RANGE, "metadata '%s': expected a number from 0 to %.7g, found '%.40s'", key, max,
                        text);
     *out = x;

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,11 +26,27 @@ const char *rd_st_dtype_name(const rd_st_tensor *t)
 
 /* ---- reading ---- */
 
-/* A whole number from 0 to 2^53, as cJSON's doubles hold it. */
+/* The first byte that is no digit in a number ("1e2", "2.0", "-0") of a header that is valid JSON; NULL: there is none.
+ * Shapes and offsets are its only numbers, and other readers refuse what is not digits there. */
+static const char *find_undigital(const char *json, size_t size)
+{
+    bool quoted = false;
+    for (size_t i = 0; i < size; i++) {
+        const bool behind_digit = i > 0 && json[i - 1] >= '0' && json[i - 1] <= '9';
+        if (json[i] == '"')
+            quoted = !quoted;
+        else if (quoted)
+            i += json[i] == '\\';
+        else if (json[i] == '-' || json[i] == '.' || (behind_digit && (json[i] == 'e' || json[i] == 'E')))
+            return json + i;
+    }
+    return NULL;
+}
+
+/* A number up to 2^53, as cJSON's doubles hold it; that it is whole has been seen. */
 static bool whole(const cJSON *item, uint64_t *out)
 {
-    if (!cJSON_IsNumber(item) || item->valuedouble < 0.0 || item->valuedouble > 0x1p53 ||
-        item->valuedouble != floor(item->valuedouble))
+    if (!cJSON_IsNumber(item) || item->valuedouble > 0x1p53)
         return false;
     *out = (uint64_t)item->valuedouble;
     return true;
@@ -183,6 +198,10 @@ rd_status rd_safetensors_parse(const char *json, size_t size, const char *whose,
     root = rd_foreign_json(json, size, &fault);
     if (root == NULL)
         RD_THROW(RD_ERR_FORMAT, "%s: the header is %s (at its byte %zu)", whose, fault.what, fault.at);
+    const char *undigital = find_undigital(json, size);
+    if (undigital != NULL)
+        RD_THROW(RD_ERR_FORMAT, "%s: the header has a number that is not written in digits alone (at its byte %zu)",
+                 whose, (size_t)(undigital - json));
     while (json[end - 1] == ' ')
         end--;
     if (json[end - 1] != '}')

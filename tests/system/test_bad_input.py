@@ -232,13 +232,49 @@ def test_plain_http_on_the_tls_port(world):
     finish(world, aggregator, good)
 
 
-def open_upload(world, aggregator, name, length, model):
-    """A raw TLS connection that has announced an upload."""
+def open_raw(world, aggregator, name):
+    """A TLS connection on which any bytes can be sent."""
     context = ssl.create_default_context(cafile=world.path("certs/ca.crt"))
     context.load_cert_chain(world.path(f"certs/{name}.crt"), world.path(f"certs/{name}.key"))
-    s = context.wrap_socket(socket.create_connection(("127.0.0.1", aggregator.port)), server_hostname="127.0.0.1")
+    s = socket.create_connection(("127.0.0.1", aggregator.port), timeout=60)
+    return context.wrap_socket(s, server_hostname="127.0.0.1")
+
+
+def open_upload(world, aggregator, name, length, model):
+    """A raw TLS connection that has announced an upload."""
+    s = open_raw(world, aggregator, name)
     s.sendall(f"POST /v1/rounds/1/train HTTP/1.1\r\nHost: x\r\nRondo-Model: {model}\r\nContent-Length: {length}\r\n\r\n".encode())
     return s
+
+
+def test_requests_with_two_meanings(world):
+    """Each is refused and its connection closed, so that nothing behind it is read as a request; the round goes on."""
+    aggregator, good = one_round(world)
+    chunked = b"POST /v1/leave HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for request, words in [
+            (b"GET /v1/run HTTP/1.1\r\nName : value\r\n\r\n", "colon"),
+            (b"POST /v1/leave HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "Transfer-Encoding"),
+            (b"POST /v1/leave HTTP/1.1\r\nContent-Length: 0x2\r\n\r\n{}", "Content-Length"),
+            (b"POST /v1/leave HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}", "Content-Length"),
+            (b"GET /v1/run HTTP/1.1\r\nA: b\r\n c\r\n\r\n", "next line"),
+            (b"GET /v1/run HTTP/1.1\nA: b\n\n", "CR LF"),
+            (b"GET /v1/run HTTP/1.1\r\nA: \0\r\n\r\n", "control character"),
+            (b"GET ftp://host/v1/run HTTP/1.1\r\n\r\n", "target"),
+            (chunked + b"2\r\n{}XX0\r\n\r\n", "chunk ends elsewhere"),
+            (chunked + b"2;" + b"x" * 256 + b"\r\n{}\r\n0\r\n\r\n", "longer than 256")]:
+        s = open_raw(world, aggregator, "good")
+        s.sendall(request + b"POST /v1/leave HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+        answer = b""
+        while piece := s.recv(65536):
+            answer += piece
+        s.close()
+        assert answer.startswith(b"HTTP/1.1 400 ") and answer.count(b"HTTP/1.1 ") == 1, (request, answer)
+        assert words.encode() in answer, (request, answer)
+    s = open_raw(world, aggregator, "good")
+    s.sendall(b"GET https://127.0.0.1/v1/run HTTP/1.1\r\nConnection: close\r\n\r\n")
+    assert s.recv(65536).startswith(b"HTTP/1.1 200 ")
+    s.close()
+    finish(world, aggregator, good)
 
 
 def test_client_gone_in_mid_upload(world):

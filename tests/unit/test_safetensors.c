@@ -66,8 +66,16 @@ Test(safetensors, refuses_what_it_forbids)
     refuse("{" T("a", "F32", "[2]", "8", "0") "}", "do not hold");
     refuse("{\"a\":{\"shape\":[2],\"data_offsets\":[0,8]}}", "dtype: expected a name such as F32, found none");
     refuse("{" T("a", "", "[2]", "0", "8") "}", "dtype: expected a name such as F32");
-    refuse("{" T("a", "F32", "[-1]", "0", "8") "}", "whole numbers");
-    refuse("{" T("a", "F32", "[1.5]", "0", "6") "}", "whole numbers");
+    refuse("{" T("a", "F32", "[-1]", "0", "8") "}", "digits alone (at its byte 29)");
+    refuse("{" T("a", "F32", "[1.5]", "0", "6") "}", "digits alone");
+    refuse("{" T("a", "F32", "[2.0]", "0", "8") "}", "digits alone");
+    refuse("{" T("a", "F32", "[2e0]", "0", "8") "}", "digits alone");
+    refuse("{" T("a", "F32", "[2]", "0", "8E0") "}", "digits alone");
+    refuse("{" T("a", "F32", "[2]", "-0", "8") "}", "digits alone");
+    refuse("{" T("a", "F32", "[0x2]", "0", "8") "}", "not valid JSON");
+    refuse("{" T("a", "F32", "[+2]", "0", "8") "}", "not valid JSON");
+    refuse("{" T("a", "F32", "[02]", "0", "8") "}", "not valid JSON");
+    refuse("{" T("a", "F32", "[9007199254740994]", "0", "8") "}", "whole numbers");
     refuse("{" T("a", "F32", "[4294967296,4294967296]", "0", "0") "}", "too large");
     refuse("{" T("a", "F32", "[9007199254740992,3]", "0", "8") "}", "too large");
     refuse("{" T("a", "F32", "[1,1,1,1,1,1,1,1,1]", "0", "4") "}", "at most 8");
@@ -81,6 +89,17 @@ Test(safetensors, refuses_what_it_forbids)
     refuse("{\"__metadata__\":{\"n\":3}}", "'n' is not a string");
     refuse("{\"__metadata__\":[]}", "expected an object of strings");
     refuse("{\"\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", "a tensor has an empty name");
+}
+
+/* Points, signs and exponents are refused in numbers, not in names and words. */
+Test(safetensors, names_are_no_numbers)
+{
+    const char *json = "{\"__metadata__\":{\"a\\\"-1e0.5\":\"-2.5e3\"}," T("-1e0.5", "F32", "[2]", "0", "8") "}";
+    rd_safetensors s;
+    rd_error err;
+    cr_assert_eq(rd_safetensors_parse(json, strlen(json), "f", &s, &err), RD_OK, "%s", err.message);
+    cr_assert_str_eq(rd_safetensors_metadata(&s, "a\"-1e0.5"), "-2.5e3");
+    rd_safetensors_free(&s);
 }
 
 /* Nobody may want it: what is read of a file is up to whoever reads it. */

@@ -190,6 +190,18 @@ Test(update, wrong_metadata_is_named)
     refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"seconds\":\"1e13\""), values, 9, RD_ERR_RANGE,
            "'seconds': expected a number from 0 to 1e+12, found '1e13'");
     refuse(WITH("\"round\":\"3\",\"samples\":\"1\",\"seconds\":\"1 s\""), values, 9, RD_ERR_RANGE, "found '1 s'");
+    static const char *const counts[] = {"+1", "0x1", "1e0", "1.0", " 1", "1 ", ""};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        char header[512];
+        snprintf(header, sizeof header, WITH("\"round\":\"3\",\"samples\":\"%s\""), counts[i]);
+        refuse(header, values, 9, RD_ERR_RANGE, "metadata 'samples': expected a whole number");
+    }
+    static const char *const reals[] = {"+1", "-0", "0x1p3", ".5", " 1", "inf", ""};
+    for (size_t i = 0; i < sizeof reals / sizeof *reals; i++) {
+        char header[512];
+        snprintf(header, sizeof header, WITH("\"round\":\"3\",\"samples\":\"1\",\"loss\":\"%s\""), reals[i]);
+        refuse(header, values, 9, RD_ERR_RANGE, "metadata 'loss': expected a number from 0 to 1e+12");
+    }
     /* the message ends up in a log: no client may begin a line there */
     refuse(WITH("\"round\":\"3\",\"samples\":\"1\\nround 9 \\u001b[31mdone\""), values, 9, RD_ERR_RANGE,
            "found '1?round 9 ?[31mdone'");
