@@ -14,6 +14,7 @@
 #include "core/grow.h"
 #include "core/number.h"
 #include "model_reply.h"
+#include "query.h"
 #include "step_bytes.h"
 
 #define MAX_JSON_BODY (4u << 20) /* bytes: a table of many columns is described in about so many */
@@ -83,20 +84,6 @@ static void leave_complete(rd_call *c)
     rd_call_empty(c, 204, "");
 }
 
-/* The whole number from "NAME=NUMBER" in the query; *out is left alone where there is none of that name. */
-static rd_status query_count(const char *query, const char *name, uint64_t *out, rd_error *err)
-{
-    const size_t length = strlen(name);
-    for (const char *part = query; *part != '\0';) {
-        size_t size = strcspn(part, "&");
-        if (size > length && strncmp(part, name, length) == 0 && part[length] == '=' &&
-            (!rd_number_count(part + length + 1, size - length - 1, out) || *out > INT64_MAX))
-            return rd_fail(err, RD_ERR_FORMAT, "%s: expected a whole number, found '%.40s'", name, part + length + 1);
-        part += size + (part[size] == '&');
-    }
-    return RD_OK;
-}
-
 /* Answers with a task where there is one. */
 static bool answer_task(rd_call *c)
 {
@@ -116,7 +103,7 @@ static void task_begin(rd_call *c)
 {
     rd_error err;
     uint64_t seconds = DEFAULT_WAIT_SECONDS;
-    if (query_count(rd_exchange_query(c->x), "wait", &seconds, &err) != RD_OK) {
+    if (rd_query_count(rd_exchange_query(c->x), "wait", &seconds, &err) != RD_OK) {
         rd_call_refuse_error(c, &err);
         return;
     }
@@ -204,7 +191,7 @@ static void rounds_begin(rd_call *c)
 {
     rd_error err;
     uint64_t from = 0;
-    if (query_count(rd_exchange_query(c->x), "from", &from, &err) != RD_OK) {
+    if (rd_query_count(rd_exchange_query(c->x), "from", &from, &err) != RD_OK) {
         rd_call_refuse_error(c, &err);
         return;
     }

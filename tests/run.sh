@@ -6,6 +6,7 @@
 #   tests/run.sh --tsan       the same with the thread sanitizer
 #   tests/run.sh --valgrind   unit tests under valgrind, but for those in tests/valgrind-not.txt
 #   tests/run.sh --fuzz N     each fuzzer for N seconds, with clang
+#   tests/run.sh --fuzz-runs N [NAME...]   each fuzzer, or those named, for N executions, one after another
 #   tests/run.sh --ci         all of the above one after another, each fuzzer for 20 seconds; the last line is their sum
 #   tests/run.sh --errors     tells which error messages no test provokes
 #   tests/run.sh --long       the suites that take minutes: clean machine, published results
@@ -15,12 +16,16 @@
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../simulations/prepare.sh"
 
-part=release preset=release wrapper=() fuzz_seconds=0 long=0 bench=0
+part=release preset=release wrapper=() fuzz_limit=() fuzz_names=() fuzz_width=2 long=0 bench=0
 while [ $# -gt 0 ]; do
     case $1 in
     --asan | --tsan) part=${1#--} preset=$part ;;
     --valgrind) part=valgrind wrapper=(valgrind -q --leak-check=full --error-exitcode=9 --trace-children=yes '--trace-children-skip=/bin/*,/usr/bin/*') ;;
-    --fuzz) part=fuzz preset=fuzz fuzz_seconds=${2:?--fuzz needs a number of seconds}; shift ;;
+    --fuzz) part=fuzz preset=fuzz fuzz_limit=(-max_total_time="${2:?--fuzz needs a number of seconds}"); shift ;;
+    --fuzz-runs)
+        part=fuzz preset=fuzz fuzz_limit=(-runs="${2:?--fuzz-runs needs a number of executions}") fuzz_width=1
+        shift
+        while [[ ${2:-} == fuzz_* ]]; do fuzz_names+=("$2"); shift; done ;;
     --ci) part=ci ;;
     --errors) part=errors preset=coverage ;;
     --long) long=1 ;;
@@ -150,7 +155,7 @@ count_ran() {
 # tests are that patient; elsewhere some look at the clock or at memory.
 each() {
     local file width=1
-    case $part in asan | tsan | valgrind | fuzz) width=2 ;; esac
+    case $part in asan | tsan | valgrind) width=2 ;; fuzz) width=$fuzz_width ;; esac
     for file in "${@:2}"; do
         if [ $width -eq 1 ]; then
             "$1" "$file"
@@ -168,16 +173,18 @@ run_fuzzer() {
     local name
     name=$(basename "$1")
     mkdir -p "$work/$name"
-    run_one fuzz "$name" "$1" -max_total_time="$fuzz_seconds" -timeout=10 -artifact_prefix="$work/$name-" \
+    run_one fuzz "$name" "$1" "${fuzz_limit[@]}" -timeout=10 -artifact_prefix="$work/$name-" \
         "$work/$name" "$rondo_root/tests/fuzz/corpus/$name"
 }
 
 run_fuzzers() {
     local name
+    [ ${#fuzz_names[@]} -gt 0 ] || fuzz_names=('fuzz_*')
     # shellcheck disable=SC2046 # names without blanks
-    each run_fuzzer $(programs 'fuzz_*')
+    each run_fuzzer $(for name in "${fuzz_names[@]}"; do programs "$name"; done)
     for name in "$work"/fuzz_*/; do
-        echo "  $(basename "$name"): $(find "$name" -type f | wc -l) inputs found"
+        name=$(basename "$name")
+        echo "  $name: $(find "$work/$name" -type f | wc -l) inputs found, $(grep '^Done' "$work/$name.errors" || echo failed)"
     done
 }
 
