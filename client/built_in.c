@@ -68,6 +68,12 @@ static rd_status recall(built_in *b, const rd_task *task, bool *is_new, rd_error
     return status;
 }
 
+static rd_status write_down(const built_in *b, uint64_t round, uint64_t counted, rd_error *err)
+{
+    rd_status status = rd_keep_write(b->keep, 0, round, counted, b->kept, err);
+    return status == RD_OK ? rd_keep_sync(b->keep, err) : status;
+}
+
 /* The rows that were read are not all trained on. */
 static void say_joined(const built_in *b, size_t parameters)
 {
@@ -191,9 +197,9 @@ static rd_status built_in_train(void *learner, const rd_task *task, const rd_glo
     report->seconds = rd_clock_seconds() - started;
     *delta = b->delta;
     /* Only an update that counts moves what the client keeps. Whether this one did is told with the next task, so it is
-     * kept before it is sent: whoever is killed in between has not lost it. */
+     * kept before it is sent: whoever is killed in between, or loses power, has not lost it. */
     if (b->keep != NULL && task->counted != RD_COUNTED_UNKNOWN)
-        status = rd_keep_write(b->keep, 0, task->round, task->counted, b->kept, err);
+        status = write_down(b, task->round, task->counted, err);
 cleanup:
     return status;
 }
@@ -203,7 +209,7 @@ static rd_status built_in_delivered(void *learner, const rd_task *task, rd_error
     const built_in *b = learner;
     if (b->keep == NULL || task->counted != RD_COUNTED_UNKNOWN)
         return RD_OK;
-    return rd_keep_write(b->keep, 0, task->round, RD_KEEP_NEWEST, b->kept, err);
+    return write_down(b, task->round, RD_KEEP_NEWEST, err);
 }
 
 const rd_learner_type rd_built_in_learner = {

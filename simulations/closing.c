@@ -51,6 +51,8 @@ rd_status sim_close(simulator *s, const rd_action *action, const rd_participatio
         record.late += parts[i].status == RD_PART_LATE;
         record.failed += parts[i].status == RD_PART_FAILED;
     }
+    if (s->keep != NULL) /* the commit that follows waits for the disk, too: store.h */
+        RD_TRY(rd_keep_sync(s->keep, err));
     RD_TRY(sim_unite(s, err));
     RD_TRY(rd_run_average(s->run, action->round, action->aggregate, s->dealt.partition.clients, &record, err));
     if (!record.aggregated)

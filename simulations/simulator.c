@@ -63,6 +63,8 @@ static rd_status open_keep(simulator *s, size_t floats, rd_error *err)
                    c->personalisation.method == RD_PERSONAL_DITTO ? ", ditto" : "");
     if (rd_run_store(s->run) != NULL)
         (void)snprintf(run, sizeof run, "%s", rd_store_run_id(rd_run_store(s->run)));
+    if (rd_run_store(s->run) != NULL)
+        rd_store_wait_always(rd_run_store(s->run));
     rd_ranks_broadcast(run, sizeof run, 0);
     const rd_keep_options keep = {.path = directory != NULL ? path : NULL,
                                   .run = run,

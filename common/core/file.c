@@ -156,3 +156,20 @@ rd_status rd_make_private_directory(const char *path, rd_error *err)
 {
     return make_directory(path, 0700, err);
 }
+
+rd_status rd_file_sync_name(const char *path, rd_error *err)
+{
+    rd_status status = RD_OK;
+    const char *slash = strrchr(path, '/');
+    char *folder = slash == NULL ? strdup(".") : strndup(path, slash == path ? 1 : (size_t)(slash - path));
+    if (folder == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "%s: no memory for its folder's name", path);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* A folder may be closed to readers, and some file systems cannot sync one: there is nothing to wait for then. */
+    if (fd < 0 ? errno != EACCES : fsync(fd) != 0 && errno != EINVAL)
+        status = rd_fail(err, RD_ERR_IO, "%s: cannot reach the disk: %s", folder, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    free(folder);
+    return status;
+}

@@ -31,5 +31,7 @@ rd_status rd_file_write(const char *path, const void *bytes, size_t count, rd_er
 rd_status rd_make_directory(const char *path, rd_error *err) RD_MUST_CHECK;
 /* The same, and where it makes the directory itself, nobody but its owner may look into it. */
 rd_status rd_make_private_directory(const char *path, rd_error *err) RD_MUST_CHECK;
+/* The name of what was made there outlives a loss of power. */
+rd_status rd_file_sync_name(const char *path, rd_error *err) RD_MUST_CHECK;
 
 #endif

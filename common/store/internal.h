@@ -78,6 +78,7 @@ struct rd_store {
     char run_id[RD_RUN_ID_MAX];
     int directory_fd, lock_fd; /* hold the lock of the one writer; -1 in a reader */
     bool durable;              /* commits wait for the disk (see rd_store_set_durable) */
+    bool wait_always;          /* see rd_store_wait_always */
     double durable_at;         /* monotonic seconds of the last commit that waited for the disk */
     bool unlocked;             /* read past the locks, while nobody writes */
     bool resumed;              /* the writer found a run with an initial model ... */

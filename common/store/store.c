@@ -7,7 +7,8 @@
  * a small model, so a commit waits only where the last one that did is a second old: first what lies beside its
  * model (packed, server, frozen), then the model file, then the folder that names them, then the database
  * (synchronous = FULL). In between, model files are not deleted and the log is not checkpointed, so the disk never
- * knows a round without its files. Finishing and closing wait, too. Clients that join do not: one that is forgotten joins again. */
+ * knows a round without its files. Finishing and closing wait, too, and so does every commit of a simulation whose
+ * clients keep something: that does not reach back. Clients that join do not: one that is forgotten joins again. */
 #include "store/internal.h"
 
 #include <stdlib.h>

@@ -168,6 +168,9 @@ rd_status rd_store_client(rd_store *s, const char *client, const rd_join *join, 
  * round is there already. Participants that never joined are entered as clients. */
 rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round, const rd_participation_record *parts,
                                 size_t part_count, uint64_t keep_every, rd_error *err) RD_MUST_CHECK;
+/* Each commit waits for the disk: where something that is not the store's, and does not reach back, goes with the rounds
+ * (what simulated clients keep). */
+void rd_store_wait_always(rd_store *s);
 /* The model file of this round stays, whatever comes after it, until another one is pinned. To be told again
  * after opening. */
 void rd_store_pin(rd_store *s, uint64_t round);

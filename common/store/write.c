@@ -219,6 +219,11 @@ static void keep_log_short(rd_store *s)
     (void)sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 }
 
+void rd_store_wait_always(rd_store *s)
+{
+    s->wait_always = true;
+}
+
 rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round, const rd_participation_record *parts,
                                 size_t part_count, uint64_t keep_every, rd_error *err)
 {
@@ -227,7 +232,7 @@ rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round, const
     double now = rd_clock_seconds();
     s->models.keep_every = keep_every;
     bool retained = keep_every > 0 && round->round % keep_every == 0;
-    bool durable = round->round == 0 || retained || now - s->durable_at >= DURABLE_SECONDS;
+    bool durable = round->round == 0 || retained || s->wait_always || now - s->durable_at >= DURABLE_SECONDS;
     (void)snprintf(doing, sizeof doing, "commit round %" PRIu64, round->round);
     if (round->aggregated)
         rd_store_note_model(s, round->round);

@@ -125,6 +125,7 @@ static rd_status make_run(rd_store *s, const rd_config *config, const cJSON *set
     RD_TRY(rd_store_execute(s, "COMMIT", "commit its tables", err));
     open = false;
     RD_TRY(rd_store_sync_folder(s->directory_fd, s->directory, err));
+    RD_TRY(rd_file_sync_name(s->directory, err));
 cleanup:
     if (open)
         (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);

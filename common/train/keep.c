@@ -3,20 +3,23 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/assert.h"
 #include "core/file.h"
+#include "core/fingerprint.h"
 
 #define OWNER_MAX 128
 #define PLACES_MAX 4
 
-static const char magic[8] = "rdkeep2";
+static const char magic[8] = "rdkeep3";
 
 typedef struct head {
     char magic[8];
@@ -24,8 +27,21 @@ typedef struct head {
     char run[OWNER_MAX], client[OWNER_MAX], what[OWNER_MAX];
 } head;
 
+/* In front of the values of a place. A loss of power may have left anything where it was not waited for the disk, so
+ * both know what they were. */
+typedef struct label {
+    uint64_t round; /* 0: the place is empty */
+    uint64_t values, self;
+} label;
+
+static uint64_t label_self(const label *l)
+{
+    return rd_fingerprint(l, offsetof(label, self));
+}
+
 struct rd_keep {
     int fd;
+    bool named;
     size_t clients, floats;
     unsigned places; /* of each client */
     char name[256];  /* for messages */
@@ -33,7 +49,7 @@ struct rd_keep {
 
 static size_t place_size(size_t floats)
 {
-    return sizeof(uint64_t) + floats * sizeof(float);
+    return sizeof(label) + floats * sizeof(float);
 }
 
 static off_t place_offset(const rd_keep *k, size_t client, unsigned which)
@@ -123,6 +139,38 @@ static int nameless(bool fits)
                 : open(folder != NULL ? folder : "/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 }
 
+/* Makes the file where there is none. It gets its name when its head is on the disk: what is there by that name is whole,
+ * or somebody else's. */
+static rd_status make_file(const char *path, const head *h, rd_error *err)
+{
+    rd_status status = RD_OK;
+    char *temporary = NULL;
+    int fd = -1;
+    if (access(path, F_OK) == 0)
+        return RD_OK;
+    if (asprintf(&temporary, "%s.%ld.tmp", path, (long)getpid()) < 0)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for a path");
+    fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        RD_THROW(RD_ERR_IO, "%s: %s", path, strerror(errno));
+    RD_TRY(rd_fd_write_all(fd, h, sizeof *h, temporary, err));
+    if (fsync(fd) != 0)
+        RD_THROW(RD_ERR_IO, "%s: cannot reach the disk: %s", temporary, strerror(errno));
+    int code = renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE);
+    if (code != 0 && errno == EINVAL) /* not every file system knows this */
+        code = rename(temporary, path);
+    if (code != 0 && errno != EEXIST)
+        RD_THROW(RD_ERR_IO, "%s: cannot take its place: %s", path, strerror(errno));
+    RD_TRY(rd_file_sync_name(path, err));
+cleanup:
+    if (fd >= 0) {
+        close(fd);
+        (void)unlink(temporary);
+    }
+    free(temporary);
+    return status;
+}
+
 rd_status rd_keep_open(const rd_keep_options *o, rd_keep **out, rd_error *err)
 {
     rd_status status = RD_OK;
@@ -139,7 +187,10 @@ rd_status rd_keep_open(const rd_keep_options *o, rd_keep **out, rd_error *err)
     if (o->rounds < 1 || k->places > PLACES_MAX)
         RD_THROW(RD_ERR_INTERNAL, "%u rounds to go back to", o->rounds);
     bool fits = o->clients <= o->memory_limit / (k->places * place_size(o->floats));
-    k->fd = o->path != NULL ? open(o->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600) : nameless(fits);
+    k->named = o->path != NULL;
+    if (k->named)
+        RD_TRY(make_file(o->path, &wanted, err));
+    k->fd = k->named ? open(o->path, O_RDWR | O_NOFOLLOW | O_CLOEXEC) : nameless(fits);
     if (k->fd < 0)
         RD_THROW(RD_ERR_IO, "%s: %s", k->name, strerror(errno));
     if (o->alone && flock(k->fd, LOCK_EX | LOCK_NB) != 0)
@@ -147,7 +198,7 @@ rd_status rd_keep_open(const rd_keep_options *o, rd_keep **out, rd_error *err)
     RD_TRY(read_head(k->fd, k->name, &found, &there, err));
     if (there)
         RD_TRY(check_head(k->name, &found, &wanted, err));
-    else
+    else /* nameless, or an empty file of the user's */
         RD_TRY(rd_fd_pwrite_all(k->fd, &wanted, sizeof wanted, 0, k->name, err));
     *out = k;
     k = NULL;
@@ -171,12 +222,32 @@ void rd_keep_close(rd_keep *k)
 static rd_status read_rounds(const rd_keep *k, size_t client, uint64_t rounds[PLACES_MAX], rd_error *err)
 {
     for (unsigned i = 0; i < k->places; i++) {
-        rounds[i] = 0;
-        ssize_t n = pread(k->fd, &rounds[i], sizeof rounds[i], place_offset(k, client, i));
+        label l = {0};
+        ssize_t n = pread(k->fd, &l, sizeof l, place_offset(k, client, i));
         if (n < 0)
             return rd_fail(err, RD_ERR_IO, "%s: %s", k->name, strerror(errno));
+        rounds[i] = l.self == label_self(&l) ? l.round : 0;
     }
     return RD_OK;
+}
+
+/* *whole: the values are what was written. */
+static rd_status read_values(const rd_keep *k, off_t at, float *values, bool *whole, rd_error *err)
+{
+    label l;
+    const size_t size = k->floats * sizeof *values;
+    rd_status status = RD_OK;
+    struct stat info;
+    *whole = false;
+    if (fstat(k->fd, &info) != 0)
+        RD_THROW(RD_ERR_IO, "%s: %s", k->name, strerror(errno));
+    if (info.st_size < at + (off_t)(sizeof l + size))
+        goto cleanup;
+    RD_TRY(rd_fd_pread_all(k->fd, &l, sizeof l, at, k->name, err));
+    RD_TRY(rd_fd_pread_all(k->fd, values, size, at + (off_t)sizeof l, k->name, err));
+    *whole = rd_fingerprint(values, size) == l.values;
+cleanup:
+    return status;
 }
 
 rd_status rd_keep_read(const rd_keep *k, size_t client, uint64_t round, uint64_t kept, float *values,
@@ -195,12 +266,14 @@ rd_status rd_keep_read(const rd_keep *k, size_t client, uint64_t round, uint64_t
             which = i;
         }
     }
-    bool expected = kept == RD_KEEP_NEWEST ? later : kept > 0;
+    bool expected = kept == RD_KEEP_NEWEST ? later : kept > 0, whole = false;
     *found = best > 0 ? RD_KEEP_FOUND : expected ? RD_KEEP_LOST : RD_KEEP_NOTHING;
     if (status != RD_OK || *found != RD_KEEP_FOUND)
         return status;
-    return rd_fd_pread_all(k->fd, values, k->floats * sizeof *values,
-                           place_offset(k, client, which) + (off_t)sizeof(uint64_t), k->name, err);
+    status = read_values(k, place_offset(k, client, which), values, &whole, err);
+    if (!whole)
+        *found = RD_KEEP_LOST;
+    return status;
 }
 
 /* The place that is needed least: empty, or of a round that did not count, or the oldest. */
@@ -219,11 +292,13 @@ static unsigned least_needed(const rd_keep *k, const uint64_t rounds[PLACES_MAX]
 rd_status rd_keep_write(const rd_keep *k, size_t client, uint64_t round, uint64_t kept, const float *values,
                         rd_error *err)
 {
-    static const uint64_t empty = 0;
+    static const label empty = {0};
     RD_ASSERT(client < k->clients && (kept != RD_KEEP_NEWEST || round > 0));
     uint64_t rounds[PLACES_MAX], last = kept == RD_KEEP_NEWEST ? round - 1 : kept;
+    label l = {.round = round, .values = rd_fingerprint(values, k->floats * sizeof *values)};
+    l.self = label_self(&l);
     rd_status status = read_rounds(k, client, rounds, err);
-    /* What is later than that did not count, or in another course of the run. The number goes first and comes last: a
+    /* What is later than that did not count, or in another course of the run. The label goes first and comes last: a
      * place that is half written is empty. */
     for (unsigned i = 0; i < k->places && status == RD_OK; i++)
         if (rounds[i] > last)
@@ -232,8 +307,15 @@ rd_status rd_keep_write(const rd_keep *k, size_t client, uint64_t round, uint64_
         return status;
     off_t at = place_offset(k, client, least_needed(k, rounds, last));
     RD_TRY(rd_fd_pwrite_all(k->fd, &empty, sizeof empty, at, k->name, err));
-    RD_TRY(rd_fd_pwrite_all(k->fd, values, k->floats * sizeof *values, at + (off_t)sizeof round, k->name, err));
-    RD_TRY(rd_fd_pwrite_all(k->fd, &round, sizeof round, at, k->name, err));
+    RD_TRY(rd_fd_pwrite_all(k->fd, values, k->floats * sizeof *values, at + (off_t)sizeof l, k->name, err));
+    RD_TRY(rd_fd_pwrite_all(k->fd, &l, sizeof l, at, k->name, err));
 cleanup:
     return status;
+}
+
+rd_status rd_keep_sync(const rd_keep *k, rd_error *err)
+{
+    if (k->named && fdatasync(k->fd) != 0)
+        return rd_fail(err, RD_ERR_IO, "%s: cannot reach the disk: %s", k->name, strerror(errno));
+    return RD_OK;
 }

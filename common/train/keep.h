@@ -1,6 +1,7 @@
 /* keep.h: what clients keep between rounds (train/local_round.h, rd_client_kept_size): one vector of floats each, in a
  * file with a few places for every client. A vector is written with the number of its round to a place that the rounds
- * before do not need, so a round that is repeated after a crash finds what it found the first time.
+ * before do not need, so a round that is repeated after a crash finds what it found the first time. Each place knows its
+ * fingerprint: what a loss of power has left half written is noticed.
  *
  * The file says whose it is: of which run, which client, which strategy. What another run has kept would train other
  * bits and never be missed, so such a file is refused, or set aside (rd_keep_set_aside).
@@ -45,7 +46,7 @@ rd_status rd_keep_set_aside(const rd_keep_options *options, char note[RD_KEEP_NO
 typedef enum rd_keep_found {
     RD_KEEP_FOUND,
     RD_KEEP_NOTHING, /* the client has kept nothing yet */
-    RD_KEEP_LOST,    /* it has, but not (any more) of the round that is wanted */
+    RD_KEEP_LOST,    /* it has, but not (any more) of the round that is wanted, or it is not what was written */
 } rd_keep_found;
 
 #define RD_KEEP_NEWEST UINT64_MAX
@@ -59,5 +60,7 @@ rd_status rd_keep_read(const rd_keep *k, size_t client, uint64_t round, uint64_t
  * round that then did not count is passed over by the next reading and writing. */
 rd_status rd_keep_write(const rd_keep *k, size_t client, uint64_t round, uint64_t kept, const float *values,
                         rd_error *err) RD_MUST_CHECK;
+/* What was written until now outlives a loss of power, where the file has a path. */
+rd_status rd_keep_sync(const rd_keep *k, rd_error *err) RD_MUST_CHECK;
 
 #endif

@@ -228,15 +228,26 @@ int fdatasync(int fd)
 
 /* ---- names ---- */
 
-int rename(const char *from, const char *to)
+static int rename_it(const char *from, const char *to, unsigned flags)
 {
     const bool under = is_under(to);
     if (under)
         begin();
-    const int result = (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+    const int result = (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
     if (under)
         end(result == 0, (step){.kind = RENAMED, .size = strlen(to)}, from, to);
     return result;
+}
+
+int rename(const char *from, const char *to)
+{
+    return rename_it(from, to, 0);
+}
+
+int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
+{
+    (void)from_folder, (void)to_folder; /* paths are absolute */
+    return rename_it(from, to, flags);
 }
 
 int unlink(const char *path)

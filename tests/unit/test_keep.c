@@ -179,6 +179,46 @@ Test(spread, by_hand)
     cr_expect(s.mean == 12 && s.worst == 12 && isnan(s.deviation), "one differs from nobody");
 }
 
+/* What a loss of power has left is noticed: values that are not what was written are lost, and a label that is none is
+ * of nothing. */
+Test(keep, what_is_not_what_was_written_is_noticed)
+{
+    enum { HEAD = 8 + 16 + 3 * 128, LABEL = 24, PLACE = LABEL + 3 * 4 };
+    char path[64];
+    rd_error err;
+    rd_keep *k;
+    rd_keep_found found;
+    float v[3] = {1, 2, 3}, read[3];
+    (void)snprintf(path, sizeof path, "/tmp/rondo-keep-torn-%d", (int)getpid());
+    rd_keep_options o = options_of(path, "r1", "ann", 3);
+    for (int at = HEAD; at < HEAD + PLACE; at++) {
+        cr_assert_eq(rd_keep_open(&o, &k, &err), RD_OK, "%s", err.message);
+        cr_assert_eq(rd_keep_write(k, 0, 1, 0, v, &err), RD_OK);
+        cr_assert_eq(rd_keep_sync(k, &err), RD_OK);
+        cr_assert_eq(rd_keep_read(k, 0, 2, 1, read, &found, &err), RD_OK);
+        cr_assert_eq(found, RD_KEEP_FOUND);
+        rd_keep_close(k);
+        FILE *f = fopen(path, "r+b");
+        (void)fseek(f, at, SEEK_SET);
+        int byte = fgetc(f);
+        (void)fseek(f, at, SEEK_SET);
+        (void)fputc(byte ^ 1, f);
+        (void)fclose(f);
+        cr_assert_eq(rd_keep_open(&o, &k, &err), RD_OK, "%s", err.message);
+        cr_assert_eq(rd_keep_read(k, 0, 2, 1, read, &found, &err), RD_OK);
+        cr_assert_eq(found, RD_KEEP_LOST, "byte %d", at);
+        cr_assert_eq(rd_keep_read(k, 0, 2, RD_KEEP_NEWEST, read, &found, &err), RD_OK);
+        cr_assert_eq(found, at < HEAD + LABEL ? RD_KEEP_NOTHING : RD_KEEP_LOST, "byte %d", at);
+        rd_keep_close(k);
+        cr_assert_eq(truncate(path, HEAD + PLACE - 1), 0);
+        cr_assert_eq(rd_keep_open(&o, &k, &err), RD_OK, "%s", err.message);
+        cr_assert_eq(rd_keep_read(k, 0, 2, 1, read, &found, &err), RD_OK);
+        cr_assert_eq(found, RD_KEEP_LOST, "it ends too early");
+        rd_keep_close(k);
+        unlink(path);
+    }
+}
+
 /* Simulated: a client's first round was cut off after it had trained, and is repeated. What it kept of that attempt is
  * nothing that it goes on from, nor a sign of another moment; something of a later round is. */
 Test(keep, a_first_round_that_is_repeated_finds_nothing)
