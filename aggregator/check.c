@@ -15,14 +15,15 @@ static void print_wrong(void *user, const char *text)
 static rd_status check(const char *state, bool quiet, rd_error *err)
 {
     rd_check_report report;
-    rd_status status = rd_store_check(state, &(rd_check_listener){print_wrong, NULL}, &report, err);
+    rd_status status = rd_store_check(state, NULL, &(rd_check_listener){print_wrong, NULL}, &report, err);
     if (status != RD_OK)
         return status;
     if (report.wrong > 0)
         return rd_fail(err, RD_ERR_FORMAT, "%s: it is not whole (%llu found)", state, (unsigned long long)report.wrong);
     if (!quiet)
-        printf("%s: %llu rounds and %llu models are what was committed\n", state, (unsigned long long)report.rounds,
-               (unsigned long long)report.models);
+        printf("%s: %llu rounds and %llu models are what was committed, and what the account says (%llu entries)\n",
+               state, (unsigned long long)report.rounds, (unsigned long long)report.models,
+               (unsigned long long)report.entries);
     return RD_OK;
 }
 

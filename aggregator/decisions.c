@@ -263,6 +263,25 @@ static rd_status store_newcomers(rd_driver *d, rd_error *err)
     return status;
 }
 
+static rd_status account_step(rd_driver *d, rd_error *err)
+{
+    const rd_account_item *item = d->accounting;
+    const char *client = item->client[0] != '\0' ? item->client : NULL;
+    return rd_store_note(rd_run_store(d->run), item->event, client, item->why, err);
+}
+
+/* Who left, and who was refused, goes into the account. */
+static rd_status write_account(rd_driver *d, double now, rd_error *err)
+{
+    rd_account_item item;
+    rd_status status = RD_OK;
+    while (status == RD_OK && rd_account_take(&d->account, now, &item)) {
+        d->accounting = &item;
+        status = insist(d, account_step, err);
+    }
+    return status;
+}
+
 /* Does every client that may still listen know that the run is over? After a restart those whose updates are in the last
  * round may be about to come back. */
 static bool all_know(rd_driver *d)
@@ -317,6 +336,7 @@ static rd_status step(rd_driver *d, bool *more, rd_error *err)
     rd_status status = RD_OK;
     *more = false;
     RD_TRY(store_newcomers(d, err));
+    RD_TRY(write_account(d, rd_clock_seconds(), err));
     RD_TRY(settle(d, err));
     if (!d->settled)
         return RD_OK;
@@ -339,8 +359,10 @@ static rd_status step(rd_driver *d, bool *more, rd_error *err)
         RD_TRY(rd_driver_commit(d, err));
     if (action.kind == RD_ACTION_CLOSE)
         RD_TRY(close_round(d, &action, err));
-    if (action.kind == RD_ACTION_FINISH)
+    if (action.kind == RD_ACTION_FINISH) {
+        RD_TRY(write_account(d, INFINITY, err));
         RD_TRY(finish_run(d, err));
+    }
 cleanup:
     return status;
 }

@@ -114,6 +114,7 @@ rd_status rd_driver_create(rd_run *run, rd_settling *settling, rd_log *log, rd_d
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the driver");
     d->signal_fd = -1;
     d->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    rd_account_init(&d->account);
     const rd_config *config = rd_run_config(run);
     const rd_rounds_options rounds = {.cohort = &config->cohort,
                                       .steps = rd_round_steps,
@@ -166,6 +167,7 @@ void rd_driver_free(rd_driver *d)
     rd_sessions_free(d->sessions);
     rd_counted_free(&d->counted);
     pthread_mutex_destroy(&d->lock);
+    rd_account_destroy(&d->account);
     rd_attendance_free(&d->attendance);
     free(d->record_parts);
     free(d);

@@ -94,12 +94,15 @@ typedef struct rd_delivery {
  * where it turned out to be of no use. */
 rd_status rd_driver_deliver(rd_driver *d, const rd_delivery *delivery, rd_verdict *verdict,
                             rd_error *err) RD_MUST_CHECK;
-void rd_driver_delivered(rd_driver *d, size_t client);
+/* weight: of the update in the sum. */
+void rd_driver_delivered(rd_driver *d, size_t client, uint32_t weight);
 void rd_driver_unfit(rd_driver *d, size_t client, const char *reason);
 /* The update was refused for what is in it. */
 void rd_driver_refused(rd_driver *d, size_t client, uint64_t round, const char *reason);
 /* The sum or the state is no longer to be trusted: ends rd_driver_loop with this error. */
 void rd_driver_fatal(rd_driver *d, const rd_error *err);
+/* An entry for the account of the run (account.h says how many). */
+void rd_driver_account(rd_driver *d, const char *event, const char *client, const char *why);
 /* A line for the log. */
 void rd_driver_log(rd_driver *d, rd_log_level level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <uv.h>
 
+#include "account.h"
 #include "attendance.h"
 #include "counted.h"
 #include "driver.h"
@@ -63,7 +64,10 @@ struct rd_driver {
     atomic_uint_fast64_t closings; /* rounds that have closed; read without the lock */
     atomic_uint_fast64_t commits;  /* of rounds; read without the lock */
 
-    const newcomer *joining; /* being written; the driver's thread only */
+    rd_account account; /* has a lock of its own, the last to be taken */
+
+    const newcomer *joining;           /* being written; the driver's thread only */
+    const rd_account_item *accounting; /* the same */
 
     /* The round that is published and not yet committed; the driver's thread only. */
     bool uncommitted;

@@ -32,6 +32,12 @@ void rd_driver_wake(rd_driver *d)
     uv_async_send(&d->wake);
 }
 
+void rd_driver_account(rd_driver *d, const char *event, const char *client, const char *why)
+{
+    if (rd_account_add(&d->account, rd_clock_seconds(), event, client, why))
+        rd_driver_wake(d);
+}
+
 /* ---- models ---- */
 
 void rd_driver_note_model(rd_driver *d)
@@ -141,8 +147,10 @@ rd_status rd_driver_join(rd_driver *d, const char *name, const rd_caller *caller
     free(n);
     if (status == RD_OK)
         rd_driver_wake(d);
-    if (news)
+    if (news) {
         rd_driver_log(d, RD_LOG_WARNING, "%s from %s refused: %s", name, caller->address, err->message);
+        rd_driver_account(d, "refused", name, err->message);
+    }
     return status;
 }
 
@@ -157,6 +165,7 @@ void rd_driver_leave(rd_driver *d, size_t client, const char *reason)
     d->attendance.clients[client].knows_end = true; /* nobody to wait for */
     char *name = strdupa(rd_rounds_client_name(d->rounds, client));
     pthread_mutex_unlock(&d->lock);
+    rd_driver_account(d, "left", name, reason);
     rd_settling_leave(d->settling, name);
     rd_driver_wake(d);
 }
@@ -287,9 +296,12 @@ cleanup:
     return status;
 }
 
-void rd_driver_delivered(rd_driver *d, size_t client)
+void rd_driver_delivered(rd_driver *d, size_t client, uint32_t weight)
 {
     pthread_mutex_lock(&d->lock);
+    rd_participation_record *part =
+        rd_attendance_part(&d->attendance, d->rounds, client); /* rd_driver_deliver has made it */
+    part->weight = weight;
     rd_rounds_delivered(d->rounds, client);
     pthread_mutex_unlock(&d->lock);
     rd_driver_wake(d);

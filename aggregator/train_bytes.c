@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "codec/messages.h"
 #include "codec/update.h"
@@ -72,6 +73,7 @@ static void log_refusal(const rd_call *c, const rd_error *err)
 {
     rd_driver_log(c->routes->driver, RD_LOG_WARNING, "update of %s for round %" PRIu64 " refused: %s",
                   rd_exchange_client(c->x), c->number, err->message);
+    rd_driver_account(c->routes->driver, "refused", rd_exchange_client(c->x), err->message);
 }
 
 /* Tells the client and the round what was wrong with the update. A full disk is not the client's fault: it
@@ -149,6 +151,7 @@ static rd_status admit(void *user, uint64_t key, uint64_t staleness, rd_particip
         return status;
     part->report = a->report;
     part->largest = arrival.largest;
+    memcpy(part->update_sha256, rd_upload_sha256(a->upload), sizeof part->update_sha256);
     return RD_OK;
 }
 
@@ -159,7 +162,7 @@ static void add(void *user)
     a->status = rd_upload_add_to(a->upload, rd_run_updates(rd_driver_run(a->driver)), &a->admission, &a->err);
     rd_upload_free(a->upload); /* its file may be a large one, too */
     if (a->status == RD_OK) {
-        rd_driver_delivered(a->driver, a->client);
+        rd_driver_delivered(a->driver, a->client, a->admission.contribution.weight);
     } else if (a->status == RD_ERR_RANGE || a->status == RD_ERR_DATA) {
         rd_driver_unfit(a->driver, a->client, a->err.message);
     } else {

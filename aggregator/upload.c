@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ struct rd_upload {
     bool digest_given, whole; /* whole: rd_upload_finish has found it complete and right */
     uint8_t digest_expected[RD_SHA256_BYTES];
     rd_sha256 digest;
+    char sha256[RD_SHA256_HEX];
 };
 
 /* RFC 9530: `sha-256=:BASE64:`, possibly among other algorithms. */
@@ -84,6 +86,8 @@ rd_status rd_upload_finish(rd_upload *u, rd_report *report, rd_error *err)
     if (status == RD_OK && u->digest_given) {
         uint8_t found[RD_SHA256_BYTES];
         rd_sha256_finish(&u->digest, found);
+        for (size_t i = 0; i < sizeof found; i++)
+            (void)snprintf(u->sha256 + 2 * i, 3, "%02x", found[i]);
         if (memcmp(found, u->digest_expected, sizeof found) != 0)
             status = rd_fail(err, RD_ERR_FORMAT, "the body's SHA-256 is not the one in Content-Digest");
     }
@@ -110,6 +114,11 @@ rd_status rd_upload_add_to(rd_upload *u, rd_aggregate *updates, rd_admission *in
 float rd_upload_largest(const rd_upload *u)
 {
     return u->largest;
+}
+
+const char *rd_upload_sha256(const rd_upload *u)
+{
+    return u->sha256;
 }
 
 uint64_t rd_upload_size(const rd_upload *u)

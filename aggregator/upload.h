@@ -28,6 +28,8 @@ rd_status rd_upload_finish(rd_upload *u, rd_report *report, rd_error *err) RD_MU
 rd_status rd_upload_add_to(rd_upload *u, rd_aggregate *updates, rd_admission *in, rd_error *err) RD_MUST_CHECK;
 float rd_upload_largest(const rd_upload *u); /* magnitude of its values so far */
 uint64_t rd_upload_size(const rd_upload *u); /* bytes of body so far */
+/* Of all its bytes, as 64 hexadecimal digits, once it is finished; empty: the client sent no Content-Digest. */
+const char *rd_upload_sha256(const rd_upload *u);
 void rd_upload_free(rd_upload *u);
 
 #endif

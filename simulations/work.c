@@ -113,6 +113,7 @@ static rd_status add_update(simulator *s, worker *w, job *j, const float *update
     RD_TRY(rd_aggregate_admit(updates, &arrival, &admission, err));
     rd_aggregate_add(updates, &admission, 0, update, n);
     RD_TRY(rd_aggregate_complete(updates, &admission, err));
+    j->part.weight = admission.contribution.weight;
     if (s->keep != NULL)
         RD_TRY(rd_keep_write(s->keep, j->client, j->round, RD_KEEP_NEWEST, kept, err));
 cleanup:

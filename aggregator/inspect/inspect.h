@@ -17,6 +17,7 @@ rd_status inspect_export(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_forgetting(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_predict(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_sample(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
+rd_status inspect_audit(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_vocabulary(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 
 /* ---- for the commands ---- */

@@ -14,6 +14,7 @@ static const struct {
     {"export", inspect_export},         {"predict", inspect_predict},
     {"forgetting", inspect_forgetting}, {"sample", inspect_sample},
     {"vocabulary", inspect_vocabulary}, {"compare", inspect_compare},
+    {"audit", inspect_audit},
 };
 
 static const rd_option no_options[] = {{.kind = RD_OPTION_END}};
@@ -33,6 +34,7 @@ static const rd_command program = {
                "  predict DIR   what a run's model puts out for samples\n"
                "  forgetting DIR   accuracy on every task after every task\n"
                "  sample DIR    text from a run's language model\n"
+               "  audit DIR     the account of what happened, and whether it is whole\n"
                "  vocabulary FILE   the symbols of a text, as model.input.vocabulary wants them\n\n"
                "`rondo-inspect COMMAND --help` describes a command's options.",
     .options = no_options,
@@ -59,7 +61,7 @@ int main(int argc, char **argv)
     else if (argc >= 2 && argv[1][0] != '-')
         status = rd_fail(&error, RD_ERR_USAGE,
                          "there is no command '%s'; the commands are rounds, clients, plot, model, export, "
-                         "sample and vocabulary",
+                         "sample, audit and vocabulary",
                          argv[1]);
     else
         status = no_command(argc, argv, &error);

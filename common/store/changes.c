@@ -60,7 +60,14 @@ static rd_status put_change(rd_store *s, const rd_change_record *c, uint64_t rou
     sqlite3_bind_double(statement, 5, rd_clock_unix());
     status = rd_store_run_statement(s, statement, "write what has changed", err);
     s->news++;
-    return status;
+    if (status != RD_OK)
+        return status;
+    rd_audit_entry e = rd_audit_begin("changed");
+    rd_audit_count(&e, "round", round);
+    rd_audit_text(&e, "key", c->key);
+    rd_audit_text(&e, "before", c->before);
+    rd_audit_text(&e, "after", c->after);
+    return rd_audit_put(s, &e, err);
 }
 
 rd_status rd_store_put_changes(rd_store *s, const rd_changes *list, rd_error *err)
@@ -150,7 +157,17 @@ static rd_status put_input(rd_store *s, const rd_store_input *in, rd_error *err)
         sqlite3_bind_int64(statement, 3, (sqlite3_int64)in->rows);
         sqlite3_bind_text(statement, 4, in->digest, -1, SQLITE_STATIC);
     }
-    return rd_store_run_statement(s, statement, "write what the run uses", err);
+    status = rd_store_run_statement(s, statement, "write what the run uses", err);
+    if (status != RD_OK)
+        return status;
+    rd_audit_entry e = rd_audit_begin("uses");
+    rd_audit_text(&e, "what", in->name);
+    if (in->path != NULL) {
+        rd_audit_text(&e, "path", in->path);
+        rd_audit_count(&e, "rows", in->rows);
+        rd_audit_text(&e, "digest", in->digest);
+    }
+    return rd_audit_put(s, &e, err);
 }
 
 rd_status rd_store_use(rd_store *s, const rd_store_input *in, rd_error *err)

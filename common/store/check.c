@@ -62,8 +62,8 @@ static rd_status check_rounds(check *c, rd_error *err)
     return status;
 }
 
-rd_status rd_store_check(const char *directory, const rd_check_listener *listener, rd_check_report *report,
-                         rd_error *err)
+rd_status rd_store_check(const char *directory, const char *expected, const rd_check_listener *listener,
+                         rd_check_report *report, rd_error *err)
 {
     rd_status status = RD_OK;
     uint64_t newest, missing;
@@ -79,6 +79,7 @@ rd_status rd_store_check(const char *directory, const rd_check_listener *listene
     }
     RD_TRY(status);
     RD_TRY(check_rounds(&c, err));
+    RD_TRY(rd_audit_check(c.store, expected, listener, report, err));
     if (rd_store_newest_model(c.store, &newest, err) != RD_OK)
         say(&c, err->message);
     missing = rd_store_missing_rounds(c.store);

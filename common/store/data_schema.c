@@ -4,6 +4,18 @@
 
 #include "store/internal.h"
 
+static rd_status account_for_schema(rd_store *s, const char *json, rd_error *err)
+{
+    char hex[RD_SHA256_HEX];
+    rd_sha256 digest;
+    rd_sha256_start(&digest);
+    rd_sha256_add(&digest, json, strlen(json));
+    rd_sha256_finish_hex(&digest, hex);
+    rd_audit_entry e = rd_audit_begin("schema");
+    rd_audit_text(&e, "sha256", hex);
+    return rd_audit_put(s, &e, err);
+}
+
 rd_status rd_store_set_data_schema(rd_store *s, const char *json, rd_error *err)
 {
     sqlite3_stmt *statement = NULL;
@@ -11,7 +23,8 @@ rd_status rd_store_set_data_schema(rd_store *s, const char *json, rd_error *err)
     if (status != RD_OK)
         return status;
     sqlite3_bind_text(statement, 1, json, -1, SQLITE_STATIC);
-    return rd_store_run_statement(s, statement, "write the schema of the data", err);
+    status = rd_store_run_statement(s, statement, "write the schema of the data", err);
+    return status == RD_OK ? account_for_schema(s, json, err) : status;
 }
 
 rd_status rd_store_data_schema(rd_store *s, char **json, rd_error *err)

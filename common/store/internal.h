@@ -1,11 +1,13 @@
 /* internal.h: what the files of the store share. Nothing here is for other modules.
  *
  *     backup.c, check.c    copies a directory; says whether it is whole
+ *     audit_check.c        whether the account is
  *     writer.c, reader.c   open one
  *     compare.c            what of run.json has become different, and may
  *     changes.c            all that has, and what the server reads beside it
  *     write.c, read.c      rows; data_schema.c, record_json.c
  *     recover.c            what of a directory is whole, and going back to it
+ *     audit.c              the account
  *     store.c              what is open, until it is closed
  *     files.c              the digests of a round's files, and of its row
  *     model_files.c        the folder of models
@@ -20,7 +22,7 @@
 
 #include "store/store.h"
 
-#define RD_STORE_SCHEMA_VERSION 7
+#define RD_STORE_SCHEMA_VERSION 8
 #define RD_STORE_BUSY_MILLISECONDS 5000    /* to wait for another connection's lock; held for moments only */
 #define RD_STORE_APPLICATION_ID 0x524e444f /* "RNDO": how `file` and we recognise a database of ours */
 
@@ -54,6 +56,9 @@ typedef enum rd_sql {
     RD_SQL_PUT_INPUT,
     RD_SQL_DROP_INPUT,
     RD_SQL_LAST_COUNTED,
+    RD_SQL_LAST_ENTRY,
+    RD_SQL_ADD_ENTRY,
+    RD_SQL_ENTRIES,
     RD_SQL_SET_DATA_SCHEMA,
     RD_SQL_DATA_SCHEMA,
     RD_SQL_KINDS
@@ -152,6 +157,35 @@ rd_status rd_store_recover(rd_store *s, uint64_t keep_every, rd_error *err) RD_M
 
 /* A handle without a database; RD_ERR_IO: the directory's name is too long. */
 rd_status rd_store_make_handle(const char *directory, rd_store **out, rd_error *err) RD_MUST_CHECK;
+
+/* ---- audit.c, audit_check.c ---- */
+
+/* An entry that is being made. What fails meanwhile is reported when it is put. */
+typedef struct rd_audit_entry {
+    cJSON *object;
+    char *parts; /* (length of capacity) "counted":[...],"late":[...],"failed":[...]; NULL: it is of no round */
+    size_t length, capacity;
+    bool failed;
+} rd_audit_entry;
+
+rd_audit_entry rd_audit_begin(const char *event);
+void rd_audit_text(rd_audit_entry *e, const char *key, const char *value);
+void rd_audit_count(rd_audit_entry *e, const char *key, uint64_t value);
+/* value is copied. */
+void rd_audit_json(rd_audit_entry *e, const char *key, const cJSON *value);
+/* Who was counted, late and failed, each list in the order of names. */
+void rd_audit_parts(rd_audit_entry *e, const rd_participation_record *parts, size_t count);
+/* Seals the entry with the last one and writes it, inside the caller's transaction if there is one; frees it in any
+ * case. */
+rd_status rd_audit_put(rd_store *s, rd_audit_entry *e, rd_error *err) RD_MUST_CHECK;
+void rd_audit_drop(rd_audit_entry *e);
+/* The SHA-256 before the first entry, and that of a text after the one before. */
+void rd_audit_start(char first[RD_SHA256_HEX]);
+void rd_audit_link(const char before[RD_SHA256_HEX], const char *text, char own[RD_SHA256_HEX]);
+/* Tells the listener what is wrong with the account, and fills in what the report says of it. expected: see
+ * rd_store_check. */
+rd_status rd_audit_check(rd_store *s, const char *expected, const rd_check_listener *listener, rd_check_report *report,
+                         rd_error *err) RD_MUST_CHECK;
 
 /* ---- changes.c, compare.c ---- */
 

@@ -207,6 +207,7 @@ static rd_status take_round(const rd_store *s, sqlite3_stmt *statement, rd_round
         return rd_fail(err, RD_ERR_FORMAT,
                        "%s/rondo.db: it is damaged: the record of round %" PRIu64 " is not what was committed",
                        s->directory, record.round);
+    memcpy(record.row_sha256, found, sizeof record.row_sha256);
     *out = record;
     return RD_OK;
 }
@@ -304,6 +305,8 @@ rd_status rd_store_participations(rd_store *s, uint64_t round, bool (*visit)(con
             record.report = report;
         record.bytes_in = take_count(&r);
         record.seconds = take_number(&r);
+        record.weight = (uint32_t)take_count(&r);
+        take_text(&r, record.update_sha256, sizeof record.update_sha256);
         if (!visit(&record, user))
             break;
     }

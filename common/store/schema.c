@@ -37,6 +37,18 @@ const char *rd_store_schema(void)
         "    after      TEXT NOT NULL,\n"
         "    changed_at REAL NOT NULL     -- Unix time\n"
         ") STRICT;\n"
+        "-- the account: an entry for all that has happened, each sealed with the one before it (rondo-inspect audit)\n"
+        "CREATE TABLE audit (\n"
+        "    number INTEGER PRIMARY KEY, -- 1, 2, 3, ...\n"
+        "    entry  TEXT NOT NULL,       -- JSON: when (Unix time), what, and of whom\n"
+        "    sha256 TEXT NOT NULL        -- of the 64 digits before it (of the first: zeros) and the entry\n"
+        ") STRICT;\n"
+        "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN\n"
+        "    SELECT RAISE(ABORT, 'entries of the account stay what they are');\n"
+        "END;\n"
+        "CREATE TRIGGER audit_is_not_cut BEFORE DELETE ON audit BEGIN\n"
+        "    SELECT RAISE(ABORT, 'entries of the account stay');\n"
+        "END;\n"
         "-- what the server reads beside run.json\n"
         "CREATE TABLE inputs (\n"
         "    name   TEXT PRIMARY KEY, -- key of run.json: data.test, data.root, data.train of a simulation, initial\n"
@@ -142,6 +154,8 @@ const char *rd_store_schema(void)
         "    compute_seconds  REAL,             -- by the client's own clock\n"
         "    bytes_in         INTEGER NOT NULL CHECK (bytes_in >= 0),\n"
         "    seconds          REAL,             -- from publication to delivery\n"
+        "    weight           INTEGER NOT NULL CHECK (weight >= 0), -- of its update in the sum\n"
+        "    update_sha256    TEXT NOT NULL,    -- of its update as it came; empty: not computed\n"
         "    PRIMARY KEY (round, client)\n"
         ") STRICT, WITHOUT ROWID;\n"
         "-- participation with the clients' names, for people\n"
@@ -164,7 +178,7 @@ const char *rd_store_schema(void)
     "status, reason, samples, running_loss, train_samples, train_loss, train_accuracy, holdout_samples, " \
     "holdout_loss, holdout_accuracy, delta_norm, steps, personal_samples, personal_loss, "                \
     "personal_accuracy, "                                                                                 \
-    "compute_seconds, bytes_in, seconds"
+    "compute_seconds, bytes_in, seconds, weight, update_sha256"
 
 const char *rd_store_sql(rd_sql which)
 {
@@ -192,7 +206,7 @@ const char *rd_store_sql(rd_sql which)
             "RETURNING id",
         [RD_SQL_ADD_PARTICIPATION] =
             "INSERT INTO participation (round, client, " PARTICIPATION_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, "
-            "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+            "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
         /* Rounds with a model file of their own, without the newest two. One would do; the second is for the
          * file that a crash kept from being deleted a round ago. */
         [RD_SQL_OUTDATED_MODELS] =
@@ -234,6 +248,9 @@ const char *rd_store_sql(rd_sql which)
         [RD_SQL_DROP_INPUT] = "DELETE FROM inputs WHERE name = ?1",
         [RD_SQL_LAST_COUNTED] = "SELECT client_name, max(round) FROM participation_by_name "
                                 "WHERE status = 'counted' GROUP BY client",
+        [RD_SQL_LAST_ENTRY] = "SELECT number, sha256 FROM audit ORDER BY number DESC LIMIT 1",
+        [RD_SQL_ADD_ENTRY] = "INSERT INTO audit (number, entry, sha256) VALUES (?1, ?2, ?3)",
+        [RD_SQL_ENTRIES] = "SELECT number, entry, sha256 FROM audit WHERE number >= ?1 ORDER BY number",
     };
     return statements[which];
 }

@@ -1,6 +1,6 @@
 /* store.h: the state directory of a run, the same for a deployment and a simulation.
  *
- *   DIR/rondo.db                    SQLite (WAL): run, changes, inputs, clients, rounds, participation
+ *   DIR/rondo.db                    SQLite (WAL): run, changes, inputs, clients, rounds, participation, audit
  *   DIR/models/NNNNNN.safetensors   the global model after round NNNNNN; 000000 is the initial one
  *
  * A round is one transaction, made after its model file is in place: whatever happens, the directory
@@ -59,6 +59,7 @@ typedef struct rd_round_record {
     char model_sha256[RD_SHA256_HEX]; /* of the parameters as little-endian float32, i.e. of the data part of
                                          the model file */
     rd_file_digests files;            /* taken of the files when it is committed */
+    char row_sha256[RD_SHA256_HEX];   /* of all of that, as it was read */
 } rd_round_record;
 
 /* One row of the table "participation". */
@@ -71,6 +72,8 @@ typedef struct rd_participation_record {
     uint64_t bytes_in;
     double seconds; /* from publication to delivery */
     float largest;  /* magnitude in its update; not stored */
+    uint32_t weight;                   /* of its update in the sum */
+    char update_sha256[RD_SHA256_HEX]; /* of its update as it came; empty: not computed */
 } rd_participation_record;
 
 /* One row of the table "clients", with its counts over all rounds. */
@@ -147,11 +150,14 @@ typedef struct rd_check_listener {
 typedef struct rd_check_report {
     uint64_t rounds, models; /* that were looked at */
     uint64_t wrong;          /* that the listener has heard of */
+    uint64_t entries;        /* of the account ... */
+    char last[RD_SHA256_HEX]; /* ... and the SHA-256 of the last one that is whole */
 } rd_check_report;
 
-/* Compares all that is retained with what was committed. An error where it cannot be read. */
-rd_status rd_store_check(const char *directory, const rd_check_listener *listener, rd_check_report *report,
-                         rd_error *err) RD_MUST_CHECK;
+/* Compares all that is retained with what was committed. expected: a SHA-256 that an entry of the account must have,
+ * because somebody has noted it; NULL: nobody has. An error where it cannot be read. */
+rd_status rd_store_check(const char *directory, const char *expected, const rd_check_listener *listener,
+                         rd_check_report *report, rd_error *err) RD_MUST_CHECK;
 
 /* ---- writing ---- */
 
@@ -179,6 +185,12 @@ rd_status rd_store_set_data_schema(rd_store *s, const char *json, rd_error *err)
 /* No more rounds will come. A round committed after it, or a resume that adds rounds or changes
  * evaluation.target_accuracy or early_stopping.patience, takes it back. */
 rd_status rd_store_finish(rd_store *s, rd_error *err) RD_MUST_CHECK;
+
+/* Writes an entry into the account (audit.c) of what has no row of its own: {"event": event, "client": client, "why":
+ * why}; client NULL: of nobody; why NULL or "": nothing to say. May be repeated when it failed. Whoever calls sees to
+ * it that no stranger can make entries without end. */
+rd_status rd_store_note(rd_store *s, const char *event, const char *client, const char *why,
+                        rd_error *err) RD_MUST_CHECK;
 
 /* Something that the server reads beside run.json. */
 typedef struct rd_store_input {
@@ -208,6 +220,15 @@ rd_status rd_store_participations(rd_store *s, uint64_t round, bool (*visit)(con
                                   void *user, rd_error *err) RD_MUST_CHECK;
 /* In the order in which they came: to a reader all of them, to the writer those that came with its opening. */
 rd_status rd_store_changes(rd_store *s, bool (*visit)(const rd_change_record *, void *), void *user,
+                           rd_error *err) RD_MUST_CHECK;
+/* One entry of the account; valid while it is visited. */
+typedef struct rd_account_line {
+    uint64_t number;
+    const char *entry;  /* JSON */
+    const char *sha256; /* of the one before it, and of the entry */
+} rd_account_line;
+/* From that number on, in order. */
+rd_status rd_store_account(rd_store *s, uint64_t from, bool (*visit)(const rd_account_line *, void *), void *user,
                            rd_error *err) RD_MUST_CHECK;
 /* The clients whose updates counted, each with the last round in which one did. *all: visit never returned false. */
 rd_status rd_store_last_counted(rd_store *s, bool (*visit)(const char *client, uint64_t round, void *user), void *user,

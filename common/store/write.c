@@ -72,12 +72,10 @@ static rd_status end(rd_store *s, rd_status status, const char *doing, rd_error 
 
 /* ---- clients ---- */
 
-rd_status rd_store_client(rd_store *s, const char *client, const rd_join *join, double now, rd_error *err)
+static rd_status add_client(rd_store *s, const char *client, const rd_join *join, double now, rd_error *err)
 {
     sqlite3_stmt *statement = NULL;
-    rd_status status = rd_store_set_durable(s, false, err);
-    if (status == RD_OK)
-        status = rd_store_statement(s, RD_SQL_ADD_CLIENT, &statement, err);
+    rd_status status = rd_store_statement(s, RD_SQL_ADD_CLIENT, &statement, err);
     if (status != RD_OK)
         return status;
     binder b = {statement, 1, NULL};
@@ -88,12 +86,32 @@ rd_status rd_store_client(rd_store *s, const char *client, const rd_join *join, 
     return rd_store_run_statement(s, statement, "write a client", err);
 }
 
+static rd_status account_for_client(rd_store *s, const char *client, const rd_join *join, rd_error *err)
+{
+    rd_audit_entry e = rd_audit_begin("joined");
+    rd_audit_text(&e, "client", client);
+    rd_audit_count(&e, "samples", join->samples);
+    rd_audit_text(&e, "software", join->software);
+    return rd_audit_put(s, &e, err);
+}
+
+rd_status rd_store_client(rd_store *s, const char *client, const rd_join *join, double now, rd_error *err)
+{
+    rd_status status = begin(s, false, err);
+    if (status != RD_OK)
+        return status;
+    status = add_client(s, client, join, now, err);
+    if (status == RD_OK)
+        status = account_for_client(s, client, join, err);
+    return end(s, status, "commit a client", err);
+}
+
 /* ---- rounds ---- */
 
+/* row: its SHA-256. */
 static rd_status add_round(rd_store *s, const rd_round_record *r, const rd_file_digests *files, bool synced,
-                           rd_error *err)
+                           char row[RD_SHA256_HEX], rd_error *err)
 {
-    char record[RD_SHA256_HEX];
     rd_sha256 digest;
     sqlite3_stmt *statement = NULL;
     rd_status status = rd_store_statement(s, RD_SQL_ADD_ROUND, &statement, err);
@@ -132,9 +150,9 @@ static rd_status add_round(rd_store *s, const rd_round_record *r, const rd_file_
     put_text(&b, files->packed);
     put_text(&b, files->server);
     put_text(&b, files->frozen);
-    rd_sha256_finish_hex(&digest, record);
+    rd_sha256_finish_hex(&digest, row);
     b.digest = NULL;
-    put_text(&b, record);
+    put_text(&b, row);
     put_count(&b, synced);
     status = rd_store_run_statement(s, statement, "write a round", err);
     if (status != RD_OK && sqlite3_extended_errcode(s->db) == SQLITE_CONSTRAINT_PRIMARYKEY)
@@ -195,11 +213,26 @@ static rd_status add_participation(rd_store *s, uint64_t round, const rd_partici
     put_number(&b, delivered ? r->seconds : NAN);
     put_count(&b, p->bytes_in);
     put_number(&b, p->seconds);
+    put_count(&b, p->weight);
+    put_text(&b, p->update_sha256);
     status = rd_store_run_statement(s, statement, "write a participation", err);
     if (status != RD_OK && sqlite3_extended_errcode(s->db) == SQLITE_CONSTRAINT_PRIMARYKEY)
         status =
             rd_fail(err, RD_ERR_INTERNAL, "%s: client '%s' is twice in round %" PRIu64, s->directory, p->client, round);
     return status;
+}
+
+static rd_status account_for_round(rd_store *s, const rd_round_record *r, const char *row,
+                                   const rd_participation_record *parts, size_t count, rd_error *err)
+{
+    rd_audit_entry e = rd_audit_begin("round");
+    rd_audit_count(&e, "round", r->round);
+    rd_audit_text(&e, "model", r->model_sha256);
+    rd_audit_text(&e, "record", row);
+    if (!r->aggregated)
+        rd_audit_text(&e, "abandoned", r->abandoned[0] != '\0' ? r->abandoned : "too few updates");
+    rd_audit_parts(&e, parts, count);
+    return rd_audit_put(s, &e, err);
 }
 
 static rd_status set_finished(rd_store *s, bool finished, rd_error *err)
@@ -227,7 +260,7 @@ void rd_store_wait_always(rd_store *s)
 rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round, const rd_participation_record *parts,
                                 size_t part_count, uint64_t keep_every, rd_error *err)
 {
-    char doing[48];
+    char doing[48], row[RD_SHA256_HEX];
     rd_file_digests files = {0};
     double now = rd_clock_seconds();
     s->models.keep_every = keep_every;
@@ -243,11 +276,13 @@ rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round, const
         status = begin(s, durable, err);
     if (status != RD_OK)
         return status;
-    status = add_round(s, round, &files, durable, err);
+    status = add_round(s, round, &files, durable, row, err);
     for (size_t i = 0; i < part_count && status == RD_OK; i++)
         status = add_participation(s, round->round, &parts[i], round->finished_at, err);
     if (status == RD_OK)
         status = set_finished(s, false, err);
+    if (status == RD_OK)
+        status = account_for_round(s, round, row, parts, part_count, err);
     status = end(s, status, doing, err);
     if (status == RD_OK && durable) {
         s->durable_at = now;
@@ -259,12 +294,19 @@ rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round, const
 
 rd_status rd_store_finish(rd_store *s, rd_error *err)
 {
-    rd_status status = RD_OK;
-    RD_TRY(rd_store_sync_models(s, err));
-    RD_TRY(rd_store_set_durable(s, true, err));
-    RD_TRY(rd_store_simple(s, RD_SQL_SYNCED, "write that the last round is on the disk", err));
-    RD_TRY(set_finished(s, true, err));
-    rd_store_delete_outdated_models(s);
-cleanup:
+    rd_status status = rd_store_sync_models(s, err);
+    if (status == RD_OK)
+        status = begin(s, true, err);
+    if (status != RD_OK)
+        return status;
+    rd_audit_entry e = rd_audit_begin("finished");
+    status = rd_audit_put(s, &e, err);
+    if (status == RD_OK)
+        status = rd_store_simple(s, RD_SQL_SYNCED, "write that the last round is on the disk", err);
+    if (status == RD_OK)
+        status = set_finished(s, true, err);
+    status = end(s, status, "commit that the run is finished", err);
+    if (status == RD_OK)
+        rd_store_delete_outdated_models(s);
     return status;
 }

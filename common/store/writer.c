@@ -19,6 +19,7 @@
 #include "core/file.h"
 #include "core/number.h"
 #include "data/source.h"
+#include "rondo/version.h"
 
 #define PATH_MAX_HERE (RD_SOURCE_PATH_MAX + 64)
 
@@ -109,6 +110,17 @@ static rd_status insert_run(rd_store *s, const rd_config *config, const char *js
     return status;
 }
 
+/* The head of the account. */
+static rd_status account_for_run(rd_store *s, const rd_config *config, const cJSON *setting, rd_error *err)
+{
+    rd_audit_entry e = rd_audit_begin("begun");
+    rd_audit_text(&e, "run", s->run_id);
+    rd_audit_text(&e, "software", RONDO_VERSION);
+    rd_audit_json(&e, "config", config->for_clients);
+    rd_audit_json(&e, "setting", setting);
+    return rd_audit_put(s, &e, err);
+}
+
 /* Tables and run appear together or not at all. */
 static rd_status make_run(rd_store *s, const rd_config *config, const cJSON *setting, rd_error *err)
 {
@@ -122,6 +134,7 @@ static rd_status make_run(rd_store *s, const rd_config *config, const cJSON *set
     open = true;
     RD_TRY(rd_store_execute(s, rd_store_schema(), "make its tables", err));
     RD_TRY(insert_run(s, config, json, setting_json, err));
+    RD_TRY(account_for_run(s, config, setting, err));
     RD_TRY(rd_store_execute(s, "COMMIT", "commit its tables", err));
     open = false;
     RD_TRY(rd_store_sync_folder(s->directory_fd, s->directory, err));

@@ -162,6 +162,13 @@ static bool see_change(const rd_change_record *c, void *user)
     return true;
 }
 
+static bool see_entry(const rd_account_line *line, void *user)
+{
+    (void)user;
+    check(line->entry != NULL && line->sha256 != NULL);
+    return true;
+}
+
 static bool see_counted(const char *client, uint64_t round, void *user)
 {
     (void)user;
@@ -199,6 +206,7 @@ static void read_all(void)
     told(rd_store_participations(s, 2, see_participation, NULL, &err), &err);
     told(rd_store_clients(s, see_client, NULL, &err), &err);
     told(rd_store_changes(s, see_change, NULL, &err), &err);
+    told(rd_store_account(s, 1, see_entry, NULL, &err), &err);
     told(rd_store_last_counted(s, see_counted, NULL, &found, &err), &err);
     told(rd_store_data_schema(s, &schema, &err), &err);
     told(rd_store_last_model(s, &number, &found, &err), &err);
@@ -206,7 +214,7 @@ static void read_all(void)
     rd_run_record_free(&run);
     free(schema);
     rd_store_close(s);
-    told(rd_store_check(folder, &listener, &report, &err), &err);
+    told(rd_store_check(folder, NULL, &listener, &report, &err), &err);
 }
 
 static void write_on(void)

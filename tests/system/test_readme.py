@@ -211,7 +211,7 @@ def test_job_1(world):
     paste(world, script, tree, environment, 400, wrapper)
     lines = [line for line in commands(block("README.md", "rondo-inspect rounds state")) if not re.search("sample|predict", line)]
     printed = {line.split()[1]: paste(world, line, tree, environment) for line in lines}
-    assert sorted(printed) == ["clients", "export", "model", "plot", "rounds"]
+    assert sorted(printed) == ["audit", "clients", "export", "model", "plot", "rounds"]
     assert re.search(r"^ *10 ", printed["rounds"], re.M) and "client-2" in printed["clients"] and "dense" in printed["model"]
     assert os.path.getsize(os.path.join(tree, "loss.svg")) > 5000 and os.path.getsize(os.path.join(tree, "model.safetensors")) > 199210 * 4
 
