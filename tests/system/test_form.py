@@ -100,5 +100,21 @@ def test_functions_take_few_parameters(world):
     assert not many, "\n".join(many)
 
 
+def test_each_test_that_the_threats_name_exists(world):
+    """A defence stands in the document with the test that holds it, or not at all."""
+    text = harness.read(os.path.join(harness.ROOT, "aggregator/THREATS.md"))
+    named = re.findall(r"`(test_\w+)(\.py)?: (\w+)`", text)
+    assert len(named) > 50
+    missing = []
+    for name, system, test in named:
+        path = os.path.join(harness.ROOT, "tests", "system" if system else "unit", name + (system or ".c"))
+        definition = rf"^def {test}\(" if system else rf"^(Parameterized)?Test\(\w+, {test}[,)]"
+        if not os.path.exists(path) or not re.search(definition, harness.read(path), re.M):
+            missing.append(f"{name}{system}: {test}")
+    rows = [line for line in text.split("## What is not defended")[0].splitlines() if line.startswith("|") and not re.match(r"\|[-|]+$|\|.*held by \|$", line)]
+    missing += [row for row in rows if not re.search(r"`(test_\w+(\.py)?: \w+|tests/run\.sh --ci)`", row)]
+    assert not missing, "\n".join(missing)
+
+
 if __name__ == "__main__":
     harness.main()
