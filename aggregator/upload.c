@@ -26,18 +26,28 @@ struct rd_upload {
     char sha256[RD_SHA256_HEX];
 };
 
+#define BASE64_SIZE ((RD_SHA256_BYTES + 2) / 3 * 4) /* the decoder passes over blanks, so they are counted, too */
+
+/* Behind the key in a list of members "sha-256=:BASE64:, md5=:BASE64:"; NULL: it is not there. */
+static const char *find_member(const char *field, const char *key)
+{
+    for (const char *at = field;; at++) {
+        at += strspn(at, " \t");
+        if (strncmp(at, key, strlen(key)) == 0)
+            return at + strlen(key);
+        at = strchr(at, ',');
+        if (at == NULL)
+            return NULL;
+    }
+}
+
 /* RFC 9530: `sha-256=:BASE64:`, possibly among other algorithms. */
 static rd_status parse_digest(rd_upload *u, const char *field, rd_error *err)
 {
-    static const char start[] = "sha-256=:";
-    const char *value = strstr(field, start), *end = NULL;
+    const char *value = find_member(field, "sha-256=:");
     size_t size = 0;
-    if (value != NULL) {
-        value += sizeof start - 1;
-        end = strchr(value, ':');
-    }
-    if (end == NULL ||
-        !rd_base64_decode(value, (size_t)(end - value), u->digest_expected, sizeof u->digest_expected, &size) ||
+    if (value == NULL || strcspn(value, ":") != BASE64_SIZE || value[BASE64_SIZE] != ':' ||
+        !rd_base64_decode(value, BASE64_SIZE, u->digest_expected, sizeof u->digest_expected, &size) ||
         size != sizeof u->digest_expected)
         return rd_fail(err, RD_ERR_FORMAT, "Content-Digest: expected sha-256=:BASE64 of 32 bytes:, found '%.80s'",
                        field);

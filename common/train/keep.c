@@ -103,6 +103,13 @@ static rd_status check_head(const char *path, const head *found, const head *wan
     return RD_OK;
 }
 
+/* A run's identifier becomes part of a path; what is made of anything else is no name of a run, but of a folder. */
+static bool is_identifier(const char *run)
+{
+    const size_t length = strspn(run, "0123456789abcdefghijklmnopqrstuvwxyz");
+    return length > 0 && run[length] == '\0';
+}
+
 rd_status rd_keep_set_aside(const rd_keep_options *o, char note[RD_KEEP_NOTE_MAX], rd_error *err)
 {
     head found, wanted = head_of(o);
@@ -116,6 +123,8 @@ rd_status rd_keep_set_aside(const rd_keep_options *o, char note[RD_KEEP_NOTE_MAX
     RD_TRY(read_head(fd, o->path, &found, &there, err));
     if (!there || strcmp(found.client, wanted.client) != 0 || strcmp(found.run, wanted.run) == 0)
         goto cleanup;
+    if (!is_identifier(found.run))
+        RD_THROW(RD_ERR_STATE, "%s: it is not a file in which clients of this version keep something", o->path);
     if (asprintf(&aside, "%s.%.12s", o->path, found.run) < 0)
         RD_THROW(RD_ERR_MEMORY, "no memory for a path");
     if (access(aside, F_OK) == 0 || rename(o->path, aside) != 0)

@@ -16,12 +16,19 @@ static void check(int holds)
         abort();
 }
 
-/* Where the field says "sha-256=:44 characters:", by another way of looking than the parser's. */
+/* Where the field says "sha-256=:44 characters:" first in it or behind a comma, by another way of looking than the
+ * parser's. */
 static const char *find_digest(const char *field)
 {
-    for (const char *at = field; *at != '\0'; at++)
-        if (strncmp(at, "sha-256=:", 9) == 0 && strcspn(at + 9, ":") == 44 && at[9 + 44] == ':')
+    for (const char *at = field; *at != '\0'; at++) {
+        const char *before = at;
+        while (before > field && (before[-1] == ' ' || before[-1] == '\t'))
+            before--;
+        if ((before == field || before[-1] == ',') && strncmp(at, "sha-256=:", 9) == 0 &&
+            strspn(at + 9, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=") == 44 &&
+            at[9 + 44] == ':')
             return at + 9;
+    }
     return NULL;
 }
 

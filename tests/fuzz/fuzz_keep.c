@@ -63,11 +63,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     rd_keep_close(k);
     /* What another run has kept is renamed, to a name that is made of bytes in it. */
     o.run = "another";
-    char copy[96], run[13];
+    char copy[96], run[13] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    check(fd >= 0 && pread(fd, run, sizeof run - 1, 24) >= 0 && close(fd) == 0);
     status = rd_keep_set_aside(&o, note, &err);
     if (status == RD_OK && note[0] != '\0') {
-        memcpy(run, bytes + 3 + 24, sizeof run - 1);
-        run[sizeof run - 1] = '\0';
         (void)snprintf(copy, sizeof copy, "%s.%s", path, run);
         check(strchr(run, '/') == NULL && unlink(copy) == 0);
     }

@@ -93,7 +93,10 @@ def test_a_good_digest_is_accepted(world):
     aggregator, good = one_round(world)
     body = delta()
     digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
-    status, receipt, _ = good.update(1, body, Content_Digest=f"sha-256=:{digest}:")
+    for field in [f"xsha-256=:{digest}:", f"sha-256=:{digest[:20]} {digest[20:]}:", f"sha-256=: {digest}:",
+                  f"sha-256=:{digest}", f"sha-256=:{digest[:-4]}:", "md5=:AAAA:"]:
+        refused(good.update(1, body, Content_Digest=field), 400, "Content-Digest: expected sha-256")
+    status, receipt, _ = good.update(1, body, Content_Digest=f"md5=:AAAA:, sha-256=:{digest}:")
     assert (status, receipt["counted"]) == (200, True)
 
 

@@ -142,6 +142,21 @@ Test(keep, is_of_one_run_client_and_strategy)
     cr_assert_eq(rd_keep_set_aside(&o, note, &err), RD_OK);
     cr_assert_eq(rd_keep_set_aside(&other, note, &err), RD_OK);
 
+    /* A run's name that somebody has written there becomes no path. */
+    for (size_t i = 0; i < 3; i++) {
+        static const char *const names[] = {"../../tmp/x", "", "a b"};
+        char head[24 + 3 * 128] = "rdkeep2";
+        head[8] = 3;
+        head[16] = 2;
+        (void)snprintf(head + 24, 128, "%s", names[i]);
+        (void)snprintf(head + 24 + 128, 128, "ann");
+        FILE *made = fopen(path, "wb");
+        cr_assert_eq(fwrite(head, sizeof head, 1, made), 1);
+        (void)fclose(made);
+        cr_assert_eq(rd_keep_set_aside(&o, note, &err), RD_ERR_STATE, "'%s'", names[i]);
+        cr_assert_eq(access(path, F_OK), 0, "it is where it was");
+    }
+
     /* Somebody's file that is none of ours is not written to. */
     FILE *f = fopen(path, "wb");
     (void)fputs("a,b,c\n", f);
