@@ -171,7 +171,9 @@ static rd_status close_round(rd_driver *d, const rd_action *action, rd_error *er
     }
     d->record.seconds = rd_clock_seconds() - d->opened_at;
     d->uncommitted = true;
-    if (rd_stopping_decides(rd_run_config(d->run)) || !d->record.aggregated) {
+    /* After the last round clients hear that the run is over, and do not come back to repeat it. */
+    const bool last = action->round >= rd_run_config(d->run)->rounds;
+    if (last || rd_stopping_decides(rd_run_config(d->run)) || !d->record.aggregated) {
         RD_TRY(rd_driver_commit(d, err));
         stop = rd_run_is_over(d->run);
     }

@@ -10,6 +10,7 @@ import signal
 import time
 
 import harness
+from crash_images import RENAMED, read_journal
 from harness import free_port, read, wait_exit, wait_for
 
 CLIENTS, ROUNDS = 2, 4
@@ -72,14 +73,9 @@ def watched(world, under, **settings):
 
 def steps_of(world, under, command):
     """How many there are in a run."""
-    journal = world.path("journal")
+    journal = world.path(f"{under} journal")
     world.check(*watched(world, under, journal=journal), *command)
-    count, at, raw = 0, 0, open(journal, "rb").read()
-    while at < len(raw):
-        at += 32 + int.from_bytes(raw[at + 4:at + 8], "little") + int.from_bytes(raw[at + 24:at + 32], "little")
-        count += 1
-    os.remove(journal)
-    return count
+    return len(read_journal(journal))
 
 
 def simulate(world, name, stride):
@@ -109,9 +105,12 @@ class Deployment:
             world.check(world.program("rondo-sim"), "partition", "--config", path, "--clients", CLIENTS, "--out", self.private, "--quiet")
         self.processes = {}
 
+    def prefix(self, settings):
+        """In front of a command that is not to be left alone."""
+        return watched(self.world, f"{self.state} keep 1" if self.victim == "client" else self.state, **settings)
+
     def start(self, who, **settings):
-        world, under = self.world, f"{self.state} keep 1" if self.victim == "client" else self.state
-        prefix = watched(world, under, **settings) if settings else []
+        world, prefix = self.world, self.prefix(settings) if settings else []
         if who == "aggregator":
             command = [world.program("rondo-aggregator"), "serve", "--config", self.path, "--state", world.path(self.state),
                        "--listen", f"127.0.0.1:{self.port}", *world.tls("aggregator")]
@@ -155,7 +154,7 @@ class Deployment:
 
     def finish(self):
         for process in self.processes.values():
-            assert wait_exit(process) == 0, read(process.log)
+            assert wait_exit(process) == 0, "".join(f"\n{p.log}: {p.poll()}\n{read(p.log)}" for p in self.processes.values())
         return records(self.world, self.state)
 
 
@@ -191,6 +190,30 @@ def test_the_aggregator(world):
         lives = [(draw.randint(60, 150), True), (draw.randint(30, 60), True), (draw.randint(30, 60), False)]
         kills = deploy(world, name, "aggregator", lives)
         print(f"# {name}: the aggregator killed {kills} times")
+
+
+def test_nobody_hears_of_the_end_before_the_last_round_is_committed(world):
+    """The aggregator is held up in that commit, and killed: clients have to be there when the round is repeated."""
+    (path, expected), journal, held = prepare(world, "fedavg"), world.path("last journal"), world.path("held")
+    whole = Deployment(world, path, "fedavg whole deployment", "aggregator")
+    whole.start("aggregator", journal=journal)
+    d = Deployment(world, path, "fedavg last", "aggregator")
+    world.check(os.path.join(harness.ROOT, "certs", "make-certs"), world.path("certs"), "client", "client-3")
+    for client in range(1, CLIENTS + 1):
+        whole.start(client)
+    assert whole.finish() == expected
+    published = max(i for i, step in enumerate(read_journal(journal), 1) if step[0] == RENAMED and step[4].endswith(f"{ROUNDS:06d}.safetensors".encode()))
+    d.start("aggregator", hold=published + 4, held=held)
+    for client in range(1, CLIENTS + 1):
+        d.start(client)
+    wait_for(lambda: os.path.exists(held), "the commit is under way", process=d.processes["aggregator"])
+    observer = harness.Session(world, d.port, "client-3")
+    assert observer.join()[0] == 200
+    status, task, _ = observer.task(wait=0)
+    assert status == 204, (status, task)
+    d.processes["aggregator"].kill()
+    d.start("aggregator")
+    assert d.finish() == expected
 
 
 def test_a_client(world):
