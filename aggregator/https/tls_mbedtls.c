@@ -39,6 +39,8 @@ struct rd_tls_session {
     rd_tls *tls; /* not owned */
     int fd;
     rd_chain_guard guard;
+    bool shakes;    /* rd_tls_handshake is at work, which has set errno to 0 */
+    bool no_memory; /* it has failed for lack of memory */
     char client[RD_TLS_CLIENT_MAX];
 };
 
@@ -299,8 +301,13 @@ static int receive_bytes(void *user, unsigned char *bytes, size_t size)
 
 static int send_bytes(void *user, const unsigned char *bytes, size_t size)
 {
-    const rd_tls_session *s = user;
+    rd_tls_session *s = user;
     ssize_t n;
+    /* mbedTLS takes what it could not compute for what is wrong, and the client would hear that its certificate is. It
+     * hears nothing, and comes again. */
+    s->no_memory = s->no_memory || (s->shakes && errno == ENOMEM);
+    if (s->no_memory)
+        return MBEDTLS_ERR_NET_SEND_FAILED;
     do {
         n = send(s->fd, bytes, size, MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
@@ -419,10 +426,17 @@ static rd_tls_result result_of(int code)
 rd_tls_result rd_tls_handshake(rd_tls_session *s, rd_error *err)
 {
     s->tls->reason[0] = '\0';
+    errno = 0;
+    s->shakes = true;
     int code = mbedtls_ssl_handshake(&s->ssl);
+    s->shakes = false;
     if (code == 0)
         return RD_TLS_OK;
     rd_tls_result result = result_of(code);
+    if (s->no_memory) {
+        (void)rd_fail(err, RD_ERR_MEMORY, "TLS handshake failed: no memory for it");
+        return RD_TLS_FAILED;
+    }
     if (result == RD_TLS_CLOSED)
         explain_loss(s, err);
     else if (result == RD_TLS_FAILED)

@@ -46,8 +46,11 @@ static rd_status load_certificates(const char *path, const char *option, mbedtls
     size_t size = 0;
     rd_status status = RD_OK;
     RD_TRY(read_pem(path, option, &pem, &size, err));
+    errno = 0; /* mbedTLS has many names for a lack of memory, and keeps some to itself; the C library has one */
     int code = mbedtls_x509_crt_parse(chain, (const unsigned char *)pem, size);
-    if (code > 0)
+    if (code != 0 && errno == ENOMEM)
+        status = rd_fail(err, RD_ERR_MEMORY, "%s %s: no memory to read it", option, path);
+    else if (code > 0)
         status = rd_fail(err, RD_ERR_CONFIG, "%s %s: %d of its certificates cannot be read", option, path, code);
     else if (is_unknown_kind(code))
         status = rd_fail(err, RD_ERR_CONFIG,
@@ -107,17 +110,23 @@ static rd_status check_certificate(rd_credentials *c, const char *path, rd_crede
 {
     char kind[64], what[256];
     uint32_t flags = 0;
+    errno = 0;
     const char *use = side == RD_SIDE_CLIENT ? MBEDTLS_OID_CLIENT_AUTH : MBEDTLS_OID_SERVER_AUTH;
     if (!rd_key_is_usable(&c->certificate.pk, kind, sizeof kind))
-        return rd_fail(err, RD_ERR_CONFIG,
-                       "--cert %s: its key is %s, which the aggregator's TLS does not use; expected " RD_KEY_KINDS,
-                       path, kind);
+        return errno == ENOMEM
+                   ? rd_fail(err, RD_ERR_MEMORY, "--cert %s: no memory to check it", path)
+                   : rd_fail(
+                         err, RD_ERR_CONFIG,
+                         "--cert %s: its key is %s, which the aggregator's TLS does not use; expected " RD_KEY_KINDS,
+                         path, kind);
     if (mbedtls_x509_crt_check_extended_key_usage(&c->certificate, use, MBEDTLS_OID_SIZE(MBEDTLS_OID_CLIENT_AUTH)) != 0)
         return rd_fail(err, RD_ERR_CONFIG, "--cert %s: it is not %s certificate (its extended key usage is another)",
                        path, side == RD_SIDE_CLIENT ? "a client's" : "an aggregator's");
     if (mbedtls_x509_crt_check_key_usage(&c->certificate, MBEDTLS_X509_KU_DIGITAL_SIGNATURE) != 0)
         return rd_fail(err, RD_ERR_CONFIG, "--cert %s: it may not be used to sign (key usage), which TLS needs", path);
     (void)mbedtls_x509_crt_verify(&c->certificate, &c->ca, NULL, NULL, &flags, NULL, NULL);
+    if (errno == ENOMEM)
+        return rd_fail(err, RD_ERR_MEMORY, "--cert %s: no memory to check it", path);
     c->own_authority = (flags & MBEDTLS_X509_BADCERT_NOT_TRUSTED) == 0;
     flags &= MBEDTLS_X509_BADCERT_BAD_MD | MBEDTLS_X509_BADCERT_BAD_PK | MBEDTLS_X509_BADCERT_BAD_KEY;
     if (flags == 0)
@@ -169,8 +178,12 @@ static rd_status load_key(rd_credentials *c, const rd_credential_files *f, rd_er
     if (f->passphrase != NULL)
         RD_TRY(read_passphrase(f->passphrase, c->passphrase, err));
     RD_TRY(read_pem(f->key, "--key", &pem, &size, err));
+    errno = 0;
     int code = rd_private_key_parse(&c->key, pem, size, c->passphrase);
-    if (code == MBEDTLS_ERR_PK_PASSWORD_REQUIRED)
+    bool fits = code == 0 && rd_private_key_check(&c->certificate, &c->key) == 0;
+    if (!fits && errno == ENOMEM)
+        status = rd_fail(err, RD_ERR_MEMORY, "--key %s: no memory to read and check it", f->key);
+    else if (code == MBEDTLS_ERR_PK_PASSWORD_REQUIRED)
         status = rd_fail(err, RD_ERR_CONFIG,
                          "--key %s: it is protected by a pass phrase; name a file that holds it with "
                          "--key-passphrase-file, or write a plain key with: openssl pkey -in KEY -out PLAIN-KEY",
@@ -186,7 +199,7 @@ static rd_status load_key(rd_credentials *c, const rd_credential_files *f, rd_er
     else if (code != 0)
         status = rd_fail(err, RD_ERR_CONFIG, "--key %s: expected a private key in PEM, found none (mbedTLS -0x%04x)",
                          f->key, (unsigned)-code);
-    else if (rd_private_key_check(&c->certificate, &c->key) != 0)
+    else if (!fits)
         status = rd_fail(err, RD_ERR_CONFIG, "--key %s is not the key of the certificate --cert %s", f->key, f->cert);
     else
         status = check_mode(f->key, err);

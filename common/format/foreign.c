@@ -3,6 +3,7 @@
  * All are stopped here, once for all readers. */
 #include "format/foreign.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -217,7 +218,10 @@ cJSON *rd_foreign_json(const char *text, size_t size, rd_foreign_fault *fault)
         set_fault(fault, text, at, words);
         return NULL;
     }
+    errno = 0; /* the C library sets it where there is no memory, and cJSON says nothing of that */
     cJSON *root = cJSON_ParseWithLengthOpts(text, size, &end, false);
+    if (root == NULL && errno == ENOMEM)
+        (void)snprintf(what, sizeof what, "not read: there is no memory for it");
     at = end != NULL ? (size_t)(end - text) : 0;
     while (root != NULL && at < size && strchr(" \t\r\n", text[at]) != NULL)
         at++;
