@@ -7,6 +7,7 @@
 
 #include "codec/messages.h"
 #include "codec/update.h"
+#include "data/source.h"
 #include "round/step.h"
 #include "step_bytes.h"
 #include "upload.h"
@@ -87,6 +88,18 @@ static void refuse_update(rd_call *c, const rd_error *err)
     drop(c);
 }
 
+/* Where updates are kept, this one is written down as it comes. */
+static rd_status keep(rd_call *c, rd_upload *u, rd_error *err)
+{
+    char path[RD_SOURCE_PATH_MAX];
+    rd_run *run = rd_driver_run(c->routes->driver);
+    if (rd_run_config(run)->keep_updates == 0)
+        return RD_OK;
+    rd_status status = rd_store_make_update_folder(rd_run_store(run), c->number, err);
+    rd_store_update_path(rd_run_store(run), c->number, rd_exchange_client(c->x), path, sizeof path);
+    return status == RD_OK ? rd_upload_keep(u, path, err) : status;
+}
+
 static void begin(rd_call *c)
 {
     rd_error err;
@@ -121,7 +134,8 @@ static void begin(rd_call *c)
         return;
     }
     if (rd_upload_create(tensors, &c->routes->staging, c->routes->state_directory, c->number,
-                         rd_exchange_header(c->x, "Content-Digest"), &u->upload, &err) != RD_OK)
+                         rd_exchange_header(c->x, "Content-Digest"), &u->upload, &err) != RD_OK ||
+        keep(c, u->upload, &err) != RD_OK)
         refuse_update(c, &err);
 }
 
@@ -158,8 +172,11 @@ static rd_status admit(void *user, uint64_t key, uint64_t staleness, rd_particip
 /* Adds what the step waits for. */
 static void add(void *user)
 {
+    rd_error kept;
     arrived *a = user;
     a->status = rd_upload_add_to(a->upload, rd_run_updates(rd_driver_run(a->driver)), &a->admission, &a->err);
+    if (a->status == RD_OK && rd_upload_settle(a->upload, &kept) != RD_OK)
+        rd_driver_log(a->driver, RD_LOG_ERROR, "an update that counts is not kept: %s", kept.message);
     rd_upload_free(a->upload); /* its file may be a large one, too */
     if (a->status == RD_OK) {
         rd_driver_delivered(a->driver, a->client, a->admission.contribution.weight);

@@ -1,16 +1,20 @@
 /* upload.c: see upload.h. */
 #include "upload.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "codec/update.h"
 #include "core/assert.h"
 #include "core/crypto.h"
 #include "core/exact_sum.h"
+#include "core/file.h"
 
 #define PIECE 16384 /* floats read back at a time: one stripe of the sum */
 
@@ -22,8 +26,10 @@ struct rd_upload {
     uint64_t size;
     bool digest_given, whole; /* whole: rd_upload_finish has found it complete and right */
     uint8_t digest_expected[RD_SHA256_BYTES];
-    rd_sha256 digest;
+    rd_sha256 digest; /* taken where it is given, or the upload is kept */
     char sha256[RD_SHA256_HEX];
+    int kept; /* the file that keeps it; -1: none */
+    char *kept_path;
 };
 
 #define BASE64_SIZE ((RD_SHA256_BYTES + 2) / 3 * 4) /* the decoder passes over blanks, so they are counted, too */
@@ -52,7 +58,6 @@ static rd_status parse_digest(rd_upload *u, const char *field, rd_error *err)
         return rd_fail(err, RD_ERR_FORMAT, "Content-Digest: expected sha-256=:BASE64 of 32 bytes:, found '%.80s'",
                        field);
     u->digest_given = true;
-    rd_sha256_start(&u->digest);
     return RD_OK;
 }
 
@@ -71,6 +76,8 @@ rd_status rd_upload_create(rd_tensor_table tensors, rd_staging_budget *budget, c
     if (u == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for an upload");
     u->parameters = tensors.elements;
+    u->kept = -1;
+    rd_sha256_start(&u->digest);
     if (digest != NULL)
         RD_TRY(parse_digest(u, digest, err));
     RD_TRY(rd_staging_create(budget, folder, u->parameters * sizeof(float), &u->staging, err));
@@ -82,23 +89,55 @@ cleanup:
     return status;
 }
 
+static void name_part(const rd_upload *u, char *path, size_t size)
+{
+    (void)snprintf(path, size, "%s.part", u->kept_path);
+}
+
+rd_status rd_upload_keep(rd_upload *u, const char *path, rd_error *err)
+{
+    char part[4096];
+    u->kept_path = strdup(path);
+    if (u->kept_path == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for an upload");
+    name_part(u, part, sizeof part);
+    u->kept = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    return u->kept >= 0 ? RD_OK : rd_fail(err, RD_ERR_IO, "%s: %s", part, strerror(errno));
+}
+
+rd_status rd_upload_settle(rd_upload *u, rd_error *err)
+{
+    char part[4096];
+    if (u->kept < 0)
+        return RD_OK;
+    name_part(u, part, sizeof part);
+    close(u->kept);
+    u->kept = -1;
+    if (rename(part, u->kept_path) == 0)
+        return RD_OK;
+    rd_status status = rd_fail(err, RD_ERR_IO, "%s: %s", u->kept_path, strerror(errno));
+    (void)unlink(part);
+    return status;
+}
+
 rd_status rd_upload_feed(rd_upload *u, const void *bytes, size_t count, rd_error *err)
 {
     u->size += count;
-    if (u->digest_given)
+    if (u->digest_given || u->kept >= 0)
         rd_sha256_add(&u->digest, bytes, count);
-    return rd_update_decoder_feed(u->decoder, bytes, count, err);
+    rd_status status = u->kept >= 0 ? rd_fd_write_all(u->kept, bytes, count, u->kept_path, err) : RD_OK;
+    return status == RD_OK ? rd_update_decoder_feed(u->decoder, bytes, count, err) : status;
 }
 
 rd_status rd_upload_finish(rd_upload *u, rd_report *report, rd_error *err)
 {
     rd_status status = rd_update_decoder_finish(u->decoder, report, err);
-    if (status == RD_OK && u->digest_given) {
+    if (status == RD_OK && (u->digest_given || u->kept >= 0)) {
         uint8_t found[RD_SHA256_BYTES];
         rd_sha256_finish(&u->digest, found);
         for (size_t i = 0; i < sizeof found; i++)
             (void)snprintf(u->sha256 + 2 * i, 3, "%02x", found[i]);
-        if (memcmp(found, u->digest_expected, sizeof found) != 0)
+        if (u->digest_given && memcmp(found, u->digest_expected, sizeof found) != 0)
             status = rd_fail(err, RD_ERR_FORMAT, "the body's SHA-256 is not the one in Content-Digest");
     }
     u->whole = status == RD_OK;
@@ -140,6 +179,13 @@ void rd_upload_free(rd_upload *u)
 {
     if (u == NULL)
         return;
+    if (u->kept >= 0) {
+        char part[4096];
+        name_part(u, part, sizeof part);
+        close(u->kept);
+        (void)unlink(part);
+    }
+    free(u->kept_path);
     rd_update_decoder_free(u->decoder);
     rd_staging_free(u->staging);
     free(u);

@@ -18,6 +18,11 @@ typedef struct rd_upload rd_upload;
  * RD_ERR_FORMAT where it holds no well-formed sha-256. */
 rd_status rd_upload_create(rd_tensor_table tensors, rd_staging_budget *budget, const char *folder, uint64_t round,
                            const char *digest, rd_upload **out, rd_error *err) RD_MUST_CHECK;
+/* Before the first of its bytes: they are also written to this file, as they come; until it counts its name ends with
+ * ".part". RD_ERR_IO: it cannot be made. */
+rd_status rd_upload_keep(rd_upload *u, const char *path, rd_error *err) RD_MUST_CHECK;
+/* It counts: the file gets its name. Else it is gone with the upload. */
+rd_status rd_upload_settle(rd_upload *u, rd_error *err) RD_MUST_CHECK;
 /* The next bytes of the body. RD_ERR_FORMAT, RD_ERR_RANGE, RD_ERR_STATE: see codec/update.h; RD_ERR_IO: no
  * room. */
 rd_status rd_upload_feed(rd_upload *u, const void *bytes, size_t count, rd_error *err) RD_MUST_CHECK;
@@ -28,7 +33,8 @@ rd_status rd_upload_finish(rd_upload *u, rd_report *report, rd_error *err) RD_MU
 rd_status rd_upload_add_to(rd_upload *u, rd_aggregate *updates, rd_admission *in, rd_error *err) RD_MUST_CHECK;
 float rd_upload_largest(const rd_upload *u); /* magnitude of its values so far */
 uint64_t rd_upload_size(const rd_upload *u); /* bytes of body so far */
-/* Of all its bytes, as 64 hexadecimal digits, once it is finished; empty: the client sent no Content-Digest. */
+/* Of all its bytes, as 64 hexadecimal digits, once it is finished; empty: the client sent no Content-Digest, and it is
+ * not kept. */
 const char *rd_upload_sha256(const rd_upload *u);
 void rd_upload_free(rd_upload *u);
 

@@ -18,6 +18,7 @@ rd_status inspect_forgetting(int argc, char **argv, rd_error *err) RD_MUST_CHECK
 rd_status inspect_predict(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_sample(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_audit(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
+rd_status inspect_replay(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 rd_status inspect_vocabulary(int argc, char **argv, rd_error *err) RD_MUST_CHECK;
 
 /* ---- for the commands ---- */

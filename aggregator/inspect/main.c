@@ -14,7 +14,7 @@ static const struct {
     {"export", inspect_export},         {"predict", inspect_predict},
     {"forgetting", inspect_forgetting}, {"sample", inspect_sample},
     {"vocabulary", inspect_vocabulary}, {"compare", inspect_compare},
-    {"audit", inspect_audit},
+    {"audit", inspect_audit},           {"replay", inspect_replay},
 };
 
 static const rd_option no_options[] = {{.kind = RD_OPTION_END}};
@@ -35,6 +35,7 @@ static const rd_command program = {
                "  forgetting DIR   accuracy on every task after every task\n"
                "  sample DIR    text from a run's language model\n"
                "  audit DIR     the account of what happened, and whether it is whole\n"
+               "  replay DIR    a round computed once more from its updates\n"
                "  vocabulary FILE   the symbols of a text, as model.input.vocabulary wants them\n\n"
                "`rondo-inspect COMMAND --help` describes a command's options.",
     .options = no_options,
@@ -61,7 +62,7 @@ int main(int argc, char **argv)
     else if (argc >= 2 && argv[1][0] != '-')
         status = rd_fail(&error, RD_ERR_USAGE,
                          "there is no command '%s'; the commands are rounds, clients, plot, model, export, "
-                         "sample, audit and vocabulary",
+                         "sample, audit, replay and vocabulary",
                          argv[1]);
     else
         status = no_command(argc, argv, &error);

@@ -180,6 +180,7 @@ static rd_status read_top(rd_fields *f, rd_config *out)
     rd_fields_require(f, "rounds");
     rd_fields_count(f, "rounds", 1, 1000000000, &out->rounds);
     rd_fields_count(f, "keep_every", 0, 1000000000, &out->keep_every);
+    rd_fields_count(f, "keep_updates", 0, 1000000, &out->keep_updates);
     rd_fields_require(f, "model");
     const cJSON *model = rd_fields_item(f, "model", true);
     RD_TRY(f->status);

@@ -74,6 +74,8 @@ typedef struct rd_config {
     rd_early_stopping early_stopping; /* "early_stopping"; patience 0: never */
     rd_pruning pruning;               /* "pruning" */
     rd_initial_config initial;        /* "initial" */
+    uint64_t keep_updates;            /* "keep_updates": updates of so many last rounds stay on disk, and the models
+                                         before them */
     uint64_t keep_every;              /* "keep_every": model files of rounds that are multiples of it stay on disk; 0:
                                          only the latest ones */
     rd_simulation_config simulation;  /* "simulation"; for rondo-sim alone */

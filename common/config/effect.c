@@ -55,6 +55,18 @@ static rd_status check_counting(const rd_config *c, rd_error *err)
     return RD_OK;
 }
 
+/* What is kept has to be enough to compute a round again. */
+static rd_status check_kept(const rd_config *c, rd_error *err)
+{
+    char when[200];
+    if (c->keep_updates == 0 || !(rd_cohort_is_asynchronous(&c->cohort) || c->strategy.kind->server_trains))
+        return RD_OK;
+    (void)snprintf(when, sizeof when, "without strategy %s, whose rounds %s", c->strategy.kind->name,
+                   c->strategy.kind->server_trains ? "also need data.root, which is not in the state"
+                                                   : "hold updates of several models");
+    return only("keep_updates", when, err);
+}
+
 static rd_status check_evaluation(const rd_config *c, const rd_model *m, rd_error *err)
 {
     if (c->evaluation.every > 1 && c->data.test.format == RD_SOURCE_NONE)
@@ -89,6 +101,7 @@ rd_status rd_config_check_effect(const rd_config *c, const rd_model *m, rd_error
     if (rd_model_counts(m))
         RD_TRY(check_counting(c, err));
     RD_TRY(check_evaluation(c, m, err));
+    RD_TRY(check_kept(c, err));
     if (c->continual.task_count == 1 && c->continual.replay > 0)
         RD_TRY(only("continual.replay", "with two tasks or more", err));
     RD_TRY(check_simulation(c, err));

@@ -37,6 +37,7 @@ rd_status rd_run_average(rd_run *run, uint64_t round, bool aggregate, size_t cli
                         .clients = clients,
                         .last = round >= run->config->rounds};
     record->round = round;
+    record->clients = clients;
     record->aggregated = aggregate && run->own.trouble.status == RD_OK;
     record->abandoned[0] = '\0';
     rd_error trouble = {0};
@@ -108,7 +109,7 @@ static double gap_of(const rd_run *run, const rd_round_record *record)
 }
 
 /* Of the parameters that travel, as they are now. */
-static void take_digest(const rd_run *run, char hex[RD_SHA256_HEX])
+void rd_run_digest(const rd_run *run, char hex[RD_SHA256_HEX])
 {
     rd_sha256 digest;
     rd_sha256_start(&digest);
@@ -143,7 +144,7 @@ rd_status rd_run_commit(rd_run *run, rd_round_record *record, const rd_participa
     rd_status status = RD_OK;
     RD_ASSERT(record->round == 0 || record->round == rd_run_next_round(run));
     RD_ASSERT(!record->aggregated || run->version == record->round); /* published first */
-    take_digest(run, record->model_sha256);
+    rd_run_digest(run, record->model_sha256);
     RD_TRY(measure(run, record, err));
     record->gap = gap_of(run, record);
     record->spread = rd_spread_of(parts, part_count);

@@ -3,6 +3,7 @@
  *     open.c      opens a run and closes it
  *     schema.c    settles what the columns of tables mean, and then begins or resumes
  *     begin.c     takes the initial model, or that of the last committed round
+ *     replay.c    a round once more
  *     round.c     ends a round: average, prune, commit; prepares the next one
  *     publish.c   what a version consists of, as files
  *     run.c       answers questions, hands updates on
@@ -70,6 +71,9 @@ rd_status rd_run_check_schema(const rd_run *run, const rd_schema *given, const c
 
 /* RD_ERR_RANGE: the model after this round is one that clients do not take. */
 rd_status rd_run_check_model(const rd_run *run, uint64_t round, rd_error *err) RD_MUST_CHECK;
+
+/* Of the parameters that travel, as they are now: what model_sha256 of a record is. */
+void rd_run_digest(const rd_run *run, char hex[RD_SHA256_HEX]);
 
 /* ---- publish.c ---- */
 

@@ -27,6 +27,7 @@ static bool is_free(const char *key)
     static const char *const keys[] = {"name",
                                        "rounds",
                                        "keep_every",
+                                       "keep_updates",
                                        "evaluation.every",
                                        "evaluation.metrics",
                                        "evaluation.target_accuracy",

@@ -10,7 +10,7 @@
  *     audit.c              the account
  *     store.c              what is open, until it is closed
  *     files.c              the digests of a round's files, and of its row
- *     model_files.c        the folder of models
+ *     model_files.c        the folder of models; update_files.c: that of updates
  *     database.c           talking to SQLite; schema.c: tables and statements
  *
  * Each calls only those below it. */
@@ -90,6 +90,7 @@ struct rd_store {
     bool trained;              /* ... and a round after it */
     uint64_t news;             /* rows of the table of changes that the writer has added */
     rd_model_files models;
+    uint64_t keep_updates;       /* of so many last rounds updates stay */
     sqlite3_stmt *statements[RD_SQL_KINDS];
 };
 
@@ -131,6 +132,11 @@ void rd_store_note_model(rd_store *s, uint64_t round);
 rd_status rd_store_sync_models(rd_store *s, rd_error *err) RD_MUST_CHECK;
 /* What is left behind costs disk space and nothing else: it is no failure of a round. */
 void rd_store_delete_outdated_models(rd_store *s);
+
+/* ---- update_files.c ---- */
+
+/* After this round has been committed. What is left behind costs disk space and nothing else. */
+void rd_store_delete_outdated_updates(rd_store *s, uint64_t round);
 
 /* ---- files.c ---- */
 

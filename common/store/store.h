@@ -1,6 +1,7 @@
 /* store.h: the state directory of a run, the same for a deployment and a simulation.
  *
  *   DIR/rondo.db                    SQLite (WAL): run, changes, inputs, clients, rounds, participation, audit
+ *   DIR/updates/NNNNNN/             the updates of round NNNNNN, where they are kept
  *   DIR/models/NNNNNN.safetensors   the global model after round NNNNNN; 000000 is the initial one
  *
  * A round is one transaction, made after its model file is in place: whatever happens, the directory
@@ -60,6 +61,7 @@ typedef struct rd_round_record {
                                          the model file */
     rd_file_digests files;            /* taken of the files when it is committed */
     char row_sha256[RD_SHA256_HEX];   /* of all of that, as it was read */
+    uint64_t clients;                 /* of the whole run when it closed; in the account alone */
 } rd_round_record;
 
 /* One row of the table "participation". */
@@ -131,6 +133,11 @@ void rd_store_packed_path(const rd_store *s, uint64_t round, char *path, size_t 
 void rd_store_server_path(const rd_store *s, uint64_t round, char *path, size_t size);
 /* Path of the file with what is frozen of the model; there is none where nothing is. */
 void rd_store_frozen_path(const rd_store *s, char *path, size_t size);
+
+/* Where the update of a client for a round is kept (updates/NNNNNN/KEY.safetensors: names may be anything), and the
+ * folder of the round. From any thread. */
+void rd_store_update_path(const rd_store *s, uint64_t round, const char *client, char *path, size_t size);
+rd_status rd_store_make_update_folder(const rd_store *s, uint64_t round, rd_error *err) RD_MUST_CHECK;
 
 typedef struct rd_backup_report {
     uint64_t round, version; /* the last round that is in the copy, and the round that made its model */

@@ -229,6 +229,8 @@ static rd_status account_for_round(rd_store *s, const rd_round_record *r, const 
     rd_audit_count(&e, "round", r->round);
     rd_audit_text(&e, "model", r->model_sha256);
     rd_audit_text(&e, "record", row);
+    if (r->clients > 0)
+        rd_audit_count(&e, "clients", r->clients);
     if (!r->aggregated)
         rd_audit_text(&e, "abandoned", r->abandoned[0] != '\0' ? r->abandoned : "too few updates");
     rd_audit_parts(&e, parts, count);
@@ -289,6 +291,8 @@ rd_status rd_store_commit_round(rd_store *s, const rd_round_record *round, const
         rd_store_delete_outdated_models(s);
         keep_log_short(s);
     }
+    if (status == RD_OK)
+        rd_store_delete_outdated_updates(s, round->round);
     return status;
 }
 

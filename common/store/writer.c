@@ -238,6 +238,9 @@ rd_status rd_store_open(const char *directory, const rd_config *config, size_t c
     RD_TRY(rd_store_set_durable(s, true, err));
     /* Asynchronous clients may still train from models that are no longer the newest. */
     s->models.newest_retained = 2 + config->cohort.most_staleness;
+    if (s->models.newest_retained < config->keep_updates + 1) /* the model before the first round that is kept */
+        s->models.newest_retained = config->keep_updates + 1;
+    s->keep_updates = config->keep_updates;
     RD_TRY(setting_of(config, clients, &setting, err));
     RD_TRY(fresh ? make_run(s, config, setting, err) : resume_run(s, config, setting, err));
     *resumed = !fresh;

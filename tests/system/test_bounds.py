@@ -69,6 +69,10 @@ def test_keys_without_effect_are_refused(world):
     table = [
         ({"cohort": {"select": "count", "count": 2, "min_updates": 3}}, "cohort.min_updates: expected at most cohort.count, 2"),
         ({"strategy": buffered, "cohort": {"min_updates": 3}}, "cohort.min_updates: expected at most strategy.buffer_size, 2"),
+        ({"strategy": buffered, "keep_updates": 1}, "keep_updates has a meaning only without strategy fedbuff, whose rounds hold updates of several"),
+        ({"strategy": {"name": "fltrust"}, "keep_updates": 1, "data": {"root": {"path": world.write("root.csv", "x,y,hospital,label\n1,2,A,1\n3,4,A,0\n"),
+                                                                               "group_column": "hospital", "label_column": "label"}}},
+         "keep_updates has a meaning only without strategy fltrust, whose rounds also need data.root"),
         ({"strategy": buffered, **system(availability=0.5)}, "simulation.system.availability has a meaning only without strategy fedbuff"),
         ({"strategy": buffered, **system(trace="trace.csv")}, "simulation.system.availability has a meaning only without strategy fedbuff"),
         ({"model": bayes, "training": {"epochs": 1}}, "training.epochs has a meaning only with a model that learns by gradients"),
