@@ -188,7 +188,8 @@ static rd_status announce(rd_driver *driver, const rd_config *config, const serv
 static rd_status serve_run(serve_options *o, const rd_config *config, rd_allow_list *allow_list, rd_driver *driver,
                            bool *interrupted, rd_error *err)
 {
-    char note[200];
+    char note[200], ticket_keys[4096];
+    (void)snprintf(ticket_keys, sizeof ticket_keys, "%s/tickets.key", o->state);
     rd_status status = rd_descriptors_reserve(&o->max_connections, note, sizeof note, err);
     if (status != RD_OK)
         return status;
@@ -203,6 +204,7 @@ static rd_status serve_run(serve_options *o, const rd_config *config, rd_allow_l
                                  .max_handshakes = (unsigned)o->max_handshakes,
                                  .door = {(unsigned)o->per_address, (unsigned)o->per_client, (unsigned)o->rate},
                                  .idle_seconds = (unsigned)o->idle_seconds,
+                                 .ticket_keys = ticket_keys,
                                  /* a client may train for a whole round, and is there while it does */
                                  .keep_alive_seconds = 300 + (unsigned)config->cohort.deadline_seconds};
     rd_driver_callbacks callbacks = {.wake = wake_clients, .traffic = read_traffic, .reload = reload, .user = &s};

@@ -9,6 +9,7 @@
 
 #include "core/grow.h"
 #include "core/signals.h"
+#include "resumption.h"
 #include "transport.h"
 
 #define MAX_COLLECTED (16u << 20) /* what the columns of a wide table mean is the longest answer */
@@ -284,6 +285,7 @@ rd_status rd_transport_create(const rd_transport_options *options, rd_transport 
     curl_easy_setopt(c, CURLOPT_SSLCERT, options->files.cert);
     curl_easy_setopt(c, CURLOPT_SSLKEY, options->files.key);
     curl_easy_setopt(c, CURLOPT_KEYPASSWD, options->passphrase); /* without one the library would ask on the terminal */
+    rd_resumption_allow(c);
     curl_easy_setopt(c, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L); /* the connection says that this client is there, while it trains */
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);

@@ -72,7 +72,11 @@ rd_status rd_background_start(rd_background **out, rd_error *err)
         b->lanes[i].end = &b->lanes[i].first;
     }
     b->lanes[RD_LANE_LATER].polite = true;
-    RD_TRY(start_lane(&b->lanes[RD_LANE_ROUND], cores < 1 ? 1 : cores > MOST_THREADS ? MOST_THREADS : (unsigned)cores, err));
+    RD_TRY(start_lane(&b->lanes[RD_LANE_ROUND],
+                      cores < 1              ? 1
+                      : cores > MOST_THREADS ? MOST_THREADS
+                                             : (unsigned)cores,
+                      err));
     RD_TRY(start_lane(&b->lanes[RD_LANE_LATER], 1, err));
     *out = b;
     b = NULL;

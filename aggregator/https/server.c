@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/grow.h"
@@ -66,6 +67,7 @@ struct rd_server {
     int stop_event; /* eventfd: the acceptor is to end */
     unsigned port;
     rd_background *background;
+    rd_ticket_keys *ticket_keys;
     pthread_t acceptor;
     bool accepting; /* the acceptor's thread exists */
 };
@@ -172,6 +174,7 @@ static rd_status start_worker(rd_server *s, worker_thread *t, const rd_server_op
     rd_status status = rd_tls_create(&o->files, &w->tls, err);
     if (status != RD_OK)
         return status;
+    rd_tls_use_tickets(w->tls, s->ticket_keys);
     int code = uv_loop_init(&w->loop);
     if (code != 0)
         return rd_fail(err, RD_ERR_IO, "event loop: %s", uv_strerror(code));
@@ -309,6 +312,13 @@ static int accept_waiting(rd_server *s, shortage *last)
     }
 }
 
+static void rotate_ticket_keys(const rd_server *s)
+{
+    rd_error err;
+    if (rd_ticket_keys_rotate(s->ticket_keys, (uint64_t)time(NULL), &err) != RD_OK)
+        s->app.on_trouble("listener", err.message, s->app.app);
+}
+
 static void *accept_all(void *user)
 {
     rd_server *s = user;
@@ -319,6 +329,7 @@ static void *accept_all(void *user)
                                  {.fd = pause > 0 ? -1 : s->listener, .events = POLLIN}};
         int n = poll(wait, 2, pause > 0 ? pause : REPORT_MS);
         rd_door_report(s->door, uv_hrtime() / 1000000);
+        rotate_ticket_keys(s);
         if (wait[0].revents != 0)
             return NULL;
         if (n == 0 || wait[1].revents != 0)
@@ -404,6 +415,15 @@ static rd_status open_door(rd_server *s, const rd_door_limits *given, rd_error *
     return rd_door_create(&limits, s->app.on_trouble, s->app.app, &s->door, err);
 }
 
+static rd_status open_ticket_keys(rd_server *s, const char *path, rd_error *err)
+{
+    char note[512];
+    rd_status status = rd_ticket_keys_open(path, (uint64_t)time(NULL), &s->ticket_keys, note, sizeof note, err);
+    if (note[0] != '\0')
+        s->app.on_trouble("listener", note, s->app.app);
+    return status;
+}
+
 rd_status rd_server_start(const rd_server_options *o, const rd_server_app *app, rd_server **out, rd_error *err)
 {
     rd_status status = RD_OK;
@@ -424,6 +444,7 @@ rd_status rd_server_start(const rd_server_options *o, const rd_server_app *app, 
     s->stop_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->stop_event < 0)
         RD_THROW(RD_ERR_IO, "eventfd: %s", strerror(errno));
+    RD_TRY(open_ticket_keys(s, o->ticket_keys, err));
     RD_TRY(rd_background_start(&s->background, err));
     for (unsigned i = 0; i < s->worker_count; i++)
         RD_TRY(start_worker(s, &s->workers[i], o, err));
@@ -463,6 +484,7 @@ void rd_server_stop(rd_server *s, double grace_seconds)
         close(s->listener);
     stop_workers(s, grace_seconds);
     rd_background_stop(s->background);
+    rd_ticket_keys_close(s->ticket_keys);
     if (s->stop_event >= 0)
         close(s->stop_event);
     free(s->workers);

@@ -69,6 +69,8 @@ typedef struct rd_server_options {
                                  quarter of max_connections where that is less. Each worker has its part, at least 16. */
     rd_door_limits door;     /* 0: half of max_connections of one address, at least 16; 16 with one certificate's name;
                                  100 new ones of one address a second */
+    const char *ticket_keys;     /* file of the keys of session tickets, made where there is none (ticket_keys.h); stays
+                                    the caller's until rd_server_stop; NULL: they last as long as the server */
     unsigned keep_alive_seconds; /* a connection without a request for so long is closed; 0 = 300 */
 } rd_server_options;
 

@@ -6,7 +6,7 @@
  * threads and nothing needs a lock.
  *
  * TLS 1.2; ECDHE over P-256, X25519 or P-384; AEAD only, ChaCha20-Poly1305 first (mbedTLS 2.28: 534 MB/s against 322 MB/s
- * for AES-128-GCM with AES-NI). No session tickets, no renegotiation. */
+ * for AES-128-GCM with AES-NI). No renegotiation. Sessions are resumed with tickets (ticket_keys.h). */
 #ifndef RONDO_HTTPS_TLS_H
 #define RONDO_HTTPS_TLS_H
 
@@ -15,6 +15,7 @@
 
 #include "core/error.h"
 #include "credentials/credentials.h"
+#include "https/ticket_keys.h"
 
 #define RD_TLS_RECORD 16384     /* most plaintext that one record holds */
 #define RD_TLS_CLIENT_MAX 128   /* a client's name and the end of the string */
@@ -25,6 +26,9 @@ typedef struct rd_tls rd_tls;
 /* Reads the files (credentials.h). RD_ERR_CONFIG names the file. */
 rd_status rd_tls_create(const rd_credential_files *files, rd_tls **out, rd_error *err) RD_MUST_CHECK;
 void rd_tls_free(rd_tls *t);
+/* Whoever has shaken hands gets a ticket, and comes back with it: its certificate is known then, was signed by the same
+ * authorities, and is checked again but for signatures (name, use, end). keys must outlive t. */
+void rd_tls_use_tickets(rd_tls *t, rd_ticket_keys *keys);
 
 /* One connection. */
 typedef struct rd_tls_session rd_tls_session;

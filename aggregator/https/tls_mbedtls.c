@@ -20,6 +20,7 @@
 
 #include "credentials/mbedtls.h"
 #include "https/chain_guard.h"
+#include "https/tickets_mbedtls.h"
 
 #if MBEDTLS_VERSION_NUMBER >= 0x03000000
 #include <mbedtls/build_info.h>
@@ -32,6 +33,8 @@ struct rd_tls {
     rd_credentials *own;
     mbedtls_ssl_config config;
     char reason[REASON_MAX]; /* why the certificate of the handshake under way is refused, or "" */
+    rd_tickets tickets;
+    rd_tls_session *handshaking; /* whose handshake is under way */
 };
 
 struct rd_tls_session {
@@ -39,8 +42,9 @@ struct rd_tls_session {
     rd_tls *tls; /* not owned */
     int fd;
     rd_chain_guard guard;
-    bool shakes;    /* rd_tls_handshake is at work, which has set errno to 0 */
-    bool no_memory; /* it has failed for lack of memory */
+    bool shakes;          /* rd_tls_handshake is at work, which has set errno to 0 */
+    bool no_memory;       /* it has failed for lack of memory */
+    uint64_t valid_until; /* of all its certificates (tickets_mbedtls.h) */
     char client[RD_TLS_CLIENT_MAX];
 };
 
@@ -187,6 +191,9 @@ static int on_certificate(void *user, mbedtls_x509_crt *certificate, int depth, 
 {
     rd_tls_session *s = user;
     rd_tls *t = s->tls;
+    const uint64_t end = rd_ticket_moment(&certificate->valid_to);
+    if (end < s->valid_until)
+        s->valid_until = end;
     char unusable[256] = "";
     const char *misnamed = depth == 0 ? read_common_name(certificate, s->client) : NULL;
     if (depth == 0 && misnamed == NULL)
@@ -204,6 +211,17 @@ static int on_certificate(void *user, mbedtls_x509_crt *certificate, int depth, 
         *flags |= misnamed == unusable ? MBEDTLS_X509_BADCERT_BAD_KEY : MBEDTLS_X509_BADCERT_OTHER;
     (void)snprintf(t->reason, sizeof t->reason, "certificate \"%s\" refused: %s", subject, what);
     return 0;
+}
+
+/* Somebody comes with a ticket that was made for this certificate: all that may have changed is looked at once more. Where it
+ * has, the client has to show its certificates, and hears then what is wrong. */
+static bool may_return(void *user, mbedtls_x509_crt *certificate)
+{
+    rd_tls *t = user;
+    uint32_t flags = mbedtls_x509_time_is_past(&certificate->valid_to) ? MBEDTLS_X509_BADCERT_EXPIRED : 0;
+    (void)on_certificate(t->handshaking, certificate, 0, &flags);
+    t->reason[0] = '\0';
+    return flags == 0;
 }
 
 /* The alerts that a client sends when it does not like us (RFC 8446, section 6.2). */
@@ -359,6 +377,12 @@ cleanup:
     return status;
 }
 
+void rd_tls_use_tickets(rd_tls *t, rd_ticket_keys *keys)
+{
+    t->tickets = (rd_tickets){.keys = keys, .random = &t->random, .may_return = may_return, .user = t};
+    rd_tickets_use(&t->tickets, &t->config, &t->own->ca);
+}
+
 void rd_tls_free(rd_tls *t)
 {
     if (t == NULL)
@@ -380,6 +404,7 @@ rd_status rd_tls_session_open(rd_tls *t, int fd, rd_tls_session **out, rd_error 
         return rd_fail(err, RD_ERR_MEMORY, "TLS session: out of memory");
     s->tls = t;
     s->fd = fd;
+    s->valid_until = UINT64_MAX;
     mbedtls_ssl_init(&s->ssl);
     int code = mbedtls_ssl_setup(&s->ssl, &t->config);
     if (code != 0) {
@@ -428,6 +453,8 @@ rd_tls_result rd_tls_handshake(rd_tls_session *s, rd_error *err)
     s->tls->reason[0] = '\0';
     errno = 0;
     s->shakes = true;
+    s->tls->handshaking = s;
+    s->tls->tickets.valid_until = &s->valid_until;
     int code = mbedtls_ssl_handshake(&s->ssl);
     s->shakes = false;
     if (code == 0)
