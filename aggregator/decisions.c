@@ -183,6 +183,7 @@ static rd_status close_round(rd_driver *d, const rd_action *action, rd_error *er
     atomic_fetch_add(&d->closings, 1);
     rd_driver_note_model(d);
     pthread_mutex_unlock(&d->lock);
+    d->callbacks.closed(d->callbacks.user);
 cleanup:
     return status;
 }

@@ -123,6 +123,7 @@ typedef struct service {
     rd_server *server;
     rd_driver *driver;
     rd_allow_list *allow_list;
+    rd_routes *routes;
 } service;
 
 static void wake_clients(void *user)
@@ -135,6 +136,12 @@ static void read_traffic(void *user, uint64_t *bytes_in, uint64_t *bytes_out)
 {
     const service *s = user;
     rd_server_traffic(s->server, bytes_in, bytes_out);
+}
+
+static void round_closed(void *user)
+{
+    const service *s = user;
+    rd_routes_round_closed(s->routes);
 }
 
 /* SIGHUP: the list of clients is the only thing that is read again. */
@@ -193,9 +200,9 @@ static rd_status serve_run(serve_options *o, const rd_config *config, rd_allow_l
     rd_status status = rd_descriptors_reserve(&o->max_connections, note, sizeof note, err);
     if (status != RD_OK)
         return status;
-    service s = {.driver = driver, .allow_list = allow_list};
     rd_routes routes = {
         .driver = driver, .state_directory = o->state, .staging = {RD_STAGING_MEMORY}, .allow_list = allow_list};
+    service s = {.driver = driver, .allow_list = allow_list, .routes = &routes};
     rd_server_app app = rd_routes_app(&routes);
     rd_server_options options = {.listen = o->listen,
                                  .files = {o->ca, o->cert, o->key, o->passphrase},
@@ -207,11 +214,13 @@ static rd_status serve_run(serve_options *o, const rd_config *config, rd_allow_l
                                  .ticket_keys = ticket_keys,
                                  /* a client may train for a whole round, and is there while it does */
                                  .keep_alive_seconds = 300 + (unsigned)config->cohort.deadline_seconds};
-    rd_driver_callbacks callbacks = {.wake = wake_clients, .traffic = read_traffic, .reload = reload, .user = &s};
+    rd_driver_callbacks callbacks = {
+        .wake = wake_clients, .traffic = read_traffic, .closed = round_closed, .reload = reload, .user = &s};
     rd_driver_set_callbacks(driver, &callbacks);
     if (note[0] != '\0')
         rd_driver_log(driver, RD_LOG_WARNING, "%s", note);
     RD_TRY(rd_round_pages_create(o->state, &routes.round_pages, err));
+    RD_TRY(rd_interrupted_create(&routes.interrupted, err));
     RD_TRY(rd_server_start(&options, &app, &s.server, err));
     status = announce(driver, config, o, rd_server_port(s.server), err);
     if (status == RD_OK)
@@ -223,6 +232,7 @@ static rd_status serve_run(serve_options *o, const rd_config *config, rd_allow_l
         rd_driver_log(driver, RD_LOG_INFO, "stopped after round %llu; the same command continues",
                       (unsigned long long)rd_run_last_record(rd_driver_run(driver))->round);
 cleanup:
+    rd_interrupted_free(routes.interrupted);
     rd_round_pages_free(routes.round_pages);
     return status;
 }

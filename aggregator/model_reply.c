@@ -66,7 +66,10 @@ rd_status rd_model_reply(rd_exchange *x, const char *path, const char *tag, rd_e
         rd_exchange_reply(x, 304, NULL, headers, NULL, 0);
         goto cleanup;
     }
-    RD_TRY(parse_range(rd_exchange_header(x, "Range"), size, &partial, &first, &last, err));
+    /* The rest of another model is of no use to whoever has the beginning of one. */
+    const char *only_of = rd_exchange_header(x, "If-Range");
+    if (only_of == NULL || strcmp(only_of, tag) == 0)
+        RD_TRY(parse_range(rd_exchange_header(x, "Range"), size, &partial, &first, &last, err));
     if (partial) {
         (void)snprintf(headers, sizeof headers,
                        "ETag: %s\r\nContent-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\n", tag, first, last,

@@ -15,6 +15,7 @@
 #include "core/number.h"
 #include "model_reply.h"
 #include "query.h"
+#include "round/step.h"
 #include "step_bytes.h"
 
 #define MAX_JSON_BODY (4u << 20) /* bytes: a table of many columns is described in about so many */
@@ -217,6 +218,22 @@ static void step_begin(rd_call *c)
         c->step->begin(c);
 }
 
+static void step_append(rd_call *c)
+{
+    if (c->step->offset != NULL)
+        c->step->begin(c);
+    else
+        rd_call_refuse(c, 405, "unknown", "what is sent in this step is sent whole");
+}
+
+static void step_offset(rd_call *c)
+{
+    if (c->step->offset != NULL)
+        c->step->offset(c);
+    else
+        rd_call_refuse(c, 405, "unknown", "what is sent in this step is sent whole");
+}
+
 static void step_complete(rd_call *c)
 {
     c->step->complete(c);
@@ -232,6 +249,8 @@ static const rd_route table[] = {
     {"GET", "/v1/model/", A_NUMBER, false, model_begin, NULL},
     {"GET", "/v1/frozen", NOTHING_MORE, false, model_begin, NULL},
     {"POST", "/v1/rounds/", A_STEP, true, step_begin, step_complete},
+    {"PATCH", "/v1/rounds/", A_STEP, true, step_append, step_complete},
+    {"HEAD", "/v1/rounds/", A_STEP, true, step_offset, NULL},
     {"GET", "/v1/rounds", NOTHING_MORE, true, rounds_begin, NULL},
 };
 
@@ -391,6 +410,16 @@ static void on_trouble(const char *peer_address, const char *what, void *app)
 {
     rd_routes *routes = app;
     rd_driver_log(routes->driver, RD_LOG_WARNING, "%s: %s", peer_address, what);
+}
+
+static bool is_wanted(void *user, size_t client, uint64_t round)
+{
+    return rd_driver_may_deliver(user, client, round, &rd_step_train) == RD_VERDICT_ACCEPT;
+}
+
+void rd_routes_round_closed(rd_routes *routes)
+{
+    rd_interrupted_sweep(routes->interrupted, is_wanted, routes->driver);
 }
 
 rd_server_app rd_routes_app(rd_routes *routes)

@@ -5,6 +5,7 @@
 #include "allow_list.h"
 #include "driver.h"
 #include "https/server.h"
+#include "interrupted.h"
 #include "round_pages.h"
 #include "staging.h"
 
@@ -12,11 +13,14 @@ typedef struct rd_routes {
     rd_driver *driver;
     const char *state_directory;
     rd_staging_budget staging;
+    rd_interrupted *interrupted;
     rd_allow_list *allow_list;
     rd_round_pages *round_pages; /* of RD_LANE_LATER alone */
 } rd_routes;
 
 /* The callbacks for rd_server_start; routes must outlive the server. */
 rd_server_app rd_routes_app(rd_routes *routes);
+/* A round has closed: what was kept for it is freed. */
+void rd_routes_round_closed(rd_routes *routes);
 
 #endif

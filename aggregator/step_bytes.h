@@ -11,6 +11,9 @@ struct rd_step_bytes {
     void (*begin)(rd_call *c);                                    /* the headers are there; NULL: nothing to see to */
     void (*feed)(rd_call *c, const uint8_t *bytes, size_t count); /* NULL: they are collected in the call's body */
     void (*complete)(rd_call *c);                                 /* all have come */
+    /* HEAD: tells how many are here of an answer that was cut off. NULL: it is not continued, and begin is not called for
+     * PATCH. */
+    void (*offset)(rd_call *c);
     void (*drop)(rd_call *c);                                     /* the call is over, well or not: frees its state */
 };
 

@@ -7,6 +7,7 @@
 
 #include "codec/messages.h"
 #include "codec/update.h"
+#include "core/number.h"
 #include "data/source.h"
 #include "round/step.h"
 #include "step_bytes.h"
@@ -48,6 +49,7 @@ typedef struct under_way {
     rd_upload *upload;
     uint64_t closings; /* rd_driver_closings when it was last asked whether it may go on */
     bool is_told;      /* to the driver */
+    bool is_all_here;
 } under_way;
 
 /* All of it is here, or nothing more will come. */
@@ -59,7 +61,8 @@ static void tell_end(rd_call *c)
     u->is_told = false;
 }
 
-static void drop(rd_call *c)
+/* It comes to nothing. */
+static void discard(rd_call *c)
 {
     under_way *u = c->state;
     if (u == NULL)
@@ -68,6 +71,29 @@ static void drop(rd_call *c)
     rd_upload_free(u->upload);
     free(u);
     c->state = NULL;
+}
+
+static rd_interrupted_key key_of(const rd_call *c)
+{
+    const char *session = rd_exchange_header(c->x, "Rondo-Session");
+    return (rd_interrupted_key){.client = c->client, .round = c->number, .session = session != NULL ? session : ""};
+}
+
+/* The call is over. Where its connection broke in the middle of an update that can be continued, it is kept. */
+static void drop(rd_call *c)
+{
+    under_way *u = c->state;
+    const rd_interrupted_key key = key_of(c);
+    if (u != NULL && u->upload != NULL && !u->is_all_here && !c->answered && rd_upload_has_digest(u->upload) &&
+        key.session[0] != '\0' && rd_upload_size(u->upload) > 0 &&
+        rd_driver_may_deliver(c->routes->driver, c->client, c->number, &rd_step_train) == RD_VERDICT_ACCEPT) {
+        rd_driver_log(c->routes->driver, RD_LOG_INFO,
+                      "update of %s for round %" PRIu64 " was cut off: %" PRIu64 " bytes are kept for its rest",
+                      rd_exchange_client(c->x), c->number, rd_upload_size(u->upload));
+        rd_interrupted_keep(c->routes->interrupted, &key, u->upload); /* before another may begin */
+        u->upload = NULL;
+    }
+    discard(c);
 }
 
 static void log_refusal(const rd_call *c, const rd_error *err)
@@ -85,7 +111,34 @@ static void refuse_update(rd_call *c, const rd_error *err)
     log_refusal(c, err);
     if (err->status != RD_ERR_IO && err->status != RD_ERR_MEMORY && err->status != RD_ERR_STATE)
         rd_driver_refused(c->routes->driver, c->client, c->number, err->message);
-    drop(c);
+    discard(c);
+}
+
+/* What replaced the first could as well be the older one, and both would lie here. */
+static void refuse_second(rd_call *c)
+{
+    rd_call_refuse(c, 503, "busy", "another update of this client is under way: send it again when that has ended");
+}
+
+/* What continues an update has to begin where that was cut off. */
+static void refuse_offset(rd_call *c, uint64_t here, uint64_t first)
+{
+    char message[160];
+    (void)snprintf(message, sizeof message,
+                   "Upload-Offset: %" PRIu64 " bytes of this session's update are here, not %" PRIu64, here, first);
+    rd_call_refuse(c, 409, "offset", message);
+}
+
+/* Is it the rest of an update that was cut off? Then *first is where it begins. */
+static rd_status rest_of(const rd_call *c, bool *is_rest, uint64_t *first, rd_error *err)
+{
+    const char *field = rd_exchange_header(c->x, "Upload-Offset");
+    *first = 0;
+    *is_rest = strcmp(rd_exchange_method(c->x), "PATCH") == 0;
+    if (*is_rest && (field == NULL || !rd_number_count(field, strlen(field), first) || *first == 0))
+        return rd_fail(err, RD_ERR_FORMAT, "Upload-Offset: expected how many bytes were sent before, found '%.40s'",
+                       field != NULL ? field : "nothing");
+    return RD_OK;
 }
 
 /* Where updates are kept, this one is written down as it comes. */
@@ -103,6 +156,8 @@ static rd_status keep(rd_call *c, rd_upload *u, rd_error *err)
 static void begin(rd_call *c)
 {
     rd_error err;
+    bool is_rest;
+    uint64_t first;
     const rd_tensor_table tensors = rd_run_update_tensors(rd_driver_run(c->routes->driver));
     rd_verdict verdict = rd_driver_may_deliver(c->routes->driver, c->client, c->number, &rd_step_train);
     if (verdict != RD_VERDICT_ACCEPT) {
@@ -111,6 +166,10 @@ static void begin(rd_call *c)
     }
     if (rd_driver_check_model(c->routes->driver, c->client, rd_exchange_header(c->x, "Rondo-Model"), &err) != RD_OK) {
         refuse_update(c, &err);
+        return;
+    }
+    if (rest_of(c, &is_rest, &first, &err) != RD_OK) {
+        rd_call_refuse_error(c, &err);
         return;
     }
     int64_t length = rd_exchange_content_length(c->x);
@@ -129,14 +188,42 @@ static void begin(rd_call *c)
     c->state = u;
     u->closings = rd_driver_closings(c->routes->driver);
     u->is_told = rd_driver_begin_upload(c->routes->driver, c->client);
-    if (!u->is_told) { /* what replaced it could as well be the older one, and both would lie here */
-        rd_call_refuse(c, 503, "busy", "another update of this client is under way: send it again when that has ended");
+    if (!u->is_told) {
+        refuse_second(c);
         return;
     }
+    if (is_rest) {
+        const rd_interrupted_key key = key_of(c);
+        u->upload = rd_interrupted_take(c->routes->interrupted, &key, first);
+        if (u->upload == NULL)
+            refuse_offset(c, rd_interrupted_size(c->routes->interrupted, &key), first);
+        return;
+    }
+    rd_interrupted_drop(c->routes->interrupted, c->client);
     if (rd_upload_create(tensors, &c->routes->staging, c->routes->state_directory, c->number,
                          rd_exchange_header(c->x, "Content-Digest"), &u->upload, &err) != RD_OK ||
         keep(c, u->upload, &err) != RD_OK)
         refuse_update(c, &err);
+}
+
+/* HEAD: how much of it is here. What is still on its way on a connection that is dead without knowing is waited for. */
+static void offset(rd_call *c)
+{
+    char header[64];
+    const rd_interrupted_key key = key_of(c);
+    const rd_verdict verdict = rd_driver_may_deliver(c->routes->driver, c->client, c->number, &rd_step_train);
+    if (verdict != RD_VERDICT_ACCEPT) {
+        answer_verdict(c, verdict);
+        return;
+    }
+    if (!rd_driver_begin_upload(c->routes->driver, c->client)) {
+        refuse_second(c);
+        return;
+    }
+    (void)snprintf(header, sizeof header, "Upload-Offset: %" PRIu64 "\r\nCache-Control: no-store\r\n",
+                   rd_interrupted_size(c->routes->interrupted, &key));
+    rd_driver_end_upload(c->routes->driver, c->client);
+    rd_call_empty(c, 204, header);
 }
 
 /* An update that is all there, on its way into the sum. It outlives its request: once the round core has said yes it is
@@ -219,6 +306,7 @@ static void complete(rd_call *c)
     rd_verdict verdict;
     under_way *u = c->state;
     arrived *a = malloc(sizeof *a);
+    u->is_all_here = true;
     tell_end(c);
     if (a == NULL) {
         rd_call_json(c, 503, "", NULL);
@@ -258,7 +346,7 @@ static void feed(rd_call *c, const uint8_t *bytes, size_t count)
         verdict = rd_driver_may_deliver(c->routes->driver, c->client, c->number, &rd_step_train);
     u->closings = closings;
     if (verdict != RD_VERDICT_ACCEPT) {
-        drop(c);
+        discard(c);
         answer_verdict(c, verdict);
     } else if (rd_upload_feed(u->upload, bytes, count, &err) != RD_OK) {
         refuse_update(c, &err);
@@ -266,4 +354,4 @@ static void feed(rd_call *c, const uint8_t *bytes, size_t count)
 }
 
 const rd_step_bytes rd_train_bytes = {
-    .step = "train", .begin = begin, .feed = feed, .complete = complete, .drop = drop};
+    .step = "train", .begin = begin, .feed = feed, .complete = complete, .offset = offset, .drop = drop};

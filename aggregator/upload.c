@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,6 +172,11 @@ const char *rd_upload_sha256(const rd_upload *u)
 uint64_t rd_upload_size(const rd_upload *u)
 {
     return u->size;
+}
+
+bool rd_upload_has_digest(const rd_upload *u)
+{
+    return u->digest_given;
 }
 
 void rd_upload_free(rd_upload *u)

@@ -1,9 +1,10 @@
 /* upload.h: one update on its way in. Bytes are decoded and checked as they arrive and laid down (staging.h)
- * as plain float32 in the model's order; only when all of it is there and right is it added to the sum. A
- * client that goes away in the middle leaves nothing behind. */
+ * as plain float32 in the model's order; only when all of it is there and right is it added to the sum. Of a
+ * client that goes away in the middle nothing is added. */
 #ifndef RONDO_AGGREGATOR_UPLOAD_H
 #define RONDO_AGGREGATOR_UPLOAD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,8 @@ uint64_t rd_upload_size(const rd_upload *u); /* bytes of body so far */
 /* Of all its bytes, as 64 hexadecimal digits, once it is finished; empty: the client sent no Content-Digest, and it is
  * not kept. */
 const char *rd_upload_sha256(const rd_upload *u);
+/* Is there a digest by which the whole is checked, whoever sends its parts? */
+bool rd_upload_has_digest(const rd_upload *u);
 void rd_upload_free(rd_upload *u);
 
 #endif

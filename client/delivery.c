@@ -2,19 +2,40 @@
 #include "delivery.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "codec/messages.h"
 #include "codec/update.h"
 #include "core/clock.h"
+#include "core/crypto.h"
 #include "say.h"
+
+/* Bodies from here on have a digest, without which the aggregator keeps nothing of one that is cut off: smaller ones
+ * are sent again as soon as asked for. */
+#define CONTINUED_FROM (1u << 20)
+#define DIGEST_ROOM (sizeof "sha-256=::" + RD_BASE64_ROOM(RD_SHA256_BYTES))
+
+/* As Content-Digest says it (RFC 9530). */
+static void digest_of(const rd_piece *header, const rd_piece *delta, char text[DIGEST_ROOM])
+{
+    rd_sha256 d;
+    uint8_t bytes[RD_SHA256_BYTES];
+    char base64[RD_BASE64_ROOM(RD_SHA256_BYTES)];
+    rd_sha256_start(&d);
+    rd_sha256_add(&d, header->bytes, header->count);
+    rd_sha256_add(&d, delta->bytes, delta->count);
+    rd_sha256_finish(&d, bytes);
+    rd_base64_encode(bytes, sizeof bytes, base64, sizeof base64);
+    (void)snprintf(text, DIGEST_ROOM, "sha-256=:%s:", base64);
+}
 
 rd_status rd_deliver(rd_global_model *g, const rd_task *task, float *delta, const rd_report *report, bool *taken,
                      rd_error *err)
 {
     uint64_t round = task->round;
-    char path[RD_TASK_PATH_MAX], *header = NULL;
+    char path[RD_TASK_PATH_MAX], digest[DIGEST_ROOM] = "", *header = NULL;
     rd_refusal refusal;
     size_t header_size;
     rd_response response;
@@ -29,10 +50,13 @@ rd_status rd_deliver(rd_global_model *g, const rd_task *task, float *delta, cons
         return status;
     size_t size = sent.elements * sizeof *delta;
     rd_task_path(task, path);
+    if (header_size + size >= CONTINUED_FROM)
+        digest_of(&(rd_piece){header, header_size}, &(rd_piece){delta, size}, digest);
     rd_request request = {.method = "POST",
                           .path = path,
                           .content_type = "application/octet-stream",
                           .model = g->name,
+                          .digest = digest[0] != '\0' ? digest : NULL,
                           .body = {{header, header_size}, {delta, size}}};
     status = rd_requester_ask(g->requester, &request, &response, err);
     free(header);

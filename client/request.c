@@ -90,6 +90,63 @@ rd_status rd_requester_refused(const rd_response *response, rd_error *err)
     return rd_fail(err, RD_ERR_REFUSED, "the aggregator refused (%d): %s", response->status, refusal.message);
 }
 
+/* ---- what is left to do when an attempt broke off ---- */
+
+/* A request, as its next attempt is to be. */
+typedef struct attempt {
+    const rd_request *whole;
+    rd_request next;
+    char etag[RD_ETAG_MAX]; /* of the answer of which next.rest.from bytes are taken */
+    uint64_t received;      /* in all attempts */
+    bool asks_first;        /* how much of the body is there */
+} attempt;
+
+/* All of the body, or all of the answer's, anew. */
+static void begin_anew(attempt *a)
+{
+    if (a->next.rest.from > 0 && a->whole->take != NULL)
+        a->whole->restart(a->whole->user);
+    a->next = *a->whole;
+}
+
+/* The connection broke. Has it brought anything that need not come again? */
+static bool note_broken(attempt *a, const rd_response *response)
+{
+    const bool can_name = response->etag[0] == '"'; /* a weak one (W/) does not name bytes */
+    a->asks_first = a->whole->digest != NULL;
+    if (a->whole->take == NULL || response->taken == a->next.rest.from)
+        return false;
+    a->next.rest = (rd_continuation){.from = response->taken, .etag = a->etag};
+    if (can_name)
+        (void)snprintf(a->etag, sizeof a->etag, "%s", response->etag);
+    else
+        begin_anew(a);
+    return can_name;
+}
+
+/* Asks how many bytes of the body are there, and makes the next attempt send the others. *later: the aggregator
+ * cannot say yet. *progress: more are there than were when it was last asked. */
+static rd_status ask_first(rd_requester *r, attempt *a, rd_response *response, bool *later, bool *progress,
+                           rd_error *err)
+{
+    const rd_request question = {.method = "HEAD", .path = a->whole->path};
+    const uint64_t before = a->next.rest.from;
+    rd_status status = rd_transport_request(r->transport, &question, response, err);
+    *later = status == RD_OK && response->status == 503;
+    *progress = false;
+    if (status != RD_OK || *later)
+        return status;
+    a->asks_first = false;
+    a->next = *a->whole;
+    if (response->status == 204 && response->upload_offset > 0 &&
+        response->upload_offset < rd_request_body_size(a->whole)) {
+        a->next.method = "PATCH";
+        a->next.rest.from = response->upload_offset;
+        *progress = response->upload_offset > before;
+    }
+    return RD_OK;
+}
+
 static bool is_refusal(const rd_response *response, int status, const char *kind)
 {
     rd_refusal refusal;
@@ -167,16 +224,43 @@ static void on_answer(rd_requester *r, trouble *t)
     t->reconnect.most = 0.0;
 }
 
+/* Sends what is left to send, or asks for what is left to come. *progress: it brought the request nearer to its end,
+ * even where the connection broke again. */
+static rd_status make_attempt(rd_requester *r, attempt *a, rd_response *response, bool *progress, rd_error *err)
+{
+    bool later = false;
+    rd_status status = RD_OK;
+    *progress = false;
+    if (a->asks_first)
+        status = ask_first(r, a, response, &later, progress, err);
+    if (status != RD_OK || later)
+        return status;
+    status = rd_transport_request(r->transport, &a->next, response, err);
+    a->received += response->received;
+    response->received = a->received;
+    if (status == RD_ERR_NETWORK)
+        *progress = note_broken(a, response) || *progress;
+    return status;
+}
+
+/* What was begun is not there any more: the aggregator was started again, or the model is another one. */
+static bool is_without_rest(const rd_response *response)
+{
+    return response->status == 416 || is_refusal(response, 409, "offset");
+}
+
 rd_status rd_requester_ask(rd_requester *r, const rd_request *request, rd_response *response, rd_error *err)
 {
     trouble t = {0};
+    attempt a = {.whole = request, .next = *request};
     for (;;) {
         double pause = 0.0;
-        rd_status status = rd_transport_request(r->transport, request, response, err);
+        bool progress;
+        rd_status status = make_attempt(r, &a, response, &progress, err);
         bool lost = status == RD_ERR_NETWORK && !rd_requester_stopped(r);
         if (status != RD_OK && !lost)
             return status;
-        if (!lost)
+        if (!lost || progress)
             on_answer(r, &t);
         if (lost)
             status = on_lost(r, &t, &pause, err);
@@ -188,6 +272,8 @@ rd_status rd_requester_ask(rd_requester *r, const rd_request *request, rd_respon
             return rd_requester_refused(response, err);
         else if (response->status == 503 || response->status == 507)
             on_busy(r, &t, response, &pause);
+        else if (a.next.rest.from > 0 && is_without_rest(response))
+            begin_anew(&a);
         else
             return RD_OK;
         if (status != RD_OK)
@@ -195,8 +281,6 @@ rd_status rd_requester_ask(rd_requester *r, const rd_request *request, rd_respon
         rd_requester_sleep(r, pause);
         if (rd_requester_stopped(r))
             return rd_fail(err, RD_ERR_NETWORK, "interrupted");
-        if (request->restart != NULL)
-            request->restart(request->user);
     }
 }
 

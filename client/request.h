@@ -1,6 +1,7 @@
 /* request.h: a request to the aggregator, until it is answered. The one place that knows about lost connections, busy
  * aggregators and restarts: a connection is made again with growing, random pauses, a restarted aggregator is joined
- * again, and whoever watches is told what is waited for. */
+ * again, and whoever watches is told what is waited for. What a broken connection has brought is not sent again: the rest
+ * of a download is asked for, and that of an upload with a digest sent. */
 #ifndef RONDO_CLIENT_REQUEST_H
 #define RONDO_CLIENT_REQUEST_H
 

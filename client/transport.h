@@ -30,30 +30,43 @@ typedef struct rd_piece {
 } rd_piece;
 #define RD_REQUEST_PIECES 2
 
+/* What an earlier attempt has left to do. It is request.c that continues: for all others it is empty. */
+typedef struct rd_continuation {
+    uint64_t from;    /* bytes of the body that are there: of the answer's, or with PATCH of the request's */
+    const char *etag; /* of the answer that they are the beginning of */
+} rd_continuation;
+
 typedef struct rd_request {
-    const char *method;       /* "GET" or "POST" */
+    const char *method;       /* "GET", "POST"; where something is continued, "HEAD" and "PATCH" */
     const char *path;         /* "/v1/task?wait=30" */
     const char *content_type; /* of the body; NULL: no body */
     const char *model;        /* what was trained from, sent as Rondo-Model; NULL: nothing was */
     rd_piece body[RD_REQUEST_PIECES];
+    const char *digest;        /* of the whole body, sent with POST as Content-Digest; NULL: none is sent */
     unsigned long_poll_seconds; /* how long the aggregator may take to begin its answer; 0: not long */
     /* Takes the body of a 200 as it arrives; NULL: it is collected like any other. A failure ends the
      * request. */
     rd_status (*take)(void *user, const void *bytes, size_t count, rd_error *err);
-    /* The request is sent once more (request.h): resets what take has begun. NULL: nothing to reset. */
+    /* What comes next is the body's beginning, once more: resets what take has begun. Never NULL beside take. */
     void (*restart)(void *user);
     void *user;
+    rd_continuation rest;
 } rd_request;
+
+/* Bytes of the body. */
+size_t rd_request_body_size(const rd_request *r);
 
 #define RD_ETAG_MAX 160
 
 typedef struct rd_response {
-    int status;
+    int status;             /* 200 also where the rest of a body came */
     char etag[RD_ETAG_MAX]; /* as it came; "": none, or longer */
     unsigned retry_after;   /* seconds; 0: not given */
     const char *body;       /* (size), valid until the next request; at most 16 MB */
     size_t size;
-    uint64_t received; /* bytes of body, taken ones included */
+    uint64_t received;      /* bytes of body, taken ones included, in all attempts */
+    uint64_t taken;         /* bytes of this body that take has, from its beginning */
+    uint64_t upload_offset; /* the aggregator has so many bytes of an update that was cut off */
 } rd_response;
 
 /* RD_OK: there is an answer, whatever its status. RD_ERR_NETWORK: unreachable or gone, trying again may help;

@@ -1,5 +1,6 @@
 /* transport_curl.c: transport.h with libcurl. */
 #include <curl/curl.h>
+#include <inttypes.h>
 #include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/grow.h"
+#include "core/number.h"
 #include "core/signals.h"
 #include "resumption.h"
 #include "transport.h"
@@ -25,20 +27,32 @@ struct rd_transport {
 
     /* The request under way. */
     const rd_request *request;
-    size_t sent; /* bytes of the body */
+    size_t sent; /* bytes of the body, those of an earlier attempt included */
     rd_response *response;
+    bool taking; /* take has been given something of this answer */
     rd_status take_status;
     rd_error take_error;
     char *collected; /* (collected_size) */
     size_t collected_size, collected_capacity;
 };
 
-static size_t body_size(const rd_request *r)
+size_t rd_request_body_size(const rd_request *r)
 {
     size_t size = 0;
     for (int i = 0; i < RD_REQUEST_PIECES; i++)
         size += r->body[i].count;
     return size;
+}
+
+static bool is(const rd_request *r, const char *method)
+{
+    return strcmp(r->method, method) == 0;
+}
+
+/* Where in the body it is begun to send. */
+static size_t first_sent(const rd_request *r)
+{
+    return is(r, "PATCH") ? (size_t)r->rest.from : 0;
 }
 
 /* ---- libcurl asks ---- */
@@ -67,9 +81,9 @@ static size_t on_read(char *into, size_t size, size_t count, void *user)
 static int on_seek(void *user, curl_off_t offset, int origin)
 {
     rd_transport *t = user;
-    if (origin != SEEK_SET || offset < 0 || (size_t)offset > body_size(t->request))
+    if (origin != SEEK_SET || offset < 0 || (size_t)offset > rd_request_body_size(t->request))
         return CURL_SEEKFUNC_CANTSEEK;
-    t->sent = (size_t)offset;
+    t->sent = first_sent(t->request) + (size_t)offset;
     return CURL_SEEKFUNC_OK;
 }
 
@@ -85,6 +99,32 @@ static bool collect(rd_transport *t, const char *bytes, size_t count)
     return true;
 }
 
+/* The number behind `start` with which a field of the answer's head begins; 0: there is none. */
+static uint64_t header_number(const rd_transport *t, const char *name, const char *start)
+{
+    struct curl_header *field;
+    uint64_t number = 0;
+    if (curl_easy_header(t->curl, name, 0, CURLH_HEADER, -1, &field) != CURLHE_OK ||
+        strncmp(field->value, start, strlen(start)) != 0)
+        return 0;
+    const char *digits = field->value + strlen(start);
+    return rd_number_count(digits, strspn(digits, "0123456789"), &number) ? number : 0;
+}
+
+/* The first bytes of a body are here. Is it the part that was asked for, or all of it? */
+static rd_status begin_taking(rd_transport *t, long status, rd_error *err)
+{
+    const rd_request *r = t->request;
+    t->taking = true;
+    if (status == 206 && header_number(t, "Content-Range", "bytes ") != r->rest.from)
+        return rd_fail(err, RD_ERR_FORMAT, "%s: another part of it came than was asked for", r->path);
+    if (status == 200 && r->rest.from > 0) {
+        r->restart(r->user);
+        t->response->taken = 0;
+    }
+    return RD_OK;
+}
+
 static size_t on_write(char *bytes, size_t size, size_t count, void *user)
 {
     rd_transport *t = user;
@@ -92,8 +132,11 @@ static size_t on_write(char *bytes, size_t size, size_t count, void *user)
     size_t n = size * count;
     t->response->received += n;
     curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
-    if (status == 200 && t->request->take != NULL) {
-        t->take_status = t->request->take(t->request->user, bytes, n, &t->take_error);
+    if (t->request->take != NULL && (status == 200 || (status == 206 && t->request->rest.from > 0))) {
+        t->take_status = t->taking ? RD_OK : begin_taking(t, status, &t->take_error);
+        if (t->take_status == RD_OK)
+            t->take_status = t->request->take(t->request->user, bytes, n, &t->take_error);
+        t->response->taken += n;
         return t->take_status == RD_OK ? n : CURL_WRITEFUNC_ERROR;
     }
     return collect(t, bytes, n) ? n : CURL_WRITEFUNC_ERROR;
@@ -188,29 +231,56 @@ static bool add_header(struct curl_slist **headers, const char *line)
     return more != NULL;
 }
 
+/* Of a body whose beginning is there. */
+static rd_status ask_for_rest(const rd_request *r, struct curl_slist **headers, rd_error *err)
+{
+    char line[RD_ETAG_MAX + 20];
+    if (r->rest.from == 0)
+        return RD_OK;
+    (void)snprintf(line, sizeof line, "Range: bytes=%" PRIu64 "-", r->rest.from);
+    const bool ranged = add_header(headers, line);
+    (void)snprintf(line, sizeof line, "If-Range: %s", r->rest.etag);
+    return ranged && add_header(headers, line) ? RD_OK : rd_fail(err, RD_ERR_MEMORY, "no memory for a request");
+}
+
 static rd_status prepare(rd_transport *t, const rd_request *r, struct curl_slist **headers, rd_error *err)
 {
     char line[RD_ETAG_MAX + 20];
     CURL *c = t->curl;
-    size_t size = body_size(r);
+    size_t size = rd_request_body_size(r) - first_sent(r);
+    /* What is begun behind an answer is not sent again by libcurl, on its own, when the connection breaks. */
+    const bool asks = size >= EXPECT_FROM || is(r, "PATCH");
     (void)snprintf(t->url, sizeof t->url, "%s%s", t->options.url, r->path);
     (void)snprintf(line, sizeof line, "Rondo-Session: %s", t->options.session);
     if (!add_header(headers, line))
         return rd_fail(err, RD_ERR_MEMORY, "no memory for a request");
     curl_easy_setopt(c, CURLOPT_URL, t->url);
     curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)(SILENCE_SECONDS + r->long_poll_seconds));
-    if (strcmp(r->method, "GET") == 0) {
+    curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, NULL);
+    if (is(r, "GET")) {
         curl_easy_setopt(c, CURLOPT_HTTPGET, 1L);
+        return ask_for_rest(r, headers, err);
+    }
+    if (is(r, "HEAD")) {
+        curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
         return RD_OK;
     }
     curl_easy_setopt(c, CURLOPT_POST, 1L);
+    if (is(r, "PATCH"))
+        curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, "PATCH");
     curl_easy_setopt(c, CURLOPT_POSTFIELDS, NULL);
     curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size);
     (void)snprintf(line, sizeof line, "Content-Type: %s", r->content_type != NULL ? r->content_type : "");
-    if (!add_header(headers, line) || !add_header(headers, size >= EXPECT_FROM ? "Expect: 100-continue" : "Expect:"))
+    if (!add_header(headers, line) || !add_header(headers, asks ? "Expect: 100-continue" : "Expect:"))
         return rd_fail(err, RD_ERR_MEMORY, "no memory for a request");
     (void)snprintf(line, sizeof line, "Rondo-Model: %s", r->model != NULL ? r->model : "");
     if (r->model != NULL && !add_header(headers, line))
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for a request");
+    if (is(r, "PATCH"))
+        (void)snprintf(line, sizeof line, "Upload-Offset: %" PRIu64, r->rest.from);
+    else
+        (void)snprintf(line, sizeof line, "Content-Digest: %s", r->digest != NULL ? r->digest : "");
+    if ((is(r, "PATCH") || r->digest != NULL) && !add_header(headers, line))
         return rd_fail(err, RD_ERR_MEMORY, "no memory for a request");
     return RD_OK;
 }
@@ -223,7 +293,10 @@ rd_status rd_transport_request(rd_transport *t, const rd_request *request, rd_re
     memset(response, 0, sizeof *response);
     t->request = request;
     t->response = response;
-    t->sent = t->collected_size = 0;
+    t->sent = first_sent(request);
+    t->collected_size = 0;
+    t->taking = false;
+    response->taken = request->take != NULL ? request->rest.from : 0;
     t->take_status = RD_OK;
     t->reason[0] = '\0';
     rd_status outcome = prepare(t, request, &headers, err);
@@ -238,7 +311,8 @@ rd_status rd_transport_request(rd_transport *t, const rd_request *request, rd_re
     curl_slist_free_all(headers);
     curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(t->curl, CURLINFO_RETRY_AFTER, &retry_after);
-    response->status = (int)status;
+    response->status = status == 206 && t->taking ? 200 : (int)status;
+    response->upload_offset = header_number(t, "Upload-Offset", "");
     struct curl_header *etag;
     if (curl_easy_header(t->curl, "ETag", 0, CURLH_HEADER, -1, &etag) == CURLHE_OK &&
         strlen(etag->value) < sizeof response->etag)

@@ -30,6 +30,10 @@ void rd_sha256_finish_hex(rd_sha256 *d, char hex[RD_SHA256_HEX]);
  * bytes. */
 bool rd_base64_decode(const char *text, size_t length, uint8_t *out, size_t room, size_t *count);
 
+/* base64 of the bytes, with the end of the string; room is RD_BASE64_ROOM(count) at least. */
+#define RD_BASE64_ROOM(count) (((count) + 2) / 3 * 4 + 1)
+void rd_base64_encode(const uint8_t *bytes, size_t count, char *out, size_t room);
+
 /* count random bytes of the operating system, as 2 count lower-case hexadecimal digits and the end of the string: for
  * names that must not meet. RD_ERR_IO: it has none. */
 rd_status rd_random_hex(size_t count, char *hex, rd_error *err) RD_MUST_CHECK;

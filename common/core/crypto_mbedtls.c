@@ -4,6 +4,7 @@
 #include <mbedtls/sha256.h>
 #include <mbedtls/version.h>
 
+#include "core/assert.h"
 #include "core/crypto.h"
 
 #if MBEDTLS_VERSION_MAJOR < 3
@@ -42,4 +43,11 @@ void rd_sha256_finish(rd_sha256 *d, uint8_t out[RD_SHA256_BYTES])
 bool rd_base64_decode(const char *text, size_t length, uint8_t *out, size_t room, size_t *count)
 {
     return mbedtls_base64_decode(out, room, count, (const uint8_t *)text, length) == 0;
+}
+
+void rd_base64_encode(const uint8_t *bytes, size_t count, char *out, size_t room)
+{
+    size_t written;
+    const bool fits = mbedtls_base64_encode((uint8_t *)out, room, &written, bytes, count) == 0;
+    RD_ASSERT(fits);
 }

@@ -89,7 +89,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(raw)
 
-    do_GET = do_POST = answer
+    do_GET = do_POST = do_HEAD = do_PATCH = answer
 
     def log_message(self, *_):
         pass

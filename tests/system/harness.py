@@ -166,9 +166,10 @@ class Session:
             context.load_cert_chain(world.path("certs", name + ".crt"), world.path("certs", name + ".key"))
         self.connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=30 * SLOW)
         self.version, self.model = 0, None  # of the last task, and how it is named
+        self.fields = {}  # headers of every request
 
     def request(self, method, path, body=None, headers=None):
-        self.connection.request(method, path, body=body, headers=headers or {})
+        self.connection.request(method, path, body=body, headers={**self.fields, **(headers or {})})
         response = self.connection.getresponse()
         data = response.read()
         if data and response.headers.get("Content-Type") == "application/json":
