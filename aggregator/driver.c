@@ -19,6 +19,7 @@ static void on_watch(uv_timer_t *timer)
     rd_driver_describe_waiting(d, &what, line, sizeof line);
     if (!d->finished && rd_waiting_is_due(&d->waiting, what, uv_now(&d->loop)))
         rd_driver_log(d, RD_LOG_INFO, "%s", line);
+    d->callbacks.tick(d->callbacks.user);
     pthread_mutex_lock(&d->lock);
     const bool joins_wait = d->newcomers != NULL;
     pthread_mutex_unlock(&d->lock);

@@ -32,6 +32,7 @@ typedef struct rd_driver_callbacks {
     void (*traffic)(void *user, uint64_t *bytes_in, uint64_t *bytes_out); /* of bodies, so far */
     void (*closed)(void *user); /* a round has closed, and is not delivered to any more; on the driver's thread */
     void (*reload)(void *user); /* SIGHUP: read again what can be; on the driver's thread */
+    void (*tick)(void *user);   /* once a second, on the driver's thread */
     void *user;
 } rd_driver_callbacks;
 

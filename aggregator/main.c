@@ -8,7 +8,9 @@
  *   settling.c before the first round: what the columns of tables mean
  *   driver.c   what clients do -> round core -> what follows
  *   log.c      lines for whoever runs it, for which nobody waits
- *   backup.c   the command `backup`; check.c the command `check`
+ *   gate.c     who may come in: the list of names, revoked certificates, members.c
+ *   members.c  who was given a token, enrolled, revoked
+ *   backup.c   the command `backup`; check.c, token.c, revoke.c those of that name
  *   ../common  the round core, the exact sum, the model, the state directory */
 #include <signal.h>
 #include <stdio.h>
@@ -16,23 +18,27 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "allow_list.h"
 #include "backup.h"
 #include "check.h"
 #include "config/config.h"
 #include "config/effect.h"
+#include "core/clock.h"
 #include "core/options.h"
 #include "descriptors.h"
 #include "driver.h"
+#include "endings.h"
+#include "gate.h"
 #include "https/server.h"
 #include "log.h"
+#include "members.h"
+#include "revoke.h"
 #include "round/selection.h"
 #include "routes.h"
 #include "run/parallel.h"
 #include "run/run.h"
 
 typedef struct serve_options {
-    const char *config, *state, *listen, *ca, *cert, *key, *passphrase, *allow;
+    const char *config, *state, *listen, *ca, *cert, *key, *passphrase, *allow, *crl;
     uint64_t workers, max_connections, max_handshakes, per_address, per_client, rate, idle_seconds, linger_seconds;
     const char *log_level;
     bool quiet, log_times;
@@ -48,6 +54,7 @@ static const char footer[] =
     "`rondo-aggregator backup STATE TO` copies the state directory while the run goes on (--help says "
     "more).\n"
     "`rondo-aggregator check --state DIR` says whether all in it is what was committed.\n"
+    "`rondo-aggregator revoke NAME --state DIR` throws a client out, for good.\n"
     "\n"
     "The same command continues a run that was stopped or killed. Exit codes: 0 run finished, 1 failure,\n"
     "2 command line, 3 stopped by SIGINT or SIGTERM with rounds left to do, 4 run finished, but no round, or "
@@ -72,6 +79,9 @@ static rd_parse_result parse(int argc, char **argv, serve_options *o, rd_error *
          "names of the clients that may take part, one a line, read again at SIGHUP; default: every client "
          "of the CA",
          &o->allow, false, 0, 0},
+        {RD_OPTION_TEXT, "crl", "FILE",
+         "certificates that the authority has revoked (a CRL in PEM), read again at SIGHUP; default: none", &o->crl,
+         false, 0, 0},
         {RD_OPTION_COUNT, "workers", "N", "threads that serve connections; default: one a core", &o->workers, false, 1,
          256},
         {RD_OPTION_COUNT, "max-connections", "N",
@@ -112,7 +122,7 @@ static rd_parse_result parse(int argc, char **argv, serve_options *o, rd_error *
     rd_parse_result result = rd_options_parse(&command, argc, argv, &operands, err);
     if (result == RD_PARSE_RUN && strcmp(word, "serve") != 0) {
         (void)rd_fail(err, RD_ERR_USAGE,
-                      "expected the command 'serve', 'backup' or 'check'; see rondo-aggregator --help");
+                      "expected the command 'serve', 'backup', 'check' or 'revoke'; see rondo-aggregator --help");
         return RD_PARSE_ERROR;
     }
     return result;
@@ -122,8 +132,10 @@ static rd_parse_result parse(int argc, char **argv, serve_options *o, rd_error *
 typedef struct service {
     rd_server *server;
     rd_driver *driver;
-    rd_allow_list *allow_list;
+    rd_gate *gate;
     rd_routes *routes;
+    const serve_options *options;
+    rd_endings endings;
 } service;
 
 static void wake_clients(void *user)
@@ -144,19 +156,39 @@ static void round_closed(void *user)
     rd_routes_round_closed(s->routes);
 }
 
-/* SIGHUP: the list of clients is the only thing that is read again. */
+static void tell_reloaded(void *user, bool good, const char *line)
+{
+    rd_driver_log(user, good ? RD_LOG_INFO : RD_LOG_WARNING, "SIGHUP: %s", line);
+}
+
+/* SIGHUP: the lists of clients, certificate and key are read again; what is wrong leaves the old one in force. */
 static void reload(void *user)
 {
-    const service *s = user;
+    service *s = user;
     rd_error err;
-    size_t count;
-    if (s->allow_list->path == NULL)
-        rd_driver_log(s->driver, RD_LOG_INFO, "SIGHUP: there is no list of clients (--allow) to read again");
-    else if (rd_allow_list_reload(s->allow_list, &count, &err) == RD_OK)
-        rd_driver_log(s->driver, RD_LOG_INFO, "SIGHUP: %s read again: %zu client%s may take part", s->allow_list->path,
-                      count, count == 1 ? "" : "s");
+    double not_after;
+    char date[RD_DATE_MAX];
+    rd_gate_reload(s->gate, tell_reloaded, s->driver);
+    if (rd_server_reload(s->server, &not_after, &err) == RD_OK)
+        rd_driver_log(s->driver, RD_LOG_INFO, "SIGHUP: --cert %s read again: it is good until %s", s->options->cert,
+                      rd_date_write(not_after, date));
     else
-        rd_driver_log(s->driver, RD_LOG_WARNING, "SIGHUP: %s; the list as it was stays in force", err.message);
+        rd_driver_log(s->driver, RD_LOG_WARNING, "SIGHUP: %s; certificate and key as they were stay in force",
+                      err.message);
+}
+
+/* Once a second: is it time to say that something ends? */
+static void tick(void *user)
+{
+    service *s = user;
+    const double now = rd_clock_unix();
+    char line[RD_ENDINGS_LINE];
+    if (rd_endings_is_due(&s->endings, RD_ENDING_CERTIFICATE, rd_server_not_after(s->server), now, line))
+        rd_driver_log(s->driver, RD_LOG_WARNING, "--cert %s %s: put a new one in its place, and send SIGHUP",
+                      s->options->cert, line);
+    if (rd_endings_is_due(&s->endings, RD_ENDING_CRL, rd_gate_crl_ends(s->gate), now, line))
+        rd_driver_log(s->driver, RD_LOG_WARNING, "--crl %s %s: put a newer one in its place, and send SIGHUP",
+                      s->options->crl, line);
 }
 
 static void log_line(void *user, const char *text)
@@ -192,7 +224,7 @@ static rd_status announce(rd_driver *driver, const rd_config *config, const serv
 }
 
 /* Starts the server on top of the driver, runs until the end, stops it. */
-static rd_status serve_run(serve_options *o, const rd_config *config, rd_allow_list *allow_list, rd_driver *driver,
+static rd_status serve_run(serve_options *o, const rd_config *config, rd_gate *gate, rd_driver *driver,
                            bool *interrupted, rd_error *err)
 {
     char note[200], ticket_keys[4096];
@@ -201,8 +233,8 @@ static rd_status serve_run(serve_options *o, const rd_config *config, rd_allow_l
     if (status != RD_OK)
         return status;
     rd_routes routes = {
-        .driver = driver, .state_directory = o->state, .staging = {RD_STAGING_MEMORY}, .allow_list = allow_list};
-    service s = {.driver = driver, .allow_list = allow_list, .routes = &routes};
+        .driver = driver, .state_directory = o->state, .staging = {RD_STAGING_MEMORY}, .gate = gate};
+    service s = {.driver = driver, .gate = gate, .routes = &routes, .options = o};
     rd_server_app app = rd_routes_app(&routes);
     rd_server_options options = {.listen = o->listen,
                                  .files = {o->ca, o->cert, o->key, o->passphrase},
@@ -214,8 +246,12 @@ static rd_status serve_run(serve_options *o, const rd_config *config, rd_allow_l
                                  .ticket_keys = ticket_keys,
                                  /* a client may train for a whole round, and is there while it does */
                                  .keep_alive_seconds = 300 + (unsigned)config->cohort.deadline_seconds};
-    rd_driver_callbacks callbacks = {
-        .wake = wake_clients, .traffic = read_traffic, .closed = round_closed, .reload = reload, .user = &s};
+    rd_driver_callbacks callbacks = {.wake = wake_clients,
+                                     .traffic = read_traffic,
+                                     .closed = round_closed,
+                                     .reload = reload,
+                                     .tick = tick,
+                                     .user = &s};
     rd_driver_set_callbacks(driver, &callbacks);
     if (note[0] != '\0')
         rd_driver_log(driver, RD_LOG_WARNING, "%s", note);
@@ -257,25 +293,29 @@ static rd_status serve(serve_options *o, bool *interrupted, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_config config = {0};
-    rd_allow_list allow_list = {0};
+    rd_members *members = NULL;
+    rd_gate *gate = NULL;
     rd_run *run = NULL;
     rd_settling *settling = NULL;
     rd_driver *driver = NULL;
     rd_log *log = NULL;
+    const rd_gate_files files = {o->allow, o->crl, o->ca};
     rd_log_options logging = {.fd = STDOUT_FILENO, .level = RD_LOG_INFO, .times = o->log_times};
     signal(SIGPIPE, SIG_IGN);
     RD_TRY(read_level(o, &logging.level, err));
     RD_TRY(rd_log_open(&logging, &log, err));
     RD_TRY(rd_config_load(o->config, &config, err));
-    RD_TRY(rd_allow_list_open(&allow_list, o->allow, err));
     RD_TRY(rd_settling_open(&config, o->state, rd_processor_count(), &settling, &run, err));
+    RD_TRY(rd_members_open(o->state, &members, err));
+    RD_TRY(rd_gate_open(&files, members, &gate, err));
     RD_TRY(rd_driver_create(run, settling, log, &driver, err));
-    status = serve_run(o, &config, &allow_list, driver, interrupted, err);
+    status = serve_run(o, &config, gate, driver, interrupted, err);
 cleanup:
     rd_driver_free(driver);
     rd_settling_free(settling);
     rd_run_free(run);
-    rd_allow_list_close(&allow_list);
+    rd_gate_close(gate);
+    rd_members_free(members);
     rd_config_free(&config);
     rd_log_close(log);
     return status;
@@ -292,14 +332,23 @@ static int run_other(other_command command, int argc, char **argv)
     return status == RD_OK ? 0 : status == RD_ERR_USAGE ? 2 : 1;
 }
 
+static const struct {
+    const char *name;
+    other_command run;
+} commands[] = {
+    {"backup", rd_backup_command},
+    {"check", rd_check_command},
+    {"revoke", rd_revoke_command},
+};
+
 int main(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "backup") == 0)
-        return run_other(rd_backup_command, argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "check") == 0)
-        return run_other(rd_check_command, argc - 1, argv + 1);
+    for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return run_other(commands[i].run, argc - 1, argv + 1);
     if (argc > 1 && argv[1][0] != '-' && strcmp(argv[1], "serve") != 0) {
-        fprintf(stderr, "rondo-aggregator: there is no command '%s'; the commands are serve, backup and check\n",
+        fprintf(stderr,
+                "rondo-aggregator: there is no command '%s'; the commands are serve, backup, check and revoke\n",
                 argv[1]);
         return 2;
     }

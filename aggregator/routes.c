@@ -293,17 +293,22 @@ static void find_route(rd_call *c, bool *other_method)
     }
 }
 
-/* Is the client not in the list (any more)? Then it is refused, and no round waits for it. */
-static bool refuse_unlisted(rd_call *c)
+/* Who may not come in (any more) is refused, in a connection's last answer, and no round waits for it. */
+static bool refuse_unwelcome(rd_call *c)
 {
     const char *name = rd_exchange_client(c->x);
     rd_driver *driver = c->routes->driver;
-    if (rd_allow_list_has(c->routes->allow_list, name))
+    const char *why = rd_gate_refuse(c->routes->gate, rd_exchange_certificate(c->x));
+    if (why == NULL)
         return false;
-    if (c->client != SIZE_MAX)
-        rd_driver_leave(driver, c->client, "left: not in the list of allowed clients any more");
-    rd_driver_log(driver, RD_LOG_WARNING, "%s refused: not in the list of allowed clients", name);
-    rd_call_refuse(c, 403, "refused", "this client is not in the aggregator's list of allowed clients");
+    if (c->client != SIZE_MAX) {
+        char reason[160];
+        (void)snprintf(reason, sizeof reason, "left: %s", why);
+        rd_driver_leave(driver, c->client, reason);
+    }
+    rd_driver_log(driver, RD_LOG_WARNING, "%s refused: %s", name, why);
+    rd_exchange_be_last(c->x);
+    rd_call_refuse(c, 403, "refused", why);
     return true;
 }
 
@@ -339,7 +344,7 @@ static void on_request(rd_exchange *x, void *app)
         rd_call_refuse(c, 409, "replaced", err.message);
         return;
     }
-    if (refuse_unlisted(c))
+    if (refuse_unwelcome(c))
         return;
     if (c->route->joined && c->client == SIZE_MAX) {
         rd_call_refuse(c, 403, "join", "join first: POST /v1/join");
@@ -384,7 +389,7 @@ static void on_wake(rd_exchange *x, bool timed_out, void *app)
 {
     rd_call *c = rd_exchange_user(x);
     (void)app;
-    if (!refuse_unlisted(c) && !answer_task(c) && timed_out)
+    if (!refuse_unwelcome(c) && !answer_task(c) && timed_out)
         answer_no_task(c);
 }
 
@@ -422,6 +427,12 @@ void rd_routes_round_closed(rd_routes *routes)
     rd_interrupted_sweep(routes->interrupted, is_wanted, routes->driver);
 }
 
+static bool is_revoked(const rd_peer *peer, bool own, void *app)
+{
+    const rd_routes *routes = app;
+    return rd_gate_is_revoked(routes->gate, peer, own);
+}
+
 rd_server_app rd_routes_app(rd_routes *routes)
 {
     return (rd_server_app){.on_request = on_request,
@@ -431,5 +442,6 @@ rd_server_app rd_routes_app(rd_routes *routes)
                            .on_close = on_close,
                            .on_disconnect = on_disconnect,
                            .on_trouble = on_trouble,
+                           .is_revoked = is_revoked,
                            .app = routes};
 }

@@ -2,8 +2,8 @@
 #ifndef RONDO_AGGREGATOR_ROUTES_H
 #define RONDO_AGGREGATOR_ROUTES_H
 
-#include "allow_list.h"
 #include "driver.h"
+#include "gate.h"
 #include "https/server.h"
 #include "interrupted.h"
 #include "round_pages.h"
@@ -14,8 +14,8 @@ typedef struct rd_routes {
     const char *state_directory;
     rd_staging_budget staging;
     rd_interrupted *interrupted;
-    rd_allow_list *allow_list;
     rd_round_pages *round_pages; /* of RD_LANE_LATER alone */
+    rd_gate *gate;
 } rd_routes;
 
 /* The callbacks for rd_server_start; routes must outlive the server. */

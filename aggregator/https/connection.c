@@ -219,6 +219,12 @@ static void on_timer(uv_timer_t *timer)
         rd_connection_arm_timer(c, c->deadline - now);
         return;
     }
+    if (c->ends_at != 0 && now >= c->ends_at) {
+        rd_connection_trouble(c, "the certificate of '%s' has ended, and its connection with it",
+                              rd_tls_session_peer(c->tls)->name);
+        close_connection(c);
+        return;
+    }
     if (c->phase == PHASE_PARKED) {
         wake(c, true);
         return;
@@ -228,12 +234,12 @@ static void on_timer(uv_timer_t *timer)
     else if (c->slow && rd_connection_in_request(c))
         rd_connection_trouble(
             c, "'%s' is too slow in the middle of a request: a head has %u s, a body or an answer %d bytes/s",
-            rd_tls_session_client(c->tls), c->worker->idle_seconds, RD_LEAST_RATE);
+            rd_tls_session_peer(c->tls)->name, c->worker->idle_seconds, RD_LEAST_RATE);
     else if (c->phase == PHASE_SEND)
-        rd_connection_trouble(c, "'%s' took nothing of its answer for %u s", rd_tls_session_client(c->tls),
+        rd_connection_trouble(c, "'%s' took nothing of its answer for %u s", rd_tls_session_peer(c->tls)->name,
                               c->worker->idle_seconds);
     else if (c->phase == PHASE_RECEIVE && rd_connection_in_request(c))
-        rd_connection_trouble(c, "'%s' sent nothing for %u s in the middle of a request", rd_tls_session_client(c->tls),
+        rd_connection_trouble(c, "'%s' sent nothing for %u s in the middle of a request", rd_tls_session_peer(c->tls)->name,
                               c->worker->idle_seconds);
     close_connection(c);
 }

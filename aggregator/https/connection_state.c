@@ -46,7 +46,10 @@ void rd_connection_arm_timer(rd_connection *c, uint64_t ms)
 
 void rd_connection_set_deadline(rd_connection *c, uint64_t ms)
 {
-    c->deadline = uv_now(&c->worker->loop) + ms;
+    const uint64_t now = uv_now(&c->worker->loop);
+    if (c->ends_at != 0 && now + ms > c->ends_at)
+        ms = c->ends_at > now ? c->ends_at - now : 0;
+    c->deadline = now + ms;
     if (!uv_is_active((uv_handle_t *)&c->timer) || c->deadline < c->timer_due)
         rd_connection_arm_timer(c, ms);
 }

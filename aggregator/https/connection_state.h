@@ -44,6 +44,7 @@ struct rd_connection {
     bool continued;   /* "100 Continue" was sent for the request under way */
     bool draining;    /* the answer is out, and the rest of the request's body is read and dropped */
     bool broken;      /* no memory for an answer: close */
+    bool last;       /* no request is taken after the one that is under way */
     bool closing;
     bool client_counted; /* at the door */
     uint32_t place, client_place;
@@ -58,6 +59,7 @@ struct rd_connection {
     unsigned handles;             /* that libuv has not let go of */
     int watched;                  /* events asked of poll */
     uint64_t deadline, timer_due; /* ms on the loop's clock */
+    uint64_t ends_at;             /* when the client's certificate ends, on the same clock; 0: there is none yet */
     uint64_t stretch_began;       /* of a head, a body or an answer, on the same clock ... */
     uint64_t stretch_bytes;       /* ... and what was received of it (a head: 0) */
     uint64_t written;             /* since the handshake */

@@ -13,7 +13,7 @@
 static bool may_keep_alive(const rd_connection *c)
 {
     const rd_http_request *r = rd_http_request_of(c->http);
-    if (!r->keep_alive || c->worker->stopping)
+    if (!r->keep_alive || c->worker->stopping || c->last)
         return false;
     if (r->complete)
         return true;
@@ -108,11 +108,21 @@ bool rd_exchange_work(rd_exchange *x, rd_lane lane, void (*work)(void *user), vo
     return true;
 }
 
+void rd_exchange_be_last(rd_exchange *x)
+{
+    x->connection->last = true;
+}
+
 /* ---- what the application asks of an exchange ---- */
 
 const char *rd_exchange_client(const rd_exchange *x)
 {
-    return rd_tls_session_client(x->connection->tls);
+    return rd_tls_session_peer(x->connection->tls)->name;
+}
+
+const rd_peer *rd_exchange_certificate(const rd_exchange *x)
+{
+    return rd_tls_session_peer(x->connection->tls);
 }
 
 const char *rd_exchange_method(const rd_exchange *x)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "core/clock.h"
 #include "https/exchange.h"
 #include "rondo/version.h"
 
@@ -73,15 +74,24 @@ static step answer_plain(rd_connection *c)
     return start_linger(c);
 }
 
+/* A connection lives no longer than the certificate that opened it, whose last second is a part of its life. */
+static uint64_t end_of(rd_connection *c, const rd_peer *peer)
+{
+    const double left = peer->not_after + 1.0 - rd_clock_unix();
+    uv_update_time(&c->worker->loop);
+    return uv_now(&c->worker->loop) + (left > 0.0 ? (uint64_t)(1000.0 * left) : 0) + 1;
+}
+
 /* The client has shown its certificate. */
 static step enter(rd_connection *c)
 {
     rd_worker *w = c->worker;
+    c->ends_at = end_of(c, rd_tls_session_peer(c->tls));
     c->established = true;
     c->phase = PHASE_RECEIVE;
     rd_link_remove(&c->in_handshakes);
     w->handshakes.count--;
-    rd_door_refusal refusal = rd_door_enter_client(w->door, rd_tls_session_client(c->tls), &c->client_place);
+    rd_door_refusal refusal = rd_door_enter_client(w->door, rd_tls_session_peer(c->tls)->name, &c->client_place);
     c->client_counted = refusal == RD_DOOR_NONE;
     if (!c->client_counted) {
         rd_door_count(w->door, refusal);
@@ -159,7 +169,7 @@ static bool refill(rd_connection *c)
     (void)atomic_fetch_add(&c->worker->bytes_out, count);
     if (wrong != NULL)
         rd_connection_trouble(c, "the file of an answer to '%s' ended early or cannot be read: %s",
-                              rd_tls_session_client(c->tls), wrong);
+                              rd_tls_session_peer(c->tls)->name, wrong);
     return wrong == NULL;
 }
 
@@ -261,7 +271,7 @@ static step take_body(rd_connection *c)
 static step bad_request(rd_connection *c)
 {
     const rd_http_request *r = rd_http_request_of(c->http);
-    rd_connection_trouble(c, "'%s' sent a request that cannot be taken: %s", rd_tls_session_client(c->tls), r->reason);
+    rd_connection_trouble(c, "'%s' sent a request that cannot be taken: %s", rd_tls_session_peer(c->tls)->name, r->reason);
     if (c->draining)
         return start_linger(c);
     return refuse(c, r->status, "format", r->reason);

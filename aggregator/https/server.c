@@ -50,6 +50,7 @@ typedef struct worker_thread {
     atomic_bool wake, stop;
     uint64_t grace_ms; /* written before stop is set */
     pthread_mutex_t lock;
+    rd_tls *renewed;     /* not yet taken over; NULL: none; under lock */
     newcomer *newcomers; /* not yet taken over; under lock */
     size_t newcomer_count, newcomer_capacity;
     rd_work *worked; /* back from the background; under lock */
@@ -58,6 +59,8 @@ _Static_assert(offsetof(worker_thread, worker) == 0, "a worker is taken for its 
 
 struct rd_server {
     rd_server_app app;
+    rd_credential_files files; /* the strings are the caller's */
+    double not_after;
     rd_door *door;
     unsigned max_connections;
     unsigned worker_count;
@@ -128,11 +131,25 @@ static void take_back(worker_thread *t)
     }
 }
 
+/* New connections get the new certificate; those that are open hold on to the old one. */
+static void take_renewed(worker_thread *t)
+{
+    pthread_mutex_lock(&t->lock);
+    rd_tls *renewed = t->renewed;
+    t->renewed = NULL;
+    pthread_mutex_unlock(&t->lock);
+    if (renewed == NULL)
+        return;
+    rd_tls_free(t->worker.tls);
+    t->worker.tls = renewed;
+}
+
 static void on_async(uv_async_t *async)
 {
     worker_thread *t = async->data;
     rd_worker *w = &t->worker;
     take_back(t);
+    take_renewed(t);
     if (atomic_exchange(&t->wake, false))
         rd_worker_wake(w);
     if (w->stopping && w->all.next == &w->all)
@@ -154,6 +171,16 @@ static void *work(void *user)
     return NULL;
 }
 
+static rd_status make_tls(const rd_server *s, rd_tls **out, rd_error *err)
+{
+    rd_status status = rd_tls_create(&s->files, out, err);
+    if (status != RD_OK)
+        return status;
+    rd_tls_set_gate(*out, &(rd_tls_gate){s->app.is_revoked, s->app.app});
+    rd_tls_use_tickets(*out, s->ticket_keys);
+    return RD_OK;
+}
+
 static rd_status start_worker(rd_server *s, worker_thread *t, const rd_server_options *o, rd_error *err)
 {
     rd_worker *w = &t->worker;
@@ -171,10 +198,10 @@ static rd_status start_worker(rd_server *s, worker_thread *t, const rd_server_op
         handshakes = DEFAULT_HANDSHAKES;
     handshakes /= s->worker_count;
     w->handshakes.most = handshakes > LEAST_HANDSHAKES ? handshakes : LEAST_HANDSHAKES;
-    rd_status status = rd_tls_create(&o->files, &w->tls, err);
+    rd_status status = make_tls(s, &w->tls, err);
     if (status != RD_OK)
         return status;
-    rd_tls_use_tickets(w->tls, s->ticket_keys);
+    s->not_after = rd_tls_not_after(w->tls);
     int code = uv_loop_init(&w->loop);
     if (code != 0)
         return rd_fail(err, RD_ERR_IO, "event loop: %s", uv_strerror(code));
@@ -223,6 +250,7 @@ static void stop_workers(rd_server *s, double grace_seconds)
         for (size_t k = 0; k < t->newcomer_count; k++)
             close(t->newcomers[k].fd);
         free(t->newcomers);
+        rd_tls_free(t->renewed);
         rd_tls_free(t->worker.tls);
     }
 }
@@ -431,6 +459,7 @@ rd_status rd_server_start(const rd_server_options *o, const rd_server_app *app, 
     if (s == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the server");
     s->app = *app;
+    s->files = o->files;
     s->listener = s->stop_event = -1;
     s->max_connections = o->max_connections == 0 ? DEFAULT_CONNECTIONS : o->max_connections;
     s->worker_count = o->workers == 0 ? count_cores() : o->workers;
@@ -457,6 +486,37 @@ rd_status rd_server_start(const rd_server_options *o, const rd_server_app *app, 
 cleanup:
     rd_server_stop(s, 0);
     return status;
+}
+
+rd_status rd_server_reload(rd_server *s, double *not_after, rd_error *err)
+{
+    rd_status status = RD_OK;
+    rd_tls **renewed = calloc(s->worker_count, sizeof(rd_tls *));
+    if (renewed == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for certificates");
+    for (unsigned i = 0; i < s->worker_count; i++)
+        RD_TRY(make_tls(s, &renewed[i], err));
+    *not_after = s->not_after = rd_tls_not_after(renewed[0]);
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        worker_thread *t = &s->workers[i];
+        pthread_mutex_lock(&t->lock);
+        rd_tls *before = t->renewed;
+        t->renewed = renewed[i];
+        pthread_mutex_unlock(&t->lock);
+        rd_tls_free(before);
+        renewed[i] = NULL;
+        (void)uv_async_send(&t->async);
+    }
+cleanup:
+    for (unsigned i = 0; i < s->worker_count; i++)
+        rd_tls_free(renewed[i]);
+    free(renewed);
+    return status;
+}
+
+double rd_server_not_after(const rd_server *s)
+{
+    return s->not_after;
 }
 
 unsigned rd_server_port(const rd_server *s)

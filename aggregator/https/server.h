@@ -27,6 +27,7 @@
 
 #include "core/error.h"
 #include "credentials/credentials.h"
+#include "credentials/peer.h"
 #include "https/door.h"
 
 /* Bytes a second, from the beginning of a body or an answer on, with idle_seconds in advance. A head has idle_seconds in
@@ -44,7 +45,7 @@ typedef enum rd_lane {
 } rd_lane;
 
 typedef struct rd_server_app {
-    /* None may be NULL. */
+    /* None but is_revoked may be NULL. */
     void (*on_request)(rd_exchange *x, void *app);
     void (*on_body)(rd_exchange *x, const uint8_t *bytes, size_t count, void *app);
     void (*on_complete)(rd_exchange *x, void *app);
@@ -55,6 +56,9 @@ typedef struct rd_server_app {
     /* A line for the log about what never became a request: failed handshake, plain HTTP, slow sender, no
      * descriptors left. May come from any thread of the server. */
     void (*on_trouble)(const char *peer_address, const char *what, void *app);
+    /* Is a certificate of no use any more? own: it is the client's, and no authority's behind it. Asked in the handshake, on
+     * a worker's thread; of a connection that is open on_request may ask itself. NULL: none is. */
+    bool (*is_revoked)(const rd_peer *peer, bool own, void *app);
     void *app;
 } rd_server_app;
 
@@ -79,6 +83,11 @@ typedef struct rd_server_options {
 rd_status rd_server_start(const rd_server_options *options, const rd_server_app *app, rd_server **out,
                           rd_error *err) RD_MUST_CHECK;
 unsigned rd_server_port(const rd_server *s);
+/* Reads certificates and key again, from one thread at a time: handshakes from now on are made with what is in the files now,
+ * and connections that are open go on. RD_ERR_CONFIG: all stays as it was. *not_after: when the new one ends. */
+rd_status rd_server_reload(rd_server *s, double *not_after, rd_error *err) RD_MUST_CHECK;
+/* When the certificate that is shown to clients ends, in seconds since 1970. */
+double rd_server_not_after(const rd_server *s);
 /* From any thread: every parked exchange gets on_wake soon. */
 void rd_server_wake(rd_server *s);
 /* From any thread but a worker: no new connections; parked exchanges get on_wake (timed_out) and are closed
@@ -88,6 +97,7 @@ void rd_server_stop(rd_server *s, double grace_seconds);
 
 /* ---- an exchange; all calls on its own worker thread, inside the callbacks ---- */
 const char *rd_exchange_client(const rd_exchange *x); /* common name of the verified client certificate */
+const rd_peer *rd_exchange_certificate(const rd_exchange *x); /* all that is known of that certificate */
 const char *rd_exchange_method(const rd_exchange *x); /* "GET" */
 const char *rd_exchange_path(const rd_exchange *x);   /* "/v1/task", without the query */
 const char *rd_exchange_query(const rd_exchange *x);  /* "wait=30", or "" */
@@ -106,6 +116,8 @@ void rd_exchange_reply(rd_exchange *x, int status, const char *content_type, con
 /* Answers with bytes [offset, offset + count) of an open file, read piece by piece; dup()s fd. */
 void rd_exchange_reply_file(rd_exchange *x, int status, const char *content_type, const char *headers, int fd,
                             uint64_t offset, uint64_t count);
+/* The answer that is still to be given is the last one on its connection. */
+void rd_exchange_be_last(rd_exchange *x);
 /* Waits for rd_server_wake, at most for milliseconds. */
 void rd_exchange_park(rd_exchange *x, unsigned milliseconds);
 /* For what takes more than a moment, such as reading a disk: work(user) is called on a thread of its own, and when it is

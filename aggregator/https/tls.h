@@ -15,20 +15,32 @@
 
 #include "core/error.h"
 #include "credentials/credentials.h"
+#include "credentials/peer.h"
 #include "https/ticket_keys.h"
 
 #define RD_TLS_RECORD 16384     /* most plaintext that one record holds */
-#define RD_TLS_CLIENT_MAX 128   /* a client's name and the end of the string */
 #define RD_TLS_FIRST_BYTE 0x16u /* with which every TLS handshake begins */
 
 typedef struct rd_tls rd_tls;
 
 /* Reads the files (credentials.h). RD_ERR_CONFIG names the file. */
 rd_status rd_tls_create(const rd_credential_files *files, rd_tls **out, rd_error *err) RD_MUST_CHECK;
+/* Opens no more sessions. Those that are open keep what they need of it until they are closed, so that certificate and key
+ * can be replaced while connections go on. NULL: nothing. */
 void rd_tls_free(rd_tls *t);
 /* Whoever has shaken hands gets a ticket, and comes back with it: its certificate is known then, was signed by the same
  * authorities, and is checked again but for signatures (name, use, end). keys must outlive t. */
 void rd_tls_use_tickets(rd_tls *t, rd_ticket_keys *keys);
+
+/* Who says which certificates are of no use any more. */
+typedef struct rd_tls_gate {
+    /* Asked of each certificate of a handshake whose signature is right; own: it is the client's, and no authority's. */
+    bool (*is_revoked)(const rd_peer *peer, bool own, void *user); /* NULL: none is */
+    void *user;
+} rd_tls_gate;
+void rd_tls_set_gate(rd_tls *t, const rd_tls_gate *gate);
+/* When our own certificate ends, in seconds since 1970. */
+double rd_tls_not_after(const rd_tls *t);
 
 /* One connection. */
 typedef struct rd_tls_session rd_tls_session;
@@ -45,8 +57,8 @@ typedef enum rd_tls_result {
 rd_status rd_tls_session_open(rd_tls *t, int fd, rd_tls_session **out, rd_error *err) RD_MUST_CHECK;
 void rd_tls_session_close(rd_tls_session *s); /* NULL: nothing */
 
-/* The common name of the client's certificate, once the handshake is done. */
-const char *rd_tls_session_client(const rd_tls_session *s);
+/* Who is on the other side, once the handshake is done. */
+const rd_peer *rd_tls_session_peer(const rd_tls_session *s);
 
 /* Until RD_TLS_OK. On RD_TLS_FAILED and RD_TLS_CLOSED err tells the operator why, in words. */
 rd_tls_result rd_tls_handshake(rd_tls_session *s, rd_error *err);

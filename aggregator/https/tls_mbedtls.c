@@ -32,6 +32,8 @@ struct rd_tls {
     mbedtls_ctr_drbg_context random;
     rd_credentials *own;
     mbedtls_ssl_config config;
+    unsigned users; /* sessions, and the worker while it opens new ones with this */
+    rd_tls_gate gate;
     char reason[REASON_MAX]; /* why the certificate of the handshake under way is refused, or "" */
     rd_tickets tickets;
     rd_tls_session *handshaking; /* whose handshake is under way */
@@ -45,7 +47,7 @@ struct rd_tls_session {
     bool shakes;          /* rd_tls_handshake is at work, which has set errno to 0 */
     bool no_memory;       /* it has failed for lack of memory */
     uint64_t valid_until; /* of all its certificates (tickets_mbedtls.h) */
-    char client[RD_TLS_CLIENT_MAX];
+    rd_peer peer;
 };
 
 static const int suites[] = {
@@ -105,55 +107,6 @@ static rd_status fail_mbedtls(rd_error *err, rd_status status, const char *what,
     return rd_fail(err, status, "%s: %s (mbedTLS -0x%04x)", what, text, (unsigned)-code);
 }
 
-/* True for UTF-8 without control characters, so that a name may stand in logs, JSON and tables as it is. */
-static bool is_plain_text(const unsigned char *s, size_t count)
-{
-    size_t i = 0;
-    while (i < count) {
-        unsigned char c = s[i++];
-        if (c < 0x20 || c == 0x7f)
-            return false;
-        if (c < 0x80)
-            continue;
-        unsigned more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
-        uint32_t code = c & (0x3fu >> more);
-        if (c < 0xc2 || c > 0xf4)
-            return false;
-        for (unsigned k = 0; k < more; k++, i++) {
-            if (i >= count || (s[i] & 0xc0) != 0x80)
-                return false;
-            code = code << 6 | (s[i] & 0x3fu);
-        }
-        bool overlong = (more == 2 && code < 0x800) || (more == 3 && code < 0x10000);
-        if (overlong || code < 0xa0 || (code >= 0xd800 && code < 0xe000) || code > 0x10ffff)
-            return false;
-    }
-    return true;
-}
-
-/* Copies the common name out of the certificate; returns what is wrong with it, or NULL. */
-static const char *read_common_name(const mbedtls_x509_crt *certificate, char name[RD_TLS_CLIENT_MAX])
-{
-    const mbedtls_x509_name *found = NULL;
-    for (const mbedtls_x509_name *n = &certificate->subject; n != NULL; n = n->next) {
-        if (n->oid.p == NULL || MBEDTLS_OID_CMP(MBEDTLS_OID_AT_CN, &n->oid) != 0)
-            continue;
-        if (found != NULL)
-            return "its subject has more than one common name (CN)";
-        found = n;
-    }
-    name[0] = '\0';
-    if (found == NULL || found->val.len == 0)
-        return "its subject has no common name (CN), which is the client's name";
-    if (found->val.len >= RD_TLS_CLIENT_MAX)
-        return "its common name (CN) is longer than 127 bytes";
-    if (!is_plain_text(found->val.p, found->val.len))
-        return "its common name (CN) has control characters or is not UTF-8";
-    memcpy(name, found->val.p, found->val.len);
-    name[found->val.len] = '\0';
-    return NULL;
-}
-
 static void describe_flags(uint32_t flags, const mbedtls_x509_crt *certificate, char *text, size_t size)
 {
     if (mbedtls_x509_crt_verify_info(text, size, "", flags) < 0)
@@ -172,18 +125,59 @@ static void describe_flags(uint32_t flags, const mbedtls_x509_crt *certificate, 
     }
 }
 
+/* mbedTLS takes a certificate without the extension for one that may be used for anything. */
+static bool has_extended_use(const mbedtls_x509_crt *certificate)
+{
+#if MBEDTLS_VERSION_NUMBER >= 0x03000000
+    return mbedtls_x509_crt_has_ext_type(certificate, MBEDTLS_X509_EXT_EXTENDED_KEY_USAGE) != 0;
+#else
+    return (certificate->ext_types & MBEDTLS_X509_EXT_EXTENDED_KEY_USAGE) != 0;
+#endif
+}
+
+static bool is_authority(const mbedtls_x509_crt *certificate)
+{
+#if MBEDTLS_VERSION_NUMBER >= 0x03000000
+    return certificate->MBEDTLS_PRIVATE(ca_istrue) != 0;
+#else
+    return certificate->ca_istrue != 0;
+#endif
+}
+
 /* What mbedTLS would find only later, and not say in words. NULL: the certificate can be used by a client. */
 static const char *check_use(const mbedtls_x509_crt *certificate, char *text, size_t size)
 {
     char kind[64];
     if (!rd_key_is_usable(&certificate->pk, kind, sizeof kind))
         (void)snprintf(text, size, "its key is %s, which cannot be used; expected " RD_KEY_KINDS, kind);
-    else if (mbedtls_x509_crt_check_extended_key_usage(certificate, MBEDTLS_OID_CLIENT_AUTH,
+    else if (is_authority(certificate))
+        (void)snprintf(text, size, "it is an authority's (CA:TRUE), and no client's");
+    else if (!has_extended_use(certificate) ||
+             mbedtls_x509_crt_check_extended_key_usage(certificate, MBEDTLS_OID_CLIENT_AUTH,
                                                        MBEDTLS_OID_SIZE(MBEDTLS_OID_CLIENT_AUTH)) != 0)
-        (void)snprintf(text, size, "it is not a client's certificate (its extended key usage is another)");
+        (void)snprintf(text, size, "it is not a client's certificate (extended key usage clientAuth was expected)");
     else
         return NULL;
     return text;
+}
+
+/* What is wrong with a certificate whose signature is right: the operator's words, and in *flag which alert the client gets.
+ * NULL: nothing. Only the client's own (depth 0) has a name and a use. */
+static const char *check_certificate(const rd_tls *t, const mbedtls_x509_crt *certificate, int depth, rd_peer *peer,
+                                     uint32_t *flag)
+{
+    static _Thread_local char unusable[256];
+    const char *misnamed = rd_peer_read(certificate, peer);
+    const char *misused = depth == 0 ? check_use(certificate, unusable, sizeof unusable) : NULL;
+    *flag = MBEDTLS_X509_BADCERT_OTHER; /* the alert is then "access denied" */
+    if (depth == 0 && misnamed != NULL)
+        return misnamed;
+    if (misused != NULL) {
+        *flag = MBEDTLS_X509_BADCERT_BAD_KEY; /* "unsupported certificate" */
+        return misused;
+    }
+    *flag = MBEDTLS_X509_BADCERT_REVOKED;
+    return t->gate.is_revoked != NULL && t->gate.is_revoked(peer, depth == 0, t->gate.user) ? "it was revoked" : NULL;
 }
 
 /* mbedTLS shows each certificate of the client's chain, the client's own one (depth 0) last. */
@@ -194,11 +188,10 @@ static int on_certificate(void *user, mbedtls_x509_crt *certificate, int depth, 
     const uint64_t end = rd_ticket_moment(&certificate->valid_to);
     if (end < s->valid_until)
         s->valid_until = end;
-    char unusable[256] = "";
-    const char *misnamed = depth == 0 ? read_common_name(certificate, s->client) : NULL;
-    if (depth == 0 && misnamed == NULL)
-        misnamed = check_use(certificate, unusable, sizeof unusable);
-    if (*flags == 0 && misnamed == NULL)
+    rd_peer peer;
+    uint32_t flag = 0;
+    const char *wrong = check_certificate(t, certificate, depth, &peer, &flag);
+    if (*flags == 0 && wrong == NULL)
         return 0;
     char subject[160], what[256];
     if (mbedtls_x509_dn_gets(subject, sizeof subject, &certificate->subject) < 0)
@@ -206,9 +199,9 @@ static int on_certificate(void *user, mbedtls_x509_crt *certificate, int depth, 
     if (*flags != 0)
         describe_flags(*flags, certificate, what, sizeof what);
     else
-        (void)snprintf(what, sizeof what, "%s", misnamed);
-    if (misnamed != NULL) /* the alert is then "unsupported certificate", or "access denied" */
-        *flags |= misnamed == unusable ? MBEDTLS_X509_BADCERT_BAD_KEY : MBEDTLS_X509_BADCERT_OTHER;
+        (void)snprintf(what, sizeof what, "%s", wrong);
+    if (wrong != NULL)
+        *flags |= flag;
     (void)snprintf(t->reason, sizeof t->reason, "certificate \"%s\" refused: %s", subject, what);
     return 0;
 }
@@ -336,6 +329,15 @@ static int send_bytes(void *user, const unsigned char *bytes, size_t size)
 
 /* ---- what the workers' connections share ---- */
 
+static void destroy(rd_tls *t)
+{
+    mbedtls_ssl_config_free(&t->config);
+    rd_credentials_free(t->own);
+    mbedtls_ctr_drbg_free(&t->random);
+    mbedtls_entropy_free(&t->entropy);
+    free(t);
+}
+
 rd_status rd_tls_create(const rd_credential_files *files, rd_tls **out, rd_error *err)
 {
     static const unsigned char purpose[] = "rondo-aggregator";
@@ -370,10 +372,12 @@ rd_status rd_tls_create(const rd_credential_files *files, rd_tls **out, rd_error
     mbedtls_ssl_conf_authmode(&t->config, MBEDTLS_SSL_VERIFY_REQUIRED);
     mbedtls_ssl_conf_ca_chain(&t->config, &t->own->ca, NULL);
     mbedtls_ssl_conf_rng(&t->config, mbedtls_ctr_drbg_random, &t->random);
+    t->users = 1;
     *out = t;
     t = NULL;
 cleanup:
-    rd_tls_free(t);
+    if (t != NULL)
+        destroy(t);
     return status;
 }
 
@@ -383,15 +387,20 @@ void rd_tls_use_tickets(rd_tls *t, rd_ticket_keys *keys)
     rd_tickets_use(&t->tickets, &t->config, &t->own->ca);
 }
 
+void rd_tls_set_gate(rd_tls *t, const rd_tls_gate *gate)
+{
+    t->gate = *gate;
+}
+
+double rd_tls_not_after(const rd_tls *t)
+{
+    return rd_x509_seconds(&t->own->certificate.valid_to);
+}
+
 void rd_tls_free(rd_tls *t)
 {
-    if (t == NULL)
-        return;
-    mbedtls_ssl_config_free(&t->config);
-    rd_credentials_free(t->own);
-    mbedtls_ctr_drbg_free(&t->random);
-    mbedtls_entropy_free(&t->entropy);
-    free(t);
+    if (t != NULL && --t->users == 0)
+        destroy(t);
 }
 
 /* ---- one connection ---- */
@@ -403,6 +412,7 @@ rd_status rd_tls_session_open(rd_tls *t, int fd, rd_tls_session **out, rd_error 
     if (s == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "TLS session: out of memory");
     s->tls = t;
+    t->users++;
     s->fd = fd;
     s->valid_until = UINT64_MAX;
     mbedtls_ssl_init(&s->ssl);
@@ -423,12 +433,13 @@ void rd_tls_session_close(rd_tls_session *s)
         return;
     mbedtls_ssl_free(&s->ssl);
     rd_chain_guard_free(&s->guard);
+    rd_tls_free(s->tls);
     free(s);
 }
 
-const char *rd_tls_session_client(const rd_tls_session *s)
+const rd_peer *rd_tls_session_peer(const rd_tls_session *s)
 {
-    return s->client;
+    return &s->peer;
 }
 
 static rd_tls_result result_of(int code)
@@ -457,8 +468,12 @@ rd_tls_result rd_tls_handshake(rd_tls_session *s, rd_error *err)
     s->tls->tickets.valid_until = &s->valid_until;
     int code = mbedtls_ssl_handshake(&s->ssl);
     s->shakes = false;
-    if (code == 0)
+    if (code == 0) {
+        const mbedtls_x509_crt *shown = mbedtls_ssl_get_peer_cert(&s->ssl);
+        if (shown != NULL)
+            (void)rd_peer_read(shown, &s->peer);
         return RD_TLS_OK;
+    }
     rd_tls_result result = result_of(code);
     if (s->no_memory) {
         (void)rd_fail(err, RD_ERR_MEMORY, "TLS handshake failed: no memory for it");

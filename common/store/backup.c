@@ -319,7 +319,7 @@ static rd_status make_folders(backup *b, rd_error *err)
 /* Half a copy is no copy. */
 static void remove_copy(const backup *b)
 {
-    static const char *const others[] = {"clients.keep", "rondo.db.tmp", "rondo.db.tmp-journal", "rondo.db"};
+    static const char *const others[] = {"clients.keep", "members", "rondo.db.tmp", "rondo.db.tmp-journal", "rondo.db"};
     char path[PATH_SIZE];
     for (size_t i = 0; i < b->count; i++) {
         (void)snprintf(path, sizeof path, "%s/%s", b->to, b->files[i].name);
@@ -344,6 +344,7 @@ rd_status rd_store_backup(const char *directory, const char *to, rd_backup_repor
     RD_TRY(make_folders(&b, err));
     RD_TRY(take_whole_snapshot(&b, err));
     RD_TRY(copy_clients(&b, err));
+    RD_TRY(copy_file(&b, "members", -1, err)); /* of lines that are whole, and a last one that need not be */
     RD_TRY(copy_models(&b, err));
     (void)snprintf(models, sizeof models, "%s/models", to);
     RD_TRY(sync_path(models, err));

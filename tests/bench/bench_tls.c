@@ -266,7 +266,7 @@ int main(void)
         demand(write(b.file, block, 1 << 20) == 1 << 20, "temporary file");
     free(block);
     bare_open(&b);
-    rd_server_app app = {on_request, on_body, on_complete, on_wake, on_close, on_disconnect, on_trouble, &b};
+    rd_server_app app = {on_request, on_body, on_complete, on_wake, on_close, on_disconnect, on_trouble, NULL, &b};
     rd_server_options options = {.listen = "127.0.0.1:0",
                                  .files.ca = tls_file("ca.pem"),
                                  .files.cert = tls_file("server.pem"),

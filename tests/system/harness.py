@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import traceback
+import uuid
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SANITIZED = bool(os.environ.get("RONDO_SLOW"))  # run.sh says so: sanitizers take time and memory
@@ -81,6 +82,23 @@ class World:
         self.check(make, self.path("certs"), "aggregator", "aggregator")
         if clients:
             self.check(make, self.path("certs"), "client", *clients)
+
+    def certificate(self, name, seconds=86400, extensions="extendedKeyUsage=clientAuth", subject=None, key=None):
+        """A certificate of the authority in certs/ with what a test wants of it; `openssl ca` takes the second of its end."""
+        certs = self.path("certs")
+        if key is None:
+            self.check("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", f"{certs}/{name}.key")
+            os.chmod(f"{certs}/{name}.key", 0o600)
+        self.write("certs/x.ext", extensions + "\n")
+        self.write("certs/x.register", "")
+        self.write("certs/x.serial", "%032x\n" % (uuid.uuid4().int >> 2))
+        self.write("certs/x.config", f"[ca]\ndefault_ca=here\n[here]\ndatabase={certs}/x.register\nserial={certs}/x.serial\n"
+                   f"new_certs_dir={certs}\ndefault_md=sha256\npolicy=any\npreserve=yes\n[any]\ncommonName=supplied\n")
+        self.check("openssl", "req", "-new", "-key", key or f"{certs}/{name}.key", "-subj", subject or f"/CN={name}", "-out", f"{certs}/x.csr")
+        begin, end = (time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + s)) for s in (-3600, seconds))
+        self.check("openssl", "ca", "-batch", "-notext", "-config", f"{certs}/x.config", "-in", f"{certs}/x.csr", "-out", f"{certs}/{name}.crt",
+                   "-extfile", f"{certs}/x.ext", "-startdate", begin, "-enddate", end, "-cert", f"{certs}/ca.crt", "-keyfile", f"{certs}/ca.key")
+        return f"{certs}/{name}.crt"
 
     def expired(self):
         """What makes `openssl x509` sign for days gone by: new versions refuse negative days, old ones take no dates."""
