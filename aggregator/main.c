@@ -27,6 +27,7 @@
 #include "descriptors.h"
 #include "driver.h"
 #include "endings.h"
+#include "enrol.h"
 #include "gate.h"
 #include "https/server.h"
 #include "log.h"
@@ -36,12 +37,14 @@
 #include "routes.h"
 #include "run/parallel.h"
 #include "run/run.h"
+#include "token.h"
 
 typedef struct serve_options {
-    const char *config, *state, *listen, *ca, *cert, *key, *passphrase, *allow, *crl;
+    const char *config, *state, *listen, *ca, *cert, *key, *passphrase, *allow, *crl, *ca_key, *sign_command;
     uint64_t workers, max_connections, max_handshakes, per_address, per_client, rate, idle_seconds, linger_seconds;
     const char *log_level;
     bool quiet, log_times;
+    double certificate_days;
 } serve_options;
 
 enum { EXIT_INTERRUPTED = 3, EXIT_IDLE = 4 };
@@ -54,6 +57,7 @@ static const char footer[] =
     "`rondo-aggregator backup STATE TO` copies the state directory while the run goes on (--help says "
     "more).\n"
     "`rondo-aggregator check --state DIR` says whether all in it is what was committed.\n"
+    "`rondo-aggregator token NAME --state DIR --ca FILE` gives a newcomer what it enrols with.\n"
     "`rondo-aggregator revoke NAME --state DIR` throws a client out, for good.\n"
     "\n"
     "The same command continues a run that was stopped or killed. Exit codes: 0 run finished, 1 failure,\n"
@@ -82,6 +86,14 @@ static rd_parse_result parse(int argc, char **argv, serve_options *o, rd_error *
         {RD_OPTION_TEXT, "crl", "FILE",
          "certificates that the authority has revoked (a CRL in PEM), read again at SIGHUP; default: none", &o->crl,
          false, 0, 0},
+        {RD_OPTION_TEXT, "ca-key", "FILE",
+         "private key of --ca, with which clients that bring a token get their certificate; default: nobody is enrolled",
+         &o->ca_key, false, 0, 0},
+        {RD_OPTION_TEXT, "sign-command", "COMMAND",
+         "instead of --ca-key: gets a request (PEM) on its standard input and prints the certificate, within 20 s",
+         &o->sign_command, false, 0, 0},
+        {RD_OPTION_NUMBER, "certificate-days", "N", "how long certificates by --ca-key are good; default 90",
+         &o->certificate_days, false, 1e-5, 3650},
         {RD_OPTION_COUNT, "workers", "N", "threads that serve connections; default: one a core", &o->workers, false, 1,
          256},
         {RD_OPTION_COUNT, "max-connections", "N",
@@ -122,7 +134,7 @@ static rd_parse_result parse(int argc, char **argv, serve_options *o, rd_error *
     rd_parse_result result = rd_options_parse(&command, argc, argv, &operands, err);
     if (result == RD_PARSE_RUN && strcmp(word, "serve") != 0) {
         (void)rd_fail(err, RD_ERR_USAGE,
-                      "expected the command 'serve', 'backup', 'check' or 'revoke'; see rondo-aggregator --help");
+                      "expected the command 'serve', 'backup', 'check', 'token' or 'revoke'; see rondo-aggregator --help");
         return RD_PARSE_ERROR;
     }
     return result;
@@ -224,8 +236,8 @@ static rd_status announce(rd_driver *driver, const rd_config *config, const serv
 }
 
 /* Starts the server on top of the driver, runs until the end, stops it. */
-static rd_status serve_run(serve_options *o, const rd_config *config, rd_gate *gate, rd_driver *driver,
-                           bool *interrupted, rd_error *err)
+static rd_status serve_run(serve_options *o, const rd_config *config, rd_gate *gate, rd_enrolment *enrolment,
+                           rd_driver *driver, bool *interrupted, rd_error *err)
 {
     char note[200], ticket_keys[4096];
     (void)snprintf(ticket_keys, sizeof ticket_keys, "%s/tickets.key", o->state);
@@ -233,7 +245,8 @@ static rd_status serve_run(serve_options *o, const rd_config *config, rd_gate *g
     if (status != RD_OK)
         return status;
     rd_routes routes = {
-        .driver = driver, .state_directory = o->state, .staging = {RD_STAGING_MEMORY}, .gate = gate};
+        .driver = driver, .state_directory = o->state, .staging = {RD_STAGING_MEMORY}, .gate = gate,
+        .members = enrolment->members, .enrolment = enrolment};
     service s = {.driver = driver, .gate = gate, .routes = &routes, .options = o};
     rd_server_app app = rd_routes_app(&routes);
     rd_server_options options = {.listen = o->listen,
@@ -242,6 +255,7 @@ static rd_status serve_run(serve_options *o, const rd_config *config, rd_gate *g
                                  .max_connections = (unsigned)o->max_connections,
                                  .max_handshakes = (unsigned)o->max_handshakes,
                                  .door = {(unsigned)o->per_address, (unsigned)o->per_client, (unsigned)o->rate},
+                                 .strangers = enrolment->signer != NULL,
                                  .idle_seconds = (unsigned)o->idle_seconds,
                                  .ticket_keys = ticket_keys,
                                  /* a client may train for a whole round, and is there while it does */
@@ -289,11 +303,24 @@ static rd_status read_level(const serve_options *o, rd_log_level *level, rd_erro
     return rd_fail(err, RD_ERR_USAGE, "--log-level: expected error, warning or info, found '%s'", o->log_level);
 }
 
+/* Is there something to sign with? */
+static rd_status check_signing(const serve_options *o, rd_signer *signer, rd_enrolment *enrolment, rd_error *err)
+{
+    *signer = (rd_signer){o->ca, o->ca_key, o->sign_command, 86400.0 * o->certificate_days};
+    if (o->ca_key != NULL && o->sign_command != NULL)
+        return rd_fail(err, RD_ERR_USAGE, "--ca-key and --sign-command do not go together");
+    if (o->ca_key == NULL && o->sign_command == NULL)
+        return RD_OK;
+    enrolment->signer = signer;
+    return rd_signer_check(signer, err);
+}
+
 static rd_status serve(serve_options *o, bool *interrupted, rd_error *err)
 {
     rd_status status = RD_OK;
     rd_config config = {0};
-    rd_members *members = NULL;
+    rd_enrolment enrolment = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    rd_signer signer;
     rd_gate *gate = NULL;
     rd_run *run = NULL;
     rd_settling *settling = NULL;
@@ -303,19 +330,20 @@ static rd_status serve(serve_options *o, bool *interrupted, rd_error *err)
     rd_log_options logging = {.fd = STDOUT_FILENO, .level = RD_LOG_INFO, .times = o->log_times};
     signal(SIGPIPE, SIG_IGN);
     RD_TRY(read_level(o, &logging.level, err));
+    RD_TRY(check_signing(o, &signer, &enrolment, err));
     RD_TRY(rd_log_open(&logging, &log, err));
     RD_TRY(rd_config_load(o->config, &config, err));
     RD_TRY(rd_settling_open(&config, o->state, rd_processor_count(), &settling, &run, err));
-    RD_TRY(rd_members_open(o->state, &members, err));
-    RD_TRY(rd_gate_open(&files, members, &gate, err));
+    RD_TRY(rd_members_open(o->state, &enrolment.members, err));
+    RD_TRY(rd_gate_open(&files, enrolment.members, &gate, err));
     RD_TRY(rd_driver_create(run, settling, log, &driver, err));
-    status = serve_run(o, &config, gate, driver, interrupted, err);
+    status = serve_run(o, &config, gate, &enrolment, driver, interrupted, err);
 cleanup:
     rd_driver_free(driver);
     rd_settling_free(settling);
     rd_run_free(run);
     rd_gate_close(gate);
-    rd_members_free(members);
+    rd_members_free(enrolment.members);
     rd_config_free(&config);
     rd_log_close(log);
     return status;
@@ -339,6 +367,7 @@ static const struct {
     {"backup", rd_backup_command},
     {"check", rd_check_command},
     {"revoke", rd_revoke_command},
+    {"token", rd_token_command},
 };
 
 int main(int argc, char **argv)
@@ -348,13 +377,13 @@ int main(int argc, char **argv)
             return run_other(commands[i].run, argc - 1, argv + 1);
     if (argc > 1 && argv[1][0] != '-' && strcmp(argv[1], "serve") != 0) {
         fprintf(stderr,
-                "rondo-aggregator: there is no command '%s'; the commands are serve, backup, check and revoke\n",
+                "rondo-aggregator: there is no command '%s'; the commands are serve, backup, check, token and revoke\n",
                 argv[1]);
         return 2;
     }
     rd_error err = {0};
     bool interrupted = false;
-    serve_options options = {.listen = "127.0.0.1:8443", .linger_seconds = 10};
+    serve_options options = {.listen = "127.0.0.1:8443", .linger_seconds = 10, .certificate_days = 90};
     rd_parse_result parsed = parse(argc, argv, &options, &err);
     if (parsed == RD_PARSE_EXIT)
         return 0;

@@ -25,7 +25,6 @@ typedef struct rd_members rd_members;
 typedef enum rd_role {
     RD_ROLE_CLIENT,   /* takes part in rounds, and reads their records */
     RD_ROLE_OBSERVER, /* reads the records of rounds, and does nothing else */
-    RD_ROLE_OPERATOR, /* an observer who also gives tokens and revokes */
 } rd_role;
 extern const char *const rd_role_names[]; /* by role; NULL ends them */
 rd_status rd_role_parse(const char *text, rd_role *out, rd_error *err) RD_MUST_CHECK; /* RD_ERR_USAGE */

@@ -13,19 +13,22 @@
 #include "codec/messages.h"
 #include "core/grow.h"
 #include "core/number.h"
+#include "enrol.h"
 #include "model_reply.h"
 #include "query.h"
 #include "round/step.h"
 #include "step_bytes.h"
 
 #define MAX_JSON_BODY (4u << 20) /* bytes: a table of many columns is described in about so many */
+#define MAX_STRANGER_BODY 16384u
 #define MAX_WAIT_SECONDS 300u
 #define DEFAULT_WAIT_SECONDS 30u
 
 struct rd_route {
     const char *method, *path;
     enum { NOTHING_MORE, A_NUMBER, A_STEP } more; /* in the path: "12", "12/train" */
-    bool joined;                                  /* only for clients that have joined */
+    enum { OF_CLIENTS, OF_MEMBERS, OF_ALL } of;   /* who may: clients; observers too; strangers too */
+    bool joined;                                  /* of clients, only for those that have joined */
     void (*begin)(rd_call *c);                    /* headers are there */
     void (*complete)(rd_call *c);                 /* the body is, too */
 };
@@ -242,16 +245,19 @@ static void step_complete(rd_call *c)
 /* ---- the table ---- */
 
 static const rd_route table[] = {
-    {"POST", "/v1/join", NOTHING_MORE, false, NULL, join_complete},
-    {"POST", "/v1/leave", NOTHING_MORE, true, NULL, leave_complete},
-    {"GET", "/v1/run", NOTHING_MORE, false, run_begin, NULL},
-    {"GET", "/v1/task", NOTHING_MORE, true, task_begin, NULL},
-    {"GET", "/v1/model/", A_NUMBER, false, model_begin, NULL},
-    {"GET", "/v1/frozen", NOTHING_MORE, false, model_begin, NULL},
-    {"POST", "/v1/rounds/", A_STEP, true, step_begin, step_complete},
-    {"PATCH", "/v1/rounds/", A_STEP, true, step_append, step_complete},
-    {"HEAD", "/v1/rounds/", A_STEP, true, step_offset, NULL},
-    {"GET", "/v1/rounds", NOTHING_MORE, true, rounds_begin, NULL},
+    {"POST", "/v1/join", NOTHING_MORE, OF_CLIENTS, false, NULL, join_complete},
+    {"POST", "/v1/leave", NOTHING_MORE, OF_CLIENTS, true, NULL, leave_complete},
+    {"GET", "/v1/run", NOTHING_MORE, OF_MEMBERS, false, run_begin, NULL},
+    {"GET", "/v1/task", NOTHING_MORE, OF_CLIENTS, true, task_begin, NULL},
+    {"GET", "/v1/model/", A_NUMBER, OF_CLIENTS, false, model_begin, NULL},
+    {"GET", "/v1/frozen", NOTHING_MORE, OF_CLIENTS, false, model_begin, NULL},
+    {"POST", "/v1/rounds/", A_STEP, OF_CLIENTS, true, step_begin, step_complete},
+    {"PATCH", "/v1/rounds/", A_STEP, OF_CLIENTS, true, step_append, step_complete},
+    {"HEAD", "/v1/rounds/", A_STEP, OF_CLIENTS, true, step_offset, NULL},
+    {"GET", "/v1/rounds", NOTHING_MORE, OF_MEMBERS, true, rounds_begin, NULL},
+    {"GET", "/v1/ca", NOTHING_MORE, OF_ALL, false, rd_enrol_ca, NULL},
+    {"POST", "/v1/enrol", NOTHING_MORE, OF_ALL, false, NULL, rd_enrol_complete},
+    {"POST", "/v1/renew", NOTHING_MORE, OF_MEMBERS, false, NULL, rd_renew_complete},
 };
 
 static const rd_step_bytes *find_step(const char *name)
@@ -291,6 +297,32 @@ static void find_route(rd_call *c, bool *other_method)
         else
             *other_method = true;
     }
+}
+
+/* Without a certificate there is one thing to do here, which is to get one. */
+static bool refuse_stranger(rd_call *c)
+{
+    if (c->route->of == OF_ALL)
+        return false;
+    rd_call_refuse(c, 401, "certificate", "this path is for clients with a certificate");
+    return true;
+}
+
+/* An observer has not joined, and need not have. */
+static bool refuse_role(rd_call *c)
+{
+    const char *name = rd_exchange_client(c->x);
+    if (rd_members_role(c->routes->members, name) == RD_ROLE_OBSERVER) {
+        if (c->route->of != OF_CLIENTS)
+            return false;
+        rd_driver_log(c->routes->driver, RD_LOG_WARNING, "%s refused: an observer wants %s", name, c->route->path);
+        rd_call_refuse(c, 403, "role", "an observer reads the records of rounds and takes no part in them");
+        return true;
+    }
+    if (!c->route->joined || c->client != SIZE_MAX)
+        return false;
+    rd_call_refuse(c, 403, "join", "join first: POST /v1/join");
+    return true;
 }
 
 /* Who may not come in (any more) is refused, in a connection's last answer, and no round waits for it. */
@@ -336,6 +368,11 @@ static void on_request(rd_exchange *x, void *app)
         rd_call_refuse(c, 400, "format", "Rondo-Session: expected at most 64 characters");
         return;
     }
+    if (rd_exchange_client(x)[0] == '\0') {
+        if (!refuse_stranger(c) && c->route->begin != NULL)
+            c->route->begin(c);
+        return;
+    }
     rd_driver *driver = c->routes->driver;
     const bool of_anybody = c->route->complete == join_complete || c->route->begin == run_begin;
     if (!of_anybody && rd_driver_client(driver, rd_exchange_client(x), &caller, &c->client, &err) != RD_OK) {
@@ -344,12 +381,8 @@ static void on_request(rd_exchange *x, void *app)
         rd_call_refuse(c, 409, "replaced", err.message);
         return;
     }
-    if (refuse_unwelcome(c))
+    if (refuse_unwelcome(c) || refuse_role(c))
         return;
-    if (c->route->joined && c->client == SIZE_MAX) {
-        rd_call_refuse(c, 403, "join", "join first: POST /v1/join");
-        return;
-    }
     if (c->route->begin != NULL)
         c->route->begin(c);
 }
@@ -363,6 +396,10 @@ static void on_body(rd_exchange *x, const uint8_t *bytes, size_t count, void *ap
         return;
     if (c->step != NULL && c->step->feed != NULL) {
         c->step->feed(c, bytes, count);
+        return;
+    }
+    if (c->route->of == OF_ALL && count > MAX_STRANGER_BODY - c->body_size) {
+        rd_call_refuse(c, 413, "range", "the body is larger than 16384 bytes");
         return;
     }
     if (count > MAX_JSON_BODY - c->body_size) {

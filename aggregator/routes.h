@@ -16,6 +16,8 @@ typedef struct rd_routes {
     rd_interrupted *interrupted;
     rd_round_pages *round_pages; /* of RD_LANE_LATER alone */
     rd_gate *gate;
+    rd_members *members;
+    struct rd_enrolment *enrolment;
 } rd_routes;
 
 /* The callbacks for rd_server_start; routes must outlive the server. */

@@ -1,6 +1,7 @@
 /* rondo-client: takes part in a run of federated learning with data that stay on this machine.
  *
  *   main.c            the command line
+ *   enroll.c          the command `enroll`: from a token to a certificate
  *   session.c         join, wait, train, deliver: the path of a delta begins here
  *   request.c         a request until it is answered: lost connections, busy and restarted aggregators
  *   transport_curl.c  HTTPS
@@ -17,6 +18,7 @@
 #include "core/options.h"
 #include "core/signals.h"
 #include "data/source_options.h"
+#include "enroll.h"
 #include "session.h"
 
 /* Exit codes, by which scripts tell what to do. */
@@ -42,6 +44,8 @@ static const char footer[] =
     "Example:\n"
     "  rondo-client --aggregator https://192.168.1.10:8443 --ca ca.crt --cert "
     "alice.crt --key alice.key --data alice.safetensors\n"
+    "\n"
+    "`rondo-client enroll` gets the certificate in exchange for a token (--help says more).\n"
     "\n"
     "SIGINT, SIGTERM and SIGHUP leave the run; a second SIGINT or SIGTERM ends the client at once. Exit "
     "codes: 0 the run is finished,\n"
@@ -164,8 +168,19 @@ cleanup:
     return exit_code(status);
 }
 
+static int run_enroll(int argc, char **argv)
+{
+    rd_error err = {0};
+    rd_status status = rd_enroll_command(argc, argv, &err);
+    if (status != RD_OK)
+        fprintf(stderr, "rondo-client: %s\n", err.message);
+    return exit_code(status);
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "enroll") == 0)
+        return run_enroll(argc - 1, argv + 1);
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--describe") == 0)
             return describe(argc, argv);

@@ -12,7 +12,8 @@ typedef struct rd_transport rd_transport;
 
 typedef struct rd_transport_options {
     const char *url; /* "https://HOST:PORT", without a path */
-    rd_credential_files files;
+    rd_credential_files files; /* cert NULL: none is shown, for who has none yet; ca NULL: whoever answers is believed, so that
+                                  nothing may be told to him, and what he says must be proved otherwise */
     const char *passphrase; /* of the key; "" where it is plain */
     const char *proxy;      /* http://HOST:PORT; "": none; NULL: as https_proxy and no_proxy say */
     const char *session;    /* Rondo-Session, sent with each request */

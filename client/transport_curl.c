@@ -354,10 +354,17 @@ rd_status rd_transport_create(const rd_transport_options *options, rd_transport 
                      "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384");
     curl_easy_setopt(c, CURLOPT_TLS13_CIPHERS,
                      "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384");
-    curl_easy_setopt(c, CURLOPT_CAINFO, options->files.ca);
-    curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
-    curl_easy_setopt(c, CURLOPT_SSLCERT, options->files.cert);
-    curl_easy_setopt(c, CURLOPT_SSLKEY, options->files.key);
+    if (options->files.ca != NULL) {
+        curl_easy_setopt(c, CURLOPT_CAINFO, options->files.ca);
+        curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
+    } else {
+        curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+    if (options->files.cert != NULL) {
+        curl_easy_setopt(c, CURLOPT_SSLCERT, options->files.cert);
+        curl_easy_setopt(c, CURLOPT_SSLKEY, options->files.key);
+    }
     curl_easy_setopt(c, CURLOPT_KEYPASSWD, options->passphrase); /* without one the library would ask on the terminal */
     rd_resumption_allow(c);
     curl_easy_setopt(c, CURLOPT_TCP_NODELAY, 1L);

@@ -78,6 +78,7 @@ rd_status rd_background_start(rd_background **out, rd_error *err)
                                              : (unsigned)cores,
                       err));
     RD_TRY(start_lane(&b->lanes[RD_LANE_LATER], 1, err));
+    RD_TRY(start_lane(&b->lanes[RD_LANE_SIGN], 1, err));
     *out = b;
     b = NULL;
 cleanup:

@@ -220,8 +220,11 @@ static void on_timer(uv_timer_t *timer)
         return;
     }
     if (c->ends_at != 0 && now >= c->ends_at) {
-        rd_connection_trouble(c, "the certificate of '%s' has ended, and its connection with it",
-                              rd_tls_session_peer(c->tls)->name);
+        if (rd_tls_session_peer(c->tls)->name[0] != '\0')
+            rd_connection_trouble(c, "the certificate of '%s' has ended, and its connection with it",
+                                  rd_tls_session_peer(c->tls)->name);
+        else
+            rd_connection_trouble(c, "a stranger has not said within %u s what it wants", c->worker->idle_seconds);
         close_connection(c);
         return;
     }

@@ -82,13 +82,26 @@ static uint64_t end_of(rd_connection *c, const rd_peer *peer)
     return uv_now(&c->worker->loop) + (left > 0.0 ? (uint64_t)(1000.0 * left) : 0) + 1;
 }
 
-/* The client has shown its certificate. */
+/* Nobody knows who that is: it stays one of those who are closed where there are too many, the oldest first, and says in so
+ * short a time what it has to say. */
+static step enter_stranger(rd_connection *c)
+{
+    uv_update_time(&c->worker->loop);
+    c->ends_at = uv_now(&c->worker->loop) + 1000u * (uint64_t)c->worker->idle_seconds;
+    c->last = true;
+    rd_connection_touch(c);
+    return STEP_AGAIN;
+}
+
+/* The handshake is done. */
 static step enter(rd_connection *c)
 {
     rd_worker *w = c->worker;
-    c->ends_at = end_of(c, rd_tls_session_peer(c->tls));
     c->established = true;
     c->phase = PHASE_RECEIVE;
+    if (rd_tls_session_peer(c->tls)->name[0] == '\0')
+        return enter_stranger(c);
+    c->ends_at = end_of(c, rd_tls_session_peer(c->tls));
     rd_link_remove(&c->in_handshakes);
     w->handshakes.count--;
     rd_door_refusal refusal = rd_door_enter_client(w->door, rd_tls_session_peer(c->tls)->name, &c->client_place);

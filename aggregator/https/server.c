@@ -61,6 +61,7 @@ struct rd_server {
     rd_server_app app;
     rd_credential_files files; /* the strings are the caller's */
     double not_after;
+    bool strangers;
     rd_door *door;
     unsigned max_connections;
     unsigned worker_count;
@@ -178,6 +179,8 @@ static rd_status make_tls(const rd_server *s, rd_tls **out, rd_error *err)
         return status;
     rd_tls_set_gate(*out, &(rd_tls_gate){s->app.is_revoked, s->app.app});
     rd_tls_use_tickets(*out, s->ticket_keys);
+    if (s->strangers)
+        rd_tls_admit_strangers(*out);
     return RD_OK;
 }
 
@@ -460,6 +463,7 @@ rd_status rd_server_start(const rd_server_options *o, const rd_server_app *app, 
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the server");
     s->app = *app;
     s->files = o->files;
+    s->strangers = o->strangers;
     s->listener = s->stop_event = -1;
     s->max_connections = o->max_connections == 0 ? DEFAULT_CONNECTIONS : o->max_connections;
     s->worker_count = o->workers == 0 ? count_cores() : o->workers;

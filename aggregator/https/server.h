@@ -41,6 +41,7 @@ typedef struct rd_exchange rd_exchange;
 typedef enum rd_lane {
     RD_LANE_ROUND, /* a round waits for it: as many threads as cores */
     RD_LANE_LATER, /* nobody is in a hurry: one thread, behind all others wherever cores are short */
+    RD_LANE_SIGN,  /* another program may be waited for: one thread */
     RD_LANES
 } rd_lane;
 
@@ -75,6 +76,8 @@ typedef struct rd_server_options {
                                  100 new ones of one address a second */
     const char *ticket_keys;     /* file of the keys of session tickets, made where there is none (ticket_keys.h); stays
                                     the caller's until rd_server_stop; NULL: they last as long as the server */
+    bool strangers; /* a client without a certificate may ask once: its name is "". It counts as one in a handshake, and its
+                       connection lasts no longer than idle_seconds. One with a certificate that is refused stays out. */
     unsigned keep_alive_seconds; /* a connection without a request for so long is closed; 0 = 300 */
 } rd_server_options;
 
@@ -96,7 +99,7 @@ void rd_server_wake(rd_server *s);
 void rd_server_stop(rd_server *s, double grace_seconds);
 
 /* ---- an exchange; all calls on its own worker thread, inside the callbacks ---- */
-const char *rd_exchange_client(const rd_exchange *x); /* common name of the verified client certificate */
+const char *rd_exchange_client(const rd_exchange *x); /* common name of the verified client certificate; "": a stranger */
 const rd_peer *rd_exchange_certificate(const rd_exchange *x); /* all that is known of that certificate */
 const char *rd_exchange_method(const rd_exchange *x); /* "GET" */
 const char *rd_exchange_path(const rd_exchange *x);   /* "/v1/task", without the query */

@@ -34,6 +34,7 @@ struct rd_tls {
     mbedtls_ssl_config config;
     unsigned users; /* sessions, and the worker while it opens new ones with this */
     rd_tls_gate gate;
+    bool strangers;
     char reason[REASON_MAX]; /* why the certificate of the handshake under way is refused, or "" */
     rd_tickets tickets;
     rd_tls_session *handshaking; /* whose handshake is under way */
@@ -125,37 +126,15 @@ static void describe_flags(uint32_t flags, const mbedtls_x509_crt *certificate, 
     }
 }
 
-/* mbedTLS takes a certificate without the extension for one that may be used for anything. */
-static bool has_extended_use(const mbedtls_x509_crt *certificate)
-{
-#if MBEDTLS_VERSION_NUMBER >= 0x03000000
-    return mbedtls_x509_crt_has_ext_type(certificate, MBEDTLS_X509_EXT_EXTENDED_KEY_USAGE) != 0;
-#else
-    return (certificate->ext_types & MBEDTLS_X509_EXT_EXTENDED_KEY_USAGE) != 0;
-#endif
-}
-
-static bool is_authority(const mbedtls_x509_crt *certificate)
-{
-#if MBEDTLS_VERSION_NUMBER >= 0x03000000
-    return certificate->MBEDTLS_PRIVATE(ca_istrue) != 0;
-#else
-    return certificate->ca_istrue != 0;
-#endif
-}
-
 /* What mbedTLS would find only later, and not say in words. NULL: the certificate can be used by a client. */
 static const char *check_use(const mbedtls_x509_crt *certificate, char *text, size_t size)
 {
     char kind[64];
     if (!rd_key_is_usable(&certificate->pk, kind, sizeof kind))
         (void)snprintf(text, size, "its key is %s, which cannot be used; expected " RD_KEY_KINDS, kind);
-    else if (is_authority(certificate))
-        (void)snprintf(text, size, "it is an authority's (CA:TRUE), and no client's");
-    else if (!has_extended_use(certificate) ||
-             mbedtls_x509_crt_check_extended_key_usage(certificate, MBEDTLS_OID_CLIENT_AUTH,
-                                                       MBEDTLS_OID_SIZE(MBEDTLS_OID_CLIENT_AUTH)) != 0)
-        (void)snprintf(text, size, "it is not a client's certificate (extended key usage clientAuth was expected)");
+    else if (!rd_certificate_is_clients(certificate))
+        (void)snprintf(text, size,
+                       "it is not a client's certificate (extended key usage clientAuth was expected, and no authority)");
     else
         return NULL;
     return text;
@@ -203,7 +182,8 @@ static int on_certificate(void *user, mbedtls_x509_crt *certificate, int depth, 
     if (wrong != NULL)
         *flags |= flag;
     (void)snprintf(t->reason, sizeof t->reason, "certificate \"%s\" refused: %s", subject, what);
-    return 0;
+    /* Where a certificate is no duty, mbedTLS would go on with one that is wrong. */
+    return t->strangers ? MBEDTLS_ERR_X509_FATAL_ERROR : 0;
 }
 
 /* Somebody comes with a ticket that was made for this certificate: all that may have changed is looked at once more. Where it
@@ -390,6 +370,12 @@ void rd_tls_use_tickets(rd_tls *t, rd_ticket_keys *keys)
 void rd_tls_set_gate(rd_tls *t, const rd_tls_gate *gate)
 {
     t->gate = *gate;
+}
+
+void rd_tls_admit_strangers(rd_tls *t)
+{
+    t->strangers = true;
+    mbedtls_ssl_conf_authmode(&t->config, MBEDTLS_SSL_VERIFY_OPTIONAL);
 }
 
 double rd_tls_not_after(const rd_tls *t)

@@ -24,6 +24,8 @@ bool rd_key_is_usable(const mbedtls_pk_context *key, char *kind, size_t size);
 const char *rd_peer_read(const mbedtls_x509_crt *certificate, rd_peer *peer);
 /* The one common name of a subject; returns what is wrong with it, or NULL. */
 const char *rd_x509_common_name(const mbedtls_x509_name *subject, char name[RD_PEER_NAME_MAX]);
+/* Does it say that it may be used by TLS clients, and is no authority's? */
+bool rd_certificate_is_clients(const mbedtls_x509_crt *certificate);
 void rd_certificate_fingerprint(const mbedtls_x509_crt *certificate, char hex[RD_SHA256_HEX]);
 /* False: longer than 32 bytes. */
 bool rd_serial_write(const mbedtls_x509_buf *number, char hex[RD_PEER_SERIAL_MAX]);

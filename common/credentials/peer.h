@@ -14,7 +14,7 @@ typedef struct rd_peer {
     char name[RD_PEER_NAME_MAX];     /* the common name; "": no certificate was shown */
     char serial[RD_PEER_SERIAL_MAX]; /* lower-case hexadecimal, without zeros in front */
     char fingerprint[RD_SHA256_HEX]; /* SHA-256 of the certificate's DER */
-    double not_after;                /* seconds since 1970 */
+    double not_before, not_after;    /* seconds since 1970 */
 } rd_peer;
 
 #endif

@@ -30,6 +30,21 @@ double rd_x509_seconds(const mbedtls_x509_time *t)
     return (double)timegm(&parts);
 }
 
+/* mbedTLS takes a certificate without the extension for one that may be used for anything. */
+bool rd_certificate_is_clients(const mbedtls_x509_crt *certificate)
+{
+#if MBEDTLS_VERSION_NUMBER >= 0x03000000
+    const bool authority = certificate->MBEDTLS_PRIVATE(ca_istrue) != 0,
+               says = mbedtls_x509_crt_has_ext_type(certificate, MBEDTLS_X509_EXT_EXTENDED_KEY_USAGE) != 0;
+#else
+    const bool authority = certificate->ca_istrue != 0,
+               says = (certificate->ext_types & MBEDTLS_X509_EXT_EXTENDED_KEY_USAGE) != 0;
+#endif
+    return !authority && says &&
+           mbedtls_x509_crt_check_extended_key_usage(certificate, MBEDTLS_OID_CLIENT_AUTH,
+                                                     MBEDTLS_OID_SIZE(MBEDTLS_OID_CLIENT_AUTH)) == 0;
+}
+
 void rd_certificate_fingerprint(const mbedtls_x509_crt *certificate, char hex[RD_SHA256_HEX])
 {
     rd_sha256 digest;
@@ -93,6 +108,7 @@ const char *rd_peer_read(const mbedtls_x509_crt *certificate, rd_peer *peer)
     if (wrong == NULL && !rd_serial_write(&certificate->serial, peer->serial))
         wrong = "its serial number is longer than 32 bytes";
     rd_certificate_fingerprint(certificate, peer->fingerprint);
+    peer->not_before = rd_x509_seconds(&certificate->valid_from);
     peer->not_after = rd_x509_seconds(&certificate->valid_to);
     return wrong;
 }

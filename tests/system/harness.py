@@ -83,10 +83,10 @@ class World:
         if clients:
             self.check(make, self.path("certs"), "client", *clients)
 
-    def certificate(self, name, seconds=86400, extensions="extendedKeyUsage=clientAuth", subject=None, key=None):
+    def certificate(self, name, seconds=86400, extensions="extendedKeyUsage=clientAuth", subject=None, keep_key=False):
         """A certificate of the authority in certs/ with what a test wants of it; `openssl ca` takes the second of its end."""
         certs = self.path("certs")
-        if key is None:
+        if not keep_key:
             self.check("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", f"{certs}/{name}.key")
             os.chmod(f"{certs}/{name}.key", 0o600)
         self.write("certs/x.ext", extensions + "\n")
@@ -94,7 +94,7 @@ class World:
         self.write("certs/x.serial", "%032x\n" % (uuid.uuid4().int >> 2))
         self.write("certs/x.config", f"[ca]\ndefault_ca=here\n[here]\ndatabase={certs}/x.register\nserial={certs}/x.serial\n"
                    f"new_certs_dir={certs}\ndefault_md=sha256\npolicy=any\npreserve=yes\n[any]\ncommonName=supplied\n")
-        self.check("openssl", "req", "-new", "-key", key or f"{certs}/{name}.key", "-subj", subject or f"/CN={name}", "-out", f"{certs}/x.csr")
+        self.check("openssl", "req", "-new", "-key", f"{certs}/{name}.key", "-subj", subject or f"/CN={name}", "-out", f"{certs}/x.csr")
         begin, end = (time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + s)) for s in (-3600, seconds))
         self.check("openssl", "ca", "-batch", "-notext", "-config", f"{certs}/x.config", "-in", f"{certs}/x.csr", "-out", f"{certs}/{name}.crt",
                    "-extfile", f"{certs}/x.ext", "-startdate", begin, "-enddate", end, "-cert", f"{certs}/ca.crt", "-keyfile", f"{certs}/ca.key")

@@ -7,7 +7,7 @@ import re
 import harness
 from harness import read
 
-PROGRAMS = {"rondo-aggregator": ["serve", "revoke"], "rondo-client": [None], "rondo-sim": [None], "rondo-inspect": None}
+PROGRAMS = {"rondo-aggregator": ["serve", "revoke", "token"], "rondo-client": [None, "enroll"], "rondo-sim": [None], "rondo-inspect": None}
 # An option is used where it stands as a word of a command: in quotes, or in a line that is given to a shell.
 USE = r"""(?<![\w-])%s(?=["' \],=]|$)"""
 
@@ -33,7 +33,7 @@ def tests_that_start(program, command):
 
 def options(text):
     """The options of a --help: what begins its lines, after a short form if it has one."""
-    return [o for o in re.findall(r"^\s+(?:-\w, )?(--[a-z][a-z-]*)", text, re.M)]
+    return [o for o in re.findall(r"^\s+(?:-\w, )?(--[a-z][a-z0-9-]*)", text, re.M)]
 
 
 def test_every_option_is_used_by_a_test(world):

@@ -1,0 +1,67 @@
+/* enrol_messages.c: see enrol_messages.h. */
+#include "codec/enrol_messages.h"
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "config/json_print.h"
+#include "format/foreign.h"
+
+static char *write_pair(const char *first_key, const char *first, const char *second_key, const char *second)
+{
+    cJSON *root = cJSON_CreateObject();
+    bool good = root != NULL && (first == NULL || cJSON_AddStringToObject(root, first_key, first) != NULL) &&
+                cJSON_AddStringToObject(root, second_key, second) != NULL;
+    char *text = good ? rd_json_print(root) : NULL;
+    cJSON_Delete(root);
+    return text;
+}
+
+static rd_status take_text(const cJSON *root, const char *key, char *out, size_t room, rd_error *err)
+{
+    const cJSON *text = cJSON_GetObjectItemCaseSensitive(root, key);
+    if (!cJSON_IsString(text) || text->valuestring[0] == '\0')
+        return rd_fail(err, RD_ERR_FORMAT, "%s: expected a text", key);
+    const size_t size = strlen(text->valuestring) + 1;
+    if (size > room)
+        return rd_fail(err, RD_ERR_FORMAT, "%s: expected at most %zu bytes, found %zu", key, room - 1, size - 1);
+    memcpy(out, text->valuestring, size);
+    return RD_OK;
+}
+
+static rd_status parse_pair(const char *json, size_t size, const char *const keys[2], const rd_enrol_texts *out,
+                            rd_error *err)
+{
+    rd_foreign_fault fault;
+    rd_status status = RD_OK;
+    cJSON *root = rd_foreign_json(json, size, &fault);
+    if (root == NULL || !cJSON_IsObject(root))
+        RD_THROW(RD_ERR_FORMAT, "the body is not a JSON object");
+    if (out->first != NULL)
+        RD_TRY(take_text(root, keys[0], out->first, out->first_size, err));
+    RD_TRY(take_text(root, keys[1], out->second, out->second_size, err));
+cleanup:
+    cJSON_Delete(root);
+    return status;
+}
+
+char *rd_enrol_write(const char *token, const char *request)
+{
+    return write_pair("token", token, "request", request);
+}
+
+rd_status rd_enrol_parse(const char *json, size_t size, const rd_enrol_texts *out, rd_error *err)
+{
+    return parse_pair(json, size, (const char *const[]){"token", "request"}, out, err);
+}
+
+char *rd_certificates_write(const char *certificate, const char *ca)
+{
+    return write_pair("certificate", certificate, "ca", ca);
+}
+
+rd_status rd_certificates_parse(const char *json, size_t size, const rd_enrol_texts *out, rd_error *err)
+{
+    return parse_pair(json, size, (const char *const[]){"certificate", "ca"}, out, err);
+}
