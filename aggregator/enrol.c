@@ -24,7 +24,7 @@ static void refuse(rd_call *c, const rd_error *err)
     if (err->status == RD_ERR_REFUSED)
         rd_call_refuse(c, 403, "token", err->message);
     else if (err->status == RD_ERR_INTERNAL || err->status == RD_ERR_CONFIG)
-        rd_call_refuse(c, 503, "busy", "the certificate could not be signed; the aggregator's log says why");
+        rd_call_refuse(c, 500, "internal", "the certificate could not be signed; the aggregator's log says why");
     else
         rd_call_refuse_error(c, err);
 }

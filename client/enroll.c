@@ -140,7 +140,7 @@ static rd_status enroll(const enroll_options *o, rd_error *err)
     RD_TRY(rd_make_directory(o->out, err));
     RD_TRY(fetch_authority(o, &p, digest, err));
     RD_TRY(rd_key_make(p.key, err));
-    RD_TRY(rd_request_write(p.key, p.name, request, err));
+    RD_TRY(rd_request_write(p.key, "", p.name, request, err));
     json = rd_enrol_write(o->token, request);
     if (json == NULL)
         RD_THROW(RD_ERR_MEMORY, "no memory for a request");

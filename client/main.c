@@ -2,6 +2,7 @@
  *
  *   main.c            the command line
  *   enroll.c          the command `enroll`: from a token to a certificate
+ *   renewal.c         a newer certificate before the one in use ends
  *   session.c         join, wait, train, deliver: the path of a delta begins here
  *   request.c         a request until it is answered: lost connections, busy and restarted aggregators
  *   transport_curl.c  HTTPS

@@ -30,6 +30,7 @@ struct rd_requester {
     rd_transport *transport;
     rd_random jitter;
     char passphrase[RD_PASSPHRASE_MAX];
+    rd_own_certificate certificate;
     char session[33]; /* drawn anew by each program: PROTOCOL.md */
     bool rejoining;   /* the request under way is part of joining again */
 };
@@ -321,6 +322,8 @@ static rd_status check_files(rd_requester *r, rd_error *err)
             "authority for clients",
             files->cert, files->ca);
     (void)snprintf(r->passphrase, sizeof r->passphrase, "%s", rd_credentials_passphrase(c));
+    r->certificate =
+        (rd_own_certificate){*files, r->passphrase, *rd_credentials_peer(c), rd_credentials_own_authority(c)};
     rd_credentials_free(c);
     return RD_OK;
 }
@@ -343,6 +346,24 @@ rd_status rd_requester_create(const rd_requester_options *options, rd_requester 
 cleanup:
     rd_requester_free(r);
     return status;
+}
+
+const rd_own_certificate *rd_requester_certificate(const rd_requester *r)
+{
+    return &r->certificate;
+}
+
+rd_status rd_requester_reload(rd_requester *r, rd_error *err)
+{
+    rd_transport *renewed = NULL;
+    rd_status status = check_files(r, err);
+    if (status == RD_OK)
+        status = rd_transport_create(&r->options.transport, &renewed, err);
+    if (status != RD_OK)
+        return status;
+    rd_transport_free(r->transport);
+    r->transport = renewed;
+    return RD_OK;
 }
 
 void rd_requester_free(rd_requester *r)

@@ -37,6 +37,17 @@ rd_status rd_requester_last_word(rd_requester *r, const rd_request *request, rd_
 /* RD_ERR_REFUSED: what the aggregator said. */
 rd_status rd_requester_refused(const rd_response *response, rd_error *err);
 
+/* The client's certificate, as it was read; valid as long as r, which may read another. */
+typedef struct rd_own_certificate {
+    rd_credential_files files;
+    const char *passphrase;
+    rd_peer peer;
+    bool own_authority; /* --ca has signed it */
+} rd_own_certificate;
+const rd_own_certificate *rd_requester_certificate(const rd_requester *r);
+/* The file of the certificate holds another one: what is asked from now on is asked under that. */
+rd_status rd_requester_reload(rd_requester *r, rd_error *err) RD_MUST_CHECK;
+
 /* Has a signal arrived? */
 bool rd_requester_stopped(const rd_requester *r);
 /* Less when a signal arrives. */

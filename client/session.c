@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "renewal.h"
 #include "say.h"
 #include "step.h"
 
@@ -93,9 +94,11 @@ static rd_status take_part(rd_participant *p, rd_error *err)
     rd_status status = RD_OK;
     rd_backoff repeat = {0}; /* for a round that comes back although it failed: it will hardly go better at once */
     uint64_t failed_round = 0;
+    rd_renewal renewal = {0};
     while (!rd_requester_stopped(p->requester)) {
         rd_task task;
         bool some = false, taken;
+        RD_TRY(rd_renewal_look(&renewal, p->requester, p->quiet, err));
         RD_TRY(next_task(p, &task, &some, err));
         if (!some)
             continue;

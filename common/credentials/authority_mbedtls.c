@@ -73,7 +73,7 @@ static rd_status open_authority(const rd_authority *a, mbedtls_x509_crt *certifi
     if (status == RD_OK)
         status = rd_certificate_parse(pem, certificate, err);
     if (status == RD_OK)
-        status = rd_key_read(a->key, key, err);
+        status = rd_key_read(a->key, "", key, err);
     if (status == RD_OK && rd_private_key_check(certificate, key) != 0)
         status = rd_fail(err, RD_ERR_CONFIG, "--ca-key %s is not the key of the certificate --ca %s", a->key,
                          a->certificate);

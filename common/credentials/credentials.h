@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "core/error.h"
+#include "credentials/peer.h"
 
 #define RD_PASSPHRASE_MAX 1024
 #define RD_RSA_BITS_MAX 4096
@@ -32,6 +33,8 @@ void rd_credentials_free(rd_credentials *c); /* NULL: nothing */
 
 /* What opens the key: "" where it is plain. Valid as long as c. */
 const char *rd_credentials_passphrase(const rd_credentials *c);
+/* Who its certificate says that this side is, and until when. */
+const rd_peer *rd_credentials_peer(const rd_credentials *c);
 /* Did --ca sign --cert, too? It need not have. */
 bool rd_credentials_own_authority(const rd_credentials *c);
 

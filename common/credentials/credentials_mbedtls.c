@@ -228,6 +228,7 @@ rd_status rd_credentials_load(const rd_credential_files *f, rd_credential_side s
     RD_TRY(load_certificates(f->cert, "--cert", &c->certificate, early, err));
     RD_TRY(check_certificate(c, f->cert, side, err));
     RD_TRY(load_key(c, f, err));
+    (void)rd_peer_read(&c->certificate, &c->peer); /* whether the name is one is for the other side to say */
     *out = c;
     c = NULL;
 cleanup:
@@ -249,6 +250,11 @@ void rd_credentials_free(rd_credentials *c)
 const char *rd_credentials_passphrase(const rd_credentials *c)
 {
     return c->passphrase;
+}
+
+const rd_peer *rd_credentials_peer(const rd_credentials *c)
+{
+    return &c->peer;
 }
 
 bool rd_credentials_own_authority(const rd_credentials *c)

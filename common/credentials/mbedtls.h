@@ -12,6 +12,7 @@
 struct rd_credentials {
     mbedtls_x509_crt ca, certificate;
     mbedtls_pk_context key;
+    rd_peer peer;                       /* of certificate */
     char passphrase[RD_PASSPHRASE_MAX]; /* "" where the key is plain */
     bool own_authority;                 /* --ca signed --cert, too; it need not have */
 };

@@ -18,8 +18,8 @@
 
 /* Makes a key (EC P-256) in a new file of mode 0600; one that is there already is kept. RD_ERR_IO. */
 rd_status rd_key_make(const char *path, rd_error *err) RD_MUST_CHECK;
-/* A request for NAME, signed by the key in that file. */
-rd_status rd_request_write(const char *key, const char *name, char pem[RD_REQUEST_MAX], rd_error *err) RD_MUST_CHECK;
+/* A request for NAME, signed by the key in that file, which the pass phrase opens ("": it is plain). */
+rd_status rd_request_write(const char *key, const char *passphrase, const char *name, char pem[RD_REQUEST_MAX], rd_error *err) RD_MUST_CHECK;
 /* The fingerprint (SHA-256) of the one certificate in this text. RD_ERR_FORMAT: there is none, or there are several. */
 rd_status rd_certificate_digest(const char *pem, char hex[RD_SHA256_HEX], rd_error *err) RD_MUST_CHECK;
 

@@ -77,23 +77,23 @@ cleanup:
     return status;
 }
 
-rd_status rd_key_read(const char *path, mbedtls_pk_context *key, rd_error *err)
+rd_status rd_key_read(const char *path, const char *passphrase, mbedtls_pk_context *key, rd_error *err)
 {
     char *pem = NULL;
     size_t size = 0;
     rd_status status = rd_file_read(path, KEY_MAX, &pem, &size, err);
     if (status != RD_OK)
         return rd_fail_as(err, RD_ERR_CONFIG);
-    int code = rd_private_key_parse(key, pem, size + 1, "");
+    int code = rd_private_key_parse(key, pem, size + 1, passphrase);
     if (code != 0)
-        status = rd_fail(err, RD_ERR_CONFIG, "%s: expected a private key in PEM without a pass phrase (mbedTLS -0x%04x)",
-                         path, (unsigned)-code);
+        status = rd_fail(err, RD_ERR_CONFIG, "%s: it cannot be read as a private key in PEM (mbedTLS -0x%04x)", path, (unsigned)-code);
     explicit_bzero(pem, size);
     free(pem);
     return status;
 }
 
-rd_status rd_request_write(const char *key_path, const char *name, char pem[RD_REQUEST_MAX], rd_error *err)
+rd_status rd_request_write(const char *key_path, const char *passphrase, const char *name, char pem[RD_REQUEST_MAX],
+                           rd_error *err)
 {
     rd_status status = RD_OK;
     char subject[RD_PEER_NAME_MAX + 8];
@@ -103,7 +103,7 @@ rd_status rd_request_write(const char *key_path, const char *name, char pem[RD_R
     mbedtls_pk_init(&key);
     mbedtls_x509write_csr_init(&request);
     int code = rd_dice_open(&dice);
-    RD_TRY(rd_key_read(key_path, &key, err));
+    RD_TRY(rd_key_read(key_path, passphrase, &key, err));
     (void)snprintf(subject, sizeof subject, "CN=%s", name);
     mbedtls_x509write_csr_set_md_alg(&request, MBEDTLS_MD_SHA256);
     mbedtls_x509write_csr_set_key(&request, &key);

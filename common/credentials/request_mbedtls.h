@@ -17,8 +17,8 @@ int rd_dice_open(rd_dice *d); /* mbedTLS's code; to be closed either way */
 void rd_dice_close(rd_dice *d);
 
 rd_status rd_fail_mbedtls(rd_error *err, rd_status status, const char *what, int code);
-/* A plain key; RD_ERR_CONFIG names the file. */
-rd_status rd_key_read(const char *path, mbedtls_pk_context *key, rd_error *err) RD_MUST_CHECK;
+/* RD_ERR_CONFIG names the file. */
+rd_status rd_key_read(const char *path, const char *passphrase, mbedtls_pk_context *key, rd_error *err) RD_MUST_CHECK;
 /* One certificate and no more. RD_ERR_FORMAT. */
 rd_status rd_certificate_parse(const char *pem, mbedtls_x509_crt *certificate, rd_error *err) RD_MUST_CHECK;
 

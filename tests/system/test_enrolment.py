@@ -157,7 +157,7 @@ def test_another_program_signs(world):
         world.write("sign", command + "\n")
         seen = read(aggregator.log).count("alice was not enrolled: ")
         answer = ask(world, aggregator, words[words.index("--token") + 1], request(world, "/CN=alice"))
-        refused(answer, 503, "could not be signed")
+        refused(answer, 500, "could not be signed")
         says(aggregator, "alice was not enrolled: ", seen + 1)
         line = [x for x in read(aggregator.log).splitlines() if "alice was not enrolled: " in x][-1]
         assert reason in line, (command, line)
@@ -272,6 +272,35 @@ def test_a_certificate_is_renewed_before_it_ends(world):
         raise AssertionError(world.session(aggregator, "old").request("GET", "/v1/run"))
     except OSError as e:
         assert "revoked" in str(e).lower(), e
+
+
+def test_clients_renew_by_themselves(world):
+    """Short lives: the run goes on over several certificates, in one program, and by a key behind a pass phrase."""
+    days = 12 * SLOW / 86400
+    aggregator = begin(world, "--certificate-days", f"{days:.6f}", clients=["old", "long"])
+    assert enroll(world, token(world, aggregator, "alice")).returncode == 0
+    first = read(world.path("certs/alice.crt"))
+    world.check("openssl", "pkcs8", "-topk8", "-in", world.path("certs/alice.key"), "-passout", "pass:word", "-out", world.path("certs/locked.key"))
+    os.chmod(world.path("certs/locked.key"), 0o600)
+    os.rename(world.path("certs/locked.key"), world.path("certs/alice.key"))
+    table = world.write("t.csv", "x,y,label\n1,2,0\n3,4,1\n")
+    client = world.client(aggregator, "alice", table, "--key-passphrase-file", world.write("word", "word\n"))
+    says(client, "was renewed: it is good until", 2)
+    done = read(client.log).count("delivered")
+    wait_for(lambda: read(client.log).count("delivered") > done, "rounds go on", process=client)
+    assert read(world.path("certs/alice.crt")) != first and read(aggregator.log).count("alice was given a newer certificate") >= 2
+    assert not [n for n in os.listdir(world.path("certs")) if n.endswith(".tmp")]
+    client.terminate()
+    wait_exit(client)
+    # Where nobody signs, it is told how long it can go on.
+    aggregator.terminate()
+    aggregator.wait()
+    aggregator = world.aggregator(world.path("run.json"))
+    world.certificate("old", seconds=600, keep_key=True)
+    client = world.client(aggregator, "old", table)
+    says(client, "ends in 0 days (")
+    assert "and could not be renewed: the aggregator refused (404): this aggregator enrols nobody" in read(client.log)
+    says(client, "delivered")
 
 
 def test_what_cannot_sign_is_refused_at_the_start(world):

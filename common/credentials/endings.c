@@ -1,5 +1,5 @@
 /* endings.c: see endings.h. */
-#include "endings.h"
+#include "credentials/endings.h"
 
 #include <stdio.h>
 #include <time.h>

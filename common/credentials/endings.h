@@ -1,7 +1,7 @@
 /* endings.h: certificates end, and a run may go on for longer. Whoever can renew them is told when there are 30 days left, at
  * the start and then once a day. */
-#ifndef RONDO_AGGREGATOR_ENDINGS_H
-#define RONDO_AGGREGATOR_ENDINGS_H
+#ifndef RONDO_CREDENTIALS_ENDINGS_H
+#define RONDO_CREDENTIALS_ENDINGS_H
 
 #include <stdbool.h>
 
