@@ -121,7 +121,7 @@ def test_the_command_line(world):
             (["backup"], 2, "needs two directories"),
             (["backup", "a", "b", "c"], 2, ""),
             (["backup", world.path("empty"), world.path("to")], 1, "there is no run"),
-            (["bakup"], 2, "the commands are serve, backup and check")):
+            (["bakup"], 2, "the commands are serve, backup, check, token and revoke")):
         result = world.run(program, *arguments)
         assert result.returncode == code and words in result.stderr, (arguments, result)
     assert "--quiet" in world.check(program, "backup", "--help")
