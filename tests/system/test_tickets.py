@@ -28,9 +28,8 @@ class Visitor:
         self.context = self.context or visit.connection._context
         plain = socket.create_connection(("127.0.0.1", aggregator.port), timeout=30 * harness.SLOW)
         visit.connection.sock = self.context.wrap_socket(plain, server_hostname="127.0.0.1", session=self.session)
-        status = visit.request("GET", "/v1/run")[0]
-        resumed = visit.connection.sock.session_reused
-        self.session = visit.connection.sock.session
+        resumed, self.session = visit.connection.sock.session_reused, visit.connection.sock.session
+        status = visit.request("GET", "/v1/run")[0]  # which closes the connection where the answer is the last one
         visit.connection.close()
         return resumed, status
 
