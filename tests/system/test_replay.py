@@ -110,6 +110,10 @@ def test_where_nothing_is_kept(world):
     assert not os.path.exists(world.path("fedavg/updates"))
     found = replay(world, "fedavg", 4)
     assert found.returncode == 1 and "is not kept" in found.stderr, found
+    data = {"train": {"format": "csv", "path": "c0.csv"}}
+    config = world.write("local.json", {**RUN, "data": data, "cohort": {}})
+    found = world.run(world.program("rondo-sim"), "--config", config, "--clients", 2)
+    assert found.returncode == 0 and "a simulation keeps no updates" in found.stdout, found
 
 
 if __name__ == "__main__":
