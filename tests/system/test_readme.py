@@ -134,7 +134,7 @@ def test_commands_name_files_and_options_that_exist(world):
                     known = help_of(os.path.join(harness.ROOT, "certs", "make-certs"))
                 elif program == "tests/run.sh":
                     known = read(os.path.join(harness.ROOT, program))
-                elif program == "rondo-inspect" or (program == "rondo-sim" and arguments and not arguments[0].startswith("-")):
+                elif arguments and not arguments[0].startswith("-"):
                     known = help_of(world.program(program), arguments[0])
                 else:
                     known = help_of(world.program(program))
