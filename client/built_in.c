@@ -20,6 +20,7 @@ typedef struct built_in {
     float *delta;  /* (rd_local_round_room) */
     rd_keep *keep; /* what the client keeps between rounds; NULL: nothing */
     float *kept;   /* the same, of the round in progress */
+    double started; /* when training in it began, by rd_clock_seconds */
 } built_in;
 
 /* Opens what was kept in this run, or begins it. */
@@ -164,10 +165,10 @@ static rd_tensor_table built_in_tensors(const void *learner, rd_tensor_set set)
     return rd_model_tensors(((const built_in *)learner)->model, set);
 }
 
-static bool signal_arrived(void *user)
+static bool must_stop(void *user)
 {
     const built_in *b = user;
-    return rd_signals_arrived(b->options->signals, 0);
+    return rd_signals_arrived(b->options->signals, 0) || rd_clock_seconds() > b->started + b->options->most_seconds;
 }
 
 static rd_status built_in_train(void *learner, const rd_task *task, const rd_global_model *global, float **delta,
@@ -185,16 +186,16 @@ static rd_status built_in_train(void *learner, const rd_task *task, const rd_glo
                           .strategy = &c->strategy,
                           .personalisation = &c->personalisation,
                           .kept = b->kept,
-                          .stop = signal_arrived,
+                          .stop = must_stop,
                           .stop_user = b};
     rd_status status = RD_OK;
     memcpy(work.down, global->companions, sizeof work.down);
     if (b->keep != NULL)
         RD_TRY(recall(b, task, &work.is_new, err));
-    double started = rd_clock_seconds();
+    b->started = rd_clock_seconds();
     RD_TRY(rd_local_round_run(b->trainer, &work, rd_dataset_all(&b->samples->data), global->parameters, b->delta,
                               report, err));
-    report->seconds = rd_clock_seconds() - started;
+    report->seconds = rd_clock_seconds() - b->started;
     *delta = b->delta;
     /* Only an update that counts moves what the client keeps. Whether this one did is told with the next task, so it is
      * kept before it is sent: whoever is killed in between, or loses power, has not lost it. */

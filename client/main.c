@@ -3,6 +3,7 @@
  *   main.c            the command line
  *   enroll.c          the command `enroll`: from a token to a certificate
  *   renewal.c         a newer certificate before the one in use ends
+ *   policy.c          what it lets itself be asked for
  *   session.c         join, wait, train, deliver: the path of a delta begins here
  *   request.c         a request until it is answered: lost connections, busy and restarted aggregators
  *   transport_curl.c  HTTPS
@@ -36,7 +37,7 @@ enum {
 typedef struct client_options {
     const char *aggregator, *ca, *cert, *key, *passphrase, *proxy;
     rd_source_options data;
-    const char *keep;
+    const char *keep, *policy, *key_log;
     bool regression, standardise, describe, quiet;
     double retry_seconds;
 } client_options;
@@ -89,6 +90,14 @@ static rd_parse_result parse(int argc, char **argv, client_options *o, rd_error 
          "started again; "
          "default: in memory",
          &o->keep, false, 0, 0},
+        {RD_OPTION_TEXT, "policy", "FILE",
+         "JSON: what this client lets itself be asked for: max_parameters, max_epochs, max_round_seconds, "
+         "min_updates; default: a model that fits into memory, a day of training a round",
+         &o->policy, false, 0, 0},
+        {RD_OPTION_TEXT, "tls-key-log", "FILE",
+         "write the keys of its connections there, for who looks at what it sends; SSLKEYLOGFILE in the environment is "
+         "ignored",
+         &o->key_log, false, 0, 0},
         {RD_OPTION_NUMBER, "retry-seconds", "S",
          "give up when the aggregator has not answered for so long; default 300", &o->retry_seconds, false, 0, 1e7},
         {RD_OPTION_FLAG, "quiet", NULL, "print nothing but errors", &o->quiet, false, 0, 0},
@@ -197,11 +206,13 @@ int main(int argc, char **argv)
     RD_TRY(rd_parse_status(parsed));
     RD_TRY(rd_address_check(o.aggregator, &err));
     RD_TRY(describe_data(&o, &session.data, &err));
+    RD_TRY(rd_policy_load(o.policy, &session.policy, &err));
     RD_TRY(rd_signals_open(&signals, &err));
     signal(SIGPIPE, SIG_IGN);
     session.transport = (rd_transport_options){.url = o.aggregator,
                                                .files = {o.ca, o.cert, o.key, o.passphrase},
                                                .proxy = o.proxy != NULL && strcmp(o.proxy, "none") == 0 ? "" : o.proxy,
+                                               .key_log = o.key_log,
                                                .signals = signals};
     session.retry_seconds = o.retry_seconds;
     session.quiet = o.quiet;

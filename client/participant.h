@@ -8,11 +8,13 @@
 #include "global_model.h"
 #include "learner.h"
 #include "membership.h"
+#include "policy.h"
 #include "request.h"
 #include "samples.h"
 
 typedef struct rd_participant {
     bool quiet;
+    const rd_policy *policy; /* not owned */
     rd_requester *requester;
     rd_samples samples;
     rd_membership membership;
@@ -22,7 +24,7 @@ typedef struct rd_participant {
     void *learner; /* NULL: the run is not known yet */
 } rd_participant;
 
-/* Opens the learner, where that has not been done. */
+/* Opens the learner, where that has not been done, if the policy allows what the run asks for. */
 rd_status rd_participant_open_learner(rd_participant *p, rd_error *err) RD_MUST_CHECK;
 /* What columns mean is known: from now on the client can train. */
 rd_status rd_participant_prepare(rd_participant *p, rd_error *err) RD_MUST_CHECK;

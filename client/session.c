@@ -46,7 +46,8 @@ static rd_status enter(rd_participant *p, const rd_source *data, rd_error *err)
     rd_membership *m = &p->membership;
     if (rd_samples_open(data, &p->samples, err) != RD_OK)
         return rd_fail_as(err, RD_ERR_DATA);
-    if (rd_samples_ask_first(&p->samples)) {
+    /* Whoever has a policy tells nothing of the data before the run has been found to be within it. */
+    if (rd_samples_ask_first(&p->samples) || p->policy->path != NULL) {
         RD_TRY(rd_membership_ask(m, err));
         RD_TRY(rd_participant_open_learner(p, err));
     }
@@ -123,7 +124,11 @@ rd_status rd_session_run(const rd_session_options *options, const rd_learner_typ
     bool stopped;
     rd_participant p = {
         .quiet = options->quiet,
-        .learning = {.keep = options->keep, .quiet = options->quiet, .signals = options->transport.signals},
+        .policy = &options->policy,
+        .learning = {.keep = options->keep,
+                     .quiet = options->quiet,
+                     .signals = options->transport.signals,
+                     .most_seconds = options->policy.max_round_seconds},
         .type = learner,
         .global = {.version = RD_NO_VERSION}};
     rd_requester_options requester = {.transport = options->transport,

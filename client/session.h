@@ -7,12 +7,14 @@
 #include "core/error.h"
 #include "data/source.h"
 #include "learner.h"
+#include "policy.h"
 #include "transport.h"
 
 typedef struct rd_session_options {
     rd_transport_options transport;
     rd_source data;
     const char *keep;     /* file for what the client keeps between rounds; NULL: it is kept in memory */
+    rd_policy policy;
     double retry_seconds; /* give up after so long without an answer; 0: at the first failure */
     bool quiet;
 } rd_session_options;

@@ -28,11 +28,26 @@ static void say_trained(const rd_participant *p, uint64_t round, uint64_t bytes,
            bytes, report->samples, report->seconds, before, report->running_loss);
 }
 
+/* Training has failed: why this round has to do without this client, which stays; NULL: it does not stay. */
+static const char *why_pass(const rd_participant *p, rd_status status)
+{
+    if (status == RD_ERR_RANGE)
+        return "training diverged";
+    if (status == RD_ERR_DATA)
+        return "its samples cannot be trained on";
+    if (status == RD_ERR_MEMORY)
+        return "it has no memory to train";
+    if (status == RD_ERR_STATE && !rd_requester_stopped(p->requester))
+        return "it may not train for so long";
+    return NULL;
+}
+
 rd_status rd_step_train_answer(rd_participant *p, const rd_task *task, bool *taken, rd_error *err)
 {
     rd_report report;
     uint64_t bytes;
     float *delta;
+    const char *reason;
     rd_status status = RD_OK;
     *taken = false;
     if (!p->membership.fixed)
@@ -41,10 +56,10 @@ rd_status rd_step_train_answer(rd_participant *p, const rd_task *task, bool *tak
     if (p->global.version != task->model)
         return RD_OK;
     status = p->type->train(p->learner, task, &p->global, &delta, &report, err);
-    if (status == RD_ERR_RANGE || status == RD_ERR_DATA) {
-        rd_say(p->quiet, "round %" PRIu64 ": %s", task->round, err->message);
-        return rd_membership_pass(
-            &p->membership, status == RD_ERR_RANGE ? "training diverged" : "its samples cannot be trained on", err);
+    reason = why_pass(p, status);
+    if (reason != NULL) {
+        rd_say(p->quiet, "round %" PRIu64 ": %s: %s", task->round, reason, err->message);
+        return rd_membership_pass(&p->membership, reason, err);
     }
     RD_TRY(status);
     say_trained(p, task->round, bytes, &report);

@@ -17,6 +17,7 @@ typedef struct rd_transport_options {
     const char *passphrase; /* of the key; "" where it is plain */
     const char *proxy;      /* http://HOST:PORT; "": none; NULL: as https_proxy and no_proxy say */
     const char *session;    /* Rondo-Session, sent with each request */
+    const char *key_log;    /* file for the keys of connections; NULL: none, whatever the environment says */
     int signals;            /* rd_signals_open: when one arrives, what is under way is given up; -1: never */
     double most_seconds;    /* no request may take longer; 0: as long as something moves */
 } rd_transport_options;

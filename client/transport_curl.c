@@ -1,5 +1,7 @@
 /* transport_curl.c: transport.h with libcurl. */
 #include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdbool.h>
@@ -325,11 +327,32 @@ rd_status rd_transport_request(rd_transport *t, const rd_request *request, rd_re
 
 /* ---- life ---- */
 
+/* libcurl writes the keys of connections to the file that SSLKEYLOGFILE names, without a word. Who sets a service's
+ * environment is not always who may read what it sends, so that is asked for on the command line. */
+static rd_status follow_key_log(const char *path, rd_error *err)
+{
+    (void)unsetenv("SSLKEYLOGFILE");
+    if (path == NULL)
+        return RD_OK;
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600); /* libcurl would go on without the file */
+    if (fd < 0 || setenv("SSLKEYLOGFILE", path, 1) != 0) {
+        rd_status status = rd_fail(err, RD_ERR_USAGE, "--tls-key-log %s: %s", path, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return status;
+    }
+    close(fd);
+    return RD_OK;
+}
+
 rd_status rd_transport_create(const rd_transport_options *options, rd_transport **out, rd_error *err)
 {
     /* libcurl's buffers come and go with each request; without this the heap shrinks and grows by them each
      * time. */
     mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
+    rd_status status = follow_key_log(options->key_log, err);
+    if (status != RD_OK)
+        return status;
     CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
     if (code != CURLE_OK)
         return rd_fail(err, RD_ERR_INTERNAL, "libcurl does not start: %s", curl_easy_strerror(code));

@@ -120,9 +120,9 @@ class World:
         process.url = f"https://127.0.0.1:{process.port}"
         return process
 
-    def client(self, aggregator, name, data, *options, certificate=None):
+    def client(self, aggregator, name, data, *options, certificate=None, **how):
         return self.start(self.program("rondo-client"), "--aggregator", aggregator.url, *self.tls(certificate or name),
-                          "--data", data, *options, log=name + ".log")
+                          "--data", data, *options, log=name + ".log", **how)
 
     def session(self, aggregator, name):
         return Session(self, aggregator.port, name)
