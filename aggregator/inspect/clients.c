@@ -138,6 +138,8 @@ static const char *const part_csv[] = {"round",
                                        "compute_seconds",
                                        "bytes_in",
                                        "seconds",
+                                       "weight",
+                                       "update_sha256",
                                        NULL};
 
 static void part_row(const rd_participation_record *p, table_row *row)
@@ -194,6 +196,8 @@ static cJSON *part_json(const rd_participation_record *p)
     export_add_number(object, "compute_seconds", delivered ? r->seconds : NAN);
     cJSON_AddNumberToObject(object, "bytes_in", (double)p->bytes_in);
     export_add_number(object, "seconds", p->seconds);
+    cJSON_AddNumberToObject(object, "weight", (double)p->weight);
+    cJSON_AddStringToObject(object, "update_sha256", p->update_sha256);
     return object;
 }
 
