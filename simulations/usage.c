@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "run/claims.h"
 #include "train/continual.h"
 #include "train/local_round.h"
 
@@ -75,6 +76,9 @@ void sim_usage_line(const sim_usage *u, bool training, char *text, size_t size)
 
 rd_status sim_usage_check(const rd_config *c, const sim_usage *u, rd_error *err)
 {
+    /* The client with the most rows, or one like it, could not join an aggregator either. */
+    if (rd_claims_check_join(c, u->most, err) != RD_OK)
+        return rd_fail_context(err, RD_ERR_CONFIG, "the largest of the %zu clients", u->clients);
     if (c->evaluation.clients.holdout == 0.0 || u->held > 0)
         return RD_OK;
     return rd_fail(err, RD_ERR_CONFIG,

@@ -25,7 +25,7 @@ sim_usage sim_usage_of(const rd_config *c, const rd_dataset *data, const rd_part
  * partition that is only written): up to what is dealt. */
 void sim_usage_line(const sim_usage *u, bool training, char *text, size_t size);
 
-/* RD_ERR_CONFIG where evaluation.holdout holds nothing out of anybody. */
+/* RD_ERR_CONFIG where evaluation.holdout holds nothing out of anybody, or a client has more rows than cohort.max_samples. */
 rd_status sim_usage_check(const rd_config *c, const sim_usage *u, rd_error *err) RD_MUST_CHECK;
 
 #endif

@@ -104,6 +104,7 @@ RUNS = [
     ({"data": None}, "data.train is missing"),
     ({"data": {}}, "data.train is missing"),
     ({"cohort": {"min_clients": 3}, "simulation": {"system": {"availability": 0.001}}}, "in 100000 slots of 3600 s never 3 of the 3 clients were there at a time"),
+    ({"cohort": {"max_samples": 19}}, "the largest of the 3 clients: samples: expected at most 19 (cohort.max_samples), found 20"),
     ({"cohort": {"min_clients": 4}}, "cohort.min_clients: 4, but only 3 clients are simulated"),
     ({"data": {"train": {"format": "text", "path": "text.txt"}}}, "a text needs a model whose input lists symbols"),
     ({"model": layers(EMBEDDING, {"type": "flatten"}, DENSE, input={"tokens": 3, "vocabulary": 4})}, "holds features, but layer 'embedding1' takes tokens"),
