@@ -133,7 +133,8 @@ def fedbuff(w, s, state):
 
 
 def norm_clipping(w, s, state):
-    return w + weighted([d * min(1, s["clip_norm"] / np.linalg.norm(d)) for d in local(w)], SIZES)
+    counts = SIZES if s.get("weighting") == "samples" else [1] * CLIENTS
+    return w + weighted([d * min(1, s["clip_norm"] / np.linalg.norm(d)) for d in local(w)], counts)
 
 
 def fltrust(w, s, state):
@@ -159,7 +160,8 @@ CASES = [
     (fednova, {"name": "fednova"}), (fednova, {"name": "fednova", "proximal": 0.9}), (fednova, {"name": "fednova", "_momentum": 0.6}),
     (qfedavg, {"name": "q-fedavg", "q": 1}), (qfedavg, {"name": "q-fedavg", "q": 0.5}), (qfedavg, {"name": "q-fedavg", "q": 0}),
     (fedbuff, {"name": "fedbuff", "buffer_size": 3, "concurrency": 3}),
-    (norm_clipping, {"name": "norm_clipping", "clip_norm": 0.2}), (fltrust, {"name": "fltrust"}),
+    (norm_clipping, {"name": "norm_clipping", "clip_norm": 0.2}),
+    (norm_clipping, {"name": "norm_clipping", "clip_norm": 0.2, "weighting": "samples"}), (fltrust, {"name": "fltrust"}),
 ]
 
 

@@ -64,6 +64,17 @@ def test_robust_rules_do_not_believe_in_weights(world):
     assert abs(after[0] - before[0] - 1) < 0.1 and abs(after[1] - before[1] - 1) < 0.1, (before, after)
 
 
+def test_clipping_bounds_what_one_client_does_whatever_it_claims(world):
+    """Four of five say (1, 1), and the one that says the opposite is cut to the length of 1.5: a mean of 0.59."""
+    names = ["mallory", "alice", "bob", "carol", "dave"]
+    aggregator, sessions = start(world, names, strategy={"name": "norm_clipping", "clip_norm": 1.5})
+    assert sessions[0].join(samples=10000000)[0] == 200
+    rounds_with(sessions, 1, [body(-1000, -1000, samples="10000000")] + [body(1, 1, samples="10") for _ in range(4)])
+    committed(world, aggregator, 1)
+    moved = [b - a for a, b in zip(model(world, 0), model(world, 1))]
+    assert all(abs(m - (4 - 1.5 / 2 ** 0.5) / 5) < 1e-6 for m in moved), moved
+
+
 def test_a_run_of_abandoned_rounds_is_given_up(world):
     """One client that refuses everything would burn all rounds; those that are left are there when it is gone."""
     aggregator, (mallory,) = start(world, ["mallory"], rounds=50, cohort={"max_abandoned": 3})
