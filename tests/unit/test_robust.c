@@ -132,3 +132,31 @@ Test(robust, a_few_liars_do_not_carry_it_away)
             cr_expect_leq(fabsf(out[j]), geometric ? 3.0f : 1.0f, "%s", rules[rule]);
     }
 }
+
+static void expect_order(const float *points, size_t k, size_t f, const size_t *order)
+{
+    static const uint32_t weights[] = {1, 1, 1, 1, 1};
+    const float *pointers[5];
+    rd_ranking *r;
+    rd_error err;
+    for (size_t i = 0; i < k; i++)
+        pointers[i] = &points[i];
+    cr_assert_eq(rd_ranking_create(&(rd_collected_updates){pointers, weights, k, 1}, &r, &err), RD_OK);
+    rd_ranking_score(r, k, f);
+    for (size_t i = 0; i < k; i++) {
+        const size_t best = rd_ranking_take_best(r);
+        cr_expect_eq(best, order[i], "%zu of %zu, f %zu: %zu", i, k, f, best);
+    }
+    rd_ranking_free(r);
+}
+
+/* Blanchard et al. 2017: a score is the sum of the squared distances to the k - f - 2 nearest; to one at least. Of
+ * equal scores the first is the best. */
+Test(robust, scores_count_so_many_neighbours_and_one_at_least)
+{
+    static const float three[] = {0, 10, 11}, five[] = {0, 1, 10, 12, 14};
+    expect_order(three, 3, 0, (const size_t[]){1, 2, 0});      /* one: 100, 1, 1 */
+    expect_order(three, 3, 1, (const size_t[]){1, 2, 0});      /* none are left, one is taken */
+    expect_order(five, 5, 2, (const size_t[]){0, 1, 2, 3, 4}); /* one: 1, 1, 4, 4, 4 */
+    expect_order(five, 5, 1, (const size_t[]){3, 2, 4, 1, 0}); /* two: 101, 82, 20, 8, 20 */
+}

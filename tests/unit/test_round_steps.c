@@ -84,6 +84,61 @@ Test(steps, each_asks_those_who_answered_before)
     rd_rounds_free(r);
 }
 
+static void expect_verdicts(const rd_rounds *r, size_t client, uint64_t round, const rd_verdict of_steps[3])
+{
+    for (size_t step = 0; step < 3; step++) {
+        rd_verdict found = rd_rounds_may_deliver(r, client, round, step);
+        cr_expect_eq(found, of_steps[step], "client %zu, round %d, step %zu: %d", client, (int)round, step, found);
+    }
+}
+
+/* Everybody at every time: before a round, in each of its steps, while it closes, and behind it. */
+Test(steps, who_may_deliver_and_when)
+{
+    static const rd_verdict future[] = {RD_VERDICT_FUTURE, RD_VERDICT_FUTURE, RD_VERDICT_FUTURE};
+    static const rd_verdict stale[] = {RD_VERDICT_STALE, RD_VERDICT_STALE, RD_VERDICT_STALE};
+    static const rd_verdict first[] = {RD_VERDICT_ACCEPT, RD_VERDICT_FUTURE, RD_VERDICT_FUTURE};
+    static const rd_verdict second[] = {RD_VERDICT_DUPLICATE, RD_VERDICT_ACCEPT, RD_VERDICT_FUTURE};
+    static const rd_verdict out[] = {RD_VERDICT_STALE, RD_VERDICT_NOT_SELECTED, RD_VERDICT_FUTURE};
+    static const rd_verdict all[] = {RD_VERDICT_DUPLICATE, RD_VERDICT_DUPLICATE, RD_VERDICT_DUPLICATE};
+    rd_rounds *r = make(&four, three_steps, 4, 2);
+    expect_verdicts(r, 0, 1, future);
+    expect_verdicts(r, 0, 2, future);
+    expect_verdicts(r, 0, 0, stale);
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_OPEN);
+    for (size_t i = 0; i < 4; i++)
+        expect_verdicts(r, i, 1, first);
+    expect_verdicts(r, 0, 2, future);
+    expect_verdicts(r, 0, 0, stale);
+    cr_assert_eq(rd_rounds_deliver(r, 0, 1, 0), RD_VERDICT_ACCEPT);
+    expect_verdicts(r, 0, 1, (const rd_verdict[]){RD_VERDICT_BUSY, RD_VERDICT_FUTURE, RD_VERDICT_FUTURE});
+    rd_rounds_delivered(r, 0);
+    expect_verdicts(r, 0, 1, (const rd_verdict[]){RD_VERDICT_DUPLICATE, RD_VERDICT_FUTURE, RD_VERDICT_FUTURE});
+    rd_rounds_fail(r, 1, 1);
+    expect_verdicts(r, 1, 1, first); /* something better may still come */
+    answer(r, 2, 0);
+    answer(r, 3, 0);
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_STEP);
+    expect_verdicts(r, 0, 1, second);
+    expect_verdicts(r, 1, 1, out);
+    rd_rounds_fail(r, 2, 1);
+    expect_verdicts(r, 2, 1, second);
+    answer(r, 0, 1);
+    answer(r, 3, 1);
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_STEP);
+    expect_verdicts(r, 2, 1, (const rd_verdict[]){RD_VERDICT_DUPLICATE, RD_VERDICT_STALE, RD_VERDICT_NOT_SELECTED});
+    answer(r, 0, 2);
+    answer(r, 3, 2);
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_CLOSE);
+    expect_verdicts(r, 1, 1, stale);
+    expect_verdicts(r, 0, 1, all);
+    expect_verdicts(r, 0, 2, future);
+    rd_rounds_committed(r, 1, false);
+    expect_verdicts(r, 1, 1, stale);
+    expect_verdicts(r, 1, 2, future);
+    rd_rounds_free(r);
+}
+
 Test(steps, below_its_quorum_a_round_ends_at_once)
 {
     rd_rounds *r = make(&four, three_steps, 4, 1);

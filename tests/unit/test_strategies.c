@@ -562,3 +562,39 @@ Test(strategies, without_anybody_to_trust_the_model_stays)
     cr_assert_arr_eq(f.parameters, b.initial, sizeof f.parameters);
     close_federation(&f);
 }
+
+/* What clients train with: scaffold's and fedsgd's formulas hold for plain SGD, fednova's with momentum, too. */
+Test(strategies, some_are_for_sgd_alone)
+{
+    static const struct {
+        bool sgd, momentum_too;
+        double momentum;
+        rd_status expected;
+    } table[] = {{true, false, 0, RD_OK},           {true, true, 0, RD_OK},          {true, true, 0.9, RD_OK},
+                 {true, false, 0.9, RD_ERR_CONFIG}, {false, true, 0, RD_ERR_CONFIG}, {false, false, 0, RD_ERR_CONFIG}};
+    const rd_strategy s = strategy_named("scaffold");
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        rd_error err;
+        const rd_strategy_setting c = {.sgd = table[i].sgd, .momentum = table[i].momentum, .learning_rate = 0.1};
+        cr_expect_eq(rd_strategy_needs_sgd(&s, &c, table[i].momentum_too, &err), table[i].expected, "case %zu", i);
+    }
+}
+
+/* A step of rate a and strength mu goes a mu of the way towards w: from 2 on it ends further away than it began. */
+Test(strategies, a_proximal_term_pulls_and_does_not_push)
+{
+    static const struct {
+        rd_strategy_setting setting;
+        double mu;
+        rd_status expected;
+    } table[] = {{{.sgd = true, .learning_rate = 0.5}, 3.9, RD_OK},
+                 {{.sgd = true, .learning_rate = 0.5}, 4, RD_ERR_CONFIG},
+                 {{.sgd = true, .learning_rate = 0.5}, 5, RD_ERR_CONFIG},
+                 {{.sgd = false, .learning_rate = 0.5}, 5, RD_OK}, /* Adam's steps are no such thing */
+                 {{.sgd = true, .momentum = 0.5, .learning_rate = 0.5}, 5, RD_OK}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        rd_error err;
+        cr_expect_eq(rd_strategy_check_proximal("mu", table[i].mu, &table[i].setting, &err), table[i].expected,
+                     "case %zu", i);
+    }
+}
