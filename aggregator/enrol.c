@@ -15,6 +15,7 @@ typedef struct job {
     rd_peer peer; /* whose certificate is renewed; its name is "": a newcomer's */
     char name[RD_PEER_NAME_MAX], request[RD_REQUEST_MAX], token[RD_MEMBER_TOKEN_MAX];
     char certificate[RD_CERTIFICATE_MAX], ca[RD_CERTIFICATE_MAX];
+    rd_peer made; /* what the certificate says */
     rd_status status;
     rd_error err;
 } job;
@@ -54,29 +55,33 @@ void rd_enrol_ca(rd_call *c)
 static void sign(void *user)
 {
     job *j = user;
-    rd_peer made;
     const rd_signer *signer = j->enrolment->signer;
     const bool renewal = j->peer.name[0] != '\0';
     j->status = renewal ? RD_OK : rd_members_check_token(j->enrolment->members, j->token, &j->err);
     if (j->status == RD_OK)
         j->status = rd_authority_read(signer->ca, j->ca, &j->err);
     if (j->status == RD_OK)
-        j->status = rd_signer_sign(signer, j->request, j->name, j->certificate, &made, &j->err);
+        j->status = rd_signer_sign(signer, j->request, j->name, j->certificate, &j->made, &j->err);
     if (j->status == RD_OK && renewal)
-        j->status = rd_members_renew(j->enrolment->members, &j->peer, made.fingerprint, &j->err);
+        j->status = rd_members_renew(j->enrolment->members, &j->peer, j->made.fingerprint, &j->err);
     else if (j->status == RD_OK)
-        j->status = rd_members_enrol(j->enrolment->members, j->token, made.fingerprint, &j->err);
+        j->status = rd_members_enrol(j->enrolment->members, j->token, j->made.fingerprint, &j->err);
 }
 
 static void signed_or_not(rd_exchange *x, void *user)
 {
     job *j = user;
     rd_call *c = x != NULL ? rd_exchange_user(x) : NULL;
-    const char *what = j->peer.name[0] != '\0' ? "given a newer certificate" : "enrolled";
-    if (j->status == RD_OK)
+    const bool renewal = j->peer.name[0] != '\0';
+    const char *what = renewal ? "given a newer certificate" : "enrolled";
+    if (j->status == RD_OK) {
+        char which[RD_SHA256_HEX + 32];
+        (void)snprintf(which, sizeof which, "certificate %s", j->made.fingerprint);
+        rd_driver_account(j->driver, renewal ? "renewed" : "enrolled", j->name, which);
         rd_driver_log(j->driver, RD_LOG_INFO, "%s was %s", j->name, what);
-    else
+    } else {
         rd_driver_log(j->driver, RD_LOG_WARNING, "%s was not %s: %s", j->name, what, j->err.message);
+    }
     if (c != NULL && j->status == RD_OK)
         rd_call_json(c, 200, "", rd_certificates_write(j->certificate, j->ca));
     else if (c != NULL)

@@ -134,8 +134,8 @@ rd_status inspect_audit(int argc, char **argv, rd_error *err)
     const rd_command command = {
         .program = "rondo-inspect audit",
         .usage = "DIR [options]",
-        .summary = "Shows the account of the run in state directory DIR: its configuration, who joined, left or was "
-                   "refused and why, and of each round who was counted (name, samples, weight in the sum, SHA-256 of "
+        .summary = "Shows the account of the run in state directory DIR: its configuration, who enrolled, joined, left or "
+                   "was refused and why, and of each round who was counted (name, samples, weight in the sum, SHA-256 of "
                    "the update where it is known), late or failed, and which model came out. Each entry has the "
                    "SHA-256 of the one before it and itself, so that none can be changed or taken out unnoticed.",
         .options = options,

@@ -67,6 +67,9 @@ def test_a_newcomer_enrols_and_takes_part(world):
     assert world.run("openssl", "x509", "-in", cert, "-noout", "-checkend", 91 * 86400).returncode == 1
     client = world.client(aggregator, "alice", world.write("t.csv", "x,y,label\n1,2,0\n3,4,1\n"))
     says(client, "round 2: delivered")
+    der = world.check("openssl", "x509", "-in", cert, "-noout", "-fingerprint", "-sha256").strip().split("=")[1].replace(":", "").lower()
+    (entry,) = [json.loads(x)["entry"] for x in world.check(world.program("rondo-inspect"), "audit", world.path("state"), "--jsonl").splitlines() if '"enrolled"' in x]
+    assert (entry["client"], entry["why"]) == ("alice", "certificate " + der), entry
     secret = words[words.index("--token") + 1]
     journal = read(world.path("state/members"))
     assert secret not in journal and secret.split(":")[1] not in journal, "who reads the state directory has no token"
