@@ -72,9 +72,11 @@ Test(messages, task)
     cr_assert_eq(rd_task_parse(json, strlen(json), &back, &err), RD_OK);
     cr_assert_eq(back.counted, 0);
     free(json);
+    memset(&back, 0xff, sizeof back); /* what is not said is 0, whatever was there before */
     const char *over = "{\"task\": \"finished\", \"round\": 10, \"model\": 10}";
     cr_assert_eq(rd_task_parse(over, strlen(over), &back, &err), RD_OK);
     cr_assert_str_eq(back.name, RD_TASK_FINISHED);
+    cr_assert_eq(back.remaining, 0);
     const char *climbing = "{\"task\": \"../leave\", \"round\": 10, \"model\": 10}";
     REFUSE(rd_task_parse(climbing, strlen(climbing), &back, &err), "task: expected the name of a task");
     char path[RD_TASK_PATH_MAX];

@@ -14,7 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/crypto.h"
 #include "core/file.h"
+#include "store/internal.h"
 #include "store/store.h"
 
 #define MODEL_OF(layers) "\"model\": {\"input\": 4, \"loss\": \"softmax_cross_entropy\", \"layers\": [" layers "]}"
@@ -804,12 +806,25 @@ Test(store, clients_add_up_over_rounds)
                      "0");
 }
 
+/* Texts go into a row's digest with the zero that ends each: SHA-256 of 61 62 00 63 00, by sha256sum. */
+Test(store, a_digest_holds_each_text_and_where_it_ends)
+{
+    rd_sha256 d;
+    char hex[RD_SHA256_HEX];
+    rd_sha256_start(&d);
+    rd_store_digest_text(&d, "ab");
+    rd_store_digest_text(&d, "c");
+    rd_sha256_finish_hex(&d, hex);
+    cr_assert_str_eq(hex, "629c2f14f654f026086f2aefe1855533d0897f49df86a19073be17b237361b09");
+}
+
 Test(store, participations_are_read_back_as_they_were_written)
 {
     rd_error error = {0};
     rd_participation_record back[3], *end = back;
     rd_store *store = open_run();
-    rd_participation_record parts[] = {part("a", RD_PART_COUNTED, 600), part("b", RD_PART_FAILED, 0)};
+    rd_participation_record parts[] = {part("a", RD_PART_COUNTED, 600), part("b", RD_PART_FAILED, 0),
+                                       part("c", RD_PART_COUNTED, 1)};
     parts[0].report.running_loss = 0.7;
     parts[0].report.before = (rd_metrics){540, 0.5, 0.25};
     parts[0].report.holdout = (rd_metrics){60, 0.6, NAN};
@@ -820,9 +835,10 @@ Test(store, participations_are_read_back_as_they_were_written)
     (void)snprintf(parts[1].reason, sizeof parts[1].reason, "%s", "tensor 'fc1.bias': element 17 is NaN");
     parts[1].seconds = NAN;
     rd_round_record r = plain_round(1);
-    cr_assert(rd_store_commit_round(store, &r, parts, 2, 0, &error) == RD_OK, "%s", error.message);
+    cr_assert(rd_store_commit_round(store, &r, parts, 3, 0, &error) == RD_OK, "%s", error.message);
     cr_assert(rd_store_participations(store, 1, keep_part, &end, &error) == RD_OK);
-    cr_assert(end - back == 2);
+    cr_assert(end - back == 3);
+    cr_assert_eq(back[2].report.samples, 1); /* one is enough for a report */
     cr_assert(back[0].round == 1 && back[0].status == RD_PART_COUNTED);
     cr_assert_str_eq(back[0].client, "a");
     cr_assert_str_eq(back[0].reason, "");

@@ -580,6 +580,23 @@ Test(strategies, some_are_for_sgd_alone)
     }
 }
 
+/* One step on all of a client's samples, and no other way to train. */
+Test(strategies, fedsgd_is_one_step_on_all_samples)
+{
+    static const struct {
+        rd_strategy_setting setting;
+        rd_status expected;
+    } table[] = {{{.sgd = true, .epochs = 1, .batch_size = 0, .learning_rate = 0.1}, RD_OK},
+                 {{.sgd = true, .epochs = 2, .batch_size = 0, .learning_rate = 0.1}, RD_ERR_CONFIG},
+                 {{.sgd = true, .epochs = 1, .batch_size = 8, .learning_rate = 0.1}, RD_ERR_CONFIG},
+                 {{.sgd = false, .epochs = 1, .batch_size = 0, .learning_rate = 0.1}, RD_ERR_CONFIG}};
+    const rd_strategy s = strategy_named("fedsgd");
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        rd_error err;
+        cr_expect_eq(s.kind->check(&s, &table[i].setting, &err), table[i].expected, "case %zu", i);
+    }
+}
+
 /* A step of rate a and strength mu goes a mu of the way towards w: from 2 on it ends further away than it began. */
 Test(strategies, a_proximal_term_pulls_and_does_not_push)
 {
