@@ -182,7 +182,8 @@ def main():
         return
     print("| beside five clients | rounds/s | kept | aggregator's CPU | PSS MB | other log lines | |\n|---|---|---|---|---|---|---|")
     for r in rows:
-        print(f"| {r['case']} | {r['rounds_s']:.0f} | {100 * r['kept']:.0f} % | {r['cpu']:.2f} | {r['pss_mb']:.1f} | {r['lines']} | {r['note']} |")
+        print(f"| {r['case']} | {r['rounds_s']:.0f} | {100 * r['kept']:.0f} % | {r['cpu']:.2f} | {r['pss_mb']:.1f} | "
+              f"{r['lines']} | {r['note']} |")
 
 
 if __name__ == "__main__":
