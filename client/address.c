@@ -65,3 +65,8 @@ rd_status rd_address_check(const char *url, rd_error *err)
                    strchr(url, '@') == NULL ? ", found '" : "", strchr(url, '@') == NULL ? url : "",
                    strchr(url, '@') == NULL ? "'" : "", what);
 }
+
+const char *rd_proxy_address(const char *option)
+{
+    return option != NULL && strcmp(option, "none") == 0 ? "" : option;
+}

@@ -8,4 +8,7 @@
 /* https://HOST:PORT and nothing else. RD_ERR_USAGE says what is wrong with it. */
 rd_status rd_address_check(const char *url, rd_error *err) RD_MUST_CHECK;
 
+/* What --proxy says, as rd_transport_options have it: "none" becomes "", and NULL (not given) stays. */
+const char *rd_proxy_address(const char *option);
+
 #endif

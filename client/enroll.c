@@ -80,7 +80,7 @@ static rd_status ask(const enroll_options *o, const places *p, const char *json,
     rd_transport_options options = {.url = o->aggregator,
                                     .files = {p != NULL ? p->ca : NULL, NULL, NULL, NULL},
                                     .passphrase = "",
-                                    .proxy = o->proxy != NULL && strcmp(o->proxy, "none") == 0 ? "" : o->proxy,
+                                    .proxy = rd_proxy_address(o->proxy),
                                     .session = "enrol",
                                     .signals = -1,
                                     .most_seconds = MOST_SECONDS};

@@ -211,7 +211,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     session.transport = (rd_transport_options){.url = o.aggregator,
                                                .files = {o.ca, o.cert, o.key, o.passphrase},
-                                               .proxy = o.proxy != NULL && strcmp(o.proxy, "none") == 0 ? "" : o.proxy,
+                                               .proxy = rd_proxy_address(o.proxy),
                                                .key_log = o.key_log,
                                                .signals = signals};
     session.retry_seconds = o.retry_seconds;

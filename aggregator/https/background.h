@@ -1,7 +1,7 @@
 /* background.h: threads for what would hold a worker: reading a database, adding a large update. A worker serves thousands
  * of connections from one thread, so a few milliseconds of one request are waited for by all.
  *
- * There are two lanes (server.h), each a queue with threads of its own, so that what is in no hurry is never in front of
+ * There are lanes (rd_lane, server.h), each a queue with threads of its own, so that what is in no hurry is never in front of
  * what a round waits for. */
 #ifndef RONDO_HTTPS_BACKGROUND_H
 #define RONDO_HTTPS_BACKGROUND_H
