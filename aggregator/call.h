@@ -24,6 +24,12 @@ typedef struct rd_call {
     void *state; /* the step's own (step_bytes.h); NULL: none */
 } rd_call;
 
+#define RD_PACE_LINE 40 /* of an answer's head, with its end */
+/* Write when the client is to come again, as pace.h has it for all that are there now, and return the line:
+ * "Retry-After: 2", and "Rondo-Return: 100" for when it has lost the aggregator. */
+const char *rd_retry_line(rd_routes *routes, rd_pace_reason why, char line[RD_PACE_LINE]);
+const char *rd_return_line(const rd_routes *routes, char line[RD_PACE_LINE]);
+
 /* The body so far; never NULL. */
 const char *rd_call_body(const rd_call *c);
 

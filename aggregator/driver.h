@@ -56,6 +56,8 @@ rd_status rd_driver_join(rd_driver *d, const char *name, const rd_caller *caller
                          rd_join_data *data, rd_error *err) RD_MUST_CHECK;
 /* A connection with a caller's tag is closed. */
 void rd_driver_disconnected(rd_driver *d, uint64_t tag);
+/* How many clients have joined and have a connection open. */
+size_t rd_driver_present(rd_driver *d);
 /* The answer to a join. free() */
 char *rd_driver_welcome(rd_driver *d, const char *name);
 /* What a client has measured (settling.h). */

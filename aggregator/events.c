@@ -102,6 +102,14 @@ void rd_driver_disconnected(rd_driver *d, uint64_t tag)
     pthread_mutex_unlock(&d->lock);
 }
 
+size_t rd_driver_present(rd_driver *d)
+{
+    pthread_mutex_lock(&d->lock);
+    const size_t present = rd_sessions_present(d->sessions);
+    pthread_mutex_unlock(&d->lock);
+    return present;
+}
+
 rd_status rd_driver_join(rd_driver *d, const char *name, const rd_caller *caller, const rd_join *join,
                          rd_join_data *data, rd_error *err)
 {

@@ -4,6 +4,7 @@
  *   https/     HTTPS: connections, threads, TLS               (knows nothing of Rondo)
  *   routes.c   what a request means                           (PROTOCOL.md)
  *   upload.c   an update on its way in
+ *   pace.c     when a client that is turned away, or has lost the aggregator, is to come again
  *   sessions.c which of several programs with one certificate is the client
  *   settling.c before the first round: what the columns of tables mean
  *   driver.c   what clients do -> round core -> what follows
@@ -23,7 +24,9 @@
 #include "config/config.h"
 #include "config/effect.h"
 #include "core/clock.h"
+#include "core/crypto.h"
 #include "core/options.h"
+#include "core/random.h"
 #include "credentials/endings.h"
 #include "descriptors.h"
 #include "driver.h"
@@ -239,19 +242,26 @@ static rd_status announce(rd_driver *driver, const rd_config *config, const serv
 static rd_status serve_run(serve_options *o, const rd_config *config, rd_gate *gate, rd_enrolment *enrolment,
                            rd_driver *driver, bool *interrupted, rd_error *err)
 {
-    char note[200], ticket_keys[4096];
+    char note[200], ticket_keys[4096], word[17];
+    const unsigned workers = o->workers != 0 ? (unsigned)o->workers : rd_processor_count();
     (void)snprintf(ticket_keys, sizeof ticket_keys, "%s/tickets.key", o->state);
     rd_status status = rd_descriptors_reserve(&o->max_connections, note, sizeof note, err);
+    if (status == RD_OK)
+        status = rd_random_hex(8, word, err);
     if (status != RD_OK)
         return status;
-    rd_routes routes = {
-        .driver = driver, .state_directory = o->state, .staging = {RD_STAGING_MEMORY}, .gate = gate,
-        .members = enrolment->members, .enrolment = enrolment};
+    rd_routes routes = {.driver = driver,
+                        .state_directory = o->state,
+                        .staging = {RD_STAGING_MEMORY},
+                        .gate = gate,
+                        .members = enrolment->members,
+                        .enrolment = enrolment,
+                        .pace = {.seed = rd_client_key(word), .workers = workers}};
     service s = {.driver = driver, .gate = gate, .routes = &routes, .options = o};
     rd_server_app app = rd_routes_app(&routes);
     rd_server_options options = {.listen = o->listen,
                                  .files = {o->ca, o->cert, o->key, o->passphrase},
-                                 .workers = (unsigned)o->workers,
+                                 .workers = workers,
                                  .max_connections = (unsigned)o->max_connections,
                                  .max_handshakes = (unsigned)o->max_handshakes,
                                  .door = {(unsigned)o->per_address, (unsigned)o->per_client, (unsigned)o->rate},

@@ -53,7 +53,7 @@ rd_status rd_model_reply(rd_exchange *x, const char *path, const char *tag, rd_e
     char headers[256];
     struct stat info;
     uint64_t first = 0, last = 0;
-    bool partial = false;
+    bool partial = false, kept;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
         RD_THROW(RD_ERR_MEMORY, "it cannot be opened now: %s", strerror(errno));
@@ -74,11 +74,13 @@ rd_status rd_model_reply(rd_exchange *x, const char *path, const char *tag, rd_e
         (void)snprintf(headers, sizeof headers,
                        "ETag: %s\r\nContent-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\n", tag, first, last,
                        size);
-        rd_exchange_reply_file(x, 206, TYPE, headers, fd, first, last - first + 1);
+        kept = rd_exchange_reply_file(x, 206, TYPE, headers, fd, first, last - first + 1);
     } else {
         (void)snprintf(headers, sizeof headers, "ETag: %s\r\nAccept-Ranges: bytes\r\n", tag);
-        rd_exchange_reply_file(x, 200, TYPE, headers, fd, 0, size);
+        kept = rd_exchange_reply_file(x, 200, TYPE, headers, fd, 0, size);
     }
+    if (!kept)
+        RD_THROW(RD_ERR_MEMORY, "it cannot be sent now: too many files are open");
 cleanup:
     if (fd >= 0)
         close(fd);

@@ -61,6 +61,7 @@ cleanup:
 static void join_complete(rd_call *c)
 {
     rd_error err;
+    char line[RD_PACE_LINE];
     const char *name = rd_exchange_client(c->x);
     rd_status status = join(c, name, &err);
     if (status == RD_ERR_REFUSED)
@@ -68,7 +69,7 @@ static void join_complete(rd_call *c)
     else if (status != RD_OK)
         rd_call_refuse_error(c, &err);
     else
-        rd_call_json(c, 200, "", rd_driver_welcome(c->routes->driver, name));
+        rd_call_json(c, 200, rd_return_line(c->routes, line), rd_driver_welcome(c->routes->driver, name));
 }
 
 static void run_begin(rd_call *c)
@@ -92,15 +93,19 @@ static void leave_complete(rd_call *c)
 static bool answer_task(rd_call *c)
 {
     rd_task task;
+    char line[RD_PACE_LINE];
     if (!rd_driver_task(c->routes->driver, c->client, &task))
         return false;
-    rd_call_json(c, 200, "", rd_task_write(&task));
+    rd_call_json(c, 200, rd_return_line(c->routes, line), rd_task_write(&task));
     return true;
 }
 
 static void answer_no_task(rd_call *c)
 {
-    rd_call_empty(c, 204, "Retry-After: 0\r\n");
+    char retry[RD_PACE_LINE], back[RD_PACE_LINE], lines[2 * RD_PACE_LINE];
+    (void)snprintf(lines, sizeof lines, "%s%s", rd_retry_line(c->routes, RD_PACE_TASK, retry),
+                   rd_return_line(c->routes, back));
+    rd_call_empty(c, 204, lines);
 }
 
 static void task_begin(rd_call *c)
@@ -172,11 +177,12 @@ static void answer_rounds(rd_call *c, const listing *l)
     char headers[80];
     const char *known = rd_exchange_header(c->x, "If-None-Match");
     (void)snprintf(headers, sizeof headers, "ETag: %s\r\n", l->page.tag);
-    c->answered = true;
     if (known != NULL && strcmp(known, l->page.tag) == 0)
-        rd_exchange_reply(c->x, 304, NULL, headers, NULL, 0);
+        rd_call_empty(c, 304, headers);
+    else if (rd_exchange_reply_file(c->x, 200, "application/json", headers, l->page.fd, 0, l->page.size))
+        c->answered = true;
     else
-        rd_exchange_reply_file(c->x, 200, "application/json", headers, l->page.fd, 0, l->page.size);
+        rd_call_refuse(c, 503, "busy", "too many files are open");
 }
 
 static void end_listing(rd_exchange *x, void *user)
@@ -348,9 +354,10 @@ static void on_request(rd_exchange *x, void *app)
 {
     rd_error err;
     bool other_method;
+    char line[RD_PACE_LINE];
     rd_call *c = calloc(1, sizeof *c);
     if (c == NULL) {
-        rd_exchange_reply(x, 503, NULL, "Retry-After: 5\r\n", NULL, 0);
+        rd_exchange_reply(x, 503, NULL, rd_retry_line(app, RD_PACE_SHORTAGE, line), NULL, 0);
         return;
     }
     rd_exchange_set_user(x, c);

@@ -6,6 +6,7 @@
 #include "gate.h"
 #include "https/server.h"
 #include "interrupted.h"
+#include "pace.h"
 #include "round_pages.h"
 #include "staging.h"
 
@@ -18,6 +19,7 @@ typedef struct rd_routes {
     rd_gate *gate;
     rd_members *members;
     struct rd_enrolment *enrolment;
+    rd_pace pace;
 } rd_routes;
 
 /* The callbacks for rd_server_start; routes must outlive the server. */

@@ -18,6 +18,7 @@ typedef struct session {
 struct rd_sessions {
     session *clients; /* (count) */
     size_t count;
+    size_t present; /* clients with an open connection */
 };
 
 rd_status rd_sessions_create(rd_sessions **out, rd_error *err)
@@ -58,7 +59,7 @@ static void attach(rd_sessions *s, size_t client, const rd_caller *caller)
         return;
     rd_sessions_closed(s, *caller->tag); /* it was another one's */
     *caller->tag = tag;
-    c->connections++;
+    s->present += c->connections++ == 0;
 }
 
 rd_status rd_sessions_join(rd_sessions *s, size_t client, const rd_caller *caller, bool *first, rd_error *err)
@@ -78,6 +79,7 @@ rd_status rd_sessions_join(rd_sessions *s, size_t client, const rd_caller *calle
     }
     if (!same) {
         c->number++;
+        s->present -= c->connections > 0;
         c->connections = 0;
         (void)snprintf(c->name, sizeof c->name, "%s", caller->session);
     }
@@ -103,5 +105,10 @@ void rd_sessions_closed(rd_sessions *s, uint64_t tag)
         return;
     session *c = &s->clients[client];
     if (c->number == (uint32_t)tag && c->connections > 0)
-        c->connections--;
+        s->present -= --c->connections == 0;
+}
+
+size_t rd_sessions_present(const rd_sessions *s)
+{
+    return s->present;
 }

@@ -39,5 +39,7 @@ rd_status rd_sessions_join(rd_sessions *s, size_t client, const rd_caller *calle
 rd_status rd_sessions_request(rd_sessions *s, size_t client, const rd_caller *caller, rd_error *err) RD_MUST_CHECK;
 /* The connection with this tag is closed. */
 void rd_sessions_closed(rd_sessions *s, uint64_t tag);
+/* How many clients have joined and have a connection open. */
+size_t rd_sessions_present(const rd_sessions *s);
 
 #endif

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "codec/messages.h"
@@ -18,6 +17,7 @@
 
 #define FIRST_BACKOFF 0.2 /* seconds; doubled with each failure, drawn uniformly from [0, backoff) */
 #define MOST_BACKOFF 10.0
+#define LEAST_BUSY 0.5         /* where the aggregator is busy and does not say for how long */
 #define SAY_AGAIN_SECONDS 60.0 /* between two lines on the same trouble */
 #define GOODBYE_SECONDS 1.0
 /* The most to ask again where another client with this certificate is in the run: it may be one that was switched off
@@ -33,6 +33,7 @@ struct rd_requester {
     rd_own_certificate certificate;
     char session[33]; /* drawn anew by each program: PROTOCOL.md */
     bool rejoining;   /* the request under way is part of joining again */
+    double return_within; /* seconds over which the aggregator has its clients spread when they have lost it */
 };
 
 /* What stands in the way of one request. */
@@ -61,6 +62,19 @@ double rd_requester_next_pause(rd_requester *r, rd_backoff *b)
 {
     b->most = b->most == 0.0 ? FIRST_BACKOFF : fmin(2.0 * b->most, MOST_BACKOFF);
     return b->most * rd_random_uniform(&r->jitter);
+}
+
+double rd_requester_asked_pause(rd_requester *r, double seconds)
+{
+    return seconds > 0.0 ? seconds + rd_random_uniform(&r->jitter) : 0.0;
+}
+
+/* A connection that broke is made again at once, for it may have been a moment's trouble. Where that fails, too, the
+ * aggregator is not there, for nobody: now all of its clients wait, and are not to come back all at once. */
+static double pause_of_lost(rd_requester *r, rd_backoff *b, bool again)
+{
+    const double pause = rd_requester_next_pause(r, b), within = fmin(r->return_within, r->options.retry_seconds / 2);
+    return again && within > b->most ? within * rd_random_uniform(&r->jitter) : pause;
 }
 
 static void say(const rd_requester *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -165,11 +179,12 @@ static rd_status on_lost(rd_requester *r, trouble *t, double *pause, rd_error *e
     double now = rd_clock_seconds(), patience = r->options.retry_seconds;
     if (t->used_at != 0.0) /* the run goes on, or ends, without this client */
         return rd_fail(err, RD_ERR_REFUSED, "%s", t->in_use.message);
-    if (t->lost_at == 0.0) {
+    const bool again = t->lost_at != 0.0;
+    if (!again) {
         t->lost_at = now;
         t->said_at = 0.0;
     }
-    *pause = rd_requester_next_pause(r, &t->reconnect);
+    *pause = pause_of_lost(r, &t->reconnect, again);
     if (now + *pause > t->lost_at + patience)
         return rd_fail(err, RD_ERR_NETWORK, "%.300s (tried for %.0f s)", strdupa(err->message), patience);
     if (time_to_say(t))
@@ -188,7 +203,7 @@ static void on_busy(rd_requester *r, trouble *t, const rd_response *response, do
     (void)rd_requester_refused(response, &reason);
     if (time_to_say(t))
         say(r, "%s; trying again", reason.message);
-    *pause = response->retry_after > 0 ? response->retry_after : 1.0;
+    *pause = rd_requester_asked_pause(r, response->retry_after > 0 ? response->retry_after : LEAST_BUSY);
 }
 
 static rd_status on_forgotten(rd_requester *r, trouble *t, rd_error *err)
@@ -263,6 +278,8 @@ rd_status rd_requester_ask(rd_requester *r, const rd_request *request, rd_respon
             return status;
         if (!lost || progress)
             on_answer(r, &t);
+        if (!lost && response->has_return)
+            r->return_within = response->return_within;
         if (lost)
             status = on_lost(r, &t, &pause, err);
         else if (is_refusal(response, 403, "join") && !r->rejoining)
@@ -334,11 +351,12 @@ rd_status rd_requester_create(const rd_requester_options *options, rd_requester 
     if (r == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the connection");
     r->options = *options;
-    r->jitter = rd_random_stream((uint64_t)time(NULL), RD_PURPOSE_JITTER, 0, (uint64_t)getpid());
     r->options.transport.session = r->session;
     r->options.transport.passphrase = r->passphrase;
     rd_status status = RD_OK;
     RD_TRY(rd_random_hex(16, r->session, err));
+    /* Not from the time and the process's number: machines that start together have the same. */
+    r->jitter = rd_random_stream(rd_client_key(r->session), RD_PURPOSE_JITTER, 0, 0);
     RD_TRY(check_files(r, err));
     RD_TRY(rd_transport_create(&r->options.transport, &r->transport, err));
     *out = r;

@@ -59,5 +59,8 @@ typedef struct rd_backoff {
     double most; /* seconds; 0: no attempt has failed yet */
 } rd_backoff;
 double rd_requester_next_pause(rd_requester *r, rd_backoff *b);
+/* For how long to pause where the aggregator asks for so many seconds: no less, and a part of a second more that is drawn
+ * at random, because others were asked for as many. 0: not at all. */
+double rd_requester_asked_pause(rd_requester *r, double seconds);
 
 #endif

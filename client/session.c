@@ -73,7 +73,8 @@ static rd_status next_task(rd_participant *p, rd_task *task, bool *some, rd_erro
     if (status != RD_OK)
         return status;
     if (response.status == 204) {
-        rd_requester_sleep(p->requester, fmax(response.retry_after, asked_at + LEAST_POLL - rd_clock_seconds()));
+        rd_requester_sleep(p->requester, fmax(rd_requester_asked_pause(p->requester, response.retry_after),
+                                              asked_at + LEAST_POLL - rd_clock_seconds()));
         return RD_OK;
     }
     if (response.status != 200)

@@ -64,6 +64,8 @@ typedef struct rd_response {
     int status;             /* 200 also where the rest of a body came */
     char etag[RD_ETAG_MAX]; /* as it came; "": none, or longer */
     unsigned retry_after;   /* seconds; 0: not given */
+    bool has_return;        /* the aggregator says how to come back to it */
+    unsigned return_within; /* seconds over which those who have lost it should spread */
     const char *body;       /* (size), valid until the next request; at most 16 MB */
     size_t size;
     uint64_t received;      /* bytes of body, taken ones included, in all attempts */

@@ -19,6 +19,7 @@
 #define MAX_COLLECTED (16u << 20) /* what the columns of a wide table mean is the longest answer */
 #define EXPECT_FROM (1u << 20) /* bodies from here on ask "Expect: 100-continue" first: a refusal then costs nothing */
 #define HEAP_KEPT (1 << 20)
+#define MOST_PAUSE 300u    /* seconds; for longer no aggregator sends a client away */
 #define SILENCE_SECONDS 60 /* a connection on which nothing moves for so long is given up */
 
 struct rd_transport {
@@ -315,11 +316,14 @@ rd_status rd_transport_request(rd_transport *t, const rd_request *request, rd_re
     curl_easy_getinfo(t->curl, CURLINFO_RETRY_AFTER, &retry_after);
     response->status = status == 206 && t->taking ? 200 : (int)status;
     response->upload_offset = header_number(t, "Upload-Offset", "");
-    struct curl_header *etag;
+    const uint64_t within = header_number(t, "Rondo-Return", "");
+    struct curl_header *etag, *back;
+    response->has_return = curl_easy_header(t->curl, "Rondo-Return", 0, CURLH_HEADER, -1, &back) == CURLHE_OK;
+    response->return_within = within < MOST_PAUSE ? (unsigned)within : MOST_PAUSE;
     if (curl_easy_header(t->curl, "ETag", 0, CURLH_HEADER, -1, &etag) == CURLHE_OK &&
         strlen(etag->value) < sizeof response->etag)
         (void)snprintf(response->etag, sizeof response->etag, "%s", etag->value);
-    response->retry_after = retry_after > 0 && retry_after < 3600 ? (unsigned)retry_after : 0;
+    response->retry_after = retry_after > MOST_PAUSE ? MOST_PAUSE : retry_after > 0 ? (unsigned)retry_after : 0;
     response->body = t->collected != NULL ? t->collected : "";
     response->size = t->collected_size;
     return outcome;

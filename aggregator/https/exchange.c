@@ -70,22 +70,22 @@ void rd_exchange_reply(rd_exchange *x, int status, const char *content_type, con
         rd_exchange_put(x->connection, status, content_type, headers, body, count);
 }
 
-void rd_exchange_reply_file(rd_exchange *x, int status, const char *content_type, const char *headers, int fd,
+bool rd_exchange_reply_file(rd_exchange *x, int status, const char *content_type, const char *headers, int fd,
                             uint64_t offset, uint64_t count)
 {
     rd_connection *c = x->connection;
     if (x->answered)
-        return;
+        return true;
     x->answered = true;
     uint64_t shown = wants_body(c, status) ? count : 0;
     size_t room = shown < RD_TLS_RECORD ? (size_t)shown : RD_TLS_RECORD;
     if (!put_head(c, status, content_type, headers, count, room) || shown == 0)
-        return;
+        return true;
     if (rd_output_attach(&c->output, fd, offset, shown))
-        return;
-    static const char busy[] = "{\"error\": \"busy\", \"message\": \"too many files are open\"}";
+        return true;
     rd_output_release(&c->output);
-    rd_exchange_put(c, 503, "application/json", "Retry-After: 2\r\n", busy, sizeof busy - 1);
+    x->answered = false;
+    return false;
 }
 
 void rd_exchange_park(rd_exchange *x, unsigned milliseconds)

@@ -116,9 +116,10 @@ void *rd_exchange_user(const rd_exchange *x);
 /* Answers. headers: more lines, each "Name: value\r\n", or "". body is copied. */
 void rd_exchange_reply(rd_exchange *x, int status, const char *content_type, const char *headers, const void *body,
                        size_t count);
-/* Answers with bytes [offset, offset + count) of an open file, read piece by piece; dup()s fd. */
-void rd_exchange_reply_file(rd_exchange *x, int status, const char *content_type, const char *headers, int fd,
-                            uint64_t offset, uint64_t count);
+/* Answers with bytes [offset, offset + count) of an open file, read piece by piece; dup()s fd. False: there are no more
+ * descriptors, and the request is still to be answered. */
+bool rd_exchange_reply_file(rd_exchange *x, int status, const char *content_type, const char *headers, int fd,
+                            uint64_t offset, uint64_t count) RD_MUST_CHECK;
 /* The answer that is still to be given is the last one on its connection. */
 void rd_exchange_be_last(rd_exchange *x);
 /* Waits for rd_server_wake, at most for milliseconds. */

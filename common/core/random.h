@@ -18,7 +18,7 @@ typedef enum rd_purpose {
     RD_PURPOSE_SHUFFLE = 3,    /* order of a client's samples in an epoch */
     RD_PURPOSE_PARTITION = 4,  /* which client owns which sample */
     RD_PURPOSE_HOLDOUT = 5,    /* which of its samples a client keeps for evaluation */
-    RD_PURPOSE_JITTER = 6,     /* back-off of a client that reconnects; never influences a result */
+    RD_PURPOSE_JITTER = 6,     /* when a client comes again; never influences a result */
     RD_PURPOSE_TEST = 7,       /* tests and benchmarks */
     RD_PURPOSE_DROPOUT = 8,    /* what dropout drops */
     RD_PURPOSE_REPLAY = 10,    /* which rows of earlier tasks a client keeps */

@@ -105,7 +105,7 @@ static void on_request(rd_exchange *x, void *app)
     if (strcmp(rd_exchange_path(x), "/hello") == 0)
         rd_exchange_reply(x, 200, "text/plain", "", "hello", 5);
     else if (rd_exchange_method(x)[0] == 'G')
-        rd_exchange_reply_file(x, 200, "application/octet-stream", "", b->file, 0, BODY);
+        demand(rd_exchange_reply_file(x, 200, "application/octet-stream", "", b->file, 0, BODY), "a descriptor");
 }
 
 static void on_body(rd_exchange *x, const uint8_t *bytes, size_t count, void *app)

@@ -35,7 +35,7 @@ void rd_exchange_reply(rd_exchange *x, int status, const char *content_type, con
     x->answers++;
 }
 
-void rd_exchange_reply_file(rd_exchange *x, int status, const char *content_type, const char *headers, int fd,
+bool rd_exchange_reply_file(rd_exchange *x, int status, const char *content_type, const char *headers, int fd,
                             uint64_t offset, uint64_t count)
 {
     (void)fd;
@@ -44,6 +44,7 @@ void rd_exchange_reply_file(rd_exchange *x, int status, const char *content_type
     check(count > 0 && offset < x->size && count <= x->size - offset);
     check((status == 206) == (strstr(headers, "Content-Range: ") != NULL));
     x->answers++;
+    return true;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)

@@ -459,6 +459,22 @@ def test_busy_is_reported_once(world):
     assert len(fake.seen("GET /v1/task")) == 5
 
 
+def test_many_who_have_lost_the_aggregator_do_not_come_back_at_once(world):
+    """It said over how long they are to spread. Twelve that draw from six seconds come within two once in 10,000 times;
+    without, all of them are there within two."""
+    fake, client = begin(world, "--retry-seconds", "60")
+    fake.script["GET /v1/task"] = [(204, None, {"Rondo-Return": "6"})] * 12 + [silence(60)] * 12
+    processes = [client() for _ in range(12)]
+    wait_for(lambda: len(fake.seen("GET /v1/task")) == 24, "all of them wait for a task")
+    fake.vanish()
+    time.sleep(1)
+    again = FakeAggregator(world, port=fake.port, rounds=0)
+    for process in processes:
+        ended(process, 0, "the aggregator answers again")
+    came = sorted(r.at for r in again.seen("GET /v1/task"))
+    assert len(came) == 12 and came[-1] - came[0] > 2, [at - came[0] for at in came]
+
+
 def test_patience_counts_from_the_loss_of_the_connection(world):
     """A long poll that is cut late is no reason to give up at once."""
     fake, client = begin(world)

@@ -202,6 +202,33 @@ def test_one_address_has_so_many_connections(world):
     wait_for(lambda: is_served(world, aggregator, "one"), "there is a place again")
 
 
+def many_certificates(world, names):
+    """All with one key, which is quicker than many."""
+    world.certificates(names[:1])
+    certs = world.path("certs")
+    world.write("certs/x.ext", "extendedKeyUsage=clientAuth\n")
+    for name in names[1:]:
+        os.symlink(f"{certs}/{names[0]}.key", f"{certs}/{name}.key")
+    world.check("sh", "-ec", f"""cd {certs}; for name in "$@"; do openssl req -new -key {names[0]}.key -subj /CN=$name |
+                openssl x509 -req -days 1 -CA ca.crt -CAkey ca.key -CAcreateserial -extfile x.ext -out $name.crt; done""",
+                "sh", *names[1:])
+
+
+def test_the_more_there_are_the_longer_they_spread(world):
+    """Where they lose the aggregator: 50 a second of each worker."""
+    names = [f"c{i}" for i in range(51)]
+    many_certificates(world, names)
+    aggregator = world.aggregator(world.write("run.json", {**RUN, "cohort": {"min_clients": 200}}), "--workers", 1)
+    sessions = [world.session(aggregator, name) for name in names]
+    told = [session.join()[2]["Rondo-Return"] for session in sessions]
+    assert told == ["0"] * 49 + ["1"] * 2, told
+    for session in sessions[2:]:
+        session.connection.close()
+    wait_for(lambda: sessions[0].task(0)[2]["Rondo-Return"] == "0", "those who have gone do not count")
+    status, _, headers = sessions[0].task(0)
+    assert status == 204 and headers["Retry-After"] == "0", headers
+
+
 def test_as_many_files_as_the_system_allows(world):
     """The soft limit is raised to the hard one; what does not fit is refused, or told where it was only the default."""
     world.certificates(["one"])

@@ -89,7 +89,8 @@ static void toy_on_request(rd_exchange *x, void *app)
     } else if (toy_is(x, "/file")) {
         unsigned long long offset = 0, count = TOY_FILE_SIZE;
         sscanf(rd_exchange_query(x), "%llu,%llu", &offset, &count);
-        rd_exchange_reply_file(x, 200, "application/octet-stream", "ETag: \"7\"\r\n", t->file, offset, count);
+        if (!rd_exchange_reply_file(x, 200, "application/octet-stream", "ETag: \"7\"\r\n", t->file, offset, count))
+            toy_say(x, 503, "no descriptor");
     } else if (toy_is(x, "/big")) {
         uint8_t *body = malloc(TOY_FILE_SIZE);
         for (size_t i = 0; i < TOY_FILE_SIZE; i++)
