@@ -121,27 +121,22 @@ static rd_status account_for_run(rd_store *s, const rd_config *config, const cJS
     return rd_audit_put(s, &e, err);
 }
 
-/* Tables and run appear together or not at all. */
+/* Tables and run appear together or not at all: what fails closes the database, which takes back what is not committed. */
 static rd_status make_run(rd_store *s, const rd_config *config, const cJSON *setting, rd_error *err)
 {
     rd_status status = RD_OK;
-    bool open = false;
     char *json = rd_json_print(config->for_clients), *setting_json = rd_json_print(setting);
     if (json == NULL || setting_json == NULL)
         RD_THROW(RD_ERR_MEMORY, "no memory for the configuration");
     RD_TRY(rd_random_hex(16, s->run_id, err));
     RD_TRY(rd_store_execute(s, "BEGIN IMMEDIATE", "begin a transaction", err));
-    open = true;
     RD_TRY(rd_store_execute(s, rd_store_schema(), "make its tables", err));
     RD_TRY(insert_run(s, config, json, setting_json, err));
     RD_TRY(account_for_run(s, config, setting, err));
     RD_TRY(rd_store_execute(s, "COMMIT", "commit its tables", err));
-    open = false;
     RD_TRY(rd_store_sync_folder(s->directory_fd, s->directory, err));
     RD_TRY(rd_file_sync_name(s->directory, err));
 cleanup:
-    if (open)
-        (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     cJSON_free(json);
     cJSON_free(setting_json);
     return status;
