@@ -28,7 +28,7 @@ bool rd_endings_is_due(rd_endings *e, rd_ending kind, double ends, double now, c
     if (days < 0.0)
         (void)snprintf(line, RD_ENDINGS_LINE, "has ended (%s)", rd_date_write(ends, date));
     else
-        (void)snprintf(line, RD_ENDINGS_LINE, "ends in %.0f day%s (%s)", days, days >= 0.5 && days < 1.5 ? "" : "s",
+        (void)snprintf(line, RD_ENDINGS_LINE, "ends in %.0f day%s (%s)", days, days > 0.5 && days < 1.5 ? "" : "s",
                        rd_date_write(ends, date));
     return true;
 }

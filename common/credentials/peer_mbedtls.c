@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/utf8.h"
 #include "credentials/mbedtls.h"
 
 bool rd_serial_write(const mbedtls_x509_buf *number, char hex[RD_PEER_SERIAL_MAX])
@@ -56,24 +57,10 @@ void rd_certificate_fingerprint(const mbedtls_x509_crt *certificate, char hex[RD
 /* True for UTF-8 without control characters, so that a name may stand in logs, JSON and tables as it is. */
 static bool is_plain_text(const unsigned char *s, size_t count)
 {
-    size_t i = 0;
-    while (i < count) {
-        unsigned char c = s[i++];
-        if (c < 0x20 || c == 0x7f)
-            return false;
-        if (c < 0x80)
-            continue;
-        unsigned more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
-        uint32_t code = c & (0x3fu >> more);
-        if (c < 0xc2 || c > 0xf4)
-            return false;
-        for (unsigned k = 0; k < more; k++, i++) {
-            if (i >= count || (s[i] & 0xc0) != 0x80)
-                return false;
-            code = code << 6 | (s[i] & 0x3fu);
-        }
-        bool overlong = (more == 2 && code < 0x800) || (more == 3 && code < 0x10000);
-        if (overlong || code < 0xa0 || (code >= 0xd800 && code < 0xe000) || code > 0x10ffff)
+    uint32_t code;
+    for (size_t i = 0, length; i < count; i += length) {
+        length = rd_utf8_decode((const char *)s + i, count - i, &code);
+        if (length == 0 || code < 0x20 || (code >= 0x7f && code < 0xa0))
             return false;
     }
     return true;
