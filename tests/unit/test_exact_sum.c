@@ -1,6 +1,7 @@
 /* Exact sums against Python's fractions (tests/reference/make_exact_sum.py), in any order and any split. */
 #include <criterion/criterion.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -399,6 +400,21 @@ Test(exact_sum, find_unfit_names_the_first_one)
         }
     x[700] = x[300] = x[301] = NAN;
     cr_assert_eq(rd_exact_find_unfit(x, N), 300);
+}
+
+/* "16 bytes each", and what rounding up to a cache line and the heap's own granularity add. */
+Test(exact_sum, takes_the_memory_that_it_says)
+{
+    static const size_t counts[] = {1, 8, 9, 100, 1000, 4097};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        rd_exact_vector v;
+        rd_error err;
+        cr_assert_eq(rd_exact_vector_create(counts[i], &v, &err), RD_OK);
+        const size_t taken[] = {malloc_usable_size(v.high), malloc_usable_size(v.low)};
+        for (size_t j = 0; j < 2; j++)
+            cr_expect(taken[j] >= 8 * counts[i] && taken[j] < 8 * counts[i] + 128, "%zu: %zu", counts[i], taken[j]);
+        rd_exact_vector_free(&v);
+    }
 }
 
 Test(exact_sum, too_many_elements_are_refused)

@@ -79,6 +79,11 @@ Test(messages, task)
     cr_assert_eq(back.remaining, 0);
     const char *climbing = "{\"task\": \"../leave\", \"round\": 10, \"model\": 10}";
     REFUSE(rd_task_parse(climbing, strlen(climbing), &back, &err), "task: expected the name of a task");
+    const char *most = "{\"task\": \"train\", \"round\": 1, \"model\": 0, \"kept\": 2147483648}";
+    cr_assert_eq(rd_task_parse(most, strlen(most), &back, &err), RD_OK);
+    cr_assert_eq(back.remaining, UINT64_C(1) << 31);
+    const char *above = "{\"task\": \"train\", \"round\": 1, \"model\": 0, \"kept\": 2147483649}";
+    REFUSE(rd_task_parse(above, strlen(above), &back, &err), "kept: expected a whole number from 1 to 2147483648");
     char path[RD_TASK_PATH_MAX];
     rd_task_path(&(rd_task){.name = "measure-1", .round = UINT64_MAX}, path);
     cr_assert_str_eq(path, "/v1/rounds/18446744073709551615/measure-1");

@@ -23,10 +23,18 @@ static rd_strategy strategy_of(const char *rule, size_t f)
     return s;
 }
 
+/* Nothing is written behind the n elements. */
 static rd_status combine(const rd_strategy *s, const float *const *values, const uint32_t *weights, size_t k, size_t n,
                          float *out, rd_error *err)
 {
-    return s->kind->combine(s, &(rd_collected_updates){values, weights, k, n}, out, err);
+    float *exact = malloc((n + 1) * sizeof *exact);
+    exact[n] = 12345;
+    rd_status status = s->kind->combine(s, &(rd_collected_updates){values, weights, k, n}, exact, err);
+    cr_expect_eq(exact[n], 12345, "%s", s->kind->name);
+    if (status == RD_OK)
+        memcpy(out, exact, n * sizeof *out);
+    free(exact);
+    return status;
 }
 
 Test(robust, agrees_with_numpy)
@@ -155,8 +163,10 @@ static void expect_order(const float *points, size_t k, size_t f, const size_t *
 Test(robust, scores_count_so_many_neighbours_and_one_at_least)
 {
     static const float three[] = {0, 10, 11}, five[] = {0, 1, 10, 12, 14};
-    expect_order(three, 3, 0, (const size_t[]){1, 2, 0});      /* one: 100, 1, 1 */
-    expect_order(three, 3, 1, (const size_t[]){1, 2, 0});      /* none are left, one is taken */
+    expect_order(three, 3, 0, (const size_t[]){1, 2, 0}); /* one: 100, 1, 1 */
+    expect_order(three, 3, 1, (const size_t[]){1, 2, 0}); /* none are left, one is taken */
+    expect_order(three, 3, 3, (const size_t[]){1, 2, 0});
+    expect_order(five, 5, 3, (const size_t[]){0, 1, 2, 3, 4});
     expect_order(five, 5, 2, (const size_t[]){0, 1, 2, 3, 4}); /* one: 1, 1, 4, 4, 4 */
     expect_order(five, 5, 1, (const size_t[]){3, 2, 4, 1, 0}); /* two: 101, 82, 20, 8, 20 */
 }

@@ -283,6 +283,42 @@ Test(round, selection_depends_on_names_not_on_arrival)
     cr_assert_str_eq(cohorts[0], cohorts[1]);
 }
 
+/* What an earlier process knew of a client is its own, and no other's. */
+Test(round, who_was_counted_before_this_process_is_told_to_it)
+{
+    rd_rounds *r = make(everybody(3), 9, three, 3);
+    rd_rounds_set_last_counted(r, 1, 5);
+    for (size_t i = 0; i < 3; i++)
+        cr_expect_eq(rd_rounds_last_counted(r, i), i == 1 ? 5 : 0, "%s", three[i]);
+    (void)rd_rounds_next(r);
+    deliver(r, 1, 1);
+    cr_expect_eq(rd_rounds_last_counted(r, 1), 1);
+    rd_rounds_free(r);
+}
+
+/* Pick after pick from the streams (seed, SELECT, 1, 2, ..., 0): the simulator asks whom an aggregator asks. */
+Test(round, asynchronous_picks_come_from_numbered_streams)
+{
+    static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"};
+    enum { CLIENTS = sizeof names / sizeof *names, ASKED = 4 };
+    const rd_cohort_config config = {
+        .over_selection = 1, .min_clients = CLIENTS, .min_updates = 1, .buffer_size = 2, .concurrency = ASKED};
+    rd_rounds *r = make(config, 3, names, CLIENTS);
+    bool busy[CLIENTS] = {false};
+    cr_assert_eq(rd_rounds_next(r).kind, RD_ACTION_OPEN);
+    rd_action ask = rd_rounds_next(r);
+    cr_assert(ask.kind == RD_ACTION_ASK && ask.cohort_size == ASKED);
+    for (size_t pick = 0; pick < ASKED; pick++) {
+        rd_random stream = rd_random_stream(42, RD_PURPOSE_SELECT, pick + 1, 0);
+        size_t client = rd_random_below(&stream, CLIENTS);
+        while (busy[client])
+            client = rd_random_below(&stream, CLIENTS);
+        busy[client] = true;
+        cr_expect_eq(ask.cohort[pick], client, "pick %zu", pick + 1);
+    }
+    rd_rounds_free(r);
+}
+
 /* 2000 rounds of 10 out of 100: each is chosen 200 times on average, with a standard deviation of
  * sqrt(2000 * 0.1 * 0.9) = 13.4; five of them are 67. */
 Test(round, selection_is_fair)

@@ -211,6 +211,37 @@ Test(update, wrong_metadata_is_named)
            "__metadata__.round is there twice");
 }
 
+/* The bounds themselves are within them. */
+Test(update, the_least_and_the_most_of_metadata_is_taken)
+{
+    static const struct {
+        const char *header;
+        uint64_t samples;
+        double loss, seconds;
+    } cases[] = {
+        {WITH("\"round\":\"3\",\"samples\":\"1\",\"loss\":\"0\",\"seconds\":\"0.0\""), 1, 0, 0},
+        {WITH("\"round\":\"3\",\"samples\":\"2147483647\",\"loss\":\"1e12\",\"seconds\":\"1e12\""), 2147483647, 1e12,
+         1e12},
+    };
+    rd_model *m = make_model();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char body[1024] = {0};
+        float got[9];
+        rd_report report;
+        rd_error err;
+        const size_t length = strlen(cases[i].header);
+        body[0] = (char)(length & 0xff);
+        body[1] = (char)(length >> 8);
+        memcpy(body + 8, cases[i].header, length);
+        memcpy(body + 8 + length, values, sizeof values);
+        cr_assert_eq(receive(m, body, 8 + length + sizeof values, 0, 64, got, &report, &err), RD_OK, "%s", err.message);
+        cr_expect_eq(report.samples, cases[i].samples);
+        cr_expect_eq(report.running_loss, cases[i].loss);
+        cr_expect_eq(report.seconds, cases[i].seconds);
+    }
+    rd_model_free(m);
+}
+
 Test(update, absurd_lengths_are_refused_at_once)
 {
     rd_model *m = make_model();

@@ -29,7 +29,7 @@ static rd_status combine(const rd_strategy *s, const rd_collected_updates *updat
 {
     rd_status status = RD_OK;
     size_t k = updates->count, n = updates->n;
-    double *v = calloc(n + 1, sizeof *v), *share = malloc((k + 1) * sizeof *share);
+    double *v = calloc(n + 1, sizeof *v), *share = malloc(k * sizeof *share);
     RD_TRY(rd_robust_check(s, updates, err));
     if (v == NULL || share == NULL)
         RD_THROW(RD_ERR_MEMORY, "no memory for the median of %zu updates", k);
