@@ -42,9 +42,17 @@ static void on_deadline(uv_timer_t *timer)
 static rd_status open_round(rd_driver *d, const rd_action *action, rd_error *err)
 {
     rd_attendance_clear(&d->attendance);
-    for (size_t i = 0; i < action->cohort_size; i++)
-        if (rd_attendance_part(&d->attendance, d->rounds, action->cohort[i]) == NULL)
-            return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients", action->cohort_size);
+    uint64_t *samples = malloc((action->cohort_size + 1) * sizeof *samples);
+    bool whole = samples != NULL;
+    for (size_t i = 0; i < action->cohort_size && whole; i++) {
+        samples[i] = d->attendance.clients[action->cohort[i]].join.samples;
+        whole = rd_attendance_part(&d->attendance, d->rounds, action->cohort[i]) != NULL;
+    }
+    if (whole)
+        rd_run_limit_weights(d->run, samples, action->cohort_size, rd_rounds_missing(d->rounds));
+    free(samples);
+    if (!whole)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients", action->cohort_size);
     d->opened_at = rd_clock_seconds();
     d->callbacks.traffic(d->callbacks.user, &d->bytes_in_before, &d->bytes_out_before);
     return RD_OK;
@@ -147,6 +155,7 @@ rd_status rd_driver_commit(rd_driver *d, rd_error *err)
     d->uncommitted = false;
     (void)atomic_fetch_add(&d->commits, 1);
     rd_record_line(&d->record, rd_run_config(d->run)->rounds, line, sizeof line);
+    rd_record_add_limited(&d->record, d->record_parts, d->record_part_count, line, sizeof line);
     name_missing(d, RD_PART_LATE, "; late: ", line, sizeof line);
     name_missing(d, RD_PART_FAILED, "; failed: ", line, sizeof line);
     rd_driver_log(d, RD_LOG_INFO, "%s", line);

@@ -13,6 +13,7 @@ static void print_round(simulator *s, const rd_round_record *record, const rd_pa
     if (s->options->quiet)
         return;
     rd_record_line(record, s->config->rounds, line, sizeof line);
+    rd_record_add_limited(record, parts, count, line, sizeof line);
     rd_progress_clear(&s->progress);
     printf("%s\n", line);
     for (size_t i = 0, named = 0; i < count && named < 3; i++)

@@ -39,6 +39,19 @@ static rd_status make_jobs(simulator *s, const rd_action *action, rd_error *err)
     return RD_OK;
 }
 
+/* What a client may count follows from the rows of all of them, with which they would join. */
+static rd_status limit_weights(simulator *s, const rd_action *action, rd_error *err)
+{
+    uint64_t *rows = malloc((action->cohort_size + 1) * sizeof *rows);
+    if (rows == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for what %zu clients count", action->cohort_size);
+    for (size_t i = 0; i < action->cohort_size; i++)
+        rows[i] = rd_partition_count(&s->dealt.partition, action->cohort[i]);
+    rd_run_limit_weights(s->run, rows, action->cohort_size, rd_rounds_missing(s->rounds));
+    free(rows);
+    return RD_OK;
+}
+
 /* Serves the cohort until the core closes the round. */
 static rd_status serve_round(simulator *s, const rd_action *action, rd_action *closing, rd_error *err)
 {
@@ -48,6 +61,7 @@ static rd_status serve_round(simulator *s, const rd_action *action, rd_action *c
     s->opened_at = rd_clock_seconds();
     s->opened_clock = s->clock;
     RD_TRY(make_jobs(s, action, err));
+    RD_TRY(limit_weights(s, action, err));
     job **wave = malloc(s->job_count * sizeof *wave);
     if (wave == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the work of %zu clients", s->job_count);

@@ -52,6 +52,8 @@ static bool find_versions(const rd_round_record *record, void *user)
         r->round.before = record->round;
     if (record->round == r->round.round)
         r->aggregated = record->aggregated;
+    if (record->round == r->round.round)
+        r->round.weight_limit = record->weight_limit;
     return record->round < r->round.round;
 }
 

@@ -51,6 +51,7 @@ static rd_status read_cohort(rd_fields *top, rd_cohort_config *c)
     rd_fields_count(&f, "min_updates", 1, 100000000, &c->min_updates);
     rd_fields_count(&f, "max_abandoned", 1, 100000000, &c->max_abandoned);
     rd_fields_count(&f, "max_samples", 1, INT32_MAX, &c->max_samples);
+    rd_fields_number(&f, "max_weight", 0.0, 1.0, true, &c->max_weight);
     rd_fields_number(&f, "deadline_seconds", 1e-3, 1e7, false, &c->deadline_seconds);
     return rd_fields_finish(&f);
 }

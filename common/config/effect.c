@@ -28,6 +28,11 @@ static rd_status check_cohort(const rd_config *c, rd_error *err)
                        "cohort.min_updates: expected at most cohort.count, %llu, as a round ends with so "
                        "many; found %llu",
                        (unsigned long long)h->count, (unsigned long long)h->min_updates);
+    if (buffered && h->max_weight > 0)
+        return rd_fail(err, RD_ERR_CONFIG, "cohort.max_weight has a meaning only %s, whose rounds have no cohort",
+                       without);
+    if (h->max_weight > 0 && !rd_strategy_counts_samples(&c->strategy))
+        return only("cohort.max_weight", "where clients count by their samples (strategy.weighting)", err);
     if (buffered && h->min_updates > h->buffer_size)
         return rd_fail(err, RD_ERR_CONFIG,
                        "cohort.min_updates: expected at most strategy.buffer_size, %llu, as a round ends "
@@ -52,6 +57,8 @@ static rd_status check_counting(const rd_config *c, rd_error *err)
         return only("strategy.weighting", when, err);
     if (c->personalisation.method != RD_PERSONAL_NONE)
         return only("personalisation", when, err);
+    if (c->cohort.max_weight > 0)
+        return only("cohort.max_weight", when, err);
     return RD_OK;
 }
 

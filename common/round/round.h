@@ -53,6 +53,7 @@ typedef struct rd_cohort_config {
     uint64_t min_updates;    /* a round with fewer updates at its deadline is abandoned: the model stays; default 1 */
     uint64_t max_abandoned;  /* so many rounds abandoned in a row end the run; default RD_COHORT_MAX_ABANDONED */
     uint64_t max_samples;    /* that a client may join with; default RD_COHORT_MAX_SAMPLES */
+    double max_weight;       /* (0, 1]: share of a round that one client counts; 0: not said (weight_limit.h) */
     double deadline_seconds; /* of each step of a round, from its publication; default 600 */
     /* Asynchronous rounds: */
     uint64_t buffer_size;    /* so many updates make a round; 0: rounds are synchronous */

@@ -53,6 +53,11 @@ double rd_strategy_value(const rd_strategy *s, const char *key)
     return 0;
 }
 
+bool rd_strategy_counts_samples(const rd_strategy *s)
+{
+    return s->kind->weighted && !s->uniform;
+}
+
 size_t rd_strategy_least_updates(const rd_strategy *s)
 {
     if (s->kind->least_updates != NULL)
@@ -81,7 +86,8 @@ double rd_strategy_proximal(const rd_strategy *s)
 
 rd_status rd_strategy_weigh(const rd_strategy *s, const rd_update_facts *u, rd_contribution *out, rd_error *err)
 {
-    *out = (rd_contribution){.weight = s->uniform ? 1 : (uint32_t)u->samples, .scale = 1};
+    const uint64_t samples = u->most_weight > 0 && u->samples > u->most_weight ? u->most_weight : u->samples;
+    *out = (rd_contribution){.weight = s->uniform ? 1 : (uint32_t)samples, .scale = 1};
     return s->kind->weigh != NULL ? s->kind->weigh(s, u, out, err) : RD_OK;
 }
 

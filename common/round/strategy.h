@@ -78,6 +78,7 @@ typedef struct rd_update_facts {
     uint64_t staleness;   /* rounds since the model that it was trained from */
     double norm, cosine;  /* of the delta, and with the server's own; 0 before all of it is known */
     double own_norm;      /* of the server's own delta */
+    uint64_t most_weight; /* that its samples may count in this round; 0: as many as they are */
 } rd_update_facts;
 
 /* The update enters the sum as weight * (scale * update). */
@@ -165,6 +166,8 @@ double rd_strategy_value(const rd_strategy *s, const char *key);
 /* ---- what everybody asks of it; s may be NULL where clients ask: as fedavg ---- */
 
 double rd_strategy_proximal(const rd_strategy *s);
+/* Does an update count by its samples? Else the same as any other, or what the strategy makes of it. */
+bool rd_strategy_counts_samples(const rd_strategy *s);
 /* The fewest updates that a round needs: robust rules withstand strategy.byzantine attackers only among so many. */
 size_t rd_strategy_least_updates(const rd_strategy *s);
 /* What it needs so many for: "NAME withstands strategy.byzantine 4". */

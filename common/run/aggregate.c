@@ -95,7 +95,8 @@ static rd_update_facts facts_of(const rd_aggregate *a, const rd_admission *in, u
                              .learning_rate = learning_rate(t, in->round),
                              .momentum = (double)t->momentum,
                              .staleness = staleness,
-                             .own_norm = a->own_norm};
+                             .own_norm = a->own_norm,
+                             .most_weight = a->most_weight};
 }
 
 /* The gate before the sum: nothing enters it that has not been through here, whoever made it. largest: magnitude of
@@ -211,6 +212,11 @@ rd_status rd_aggregate_complete(rd_aggregate *a, rd_admission *in, rd_error *err
     return status;
 }
 
+void rd_aggregate_limit_weights(rd_aggregate *a, uint64_t most)
+{
+    a->most_weight = most;
+}
+
 rd_status rd_aggregate_set_own(rd_aggregate *a, const float *delta, rd_error *err)
 {
     double squares = 0;
@@ -235,6 +241,7 @@ static void clear(rd_aggregate *a)
         rd_exact_vector_clear(&a->sum.exact);
     rd_collection_clear(&a->collected);
     a->clients = (rd_client_sums){0};
+    a->most_weight = 0;
 }
 
 rd_status rd_aggregate_finish(rd_aggregate *a, uint64_t round, bool changes, const rd_target *target,
@@ -242,6 +249,7 @@ rd_status rd_aggregate_finish(rd_aggregate *a, uint64_t round, bool changes, con
 {
     rd_status status = RD_OK;
     rd_client_sums_tell(&a->clients, record);
+    record->weight_limit = a->most_weight;
     record->update_norm = 0.0;
     if (changes)
         status = rd_aggregate_apply(a, learning_rate(a->training, round), target, &record->update_norm, err);

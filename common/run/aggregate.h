@@ -24,6 +24,10 @@ rd_status rd_aggregate_create(const rd_strategy *s, const rd_training *training,
                               rd_error *err) RD_MUST_CHECK;
 void rd_aggregate_free(rd_aggregate *a);
 
+/* In the round that begins now no client's samples count more than this (rd_weight_limit); 0, and in every round that
+ * does not say so: as many as they are. */
+void rd_aggregate_limit_weights(rd_aggregate *a, uint64_t most);
+
 /* ---- from any thread ---- */
 
 /* What is known of an update before its elements are summed. */

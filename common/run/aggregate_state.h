@@ -19,6 +19,7 @@ struct rd_aggregate {
     rd_server_companions companions;
     float *own; /* (n) the server's own delta, where it trains; else NULL */
     double own_norm;
+    uint64_t most_weight; /* of the round (rd_aggregate_limit_weights) */
 
     pthread_mutex_t lock; /* guards what follows */
     rd_client_sums clients;

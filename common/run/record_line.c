@@ -1,8 +1,10 @@
 /* record_line.c: see record_line.h. */
 #include "run/record_line.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static size_t print(char *text, size_t size, size_t at, const char *format, double value)
 {
@@ -42,4 +44,25 @@ void rd_record_line(const rd_round_record *record, uint64_t rounds, char *text, 
                        : record->abandoned[0] != '\0' ? record->abandoned
                                                       : "too few",
                        record->aggregated ? "" : ": model kept)", record->seconds);
+}
+
+void rd_record_add_limited(const rd_round_record *record, const rd_participation_record *parts, size_t count,
+                           char *text, size_t size)
+{
+    enum { MOST_NAMED = 3 };
+    size_t at = strlen(text), named = 0, all = 0;
+    for (size_t i = 0; record->weight_limit > 0 && i < count; i++) {
+        const rd_participation_record *p = &parts[i];
+        if (p->status != RD_PART_COUNTED || p->report.samples <= record->weight_limit || all++ >= MOST_NAMED ||
+            at >= size)
+            continue;
+        int written = named++ == 0 ? snprintf(text + at, size - at, "; counted as %" PRIu64 ": ", record->weight_limit)
+                                   : snprintf(text + at, size - at, ", ");
+        at += written > 0 ? (size_t)written : 0;
+        written =
+            at < size ? snprintf(text + at, size - at, "%s (%" PRIu64 " samples)", p->client, p->report.samples) : 0;
+        at += written > 0 ? (size_t)written : 0;
+    }
+    if (all > named && at < size)
+        (void)snprintf(text + at, size - at, " and %zu more", all - named);
 }

@@ -27,6 +27,7 @@ rd_status rd_replay_open(rd_store *store, const rd_config *config, const rd_repl
         RD_TRY(rd_packings_renew(&run->packings, &config->pruning, run->model, run->parameters, err));
     RD_TRY(rd_run_read_companions(run, r->before, err));
     RD_TRY(rd_run_read_frozen(run, err));
+    rd_aggregate_limit_weights(run->updates, r->weight_limit);
 cleanup:
     if (run != NULL)
         run->store = NULL; /* it stays the caller's */

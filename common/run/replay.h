@@ -8,8 +8,9 @@
 /* What of a round is to be computed. */
 typedef struct rd_replay_round {
     uint64_t round;
-    uint64_t before;  /* version of the model that its clients trained from */
-    uint64_t clients; /* of the whole run when it closed */
+    uint64_t before;       /* version of the model that its clients trained from */
+    uint64_t clients;      /* of the whole run when it closed */
+    uint64_t weight_limit; /* as in its record */
 } rd_replay_round;
 
 /* An update that counted. */

@@ -7,9 +7,25 @@
 
 #include "core/assert.h"
 #include "core/clock.h"
+#include "model/counting.h"
+#include "round/weight_limit.h"
 #include "run/fitness.h"
 #include "run/run_state.h"
 #include "run/spread.h"
+
+/* ---- what counts ---- */
+
+void rd_run_limit_weights(rd_run *run, uint64_t *samples, size_t count, size_t wanted)
+{
+    const rd_config *c = run->config;
+    uint64_t most = 0;
+    if (rd_strategy_counts_samples(&c->strategy) && !rd_model_counts(run->model)) {
+        for (size_t i = 0; i < count; i++) /* what it trains on */
+            samples[i] -= rd_holdout_rows(c->evaluation.clients.holdout, (size_t)samples[i]);
+        most = rd_weight_limit(samples, count, wanted, rd_cohort_max_weight(&c->cohort, wanted));
+    }
+    rd_aggregate_limit_weights(run->updates, most);
+}
 
 /* ---- the new model ---- */
 

@@ -78,6 +78,9 @@ size_t rd_run_update_size(const rd_run *run);
 
 /* ---- from one thread, while nothing is added ---- */
 
+/* A round begins whose clients have told so many samples (count, which are changed), and that ends with `wanted` updates
+ * or fewer: from them follows what one client may count (cohort.max_weight). */
+void rd_run_limit_weights(rd_run *run, uint64_t *samples, size_t count, size_t wanted);
 /* Ends the sum: with aggregate, applies the strategy to the parameters; without, leaves them, and so where the
  * strategy can make nothing of these updates, or of them a model that clients would not take (record->abandoned says
  * why). Fills in what this decides of the record (round, aggregated, samples, clients' metrics, norm) and empties

@@ -35,6 +35,7 @@ static bool is_free(const char *key)
                                        "cohort.min_clients",
                                        "cohort.min_updates",
                                        "cohort.max_samples",
+                                       "cohort.max_weight",
                                        "cohort.max_abandoned",
                                        "cohort.deadline_seconds"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)

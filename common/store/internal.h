@@ -22,7 +22,7 @@
 
 #include "store/store.h"
 
-#define RD_STORE_SCHEMA_VERSION 8
+#define RD_STORE_SCHEMA_VERSION 9
 #define RD_STORE_BUSY_MILLISECONDS 5000    /* to wait for another connection's lock; held for moments only */
 #define RD_STORE_APPLICATION_ID 0x524e444f /* "RNDO": how `file` and we recognise a database of ours */
 

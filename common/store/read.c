@@ -181,6 +181,7 @@ static rd_status take_round(const rd_store *s, sqlite3_stmt *statement, rd_round
     record.late = take_count(&r);
     record.failed = take_count(&r);
     record.samples = take_count(&r);
+    record.weight_limit = take_count(&r);
     record.update_norm = take_number(&r);
     record.bytes_in = take_count(&r);
     record.bytes_out = take_count(&r);

@@ -80,6 +80,7 @@ const char *rd_store_schema(void)
         "    late             INTEGER NOT NULL CHECK (late >= 0),\n"
         "    failed           INTEGER NOT NULL CHECK (failed >= 0),\n"
         "    samples          INTEGER NOT NULL CHECK (samples >= 0),  -- of the counted clients\n"
+        "    weight_limit     INTEGER NOT NULL CHECK (weight_limit >= 0), -- of one client's samples; 0: there was none\n"
         "    update_norm      REAL,             -- Euclidean norm of new model - old model\n"
         "    bytes_in         INTEGER NOT NULL CHECK (bytes_in >= 0),  -- bodies; 0 in simulation\n"
         "    bytes_out        INTEGER NOT NULL CHECK (bytes_out >= 0),\n"
@@ -168,8 +169,8 @@ const char *rd_store_schema(void)
 #define ROUND_COLUMNS                                                                                        \
     "round, aggregated, test_samples, test_loss, test_accuracy, train_samples, train_loss, train_accuracy, " \
     "holdout_samples, holdout_loss, holdout_accuracy, gap, running_loss, selected, counted, late, failed, "  \
-    "samples, update_norm, bytes_in, bytes_out, seconds, finished_at, test_top2, test_top3, test_top4, "     \
-    "test_top5, test_top6, test_top7, test_top8, test_top9, test_top10, "                                    \
+    "samples, weight_limit, update_norm, bytes_in, bytes_out, seconds, finished_at, test_top2, test_top3, "  \
+    "test_top4, test_top5, test_top6, test_top7, test_top8, test_top9, test_top10, "                         \
     "test_f1, test_auc, test_rmse, test_r2, test_perplexity, spread_mean, spread_deviation, spread_worst, "  \
     "personal_samples, personal_loss, personal_accuracy, clock, attack_success, abandoned, model_sha256, "   \
     "header_sha256, packed_sha256, server_sha256, frozen_sha256, record_sha256"
@@ -195,7 +196,7 @@ const char *rd_store_sql(rd_sql which)
             "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, "
             "?29, "
             "?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46, ?47, "
-            "?48, ?49, ?50, ?51, ?52, ?53)",
+            "?48, ?49, ?50, ?51, ?52, ?53, ?54)",
         /* Someone who takes part without having joined (in a simulation) gets a row now. */
         [RD_SQL_TALLY_CLIENT] =
             "INSERT INTO clients (name, samples, software, joined_at, seen_at, selected, counted, late, "

@@ -49,6 +49,7 @@ typedef struct rd_round_record {
     double running_loss; /* participants' loss while training, weighted by samples; NaN: nobody reported it */
     uint64_t selected, counted, late, failed; /* clients */
     uint64_t samples;                         /* of the counted clients */
+    uint64_t weight_limit;                    /* that one client's samples counted at most; 0: as many as they were */
     double update_norm;                       /* Euclidean norm of (new model - old model) */
     uint64_t bytes_in, bytes_out;             /* over the network, bodies only; 0 in simulation */
     rd_spread spread;                         /* of the participants' loss */

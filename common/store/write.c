@@ -131,6 +131,7 @@ static rd_status add_round(rd_store *s, const rd_round_record *r, const rd_file_
     put_count(&b, r->late);
     put_count(&b, r->failed);
     put_count(&b, r->samples);
+    put_count(&b, r->weight_limit);
     put_number(&b, r->update_norm);
     put_count(&b, r->bytes_in);
     put_count(&b, r->bytes_out);

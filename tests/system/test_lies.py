@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Clients with certificates, whose updates and words are accepted one by one, and who mean harm."""
+import json
 import os
 
 import harness
@@ -51,6 +52,26 @@ def test_claims_are_bounded_by_what_join_told(world):
     for session in (mallory, alice):
         assert session.update(1, body(1, 0, steps="6"))[0] == 200
     assert committed(world, aggregator, 1)["counted"] == 2
+
+
+def test_nobody_outweighs_all_the_others(world):
+    """One of five tells of 1,000,000 samples, the others of 10: it counts 40, so that the mean of four 1 and one -3 is -1. So it
+    does where it tells of them only when the round has begun."""
+    names = ["mallory", "alice", "bob", "carol", "dave"]
+    aggregator, sessions = start(world, names, rounds=3, keep_updates=2)
+    assert sessions[0].join(samples=1000000)[0] == 200  # in round 1 all had told of 10
+    for number in (1, 2):
+        rounds_with(sessions, number, [body(-3, 5, number, samples="1000000")] + [body(1, 1, number) for _ in range(4)])
+        record = committed(world, aggregator, number)
+        assert record["weight_limit"] == 40 and record["samples"] == 1000040, record
+        moved = [b - a for a, b in zip(model(world, number - 1), model(world, number))]
+        assert max(abs(moved[0] + 1), abs(moved[1] - 3)) < 1e-6, moved
+    harness.wait_for(lambda: harness.read(aggregator.log).count("; counted as 40: mallory (1000000 samples)") == 2, "the log names it")
+    again = world.check(world.program("rondo-inspect"), "replay", world.path("state"), "--round", "2")
+    assert "recorded" in again, again
+    shown = world.check(world.program("rondo-inspect"), "clients", world.path("state"), "--round", "2", "--jsonl")
+    assert [(p["client"], p["samples"], p["weight"]) for p in map(json.loads, shown.splitlines()) if p["weight"] != 10] == \
+        [("mallory", 1000000, 40)], shown
 
 
 def test_robust_rules_do_not_believe_in_weights(world):

@@ -59,7 +59,8 @@ def data_of(world, name):
 
 def same_result(a, b):
     """Everything of two runs that must not depend on threads, timing or the network."""
-    keys = ["round", "test", "train", "holdout", "running_loss", "samples", "update_norm", "model_sha256", "counted"]
+    keys = ["round", "test", "train", "holdout", "running_loss", "samples", "weight_limit", "update_norm", "model_sha256",
+            "counted"]
     assert [[r[k] for k in keys] for r in a] == [[r[k] for k in keys] for r in b], f"{a}\n\n{b}"
 
 
@@ -90,11 +91,14 @@ def test_simulation_and_deployment_give_the_same_bits(world):
 
 
 def test_the_same_bits_when_only_a_fraction_is_selected(world):
-    config = make_config(world, cohort={"select": "fraction", "fraction": 0.5})
+    config = make_config(world, cohort={"select": "fraction", "fraction": 0.5, "max_weight": 0.4})
     names = partition(world, config, 6)
     world.certificates(names)
     simulated = simulate(world, config, 6, 2, "sim")
-    assert all(r["counted"] == 3 for r in simulated[1:])
+    assert all(r["counted"] == 3 and 0 < r["weight_limit"] < r["samples"] for r in simulated[1:])
+    shown = world.check(world.program("rondo-inspect"), "clients", world.path("sim"), "--round", "1", "--jsonl")
+    weights, samples = zip(*((p["weight"], p["samples"]) for p in map(json.loads, shown.splitlines())))
+    assert max(weights) <= 0.4 * sum(weights) and max(samples) > 0.4 * sum(samples), (weights, samples)
     same_result(simulated, deploy_shuffled(world, config, names, "deployed", 3))
 
 
