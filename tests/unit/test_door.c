@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "https/door.h"
@@ -79,6 +80,50 @@ Test(door, counts_how_often_an_address_comes)
     cr_expect_eq(enter(d, "192.0.2.1", 5500, &place), RD_DOOR_ADDRESS_FAST);
     cr_expect_eq(enter(d, "192.0.2.9", 5500, &place), RD_DOOR_NONE);
     rd_door_free(d);
+}
+
+static int compare(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static size_t count_different(uint32_t *places, size_t count)
+{
+    size_t different = 1;
+    qsort(places, count, sizeof *places, compare);
+    for (size_t i = 1; i < count; i++)
+        different += places[i] != places[i - 1];
+    return different;
+}
+
+/* A thousand at random in 2^16 places are at 992 of them, give or take 3: neighbours do not share one, and where they are
+ * nobody knows who has not read this process's memory. */
+Test(door, neighbours_are_in_different_places_that_nobody_can_compute)
+{
+    enum { COUNT = 1000 };
+    static uint32_t addresses[2][COUNT], networks[2][COUNT], names[2][COUNT];
+    for (int which = 0; which < 2; which++) {
+        rd_door *d = door_of(1000, 1000, 1000);
+        for (unsigned i = 0; i < COUNT; i++) {
+            char text[64];
+            snprintf(text, sizeof text, "198.18.%u.%u", i / 250, i % 250);
+            cr_assert_eq(enter(d, text, 1000, &addresses[which][i]), RD_DOOR_NONE);
+            snprintf(text, sizeof text, "2001:db8:0:%x::1", i);
+            cr_assert_eq(enter(d, text, 1000, &networks[which][i]), RD_DOOR_NONE);
+            snprintf(text, sizeof text, "client-%u", i);
+            cr_assert_eq(rd_door_enter_client(d, text, &names[which][i]), RD_DOOR_NONE);
+        }
+        rd_door_free(d);
+    }
+    size_t same = 0;
+    for (size_t i = 0; i < COUNT; i++)
+        same +=
+            (addresses[0][i] == addresses[1][i]) + (networks[0][i] == networks[1][i]) + (names[0][i] == names[1][i]);
+    cr_expect_leq(same, 5, "%zu of 3000 places are the same in two processes", same);
+    cr_expect_geq(count_different(addresses[0], COUNT), 970);
+    cr_expect_geq(count_different(networks[0], COUNT), 970);
+    cr_expect_geq(count_different(names[0], COUNT), 970);
 }
 
 Test(door, counts_what_a_certificate_has_open)

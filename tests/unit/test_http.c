@@ -229,6 +229,8 @@ Test(http, a_length_is_given_once_and_in_digits)
         snprintf(request, sizeof request, "POST / HTTP/1.1\r\nContent-Length: %s\r\n\r\nx", lengths[i]);
         expect(request, "bad 400");
     }
+    expect("POST / HTTP/1.1\r\nContent-Length: 9223372036854775807\r\n\r\n", "POST /? [9223372036854775807] ");
+    expect("POST / HTTP/1.1\r\nContent-Length: 9223372036854775808\r\n\r\n", "bad 413");
     expect("POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", "bad 400");
     expect("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n", "bad 400");
 }
@@ -311,7 +313,7 @@ Test(http, what_surrounds_chunks_is_bounded)
 
 Test(http, headers_are_found_in_any_case)
 {
-    static const char request[] = "GET / HTTP/1.1\r\nIf-None-Match: \"7\"\r\nEmpty:\r\nRANGE:   bytes=0-1  \r\n"
+    static const char request[] = "GET / HTTP/1.1\r\nIf-None-Match: \"7\"\r\nEmpty:\r\nRANGE:   bytes=0-1 \t \r\n"
                                   "Range: again\r\nLast: z\r\n\r\n";
     for (size_t cut = 0; cut < sizeof request; cut++) {
         story s;

@@ -1,6 +1,7 @@
 /* Where what a strategy takes ends, on both sides of each bound; and how it says what it withstands. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "strategy_named.h"
@@ -93,5 +94,29 @@ Test(strategy_bounds, settings_that_a_strategy_is_not_for)
         cr_assert_not_null(s.kind->check, "%s", settings[i].name);
         cr_expect_eq(s.kind->check(&s, &settings[i].setting, &err), settings[i].status, "case %zu: %s", i, err.message);
         cr_expect_eq(err.message[0] != '\0', settings[i].status != RD_OK);
+    }
+}
+
+static bool is_one_of(const char *name, const char *names)
+{
+    char word[40];
+    (void)snprintf(word, sizeof word, " %s ", name);
+    return strstr(names, word) != NULL;
+}
+
+/* common/round/README.md: what an update counts unless `weighting` says otherwise, and who knows no weights. Those that
+ * multiply each update with a number of their own take no other. */
+Test(strategy_bounds, who_counts_samples_and_who_clients)
+{
+    for (size_t i = 0; i < rd_strategy_kind_count; i++) {
+        const rd_strategy_kind *k = rd_strategy_kinds[i];
+        const rd_strategy s = rd_strategy_of(k);
+        cr_expect_eq(s.uniform, is_one_of(k->name, " scaffold q-fedavg fedbuff norm_clipping geometric_median "), "%s",
+                     k->name);
+        cr_expect_neq(k->weighted, is_one_of(k->name, " q-fedavg fltrust median trimmed_mean krum multi_krum bulyan "),
+                      "%s", k->name);
+        cr_expect_eq(k->counts, is_one_of(k->name, " fedavg "), "%s", k->name);
+        cr_expect_eq(k->prunes, is_one_of(k->name, " fedavg fedsgd fedprox "), "%s", k->name);
+        cr_expect_eq(k->server_trains, is_one_of(k->name, " fltrust "), "%s", k->name);
     }
 }
