@@ -120,3 +120,15 @@ Test(strategy_bounds, who_counts_samples_and_who_clients)
         cr_expect_eq(k->server_trains, is_one_of(k->name, " fltrust "), "%s", k->name);
     }
 }
+
+/* w += 0.5 d of two elements; what stands behind them is somebody else's. */
+Test(strategy_bounds, a_step_is_of_so_many_elements)
+{
+    rd_strategy s = strategy_named("fedavg");
+    s.server_learning_rate = 0.5;
+    double mean[] = {4, -2, 8};
+    float parameters[] = {1, 1, 1}, *const none[RD_COMPANIONS_MAX] = {NULL};
+    cr_expect_eq(rd_server_step(&s, mean, 2, parameters, none), 2 * 2 + 1 * 1);
+    cr_expect(mean[0] == 2 && mean[1] == -1 && mean[2] == 8);
+    cr_expect(parameters[0] == 3 && parameters[1] == 0 && parameters[2] == 1);
+}
