@@ -12,7 +12,7 @@
 #define RD_ACCOUNT_BURST 64
 
 typedef struct rd_account_item {
-    char event[16]; /* "enrolled", "renewed", "left", "refused", "unwritten" */
+    char event[16]; /* "enrolled", "renewed", "token", "revoked", "left", "refused", "unwritten" */
     char client[128];
     char why[300];
 } rd_account_item;

@@ -66,7 +66,7 @@ struct rd_members {
 };
 
 static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-const char *const rd_role_names[] = {"client", "observer", NULL};
+const char *const rd_role_names[] = {"client", "observer", "operator", NULL};
 
 rd_status rd_role_parse(const char *text, rd_role *out, rd_error *err)
 {
@@ -75,7 +75,7 @@ rd_status rd_role_parse(const char *text, rd_role *out, rd_error *err)
             *out = (rd_role)i;
             return RD_OK;
         }
-    return rd_fail(err, RD_ERR_USAGE, "role: expected client or observer, found '%.40s'", text);
+    return rd_fail(err, RD_ERR_USAGE, "role: expected client, observer or operator, found '%.40s'", text);
 }
 
 rd_status rd_member_check_name(const char *name, rd_error *err)

@@ -25,6 +25,7 @@ typedef struct rd_members rd_members;
 typedef enum rd_role {
     RD_ROLE_CLIENT,   /* takes part in rounds, and reads their records */
     RD_ROLE_OBSERVER, /* reads the records of rounds, and does nothing else */
+    RD_ROLE_OPERATOR, /* reads them, gives tokens for the two roles above, and throws out who has one of them */
 } rd_role;
 extern const char *const rd_role_names[]; /* by role; NULL ends them */
 rd_status rd_role_parse(const char *text, rd_role *out, rd_error *err) RD_MUST_CHECK; /* RD_ERR_USAGE */

@@ -15,6 +15,7 @@
 #include "core/number.h"
 #include "enrol.h"
 #include "model_reply.h"
+#include "operate.h"
 #include "query.h"
 #include "round/step.h"
 #include "step_bytes.h"
@@ -26,11 +27,11 @@
 
 struct rd_route {
     const char *method, *path;
-    enum { NOTHING_MORE, A_NUMBER, A_STEP } more; /* in the path: "12", "12/train" */
-    enum { OF_CLIENTS, OF_MEMBERS, OF_ALL } of;   /* who may: clients; observers too; strangers too */
-    bool joined;                                  /* of clients, only for those that have joined */
-    void (*begin)(rd_call *c);                    /* headers are there */
-    void (*complete)(rd_call *c);                 /* the body is, too */
+    enum { NOTHING_MORE, A_NUMBER, A_STEP } more;             /* in the path: "12", "12/train" */
+    enum { OF_CLIENTS, OF_MEMBERS, OF_ALL, OF_OPERATORS } of; /* who may: clients; every role; strangers too */
+    bool joined;                                              /* of clients, only for those that have joined */
+    void (*begin)(rd_call *c);                                /* headers are there */
+    void (*complete)(rd_call *c);                             /* the body is, too */
 };
 
 static rd_caller caller_of(rd_exchange *x)
@@ -264,6 +265,8 @@ static const rd_route table[] = {
     {"GET", "/v1/ca", NOTHING_MORE, OF_ALL, false, rd_enrol_ca, NULL},
     {"POST", "/v1/enrol", NOTHING_MORE, OF_ALL, false, NULL, rd_enrol_complete},
     {"POST", "/v1/renew", NOTHING_MORE, OF_MEMBERS, false, NULL, rd_renew_complete},
+    {"POST", "/v1/tokens", NOTHING_MORE, OF_OPERATORS, false, NULL, rd_operate_give_token},
+    {"POST", "/v1/revocations", NOTHING_MORE, OF_OPERATORS, false, NULL, rd_operate_revoke},
 };
 
 static const rd_step_bytes *find_step(const char *name)
@@ -314,18 +317,37 @@ static bool refuse_stranger(rd_call *c)
     return true;
 }
 
-/* An observer has not joined, and need not have. */
+/* What a role is for, and has instead of a part in the run. */
+static const char *const purposes[] = {
+    [RD_ROLE_CLIENT] = "a client takes part in the run, and gives no tokens",
+    [RD_ROLE_OBSERVER] = "an observer reads the records of rounds and takes no part in them",
+    [RD_ROLE_OPERATOR] = "an operator gives tokens and revokes, and takes no part in rounds",
+};
+
+static bool is_for(const rd_route *route, rd_role role)
+{
+    switch (route->of) {
+    case OF_CLIENTS:
+        return role == RD_ROLE_CLIENT;
+    case OF_OPERATORS:
+        return role == RD_ROLE_OPERATOR;
+    default:
+        return true;
+    }
+}
+
+/* Who is no client has not joined, and need not have. */
 static bool refuse_role(rd_call *c)
 {
     const char *name = rd_exchange_client(c->x);
-    if (rd_members_role(c->routes->members, name) == RD_ROLE_OBSERVER) {
-        if (c->route->of != OF_CLIENTS)
-            return false;
-        rd_driver_log(c->routes->driver, RD_LOG_WARNING, "%s refused: an observer wants %s", name, c->route->path);
-        rd_call_refuse(c, 403, "role", "an observer reads the records of rounds and takes no part in them");
+    const rd_role role = rd_members_role(c->routes->members, name);
+    if (!is_for(c->route, role)) {
+        rd_driver_log(c->routes->driver, RD_LOG_WARNING, "%s refused: %s is not for the role %s", name, c->route->path,
+                      rd_role_names[role]);
+        rd_call_refuse(c, 403, "role", purposes[role]);
         return true;
     }
-    if (!c->route->joined || c->client != SIZE_MAX)
+    if (role != RD_ROLE_CLIENT || !c->route->joined || c->client != SIZE_MAX)
         return false;
     rd_call_refuse(c, 403, "join", "join first: POST /v1/join");
     return true;

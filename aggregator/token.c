@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "codec/enrol_messages.h"
 #include "core/file.h"
 #include "core/options.h"
 #include "credentials/request.h"
@@ -41,9 +42,13 @@ rd_status rd_token_command(int argc, char **argv, rd_error *err)
         {RD_OPTION_TEXT, "ca", "FILE", "certificate of the authority, which serve has too", &o.ca, true, 0, 0},
         {RD_OPTION_TEXT, "aggregator", "URL", "where clients reach the aggregator; default: to be filled in",
          &o.aggregator, false, 0, 0},
-        {RD_OPTION_TEXT, "role", "ROLE", "client, or observer: reads the records of rounds, and takes no part; default client",
+        {RD_OPTION_TEXT, "role", "ROLE",
+         "client; observer: reads the records of rounds, and takes no part; or operator: reads them, gives tokens for "
+         "these two "
+         "and revokes them; default client",
          &o.role, false, 0, 0},
-        {RD_OPTION_NUMBER, "hours", "N", "for how long the token is good; default 24", &o.hours, false, 0.001, 8760},
+        {RD_OPTION_NUMBER, "hours", "N", "for how long the token is good; default 24", &o.hours, false,
+         RD_ORDER_HOURS_LEAST, RD_ORDER_HOURS_MOST},
         {RD_OPTION_END, NULL, NULL, NULL, NULL, false, 0, 0},
     };
     const rd_command command = {

@@ -17,10 +17,8 @@
 #include "core/file.h"
 #include "core/options.h"
 #include "credentials/request.h"
-#include "request.h"
-#include "transport.h"
+#include "once.h"
 
-#define MOST_SECONDS 60.0
 #define PATH_MAX_SIZE 4096
 
 typedef struct enroll_options {
@@ -70,35 +68,22 @@ static rd_status read_token(const enroll_options *o, places *p, rd_error *err)
     return RD_OK;
 }
 
-static rd_status ask(const enroll_options *o, const places *p, const char *json, char *certificate, char *ca,
+/* p NULL: nobody is trusted yet, and nothing is told. */
+static rd_status ask(const enroll_options *o, const places *p, const char *json, const rd_enrol_texts *out,
                      rd_error *err)
 {
     rd_status status = RD_OK;
-    rd_transport *transport = NULL;
-    rd_response response;
-    /* p NULL: nobody is trusted yet, and nothing is told */
-    rd_transport_options options = {.url = o->aggregator,
-                                    .files = {p != NULL ? p->ca : NULL, NULL, NULL, NULL},
-                                    .passphrase = "",
-                                    .proxy = rd_proxy_address(o->proxy),
-                                    .session = "enrol",
-                                    .signals = -1,
-                                    .most_seconds = MOST_SECONDS};
-    rd_request request = {.method = json != NULL ? "POST" : "GET",
-                          .path = json != NULL ? "/v1/enrol" : "/v1/ca",
-                          .content_type = json != NULL ? "application/json" : NULL,
-                          .body = {{json, json != NULL ? strlen(json) : 0}}};
-    RD_TRY(rd_transport_create(&options, &transport, err));
-    RD_TRY(rd_transport_request(transport, &request, &response, err));
-    if (response.status != 200)
-        status = rd_requester_refused(&response, err);
-    else
-        status = rd_certificates_parse(response.body, response.size,
-                                       &(rd_enrol_texts){certificate, certificate != NULL ? RD_CERTIFICATE_MAX : 0, ca,
-                                                         RD_CERTIFICATE_MAX},
-                                       err);
+    char *body = NULL;
+    size_t size;
+    const rd_transport_options options = {.url = o->aggregator,
+                                          .files = {p != NULL ? p->ca : NULL, NULL, NULL, NULL},
+                                          .passphrase = "",
+                                          .proxy = rd_proxy_address(o->proxy),
+                                          .session = "enrol"};
+    RD_TRY(rd_ask_once(&options, json != NULL ? "/v1/enrol" : "/v1/ca", json, &body, &size, err));
+    RD_TRY(rd_certificates_parse(body, size, out, err));
 cleanup:
-    rd_transport_free(transport);
+    free(body);
     return status;
 }
 
@@ -107,12 +92,13 @@ static rd_status fetch_authority(const enroll_options *o, const places *p, const
 {
     char pem[RD_CERTIFICATE_MAX], found[RD_SHA256_HEX];
     rd_status status = RD_OK;
-    RD_TRY(ask(o, NULL, NULL, NULL, pem, err));
+    RD_TRY(ask(o, NULL, NULL, &(rd_enrol_texts){NULL, 0, pem, sizeof pem}, err));
     RD_TRY(rd_certificate_digest(pem, found, err));
     if (strcmp(found, expected) != 0)
-        RD_THROW(RD_ERR_REFUSED,
-                 "%s: its authority has the SHA-256 %s, and --ca-sha256 is another; is this the aggregator that was meant?",
-                 o->aggregator, found);
+        RD_THROW(
+            RD_ERR_REFUSED,
+            "%s: its authority has the SHA-256 %s, and --ca-sha256 is another; is this the aggregator that was meant?",
+            o->aggregator, found);
     if (access(p->ca, F_OK) == 0) {
         char there[RD_CERTIFICATE_MAX];
         RD_TRY(rd_authority_read(p->ca, there, err));
@@ -144,7 +130,7 @@ static rd_status enroll(const enroll_options *o, rd_error *err)
     json = rd_enrol_write(o->token, request);
     if (json == NULL)
         RD_THROW(RD_ERR_MEMORY, "no memory for a request");
-    RD_TRY(ask(o, &p, json, certificate, ca, err));
+    RD_TRY(ask(o, &p, json, &(rd_enrol_texts){certificate, sizeof certificate, ca, sizeof ca}, err));
     RD_TRY(rd_certificate_check(certificate, request, p.name, p.ca, &peer, err));
     RD_TRY(rd_file_write(p.cert, certificate, strlen(certificate), err));
     printf("%s is enrolled. Next:\n  rondo-client --aggregator %s --ca %s --cert %s --key %s --data FILE\n", p.name,
@@ -161,8 +147,8 @@ rd_status rd_enroll_command(int argc, char **argv, rd_error *err)
     enroll_options o = {.out = "."};
     const rd_option options[] = {
         {RD_OPTION_TEXT, "aggregator", "URL", "https://HOST:PORT of the aggregator", &o.aggregator, true, 0, 0},
-        {RD_OPTION_TEXT, "token", "TOKEN", "what `rondo-aggregator token` has printed; it is good once", &o.token, true, 0,
-         0},
+        {RD_OPTION_TEXT, "token", "TOKEN", "what `rondo-aggregator token` has printed; it is good once", &o.token, true,
+         0, 0},
         {RD_OPTION_TEXT, "ca-sha256", "DIGITS",
          "SHA-256 of the authority's certificate, by which the aggregator is recognised", &o.ca_sha256, true, 0, 0},
         {RD_OPTION_TEXT, "out", "DIR", "where ca.crt, NAME.crt and NAME.key go; default: here", &o.out, false, 0, 0},
@@ -174,8 +160,10 @@ rd_status rd_enroll_command(int argc, char **argv, rd_error *err)
     };
     const rd_command command = {
         "rondo-client enroll", "--aggregator URL --token TOKEN --ca-sha256 DIGITS",
-        "Makes a key on this machine, which it never leaves, and gets a certificate for it in exchange for a token.", options,
-        "Exit codes: 0 enrolled, 1 failure, 2 command line, 3 refused (the token, or the aggregator is not the one that was "
+        "Makes a key on this machine, which it never leaves, and gets a certificate for it in exchange for a token.",
+        options,
+        "Exit codes: 0 enrolled, 1 failure, 2 command line, 3 refused (the token, or the aggregator is not the one "
+        "that was "
         "meant), 4 aggregator not reachable, 6 what the aggregator sent is no certificate.\n"};
     rd_parse_result parsed = rd_options_parse(&command, argc, argv, NULL, err);
     return parsed == RD_PARSE_RUN ? enroll(&o, err) : rd_parse_status(parsed);

@@ -2,6 +2,7 @@
  *
  *   main.c            the command line
  *   enroll.c          the command `enroll`: from a token to a certificate
+ *   operate.c         the commands `token` and `revoke`, of an operator
  *   renewal.c         a newer certificate before the one in use ends
  *   policy.c          what it lets itself be asked for
  *   session.c         join, wait, train, deliver: the path of a delta begins here
@@ -21,6 +22,7 @@
 #include "core/signals.h"
 #include "data/source_options.h"
 #include "enroll.h"
+#include "operate.h"
 #include "session.h"
 
 /* Exit codes, by which scripts tell what to do. */
@@ -47,7 +49,9 @@ static const char footer[] =
     "  rondo-client --aggregator https://192.168.1.10:8443 --ca ca.crt --cert "
     "alice.crt --key alice.key --data alice.safetensors\n"
     "\n"
-    "`rondo-client enroll` gets the certificate in exchange for a token (--help says more).\n"
+    "`rondo-client enroll` gets the certificate in exchange for a token; `rondo-client token` and `rondo-client "
+    "revoke`\n"
+    "are for operators (--help says more).\n"
     "\n"
     "SIGINT, SIGTERM and SIGHUP leave the run; a second SIGINT or SIGTERM ends the client at once. Exit "
     "codes: 0 the run is finished,\n"
@@ -178,10 +182,17 @@ cleanup:
     return exit_code(status);
 }
 
-static int run_enroll(int argc, char **argv)
+/* The words that a command line can begin with; without one the client takes part in a run. */
+static const struct {
+    const char *word;
+    rd_status (*run)(int argc, char **argv, rd_error *err);
+} commands[] = {
+    {"enroll", rd_enroll_command}, {"token", rd_operator_token_command}, {"revoke", rd_operator_revoke_command}};
+
+static int run_command(size_t which, int argc, char **argv)
 {
     rd_error err = {0};
-    rd_status status = rd_enroll_command(argc, argv, &err);
+    rd_status status = commands[which].run(argc, argv, &err);
     if (status != RD_OK)
         fprintf(stderr, "rondo-client: %s\n", err.message);
     return exit_code(status);
@@ -189,8 +200,9 @@ static int run_enroll(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "enroll") == 0)
-        return run_enroll(argc - 1, argv + 1);
+    for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(argv[1], commands[i].word) == 0)
+            return run_command(i, argc - 1, argv + 1);
     for (int i = 1; i < argc; i++)
         if (strcmp(argv[i], "--describe") == 0)
             return describe(argc, argv);

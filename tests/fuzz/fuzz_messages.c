@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/enrol_messages.h"
 #include "codec/messages.h"
 
 static void check(int holds)
@@ -93,10 +94,71 @@ static rd_status leave(const char *json, size_t size, rd_error *err)
     return status;
 }
 
+/* Two texts, by a parser that fills in both: written and read again they are the same. */
+typedef rd_status parse_texts(const char *json, size_t size, const rd_enrol_texts *out, rd_error *err);
+typedef char *write_texts(const char *first, const char *second);
+
+static rd_status texts(const char *json, size_t size, parse_texts *parse, write_texts *write, rd_error *err)
+{
+    char first[90], second[90], first_again[90], second_again[90];
+    rd_status status = parse(json, size, &(rd_enrol_texts){first, sizeof first, second, sizeof second}, err);
+    if (status != RD_OK)
+        return status;
+    check(memchr(first, '\0', sizeof first) != NULL && memchr(second, '\0', sizeof second) != NULL);
+    char *text = write(first, second);
+    const rd_enrol_texts again = {first_again, sizeof first_again, second_again, sizeof second_again};
+    check(text == NULL || parse(text, strlen(text), &again, err) == RD_OK);
+    check(text == NULL || (strcmp(first, first_again) == 0 && strcmp(second, second_again) == 0));
+    free(text);
+    return RD_OK;
+}
+
+static rd_status enrol(const char *json, size_t size, rd_error *err)
+{
+    return texts(json, size, rd_enrol_parse, rd_enrol_write, err);
+}
+
+static rd_status certificates(const char *json, size_t size, rd_error *err)
+{
+    return texts(json, size, rd_certificates_parse, rd_certificates_write, err);
+}
+
+static rd_status given_token(const char *json, size_t size, rd_error *err)
+{
+    return texts(json, size, rd_given_token_parse, rd_given_token_write, err);
+}
+
+static rd_status token_order(const char *json, size_t size, rd_error *err)
+{
+    rd_token_order order, again;
+    rd_status status = rd_token_order_parse(json, size, &order, err);
+    if (status != RD_OK)
+        return status;
+    check(order.hours >= RD_ORDER_HOURS_LEAST && order.hours <= RD_ORDER_HOURS_MOST);
+    char *text = rd_token_order_write(&order);
+    check(text == NULL || rd_token_order_parse(text, strlen(text), &again, err) == RD_OK);
+    check(text == NULL || (strcmp(order.name, again.name) == 0 && order.hours == again.hours));
+    free(text);
+    return RD_OK;
+}
+
+static rd_status revocation(const char *json, size_t size, rd_error *err)
+{
+    char name[RD_PEER_NAME_MAX], again[RD_PEER_NAME_MAX];
+    rd_status status = rd_revocation_parse(json, size, name, err);
+    if (status != RD_OK)
+        return status;
+    char *text = rd_revocation_write(name);
+    check(text == NULL || rd_revocation_parse(text, strlen(text), again, err) == RD_OK);
+    check(text == NULL || strcmp(name, again) == 0);
+    free(text);
+    return RD_OK;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
 {
-    static rd_status (*const parsers[])(const char *, size_t, rd_error *) = {join,    welcome, task,
-                                                                             receipt, refusal, leave};
+    static rd_status (*const parsers[])(const char *, size_t, rd_error *) = {
+        join, welcome, task, receipt, refusal, leave, enrol, certificates, given_token, token_order, revocation};
     rd_error err = {RD_OK, ""};
     if (count < 1)
         return 0;

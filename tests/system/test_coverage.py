@@ -7,7 +7,7 @@ import re
 import harness
 from harness import read
 
-PROGRAMS = {"rondo-aggregator": ["serve", "revoke", "token"], "rondo-client": [None, "enroll"], "rondo-sim": [None], "rondo-inspect": None}
+PROGRAMS = {"rondo-aggregator": ["serve", "revoke", "token"], "rondo-client": [None, "enroll", "token", "revoke"], "rondo-sim": [None], "rondo-inspect": None}
 # An option is used where it stands as a word of a command: in quotes, or in a line that is given to a shell.
 USE = r"""(?<![\w-])%s(?=["' \],=]|$)"""
 

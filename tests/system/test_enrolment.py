@@ -244,7 +244,69 @@ def test_an_observer_reads_and_takes_no_part(world):
     world.check(world.program("rondo-aggregator"), "revoke", "eve", "--state", world.path("state"))
     refused(eve.request("GET", "/v1/rounds"), 403, "was revoked")
     result = world.run(world.program("rondo-aggregator"), "token", "x", "--state", world.path("state"), "--ca", world.path("certs/ca.crt"), "--role", "king")
-    assert result.returncode == 2 and "expected client or observer" in result.stderr
+    assert result.returncode == 2 and "expected client, observer or operator" in result.stderr
+
+
+def test_an_operator_lets_in_and_throws_out(world):
+    """Over the wire, from another machine than the aggregator's; and makes no operators."""
+    aggregator = begin(world)
+    assert enroll(world, token(world, aggregator, "op", "--role", "operator")).returncode == 0
+    assert enroll(world, token(world, aggregator, "other", "--role", "operator")).returncode == 0
+
+    def operate(word, name, *options, by="op"):
+        return world.run(world.program("rondo-client"), word, name, "--aggregator", aggregator.url, *world.tls(by), "--proxy", "none", *options)
+
+    def given(*arguments):
+        result = operate("token", *arguments)
+        assert result.returncode == 0 and result.stderr == "", result
+        words = shlex.split(result.stdout)
+        assert words[:2] == ["rondo-client", "enroll"], words
+        return words[1:]
+
+    words = given("alice")
+    assert enroll(world, words).returncode == 0
+    assert world.session(aggregator, "alice").join()[0] == 200
+    assert enroll(world, given("eve", "--role", "observer", "--hours", "0.5")).returncode == 0
+    assert world.session(aggregator, "eve").request("GET", "/v1/rounds")[0] == 200
+    # What others may not, and what it may not itself.
+    for by, reason in (("old", "a client takes part in the run, and gives no tokens"), ("eve", "an observer reads")):
+        for word in ("token", "revoke"):
+            result = operate(word, "x", by=by)
+            assert result.returncode == 3 and reason in result.stderr, (by, word, result)
+    op = world.session(aggregator, "op")
+    assert op.request("GET", "/v1/rounds")[0] == 200
+    for method, path in (("POST", "/v1/join"), ("GET", "/v1/task?wait=0"), ("GET", "/v1/model/0"), ("POST", "/v1/rounds/1/train")):
+        answer = op.request(method, path, '{"protocol": 1, "samples": 1}' if "join" in path else None)
+        assert answer[0] == 403 and answer[1]["error"] == "role" and "an operator" in answer[1]["message"], (path, answer)
+    for arguments, reason in [(("token", "x", "--role", "operator"), "only the aggregator's own machine makes operators"),
+                              (("token", "other"), "'other' is an operator"), (("revoke", "other"), "'other' is an operator"),
+                              (("revoke", "op"), "'op' is an operator")]:
+        result = operate(*arguments)
+        assert result.returncode == 3 and reason in result.stderr, (arguments, result)
+    for body, status in (('{"name": "x", "role": "client", "hours": 0}', 400), ('{"name": "x", "role": "client"}', 400),
+                         ('{"name": "x y", "role": "client", "hours": 1}', 400), ('{"name": "x", "role": "king", "hours": 1}', 400), ("[]", 400)):
+        assert op.request("POST", "/v1/tokens", body)[0] == status, body
+    assert op.request("POST", "/v1/revocations", "{}")[0] == 400
+    # Thrown out, at the next request, with tokens that were not used.
+    unused, alice = given("alice"), world.session(aggregator, "alice")
+    assert alice.join()[0] == 200
+    result = operate("revoke", "alice")
+    assert result.returncode == 0 and "alice" in result.stdout, result
+    refused(alice.request("GET", "/v1/run"), 403, "was revoked")
+    os.remove(world.path("certs/alice.crt"))
+    assert "withdrawn" in enroll(world, unused).stderr
+    account = [json.loads(x)["entry"] for x in world.check(world.program("rondo-inspect"), "audit", world.path("state"), "--jsonl").splitlines()]
+    found = [(e["event"], e["client"], e["why"]) for e in account if e["event"] in ("token", "revoked")]
+    assert found == [("token", "alice", "client, by op"), ("token", "eve", "observer, by op"), ("token", "alice", "client, by op"),
+                     ("revoked", "alice", "by op")], found
+    # An operator is unmade where it was made.
+    world.check(world.program("rondo-aggregator"), "revoke", "op", "--state", world.path("state"))
+    assert operate("token", "x").returncode == 3
+    aggregator.terminate()
+    aggregator.wait()
+    aggregator = world.aggregator(world.path("run.json"))
+    result = operate("token", "x", by="other")
+    assert result.returncode == 3 and "enrols nobody" in result.stderr, result
 
 
 def test_a_certificate_is_renewed_before_it_ends(world):

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "codec/enrol_messages.h"
 #include "codec/messages.h"
 
 /* The caller's err takes the message. */
@@ -159,4 +160,45 @@ Test(messages, receipt_and_refusal)
     (void)snprintf(body, sizeof body, "{\"message\":\"%s\"}", longest);
     rd_refusal_parse(body, strlen(body), &refusal);
     cr_assert_eq(strlen(refusal.message), sizeof refusal.message - 1); /* cut where the room ends */
+}
+
+Test(messages, what_operators_ask_for)
+{
+    rd_token_order order = {.name = "alice", .role = "observer", .hours = 0.5}, back;
+    char token[16], digest[16], name[RD_PEER_NAME_MAX];
+    rd_error err;
+    char *json = rd_token_order_write(&order);
+    cr_assert_str_eq(json, "{\"name\":\"alice\",\"role\":\"observer\",\"hours\":0.5}");
+    cr_assert_eq(rd_token_order_parse(json, strlen(json), &back, &err), RD_OK);
+    cr_assert(strcmp(back.name, "alice") == 0 && strcmp(back.role, "observer") == 0 && back.hours == 0.5);
+    free(json);
+    static const struct {
+        const char *hours;
+        bool good;
+    } cases[] = {{"0.001", true},     {"8760", true},   {"0.00099", false},
+                 {"8760.001", false}, {"\"1\"", false}, {"-1", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[80];
+        (void)snprintf(text, sizeof text, "{\"name\": \"a\", \"role\": \"client\", \"hours\": %s}", cases[i].hours);
+        cr_assert_eq(rd_token_order_parse(text, strlen(text), &back, &err), cases[i].good ? RD_OK : RD_ERR_FORMAT, "%s",
+                     text);
+    }
+    const char *no_role = "{\"name\": \"a\", \"hours\": 1}";
+    REFUSE(rd_token_order_parse(no_role, strlen(no_role), &back, &err), "role: expected a text");
+
+    const rd_enrol_texts out = {token, sizeof token, digest, sizeof digest};
+    json = rd_given_token_write("alice:0f", "00ff");
+    cr_assert_str_eq(json, "{\"token\":\"alice:0f\",\"ca_sha256\":\"00ff\"}");
+    cr_assert_eq(rd_given_token_parse(json, strlen(json), &out, &err), RD_OK);
+    cr_assert(strcmp(token, "alice:0f") == 0 && strcmp(digest, "00ff") == 0);
+    free(json);
+    const char *longer = "{\"token\": \"0123456789abcdef\", \"ca_sha256\": \"0\"}";
+    REFUSE(rd_given_token_parse(longer, strlen(longer), &out, &err), "token: expected at most 15 bytes, found 16");
+
+    json = rd_revocation_write("Clinic 7");
+    cr_assert_str_eq(json, "{\"name\":\"Clinic 7\"}");
+    cr_assert_eq(rd_revocation_parse(json, strlen(json), name, &err), RD_OK);
+    cr_assert_str_eq(name, "Clinic 7");
+    free(json);
+    REFUSE(rd_revocation_parse("{\"name\": \"\"}", 12, name, &err), "name: expected a text");
 }
