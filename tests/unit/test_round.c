@@ -347,28 +347,47 @@ static int by_draw(const void *a, const void *b)
     return p->draw < q->draw ? -1 : p->draw > q->draw;
 }
 
-/* The heap keeps what sorting all draws would put first. */
+/* Offers the clients in this order: kept are the most that come first in `sorted`, and in the order of their keys. */
+static void expect_smallest(const rd_candidate *sorted, const size_t *order, size_t n, size_t most)
+{
+    rd_candidate kept[64];
+    rd_selection_heap heap = {kept, 0, most};
+    for (size_t i = 0; i < n; i++)
+        rd_selection_offer(&heap, 9, 1, sorted[order[i]].key, sorted[order[i]].client);
+    rd_selection_order(&heap);
+    cr_assert_eq(heap.count, most < n ? most : n);
+    for (size_t i = 0; i < heap.count; i++) {
+        bool found = false;
+        for (size_t j = 0; j < heap.count; j++)
+            found = found || kept[j].client == sorted[i].client;
+        cr_assert(found, "%zu of %zu", i, most);
+        cr_assert(i == 0 || kept[i].key > kept[i - 1].key);
+    }
+}
+
+/* The heap keeps what sorting all draws would put first, whoever is offered first: as they come, from the smallest on, from
+ * the largest on, and the smallest last, which takes the place of the largest alone. */
 Test(selection, keeps_the_smallest_draws)
 {
-    enum { N = 500, MOST = 60 };
-    for (size_t most = 0; most <= MOST; most += 7) {
-        rd_candidate all[N], kept[MOST];
-        rd_selection_heap heap = {kept, 0, most};
+    enum { N = 300, MOST = 64 };
+    rd_candidate all[N];
+    size_t order[4][N];
+    for (size_t i = 0; i < N; i++) {
+        rd_random stream = rd_random_stream(9, RD_PURPOSE_SELECT, 1, 1000 + i);
+        all[i] = (rd_candidate){rd_random_u64(&stream), 1000 + i, i};
+    }
+    qsort(all, N, sizeof *all, by_draw);
+    for (size_t most = 0; most <= MOST; most++) {
         for (size_t i = 0; i < N; i++) {
-            rd_random stream = rd_random_stream(9, RD_PURPOSE_SELECT, most, 1000 + i);
-            all[i] = (rd_candidate){rd_random_u64(&stream), 1000 + i, i};
-            rd_selection_offer(&heap, 9, most, 1000 + i, i);
+            order[0][all[i].client] = i;
+            order[1][i] = i;
+            order[2][i] = N - 1 - i;
+            order[3][i] = i < most ? i + 1 : 0;
         }
-        qsort(all, N, sizeof *all, by_draw);
-        rd_selection_order(&heap);
-        cr_assert_eq(heap.count, most);
-        for (size_t i = 0; i < most; i++) {
-            bool found = false;
-            for (size_t j = 0; j < most; j++)
-                found = found || kept[j].client == all[i].client;
-            cr_expect(found, "%zu of %zu", i, most);
-            cr_expect(i == 0 || kept[i].key > kept[i - 1].key);
-        }
+        for (size_t k = 0; k < 3; k++)
+            expect_smallest(all, order[k], N, most);
+        expect_smallest(all, order[3], most + 1, most); /* the largest must have risen to the top */
+        expect_smallest(all, order[0], 0, most);
     }
 }
 
