@@ -1,9 +1,11 @@
 /* What clients tell of their tables: the JSON that aggregator/PROTOCOL.md shows, written and read, and what is refused. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "codec/table_messages.h"
+#include "config/schema_section.h"
 
 static void set_words(rd_names *names, const char *const *words, size_t count)
 {
@@ -135,4 +137,78 @@ Test(table_messages, what_is_no_description_is_refused)
                            cases[i].words, err.message);
         rd_description_free(&d);
     }
+}
+
+/* ---- sums ---- */
+
+/* Measured are a, whose mean and deviation are not known, and c, whose mean missing values take; not b or the label. */
+#define SCHEMA                                                                                \
+    "{\"columns\":[{\"name\":\"a\",\"type\":\"number\",\"scale\":%s,\"missing\":\"refuse\"}," \
+    "{\"name\":\"b\",\"type\":\"number\",\"scale\":\"none\",\"missing\":\"refuse\"},"         \
+    "{\"name\":\"c\",\"type\":\"number\",\"scale\":\"none\",\"missing\":%s}],"                \
+    "\"label\":{\"name\":\"k\",\"type\":\"class\",\"classes\":[\"x\"],\"missing\":\"refuse\"}}"
+
+static rd_schema schema_of(const char *scale, const char *missing)
+{
+    char text[600];
+    rd_schema s;
+    rd_error err;
+    (void)snprintf(text, sizeof text, SCHEMA, scale, missing);
+    cr_assert_eq(rd_schema_parse_text(text, "schema", &s, &err), RD_OK, "%s", err.message);
+    return s;
+}
+
+static void expect_sums(const char *json, const rd_schema *schema, int step, const char *words)
+{
+    rd_statistics s;
+    rd_error err = {0};
+    const rd_status status = rd_statistics_parse(json, strlen(json), schema, step, &s, &err);
+    cr_expect_eq(status, words == NULL ? RD_OK : RD_ERR_FORMAT, "%s: %s", json, err.message);
+    if (words != NULL)
+        cr_expect_not_null(strstr(err.message, words), "%s: '%s' is not in '%s'", json, words, err.message);
+    if (status == RD_OK) {
+        char *again = rd_statistics_write(&s, schema, step);
+        cr_expect_str_eq(again, json);
+        free(again);
+    }
+    rd_statistics_free(&s);
+}
+
+#define SUMS(a, c) "{\"columns\":[" a ",null," c ",null]}"
+#define A "{\"count\":3,\"sum\":\"18p-2\",\"least\":1,\"largest\":3}"
+#define EMPTY "{\"count\":0,\"sum\":\"0p0\"}"
+
+Test(table_messages, sums_are_those_that_were_asked_for)
+{
+    rd_schema first = schema_of("\"standard\"", "\"mean\""), second = schema_of("{\"mean\":2}", "{\"mean\":5}");
+    rd_statistics s;
+    rd_error err;
+    const char *three = SUMS(A, A);
+    cr_assert_eq(rd_statistics_parse(three, strlen(three), &first, 1, &s, &err), RD_OK, "%s", err.message);
+    cr_assert_eq(s.count, 4);
+    cr_expect(s.columns[0].count == 3 && s.columns[0].least == 1 && s.columns[0].largest == 3);
+    cr_expect_eq(rd_exact_double_value(&s.columns[2].sum), 6);
+    cr_expect_eq(s.columns[1].count, 0);
+    rd_statistics_free(&s);
+    expect_sums(three, &first, 1, NULL);
+    expect_sums(SUMS(A, "{\"count\":2,\"sum\":\"1f8p-2\",\"least\":18,\"largest\":108}"), &first, 1, NULL);
+    expect_sums(SUMS(A, "{\"count\":1,\"sum\":\"-cp-2\",\"least\":-3,\"largest\":-3}"), &first, 1, NULL);
+    expect_sums("{\"columns\":[{\"count\":3,\"sum\":\"8p-2\"},null,null,null]}", &second, 2, NULL);
+    expect_sums("[]", &first, 1, "columns: a list of 4 was expected");
+    expect_sums("{\"columns\":[null,null,null]}", &first, 1, "columns: a list of 4 was expected");
+    expect_sums(SUMS("null", A), &first, 1, "columns[0]: an object was expected");
+    expect_sums("{\"columns\":[" A "," A "," A ",null]}", &first, 1, "columns[1]: null was expected");
+    expect_sums(SUMS("{\"sum\":\"0p0\"}", A), &first, 1, "count is missing");
+    expect_sums(SUMS("{\"count\":0}", A), &first, 1, "sum is missing");
+    expect_sums(SUMS("{\"count\":1,\"sum\":\"1p0\",\"least\":1}", A), &first, 1, "largest is missing");
+    expect_sums(SUMS("{\"count\":1,\"sum\":\"1p0\",\"largest\":1}", A), &first, 1, "least is missing");
+    expect_sums(SUMS("{\"count\":3,\"sum\":\"ap0\",\"least\":1,\"largest\":3}", A), &first, 1,
+                "a sum that count, least and largest allow");
+    expect_sums(SUMS("{\"count\":3,\"sum\":\"2p0\",\"least\":1,\"largest\":3}", A), &first, 1,
+                "a sum that count, least and largest allow");
+    expect_sums(SUMS("{\"count\":3,\"sum\":\"x\",\"least\":1,\"largest\":3}", A), &first, 1, "sum");
+    expect_sums("{\"columns\":[{\"count\":3,\"sum\":\"-2p0\"},null,null,null]}", &second, 2, "a sum of squares");
+    expect_sums("{\"columns\":[null,null,null,null]}", &second, 2, "columns[0]: an object was expected");
+    rd_schema_free(&first);
+    rd_schema_free(&second);
 }

@@ -140,3 +140,53 @@ Test(tensor_file, what_is_not_finite_is_named)
     }
     rd_model_free(m);
 }
+
+/* A file of one header with these tensors, and so many zeros behind it. */
+static void write_by_hand(const char *header, size_t zeros)
+{
+    const size_t length = strlen(header);
+    FILE *f = fopen(path_of("t"), "wb");
+    for (size_t i = 0; i < 8; i++)
+        (void)fputc((int)(length >> 8 * i & 0xff), f);
+    cr_assert_eq(fwrite(header, 1, length, f), length);
+    for (size_t i = 0; i < zeros; i++)
+        (void)fputc(0, f);
+    cr_assert_eq(fclose(f), 0);
+}
+
+#define TENSOR(name, type, shape, begin, end) \
+    "\"" name "\":{\"dtype\":\"" type "\",\"shape\":" shape ",\"data_offsets\":[" begin "," end "]}"
+#define WEIGHT TENSOR("fc1.weight", "F32", "[3,2]", "0", "24")
+#define BIAS TENSOR("fc1.bias", "F32", "[3]", "24", "36")
+
+Test(tensor_file, tensors_of_another_model_are_named)
+{
+    static const struct {
+        const char *header;
+        size_t zeros;
+        const char *words; /* NULL: it is the model's */
+    } cases[] = {
+        {"{" WEIGHT "," BIAS "}", 36, NULL},
+        {"{" WEIGHT "}", 24, "tensor 'fc1.bias' is missing"},
+        {"{" WEIGHT "," TENSOR("fc2.bias", "F32", "[3]", "24", "36") "}", 36, "'fc2.bias' is not one of the model's"},
+        {"{" WEIGHT "," BIAS "," TENSOR("more", "F32", "[1]", "36", "40") "}", 40, "'more' is not one of the model's"},
+        {"{" WEIGHT "," TENSOR("fc1.bias", "I32", "[3]", "24", "36") "}", 36,
+         "'fc1.bias': expected dtype F32, found I32"},
+        {"{" TENSOR("fc1.weight", "F32", "[2,3]", "0", "24") "," BIAS "}", 36, "expected shape [3, 2], found [2, 3]"},
+        {"{" TENSOR("fc1.weight", "F32", "[6]", "0", "24") "," BIAS "}", 36, "expected shape [3, 2], found [6]"},
+        {"{" WEIGHT "," TENSOR("fc1.bias", "F32", "[3,1]", "24", "36") "}", 36, "expected shape [3], found [3, 1]"},
+        {"{" WEIGHT "," TENSOR("fc1.bias", "F32", "[]", "24", "28") "}", 28, "expected shape [3], found []"},
+    };
+    rd_model *m = make_model();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        float back[9];
+        rd_error err = {0};
+        write_by_hand(cases[i].header, cases[i].zeros);
+        const rd_status status =
+            rd_tensor_file_read(rd_model_tensors(m, RD_TENSORS_TRAVELLING), path_of("t"), back, &err);
+        cr_expect_eq(status, cases[i].words == NULL ? RD_OK : RD_ERR_FORMAT, "%zu: %s", i, err.message);
+        if (cases[i].words != NULL)
+            cr_expect_not_null(strstr(err.message, cases[i].words), "%s: %s", cases[i].words, err.message);
+    }
+    rd_model_free(m);
+}
