@@ -140,7 +140,7 @@ static void on_request(rd_exchange *x, void *app)
     cr_assert(rd_exchange_work(x, RD_LANE_ROUND, work_slowly, say_done, NULL));
 }
 
-static void start(toy *t)
+static void start(toy *t, unsigned idle_seconds)
 {
     memset(t, 0, sizeof *t);
     pthread_mutex_init(&t->lock, NULL);
@@ -149,7 +149,7 @@ static void start(toy *t)
     rd_server_app app = toy_app(t);
     rd_server_options options = toy_options();
     options.workers = 1;
-    options.idle_seconds = 1;
+    options.idle_seconds = idle_seconds;
     app.on_request = on_request;
     cr_assert_eq(rd_server_start(&options, &app, &t->server, &err), RD_OK, "%s", err.message);
 }
@@ -160,12 +160,12 @@ Test(background, holds_up_nobody_and_has_no_deadline)
 {
     toy t;
     char text[1024];
-    start(&t);
+    start(&t, 3); /* enough for a handshake under valgrind */
     CURL *one = toy_raw(&t);
     toy_tell(one, "GET /work HTTP/1.1\r\n\r\nGET /hello HTTP/1.1\r\n\r\n");
     toy_wait_for(begun == 1);
     cr_expect_str_eq(toy_get(&t, "bob", "/hello").text, "GET bob ");
-    usleep(1500000);
+    usleep(3500000);
     cr_expect_eq(t.closed, 1, "bob's");
     may_end = 1;
     toy_receive(one, text, sizeof text, "GET alice ");
@@ -178,7 +178,7 @@ Test(background, holds_up_nobody_and_has_no_deadline)
 Test(background, is_told_that_its_client_has_gone)
 {
     toy t;
-    start(&t);
+    start(&t, 20 * TOY_PATIENCE);
     CURL *one = toy_raw(&t), *two = toy_raw(&t);
     toy_tell(one, "GET /work HTTP/1.1\r\n\r\n");
     toy_wait_for(begun == 1);
@@ -206,7 +206,7 @@ Test(background, is_waited_for_by_a_server_that_stops)
 {
     toy t;
     pthread_t thread;
-    start(&t);
+    start(&t, 20 * TOY_PATIENCE);
     CURL *one = toy_raw(&t);
     toy_tell(one, "GET /work HTTP/1.1\r\n\r\n");
     toy_wait_for(begun == 1);
