@@ -116,5 +116,10 @@ def test_each_test_that_the_threats_name_exists(world):
     assert not missing, "\n".join(missing)
 
 
+def test_changes_that_have_no_effect_are_changes(world):
+    """Of the code as it stands: the reason for one was that of a line that may be another now."""
+    world.check(sys.executable, os.path.join(harness.ROOT, "tests/mutate"), "--known")
+
+
 if __name__ == "__main__":
     harness.main()
