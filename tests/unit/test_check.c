@@ -119,6 +119,22 @@ static void alter(const char *sql)
     sqlite3_close(db);
 }
 
+static int count_of(const char *where)
+{
+    char path[128], sql[400];
+    sqlite3 *db;
+    sqlite3_stmt *statement;
+    (void)snprintf(path, sizeof path, "%s/rondo.db", directory);
+    (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM %s", where);
+    cr_assert(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK);
+    cr_assert(sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(db));
+    cr_assert(sqlite3_step(statement) == SQLITE_ROW);
+    const int count = sqlite3_column_int(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return count;
+}
+
 static void note_wrong(void *user, const char *text)
 {
     char *all = user;
@@ -275,6 +291,18 @@ Test(check, each_thing_that_is_wrong_is_named)
     cr_expect_not_null(strstr(wrong, "rounds that have models are not in it"), "%s", wrong);
     (void)snprintf(command, sizeof command, "rm -rf %s.whole", directory);
     cr_assert_eq(system(command), 0);
+}
+
+/* Zero would be a loss like any other. */
+Test(check, what_was_not_measured_is_null)
+{
+    make_run();
+    cr_expect_eq(count_of("rounds WHERE test_samples = 3 AND test_loss = 0.5 AND test_accuracy = 1"), 4);
+    cr_expect_eq(count_of("rounds WHERE train_samples = 0 AND train_loss IS NULL AND train_accuracy IS NULL"), 4);
+    cr_expect_eq(count_of("rounds WHERE holdout_samples = 0 AND holdout_loss IS NULL AND holdout_accuracy IS NULL"), 4);
+    cr_expect_eq(count_of("rounds WHERE personal_samples = 0 AND personal_loss IS NULL AND personal_accuracy IS NULL"),
+                 4);
+    cr_expect_eq(count_of("rounds WHERE running_loss IS NULL AND finished_at = 1"), 4);
 }
 
 /* ---- what a run uses ---- */
