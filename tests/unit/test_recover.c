@@ -62,7 +62,7 @@ static bool has_file(const char *name)
 }
 
 /* A round with all the files that there are: a header of two bytes, parameters, and others that differ by round. */
-static void commit(rd_store *store, uint64_t round)
+static void commit_keeping(rd_store *store, uint64_t round, uint64_t keep_every)
 {
     static const char *const endings[] = {"packed", "server"};
     rd_error err;
@@ -80,7 +80,12 @@ static void commit(rd_store *store, uint64_t round)
         (void)snprintf(content, sizeof content, "%s of %d", endings[i], (int)round);
         put_file(name, content, strlen(content));
     }
-    cr_assert_eq(rd_store_commit_round(store, &r, NULL, 0, 1, &err), RD_OK, "%s", err.message);
+    cr_assert_eq(rd_store_commit_round(store, &r, NULL, 0, keep_every, &err), RD_OK, "%s", err.message);
+}
+
+static void commit(rd_store *store, uint64_t round)
+{
+    commit_keeping(store, round, 1);
 }
 
 static void make_run(void)
@@ -157,6 +162,36 @@ Test(recover, without_what_is_frozen_no_round_is_whole)
     cr_assert_null(open_run(RD_ERR_FORMAT, &err));
     cr_expect_not_null(strstr(err.message, "models/frozen.safetensors: it is not what round 0 committed"), "%s",
                        err.message);
+}
+
+/* Two, and one more for each round that may pass while a client trains; of updates that are kept, the model before the first
+ * of them. */
+Test(recover, as_many_models_stay_as_may_be_asked_for)
+{
+    static const struct {
+        uint64_t staleness, updates, stay;
+    } cases[] = {{0, 0, 2}, {3, 0, 5}, {0, 1, 2}, {0, 2, 3}, {0, 6, 7}, {3, 6, 7}, {6, 3, 8}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        rd_config config = {.rounds = 20, .name = "run", .for_clients = cJSON_Parse(RUN_JSON)};
+        rd_store *store;
+        rd_error err = {0};
+        bool resumed;
+        config.cohort.most_staleness = cases[i].staleness;
+        config.keep_updates = cases[i].updates;
+        cr_assert_eq(rd_store_open(directory, &config, 0, &store, &resumed, &err), RD_OK, "%s", err.message);
+        cJSON_Delete(config.for_clients);
+        for (uint64_t round = 0; round <= 12; round++)
+            commit_keeping(store, round, 0);
+        cr_assert_eq(rd_store_finish(store, &err), RD_OK);
+        rd_store_close(store);
+        for (int round = 0; round <= 12; round++) {
+            char name[64];
+            (void)snprintf(name, sizeof name, "models/%06d.safetensors", round);
+            cr_expect_eq(has_file(name), (uint64_t)round + cases[i].stay > 12, "case %zu: %s", i, name);
+        }
+        remove_directory();
+        cr_assert_eq(mkdir(directory, 0700), 0);
+    }
 }
 
 /* ---- what is no run ---- */
