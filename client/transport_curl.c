@@ -205,8 +205,11 @@ static rd_status explain(const rd_transport *t, CURLcode code, rd_error *err)
                        "name the host in --aggregator (%s)",
                        t->options.url, t->options.files.ca, t->reason);
     case CURLE_SSL_CERTPROBLEM:
-        return rd_fail(err, RD_ERR_CONFIG, "--cert %s and --key %s cannot be used: %s", t->options.files.cert,
-                       t->options.files.key, t->reason);
+        return rd_fail(err, RD_ERR_CONFIG,
+                       "--cert %s and --key %s cannot be used: %s; if they were in order before, memory was short",
+                       t->options.files.cert, t->options.files.key, t->reason);
+    case CURLE_OUT_OF_MEMORY:
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for the connection to %s", t->options.url);
     case CURLE_SSL_CACERT_BADFILE:
         return rd_fail(err, RD_ERR_CONFIG, "--ca %s cannot be used: %s", t->options.files.ca, t->reason);
     case CURLE_COULDNT_RESOLVE_PROXY:

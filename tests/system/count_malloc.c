@@ -1,13 +1,17 @@
 /* count_malloc.c: loaded before the C library (LD_PRELOAD), counts a program's allocations and writes their number
  * to the file that MALLOC_COUNT names, when the program ends. The one whose number is MALLOC_FAIL fails. Counted is from
- * main() on: what the loader and libraries do before it is theirs. */
+ * main() on: what the loader and libraries do before it is theirs. Where the program crashes, it says in whose code: the
+ * functions that were being called, a line each, on standard error. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* The C library's own, under the names that it keeps for this. */
 extern void *__libc_malloc(size_t size);
@@ -55,6 +59,17 @@ static void tell(void)
     (void)fclose(file);
 }
 
+enum { FRAMES = 40 };
+
+static void tell_where(int number)
+{
+    void *frames[FRAMES];
+    failing = 0;
+    backtrace_symbols_fd(frames, backtrace(frames, FRAMES), STDERR_FILENO);
+    (void)signal(number, SIG_DFL);
+    (void)raise(number);
+}
+
 static int (*real_main)(int, char **, char **);
 
 static int counted_main(int argc, char **argv, char **environment)
@@ -62,6 +77,9 @@ static int counted_main(int argc, char **argv, char **environment)
     const char *text = getenv("MALLOC_FAIL");
     failing = text != NULL ? strtoull(text, NULL, 10) : 0;
     (void)atexit(tell);
+    void *frame;
+    (void)backtrace(&frame, 1); /* the first time it allocates */
+    (void)signal(SIGSEGV, tell_where);
     atomic_store(&begun, true);
     return real_main(argc, argv, environment);
 }

@@ -117,7 +117,7 @@ class Deployment:
         else:
             name = f"client-{who}"
             command = [world.program("rondo-client"), "--aggregator", f"https://127.0.0.1:{self.port}", *world.tls(name),
-                       "--data", f"{self.private}/{name}.safetensors", "--keep", world.path(f"{self.state} keep {who}")]
+                       "--data", f"{self.private}/{name}.safetensors", "--keep", world.path(f"{self.state} keep {who}"), "--retry-seconds", 30 * harness.SLOW]
         self.processes[who] = world.start(*prefix, *command, log=f"{self.state} {who}.log")
 
     def heard(self):
