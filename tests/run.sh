@@ -7,7 +7,7 @@
 #   tests/run.sh --valgrind   unit tests under valgrind, but for those in tests/valgrind-not.txt
 #   tests/run.sh --fuzz N     each fuzzer for N seconds, with clang
 #   tests/run.sh --fuzz-runs N [NAME...]   each fuzzer, or those named, for N executions, one after another
-#   tests/run.sh --ci         all of the above one after another, each fuzzer for 20 seconds; the last line is their sum
+#   tests/run.sh --ci         all of the above one after another, each fuzzer for 10 seconds; the last line is their sum
 #   tests/run.sh --errors     tells which error messages no test provokes
 #   tests/run.sh --long       the suites that take minutes: clean machine, published results
 #   tests/run.sh --bench      the benchmarks, which print ratios and pass no judgement
@@ -67,7 +67,7 @@ run_parts() {
     printf '%s\n' "${summary[@]}"
     finish
 }
-[ $part != ci ] || run_parts "" --asan --tsan --valgrind "--fuzz 20"
+[ $part != ci ] || run_parts "" --asan --tsan --valgrind "--fuzz 10"
 
 packages="$rondo_build_packages g++ libopenmpi-dev openmpi-bin libcriterion-dev python3 python3-jsonschema python3-numpy curl iproute2 systemd"
 [ $part = valgrind ] && packages="$packages valgrind"
@@ -151,11 +151,11 @@ count_ran() {
     done
 }
 
-# each FUNCTION FILE...: calls it for each file, and counts. Two at a time where programs take ten times as long, and the
-# tests are that patient; elsewhere some look at the clock or at memory.
+# each FUNCTION FILE...: calls it for each file, and counts. Two at a time: most wait for something most of the time, and
+# none counts on having the machine to itself.
 each() {
-    local file width=1
-    case $part in asan | tsan | valgrind) width=2 ;; fuzz) width=$fuzz_width ;; esac
+    local file width=2
+    [ $part = fuzz ] && width=$fuzz_width
     for file in "${@:2}"; do
         if [ $width -eq 1 ]; then
             "$1" "$file"
