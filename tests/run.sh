@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # run.sh: the one test command. Installs what is missing, builds, runs everything, ends with "N passed, N failed".
 #
-#   tests/run.sh              unit tests, fuzz corpora, system tests
+#   tests/run.sh              unit tests, the seeded world, fuzz corpora, system tests
 #   tests/run.sh --asan       the same with address and undefined-behaviour sanitizers
 #   tests/run.sh --tsan       the same with the thread sanitizer
-#   tests/run.sh --valgrind   unit tests under valgrind, but for those in tests/valgrind-not.txt
+#   tests/run.sh --valgrind   unit tests and the seeded world under valgrind, but for those in tests/valgrind-not.txt
 #   tests/run.sh --fuzz N     each fuzzer for N seconds, with clang
 #   tests/run.sh --fuzz-runs N [NAME...]   each fuzzer, or those named, for N executions, one after another
 #   tests/run.sh --ci         all of the above one after another, each fuzzer for 10 seconds; the last line is their sum
@@ -169,6 +169,14 @@ each() {
     count_ran
 }
 
+# run_world: the seeded world (tests/README.md), each kind of setting at least once, but for valgrind, which has the first.
+run_world() {
+    local rounds=2000
+    case $part in asan | tsan) rounds=552 ;; valgrind) rounds=96 ;; esac
+    run_one world world "${wrapper[@]}" "$bin/tests/world" --rounds $rounds
+    count_ran
+}
+
 run_fuzzer() {
     local name
     name=$(basename "$1")
@@ -240,8 +248,8 @@ bin=$rondo_root/build/$preset
 
 case $part in
 fuzz) run_fuzzers ;;
-valgrind) run_units ;;
-*) run_units; run_corpora; run_system ;;
+valgrind) run_units; run_world ;;
+*) run_units; run_world; run_corpora; run_system ;;
 esac
 [ $part = errors ] && /usr/bin/python3 "$rondo_root/tests/error_sites.py" "$bin"
 [ $bench -eq 1 ] && run_benchmarks

@@ -1,5 +1,5 @@
-/* Rounds of several steps, worked out by hand, and rounds of both kinds driven by random events against a plain second
- * account of what must be so. */
+/* Rounds of several steps, worked out by hand, and rounds of both kinds driven by random events against the second
+ * account of world/account.h. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 #include "core/random.h"
 #include "expect_abort.h"
 #include "round/round.h"
+#include "world/account.h"
 
 /* As a round with secure aggregation might go: keys of all, updates that count, and a part of those who are left. */
 static size_t two_thirds(const rd_cohort_config *cohort, size_t asked)
@@ -174,132 +175,48 @@ Test(steps, all_that_answer_make_a_model)
 
 enum { CLIENTS = 7, EVENTS = 400 };
 
-/* What this test knows of the run by itself: events, actions, and the rules in round.h's head. */
-typedef struct account {
-    rd_rounds *r;
-    const rd_step *const *steps;
-    bool asynchronous;
-    bool open, deadline_passed, delivering[CLIENTS]; /* deadline_passed: that of the open round */
-    uint64_t round;
-    size_t step, answers[3];
-    bool counted_in[EVENTS + 2][CLIENTS];
-} account;
-
-static size_t under_way(const account *a)
+static void take_actions(account *a)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < CLIENTS; i++)
-        count += a->delivering[i];
-    return count;
+    for (rd_action action; (action = account_next(a)).kind != RD_ACTION_NONE && a->wrong[0] == '\0';)
+        if (action.kind == RD_ACTION_CLOSE)
+            account_committed(a, action.round, false);
 }
 
-static void take_actions(account *a, const rd_cohort_config *cohort)
+static void happen(account *a, rd_random *random)
 {
-    for (rd_action action; (action = rd_rounds_next(a->r)).kind != RD_ACTION_NONE;) {
-        switch (action.kind) {
-        case RD_ACTION_OPEN:
-            cr_assert_not(a->open);
-            cr_assert_eq(action.round, a->round + 1, "rounds come one after the other");
-            cr_assert_geq(rd_rounds_available(a->r), rd_cohort_needed(cohort));
-            a->open = true;
-            a->deadline_passed = false;
-            a->round = action.round;
-            a->step = 0;
-            memset(a->answers, 0, sizeof a->answers);
-            break;
-        case RD_ACTION_STEP:
-            cr_assert(a->open && !a->asynchronous);
-            cr_assert_eq(under_way(a), 0, "a step waits for what is being taken in");
-            cr_assert_gt(a->answers[a->step], 0);
-            a->step++;
-            cr_assert_not_null(a->steps[a->step]);
-            break;
-        case RD_ACTION_ASK:
-            cr_assert(a->asynchronous && action.cohort_size > 0 && action.cohort_size <= cohort->concurrency);
-            break;
-        case RD_ACTION_CLOSE: {
-            cr_assert(a->open && action.round == a->round);
-            cr_assert_eq(under_way(a), 0);
-            size_t least = a->steps[a->step]->quorum != NULL ? 1 : (size_t)cohort->min_updates;
-            cr_assert(!action.aggregate || (a->answers[a->step] >= least && a->steps[a->step + 1] == NULL));
-            if (a->asynchronous)
-                cr_assert_eq(action.aggregate, a->answers[0] > 0 && a->answers[0] >= least);
-            for (size_t i = 0; i < CLIENTS && a->deadline_passed; i++)
-                cr_assert(rd_rounds_participation(a->r, i) != RD_PART_ASKED || rd_rounds_staleness(a->r, i) == 0,
-                          "whoever let the deadline pass is given up");
-            size_t counted = 0, known = 0;
-            for (size_t i = 0; i < action.cohort_size; i++)
-                counted += rd_rounds_participation(a->r, action.cohort[i]) == RD_PART_COUNTED;
-            for (size_t i = 0; i < CLIENTS; i++)
-                known += a->counted_in[a->round][i];
-            cr_assert_eq(counted, known, "round %d: %zu, and not %zu", (int)a->round, counted, known);
-            a->open = false;
-            rd_rounds_committed(a->r, action.round, false);
-            break;
-        }
-        case RD_ACTION_FINISH:
-        case RD_ACTION_NONE:
-            cr_assert(rd_rounds_finished(a->r));
-        }
-    }
-}
-
-static void happen(account *a, const rd_cohort_config *cohort, rd_random *random)
-{
-    rd_rounds *r = a->r;
     const size_t client = rd_random_below(random, CLIENTS);
-    const size_t step = a->asynchronous ? 0 : rd_random_below(random, (uint32_t)a->step + 2);
+    size_t step = rd_random_below(random, (uint32_t)a->step + 2);
     uint64_t round = a->round + 1 - rd_random_below(random, a->round < 4 ? 2 : 5);
+    const bool delivering = a->clients[client].delivering;
     switch (rd_random_below(random, 10)) {
     case 0:
-        rd_rounds_seen(r, client);
+        account_seen(a, client);
         break;
     case 1:
-        if (!a->delivering[client])
-            rd_rounds_leave(r, client);
+        account_leave(a, client);
         break;
     case 2:
-        rd_rounds_fail(r, client, round);
+        account_fail(a, client, round);
         break;
     case 3:
-        if (rd_random_below(random, 4) == 0) {
-            rd_rounds_deadline(r, round);
-            a->deadline_passed = a->deadline_passed || (a->open && round == a->round);
-        }
+        if (rd_random_below(random, 4) == 0)
+            account_deadline(a, round);
         break;
     case 4:
-        if (a->delivering[client]) {
-            rd_rounds_unfit(r, client);
-            a->delivering[client] = false;
-        }
+        if (delivering)
+            account_unfit(a, client);
         break;
     default:
-        if (a->delivering[client]) {
-            rd_rounds_delivered(r, client);
-            a->delivering[client] = false;
-            a->answers[a->step]++;
-            /* Asynchronous updates count in the round that is open when they come. */
-            if (a->steps[a->step]->counts)
-                a->counted_in[a->round][client] = true;
+        if (delivering && rd_random_below(random, 4) > 0) {
+            account_delivered(a, client);
             break;
         }
-        if (rd_rounds_has_task(r, client) && a->open && rd_random_below(random, 2) == 0)
-            round = rd_rounds_assign(r, client).round;
+        if (account_has_task(a, client) && rd_random_below(random, 2) == 0)
+            round = account_assign(a, client).round;
         if (step > a->step && a->steps[a->step + 1] == NULL)
-            break;
-        const bool task = rd_rounds_awaits(r, client, round);
-        const uint64_t last = rd_rounds_last_counted(r, client);
-        rd_verdict verdict = rd_rounds_deliver(r, client, round, step);
-        if (verdict != RD_VERDICT_ACCEPT)
-            break;
-        cr_assert(a->open, "nothing is taken in between rounds");
-        cr_assert(task || rd_rounds_participation(r, client) == RD_PART_DELIVERING);
-        cr_assert(round != last || !a->steps[step]->counts, "an update of a round is taken in once");
-        if (a->asynchronous)
-            cr_assert_leq(a->round - round, cohort->most_staleness);
-        else
-            cr_assert(round == a->round && step == a->step, "of the step that is open, and no other");
-        a->delivering[client] = true;
+            step = 0;
+        (void)account_may_deliver(a, client, round, step);
+        (void)account_deliver(a, client, round, step);
     }
 }
 
@@ -307,37 +224,40 @@ static void go_through(const rd_cohort_config *cohort, const rd_step *const *ste
                        uint64_t *updates)
 {
     static account a;
-    memset(&a, 0, sizeof a);
-    a.r = make(cohort, steps, CLIENTS, EVENTS);
-    a.steps = steps;
-    a.asynchronous = rd_cohort_is_asynchronous(cohort);
-    rd_random random = rd_random_stream(seed, RD_PURPOSE_SELECT, 77, 0);
-    for (int i = 0; i < EVENTS; i++) {
-        happen(&a, cohort, &random);
-        take_actions(&a, cohort);
+    const rd_rounds_options options = {.cohort = cohort, .steps = steps, .seed = 5, .rounds = EVENTS, .first_round = 1};
+    account_open(&a, &options);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        char name[ACCOUNT_NAME];
+        snprintf(name, sizeof name, "c%zu", i);
+        account_join(&a, name);
+    }
+    rd_random random = rd_random_stream(seed, RD_PURPOSE_TEST, 77, 0);
+    for (int i = 0; i < EVENTS && a.wrong[0] == '\0'; i++) {
+        const size_t before = account_taken(&a);
+        happen(&a, &random);
+        *updates += account_taken(&a) > before && steps[a.step]->counts;
+        take_actions(&a);
+        cr_assert_eq(a.wrong[0], '\0', "seed %d, event %d: %s", (int)seed, i, a.wrong);
     }
     /* Whatever has happened: with everybody there, one deadline after the other ends the round. */
     for (size_t i = 0; i < CLIENTS; i++) {
-        if (a.delivering[i])
-            rd_rounds_unfit(a.r, i);
-        a.delivering[i] = false;
-        rd_rounds_seen(a.r, i);
+        if (a.clients[i].delivering)
+            account_unfit(&a, i);
+        account_seen(&a, i);
     }
-    take_actions(&a, cohort);
+    take_actions(&a);
     const uint64_t before = a.round;
     for (int i = 0; i < 4 && a.round == before; i++) {
-        rd_rounds_deadline(a.r, a.round);
-        take_actions(&a, cohort);
+        account_deadline(&a, a.round);
+        take_actions(&a);
         for (size_t j = 0; j < CLIENTS; j++)
-            rd_rounds_seen(a.r, j);
-        take_actions(&a, cohort);
+            account_seen(&a, j);
+        take_actions(&a);
     }
+    cr_assert_eq(a.wrong[0], '\0', "seed %d: %s", (int)seed, a.wrong);
     cr_assert_gt(a.round, before, "seed %d: the round has no end", (int)seed);
     *rounds += a.round;
-    for (uint64_t i = 0; i <= a.round; i++)
-        for (size_t j = 0; j < CLIENTS; j++)
-            *updates += a.counted_in[i][j];
-    rd_rounds_free(a.r);
+    account_close(&a);
 }
 
 Test(steps, random_events_keep_the_account)
