@@ -61,7 +61,9 @@ static void train(play *p, play_client *c)
 /* What a client tells that is not so, or that nobody can use. */
 static void lie(play *p, sums_update *u)
 {
-    switch (rd_random_below(&p->random, 9)) {
+    /* Where an update is weighed when it is whole, it may turn out only then to be too large. */
+    const bool seen_whole = p->config.strategy.kind->collects == RD_COLLECTS_EACH;
+    switch (seen_whole && play_chance(p, 2) ? 4 : rd_random_below(&p->random, 9)) {
     case 0:
         u->report.samples = JOINED_WITH + 1 + rd_random_below(&p->random, 1u << 30);
         break;
