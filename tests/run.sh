@@ -172,7 +172,7 @@ each() {
 # run_world: the seeded world (tests/README.md), each kind of setting at least once, but for valgrind, which has the first.
 run_world() {
     local rounds=2000
-    case $part in asan | tsan) rounds=552 ;; valgrind) rounds=96 ;; esac
+    case $part in asan | tsan) rounds=576 ;; valgrind) rounds=96 ;; esac
     run_one world world "${wrapper[@]}" "$bin/tests/world" --rounds $rounds
     count_ran
 }

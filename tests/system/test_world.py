@@ -4,8 +4,7 @@ while, the aggregator and the clients killed at any time, and started again. Eve
 of the same participants. long_world.py is the same with more of all.
 
 Kernels need not have netem, so the links are bad in user space (`Weather`): bytes are held up, connections broken in the
-middle, clients cut off for a while, which is what TCP makes of delay, loss and partitions. Nobody is cut off up to the
-deadline: each round waits for the cohort that the simulator has, too.
+middle, clients cut off for a while, which is what TCP makes of delay, loss and partitions.
 """
 import asyncio
 import json
@@ -79,30 +78,32 @@ def rounds_told(process):
     return max((int(n) for n in re.findall(r"round (\d+)/", read(process.log))), default=0)
 
 
-def live_through(world, clients, rounds, kills, seed):
-    """Returns how many of the kills were of the aggregator, and the weather."""
-    chance = random.Random(seed)
-    cohort = {"select": "count", "count": clients * 2 // 3, "min_clients": clients, "deadline_seconds": 300 * SLOW}
+def configure(world, rounds, clients, cohort, **more):
     with open(make_config(world, rounds=rounds, clients=clients, cohort=cohort, training={"momentum": 0})) as f:
-        config = world.write("run.json", {**json.load(f), "strategy": {"name": "scaffold"}})  # whose clients keep something
+        return world.write("run.json", {**json.load(f), **more})
+
+
+def live_through(world, config, rounds, clients, kills, seed, most_away=1.0):
+    """Until the run is over. Returns how many of the kills were of the aggregator, and the weather."""
+    chance = random.Random(seed)
     names = partition(world, config, clients)
     world.certificates(names)
-    expected = simulate(world, config, clients, 1, "sim")
     port = free_port()
     aggregator = world.aggregator(config, port=port)
     weather = Weather(port, names, seed)
 
     def participate(name):
-        return world.client(weather.urls[name], name, data_of(world, name), "--keep", world.path(f"keep-{name}"))
+        return world.client(weather.urls[name], name, data_of(world, name), *(["--keep", world.path(f"keep-{name}")] if keeps else []))
 
+    keeps = "scaffold" in read(config)
     processes = {name: participate(name) for name in names}
     killed = 0
     for kill in range(kills):
-        least = (kill + 1) * (rounds - 2) // (kills + 1)  # seen from the last kill, some rounds are over
+        least = (kill + 1) * (rounds - 2) // (kills + 1)  # since the last kill some rounds are over
         wait_for(lambda: rounds_told(aggregator) >= least or aggregator.poll() is not None, f"round {least} is over", 120)
         assert rounds_told(aggregator) < rounds and aggregator.poll() is None, ("there is more to do", read(aggregator.log))
-        if chance.random() < 0.4:
-            weather.partition(chance.sample(names, 1 + chance.randrange(clients // 2)), chance.uniform(0.1, 1.0))
+        if most_away > 1 or chance.random() < 0.4:
+            weather.partition(chance.sample(names, 1 + chance.randrange(clients // 2)), chance.uniform(0.1, most_away))
         time.sleep(chance.uniform(0, 0.05))  # in any step of a round
         if chance.random() < 0.4:
             world.kill_midway(aggregator, rounds)
@@ -116,23 +117,45 @@ def live_through(world, clients, rounds, kills, seed):
         processes[name] = participate(name)
     for process in [aggregator, *processes.values()]:
         assert wait_exit(process, 240) == 0, (f"seed {seed}", read(process.log))
-    found = world.rounds()
-    assert all(r["aggregated"] and r["late"] == r["failed"] == 0 for r in found), (f"seed {seed}", found)
-    same_result(expected, found)
+    assert 0 < killed < kills, "of both"
     return killed, weather
 
 
-def tell(clients, kills, killed, weather, begin):
+def as_simulated(world, clients, rounds, kills, seed):
+    """Nobody is given up: each round has the cohort that the simulator has, too."""
+    begin = time.monotonic()
+    cohort = {"select": "count", "count": clients * 2 // 3, "min_clients": clients, "deadline_seconds": 300 * SLOW}
+    config = configure(world, rounds, clients, cohort, strategy={"name": "scaffold"})  # whose clients keep something
+    expected = simulate(world, config, clients, 1, "sim")
+    killed, weather = live_through(world, config, rounds, clients, kills, seed)
+    found = world.rounds()
+    assert all(r["aggregated"] and r["late"] == r["failed"] == 0 for r in found), (f"seed {seed}", found)
+    same_result(expected, found)
     print(f"# {clients} clients, {kills} kills, {killed} of the aggregator, {weather.broken} connections broken, {weather.away} times cut off, "
           f"{time.monotonic() - begin:.0f} s: the simulator's bits")
 
 
 def test_everybody_is_killed_in_bad_weather(world):
-    begin = time.monotonic()
     clients, kills = (3, 3) if harness.SANITIZED else (6, 10)
-    killed, weather = live_through(world, clients, 5 * kills, kills, 7)
-    tell(clients, kills, killed, weather, begin)
-    assert 0 < killed < kills, "of both"
+    as_simulated(world, clients, 5 * kills, kills, 7)
+
+
+def test_clients_are_cut_off_beyond_the_deadline(world):
+    """Who is late is chance, which a simulation does not have: each round is made once more of the updates that are recorded."""
+    begin = time.monotonic()
+    clients, rounds, kills = 5, 20, 4
+    config = configure(world, rounds, clients, {"min_clients": 3, "min_updates": 2, "deadline_seconds": 0.7 * SLOW}, keep_updates=rounds)
+    killed, weather = live_through(world, config, rounds, clients, kills, 3, 1.8 * SLOW)
+    found = world.rounds()
+    late = sum(r["late"] for r in found)
+    assert late > 0 and {r["counted"] for r in found[1:] if r["aggregated"]} != {clients}, found
+    inspect = world.program("rondo-inspect")
+    for r in found[1:]:
+        if r["aggregated"]:
+            replayed = world.run(inspect, "replay", world.path("state"), "--round", r["round"])
+            assert replayed.returncode == 0 and r["model_sha256"] in replayed.stdout, (r, replayed.stdout, replayed.stderr)
+    world.check(inspect, "audit", world.path("state"), "--verify")
+    print(f"# {kills} kills, {killed} of the aggregator, {late} parts late, {time.monotonic() - begin:.0f} s: every round once more")
 
 
 if __name__ == "__main__":

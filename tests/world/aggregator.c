@@ -74,8 +74,8 @@ static void compare_model(play *p, const char *when)
     if (memcmp(rd_run_parameters(p->run), p->sums.model.parameters, sizeof p->sums.model.parameters) != 0)
         play_complain(p, "%s: the model begins with %.9g, and is to with %.9g", when,
                       (double)rd_run_parameters(p->run)[0], (double)p->sums.model.parameters[0]);
-    if (kept > SUMS_KEPT ||
-        memcmp(rd_aggregate_companions(rd_run_updates(p->run)), p->sums.model.kept, kept * sizeof(float)) != 0)
+    const float *found = rd_aggregate_companions(rd_run_updates(p->run));
+    if (kept > SUMS_KEPT || (kept > 0 && memcmp(found, p->sums.model.kept, kept * sizeof *found) != 0))
         play_complain(p, "%s: what the server keeps is not what it is to be", when);
 }
 
@@ -140,7 +140,7 @@ void play_join(play *p, play_client *c)
     c->joined = true;
     if (p->account.count == before)
         return;
-    const rd_join join = {.samples = 50};
+    const rd_join join = {.samples = c->samples};
     const uint64_t counted = rd_counted_of(&p->counted, c->name);
     uint64_t known = 0;
     for (uint64_t r = 1; r < p->committed_rounds; r++)
@@ -154,6 +154,18 @@ void play_join(play *p, play_client *c)
 }
 
 /* ---- rounds ---- */
+
+/* What one client may count follows from what the cohort has told. */
+static void limit_weights(play *p, const rd_action *action)
+{
+    uint64_t samples[ACCOUNT_CLIENTS] = {0};
+    for (size_t i = 0; i < action->cohort_size; i++)
+        for (size_t k = 0; k < p->client_count; k++)
+            if (p->clients[k].joined && p->clients[k].number == action->cohort[i])
+                samples[i] = p->clients[k].samples;
+    sums_limit_weights(&p->sums, samples, action->cohort_size, p->account.wanted);
+    rd_run_limit_weights(p->run, samples, action->cohort_size, rd_rounds_missing(p->account.core));
+}
 
 static void commit(play *p)
 {
@@ -278,6 +290,8 @@ void play_carry_out(play *p)
             return;
         if (p->uncommitted && (action.kind == RD_ACTION_CLOSE || action.kind == RD_ACTION_FINISH))
             commit(p);
+        if (action.kind == RD_ACTION_OPEN)
+            limit_weights(p, &action);
         if (action.kind == RD_ACTION_CLOSE)
             close_round(p, &action);
         if (action.kind == RD_ACTION_FINISH && rd_store_finish(rd_run_store(p->run), &err) != RD_OK)

@@ -9,7 +9,6 @@
 #include "run/claims.h"
 
 enum {
-    JOINED_WITH = 50,     /* samples of every client */
     MOST_EVENTS = 12000,  /* after so many everybody is honest */
     BORED = 30,           /* events a client, without the end of a round: its deadline passes */
     PATIENCE = 6 * BORED, /* so many: the round has no end */
@@ -50,7 +49,7 @@ static void train(play *p, play_client *c)
     *u = (sums_update){.client = (size_t)(c - p->clients), .key = rd_client_key(c->name)};
     for (size_t i = 0; i < SUMS_UPDATE; i++)
         u->values[i] = element(p);
-    r->samples = 1 + rd_random_below(&p->random, JOINED_WITH);
+    r->samples = 1 + rd_random_below(&p->random, (uint32_t)c->samples);
     r->steps =
         1 + rd_random_below(&p->random, p->config.training.batch_size == 0 ? 1 : (uint32_t)(r->samples + 9) / 10);
     r->running_loss = 0.25 * rd_random_below(&p->random, 32);
@@ -59,13 +58,13 @@ static void train(play *p, play_client *c)
 }
 
 /* What a client tells that is not so, or that nobody can use. */
-static void lie(play *p, sums_update *u)
+static void lie(play *p, const play_client *c, sums_update *u)
 {
     /* Where an update is weighed when it is whole, it may turn out only then to be too large. */
     const bool seen_whole = p->config.strategy.kind->collects == RD_COLLECTS_EACH;
     switch (seen_whole && play_chance(p, 2) ? 4 : rd_random_below(&p->random, 9)) {
     case 0:
-        u->report.samples = JOINED_WITH + 1 + rd_random_below(&p->random, 1u << 30);
+        u->report.samples = c->samples + 1 + rd_random_below(&p->random, 1u << 30);
         break;
     case 1:
         u->report.steps = 1u << 20;
@@ -77,6 +76,7 @@ static void lie(play *p, sums_update *u)
         u->values[rd_random_below(&p->random, SUMS_ELEMENTS)] = 0x1p23f;
         break;
     case 4: /* which may enter the sum */
+        u->report.before.loss = 0.25;
         u->values[rd_random_below(&p->random, SUMS_ELEMENTS)] = 0x1.8p22f;
         break;
     case 5:
@@ -95,10 +95,10 @@ static void lie(play *p, sums_update *u)
 
 /* ---- delivering: as aggregator/train_bytes.c and events.c do ---- */
 
-static bool may_claim(const play *p, const rd_report *r)
+static bool may_claim(const play *p, const play_client *c, const rd_report *r)
 {
     const uint64_t batch = p->config.training.batch_size, batches = batch == 0 ? 1 : (r->samples + batch - 1) / batch;
-    return r->samples <= JOINED_WITH && r->before.samples <= JOINED_WITH &&
+    return r->samples <= c->samples && r->before.samples <= c->samples &&
            r->steps <= p->config.training.epochs * batches;
 }
 
@@ -140,8 +140,8 @@ static void deliver(play *p, play_client *c, uint64_t round, const sums_update *
     account_seen(&p->account, c->number);
     if (account_may_deliver(&p->account, c->number, round, 0) != RD_VERDICT_ACCEPT || !is_of_the_right_model(p, c))
         return;
-    const bool told = rd_claims_check_report(&p->config, JOINED_WITH, &u->report, &err) == RD_OK;
-    if (told != may_claim(p, &u->report))
+    const bool told = rd_claims_check_report(&p->config, c->samples, &u->report, &err) == RD_OK;
+    if (told != may_claim(p, c, &u->report))
         play_complain(p, "round %d: what %s tells of itself is %s", (int)round, c->name, told ? "believed" : "refused");
     if (!told) {
         account_fail(&p->account, c->number, round);
@@ -197,7 +197,7 @@ static void answer(play *p, play_client *c)
     uint64_t round = c->round;
     c->has_work = c->trained = false;
     if (!p->honest && play_chance(p, 6))
-        lie(p, &said);
+        lie(p, c, &said);
     if (!p->honest && play_chance(p, 12))
         round = round + 2 - rd_random_below(&p->random, 5);
     if (!p->honest && play_chance(p, 30)) {
@@ -277,9 +277,11 @@ void play_through(play *p, const play_setting *setting, uint64_t seed, const cha
 {
     p->directory = directory;
     p->client_count = setting->clients;
-    for (size_t i = 0; i < p->client_count; i++)
-        (void)snprintf(p->clients[i].name, sizeof p->clients[i].name, "c%u-%x", (unsigned)i & 0xff,
-                       (unsigned)(seed & 0xffff));
+    for (size_t i = 0; i < p->client_count; i++) {
+        play_client *c = &p->clients[i];
+        (void)snprintf(c->name, sizeof c->name, "c%u-%x", (unsigned)i & 0xff, (unsigned)(seed & 0xffff));
+        c->samples = play_chance(p, 5) ? SUMS_MOST_SAMPLES : 10 + rd_random_below(&p->random, 60);
+    }
     play_start_aggregator(p);
     while (!play_is_wrong(p) && !p->account.finished) {
         if (!p->honest && (p->account.round > PLAY_ROUNDS * 3 / 4 || p->event >= MOST_EVENTS)) {

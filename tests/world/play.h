@@ -24,6 +24,7 @@ void play_config(const play_setting *setting, uint64_t seed, const char *root, c
 
 typedef struct play_client {
     char name[ACCOUNT_NAME];
+    uint64_t samples;                  /* that it joins with */
     bool here;                         /* its process lives */
     bool joined;                       /* this aggregator has heard of it ... */
     size_t number;                     /* ... under this number */

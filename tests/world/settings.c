@@ -10,6 +10,7 @@
 
 static const play_setting of_strategies[] = {
     {.name = "fedavg", .strategy = "", .training = SOME},
+    {.name = "fedavg", .strategy = "", .training = SOME, .cohort = "{\"min_clients\": 3, \"max_weight\": 0.3}"},
     {.name = "fedavg", .strategy = ", \"weighting\": \"uniform\", \"server_learning_rate\": 0.5", .training = SOME},
     {.name = "fedsgd", .strategy = "", .training = ONE_STEP},
     {.name = "fedprox", .strategy = ", \"proximal\": 0.1", .training = SOME},
@@ -63,9 +64,10 @@ play_setting play_choose(uint64_t number, rd_random *random)
 {
     play_setting s = of_strategies[number % (sizeof of_strategies / sizeof *of_strategies)];
     const bool robust = s.clients > 0;
-    s.cohort = strcmp(s.name, "fedbuff") == 0 ? PICK(asynchronous_cohorts, random)
-               : robust                       ? PICK(robust_cohorts, random)
-                                              : PICK(waiting_cohorts, random);
+    if (s.cohort == NULL)
+        s.cohort = strcmp(s.name, "fedbuff") == 0 ? PICK(asynchronous_cohorts, random)
+                   : robust                       ? PICK(robust_cohorts, random)
+                                                  : PICK(waiting_cohorts, random);
     if (!robust)
         s.clients = 6 + rd_random_below(random, 5);
     return s;

@@ -55,9 +55,45 @@ void sums_prepare(sums *s, uint64_t round)
 
 /* ---- what an update counts ---- */
 
+static int by_number(const void *a, const void *b)
+{
+    const uint64_t p = *(const uint64_t *)a, q = *(const uint64_t *)b;
+    return (p > q) - (p < q);
+}
+
+/* The largest with which a client has no more than the share beside the smallest of the others; every number is tried. */
+void sums_limit_weights(sums *s, const uint64_t *samples, size_t count, size_t wanted)
+{
+    const double said = s->config->cohort.max_weight;
+    const uint64_t share = said > 0 ? (uint64_t)lround(100 * said) : wanted >= 4 ? 50 : 100; /* in hundredths */
+    uint64_t sorted[ACCOUNT_CLIENTS];
+    s->most_weight = 0;
+    if (count < 2 || wanted < 2 || share == 100)
+        return;
+    memcpy(sorted, samples, count * sizeof *sorted);
+    qsort(sorted, count, sizeof *sorted, by_number);
+    s->most_weight = sorted[0];
+    for (uint64_t most = sorted[0]; most <= SUMS_MOST_SAMPLES; most++) {
+        uint64_t others = 0;
+        for (size_t i = 0; i + 1 < wanted && i + 1 < count; i++)
+            others += sorted[i] < most ? sorted[i] : most;
+        if (100 * most <= share * (most + others))
+            s->most_weight = most;
+    }
+}
+
+/* Of an update that counts by its samples. */
+static uint64_t counted_samples(const sums *s, uint64_t samples)
+{
+    const rd_strategy *strategy = &s->config->strategy;
+    const bool limited = strategy->kind->weighted && !strategy->uniform && s->most_weight > 0;
+    return limited && samples > s->most_weight ? s->most_weight : samples;
+}
+
 static rd_contribution contribution(const sums *s, const sums_update *u)
 {
-    rd_contribution c = {.weight = s->config->strategy.uniform ? 1 : (uint32_t)u->report.samples, .scale = 1};
+    rd_contribution c = {.weight = s->config->strategy.uniform ? 1 : (uint32_t)counted_samples(s, u->report.samples),
+                         .scale = 1};
     const double norm = norm_of(u->values), rate = (double)s->config->training.learning_rate;
     if (is(s, "fednova")) {
         c.extra = (double)u->report.steps;

@@ -8,7 +8,7 @@
 #include "run/own_training.h"
 #include "run/run.h"
 
-enum { SUMS_ELEMENTS = 6, SUMS_UPDATE = 2 * SUMS_ELEMENTS, SUMS_KEPT = 2 * SUMS_ELEMENTS };
+enum { SUMS_MOST_SAMPLES = 1000, SUMS_ELEMENTS = 6, SUMS_UPDATE = 2 * SUMS_ELEMENTS, SUMS_KEPT = 2 * SUMS_ELEMENTS };
 
 typedef struct sums_update {
     size_t client; /* whose, for the record */
@@ -29,10 +29,13 @@ typedef struct sums {
     sums_model model;
     sums_update updates[ACCOUNT_CLIENTS]; /* (count) of the open round */
     size_t count;
+    uint64_t most_weight; /* that one client may count; 0: no limit */
 } sums;
 
 rd_status sums_open(sums *s, const rd_config *config, const rd_model *model, rd_error *err) RD_MUST_CHECK;
 void sums_close(sums *s);
+/* A round begins with a cohort that has told so many samples (count), and ends with `wanted` updates. */
+void sums_limit_weights(sums *s, const uint64_t *samples, size_t count, size_t wanted);
 /* Before a round. */
 void sums_prepare(sums *s, uint64_t round);
 /* May the update enter the sum? */
