@@ -62,6 +62,39 @@ Test(updates, neither_order_nor_who_was_taken_off_again_is_seen)
     check_same(&forwards.train_accuracy, &backwards.train_accuracy);
 }
 
+/* Every sum has a part in it, each with values of its own: two halves put together, and one taken off again. */
+Test(updates, every_sum_is_put_together_and_taken_off)
+{
+    const rd_report first = {.samples = 3,
+                             .running_loss = 1,
+                             .before = {4, 2, 0.25},
+                             .holdout = {5, 3, 0.5},
+                             .personal = {6, 4, 0.75}},
+                    second = {.samples = 1,
+                              .running_loss = 5,
+                              .before = {4, 4, 0.75},
+                              .holdout = {5, 9, 1},
+                              .personal = {2, 8, 0.25}};
+    rd_client_sums all = {0}, half = {0};
+    rd_round_record r = {0};
+    rd_error ignored;
+    cr_assert_eq(rd_client_sums_add_report(&all, &first, &ignored), RD_OK);
+    cr_assert_eq(rd_client_sums_add_report(&half, &second, &ignored), RD_OK);
+    rd_client_sums_add(&all, &half);
+    for (int whole = 1; whole >= 0; whole--) {
+        rd_client_sums_tell(&all, &r);
+        cr_expect(r.samples == (whole ? 4 : 3) && all.updates == (whole ? 2 : 1));
+        cr_expect_eq(r.running_loss, whole ? (3 * 1 + 1 * 5) / 4.0 : 1);
+        cr_expect(r.train.samples == (whole ? 8 : 4) && r.train.loss == (whole ? 3 : 2) &&
+                  r.train.accuracy == (whole ? 0.5 : 0.25));
+        cr_expect(r.holdout.samples == (whole ? 10 : 5) && r.holdout.loss == (whole ? 6 : 3) &&
+                  r.holdout.accuracy == (whole ? 0.75 : 0.5));
+        cr_expect(r.personal.samples == (whole ? 8 : 6) && r.personal.loss == (whole ? 5 : 4) &&
+                  r.personal.accuracy == (whole ? 0.625 : 0.75));
+        rd_client_sums_remove_report(&all, &second);
+    }
+}
+
 /* ---- the sum ---- */
 
 enum { ELEMENTS = 40000, ROUNDS = 20 }; /* more than two stripes */
