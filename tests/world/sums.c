@@ -61,7 +61,7 @@ static int by_number(const void *a, const void *b)
     return (p > q) - (p < q);
 }
 
-/* The largest with which a client has no more than the share beside the smallest of the others; every number is tried. */
+/* The largest with which a client has no more than the share beside the smallest of the others: each is tried. */
 void sums_limit_weights(sums *s, const uint64_t *samples, size_t count, size_t wanted)
 {
     const double said = s->config->cohort.max_weight;
