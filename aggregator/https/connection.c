@@ -9,7 +9,9 @@
  *
  * Strangers: a handshake is what costs most, and anyone can begin one. Whoever has sent a piece of one waits in a queue that
  * is served when all others have had their turn, and for half of the time at most; a connection that sends nothing has no
- * TLS context. Beyond handshakes.most the oldest are closed, so that those who say nothing keep nobody out.
+ * TLS context. Beyond handshakes.most the oldest are closed, so that those who say nothing keep nobody out; and beyond
+ * guests.most the oldest of those with a certificate whom the application has not given a tag, so that half of the room is
+ * left to those who have one. Where all places are taken, whoever has none makes room for the next who comes.
  *
  * Memory: the 16 KB buffers for input and output exist only while there is something in them, so a waiting client costs
  * its TLS context and little more.
@@ -61,6 +63,11 @@ static rd_connection *from_handshakes(rd_link *l)
     return (rd_connection *)(void *)((char *)l - offsetof(rd_connection, in_handshakes));
 }
 
+static rd_connection *from_guests(rd_link *l)
+{
+    return (rd_connection *)(void *)((char *)l - offsetof(rd_connection, in_guests));
+}
+
 static rd_connection *from_ready(rd_link *l)
 {
     return (rd_connection *)(void *)((char *)l - offsetof(rd_connection, in_ready));
@@ -103,6 +110,7 @@ static void close_connection(rd_connection *c)
         rd_link_remove(&c->in_handshakes);
         w->handshakes.count--;
     }
+    rd_connection_leave_guests(c);
     if (c->client_counted)
         rd_door_leave_client(w->door, c->client_place);
     leave(w, c->place);
@@ -110,6 +118,28 @@ static void close_connection(rd_connection *c)
     uv_close((uv_handle_t *)&c->timer, on_handle_closed);
     if (w->stopping && w->all.next == &w->all)
         w->on_empty(w);
+}
+
+static void close_oldest_handshake(rd_worker *w)
+{
+    rd_door_count(w->door, RD_DOOR_CROWDED);
+    close_connection(from_handshakes(w->handshakes.all.next));
+}
+
+static void close_oldest_guest(rd_worker *w)
+{
+    rd_door_count(w->door, RD_DOOR_GUESTS);
+    close_connection(from_guests(w->guests.all.next));
+}
+
+void rd_worker_make_room(rd_worker *w)
+{
+    if (atomic_load(w->total) < w->most)
+        return;
+    if (w->guests.count > 0 && w->guests.count >= w->handshakes.count)
+        close_oldest_guest(w);
+    else if (w->handshakes.count > 0)
+        close_oldest_handshake(w);
 }
 
 static void wake(rd_connection *c, bool timed_out)
@@ -267,6 +297,8 @@ static void serve_handshakes(rd_worker *w)
             rd_connection *c = from_ready(h->ready.next);
             rd_link_remove(&c->in_ready);
             run(c);
+            while (w->guests.count > w->guests.most)
+                close_oldest_guest(w);
         } else if (!took) {
             return;
         }
@@ -297,6 +329,7 @@ void rd_worker_begin(rd_worker *w)
     rd_link_init(&w->parked);
     rd_link_init(&h->all);
     rd_link_init(&h->ready);
+    rd_link_init(&w->guests.all);
     h->counted_at = uv_hrtime();
     (void)uv_check_init(&w->loop, &h->check); /* both always can be */
     (void)uv_timer_init(&w->loop, &h->pause);
@@ -334,10 +367,8 @@ void rd_connection_open(rd_worker *w, int fd, uint32_t place)
 {
     static const int on = 1, idle = KEEPALIVE_IDLE, interval = KEEPALIVE_INTERVAL, count = KEEPALIVE_COUNT;
     rd_handshakes *h = &w->handshakes;
-    if (h->count >= h->most) {
-        rd_door_count(w->door, RD_DOOR_CROWDED);
-        close_connection(from_handshakes(h->all.next));
-    }
+    if (h->count >= h->most)
+        close_oldest_handshake(w);
     rd_connection *c = calloc(1, sizeof *c);
     if (c == NULL || (c->http = rd_http_create()) == NULL || uv_poll_init(&w->loop, &c->poll, fd) != 0)
         goto refused;
@@ -349,6 +380,7 @@ void rd_connection_open(rd_worker *w, int fd, uint32_t place)
     c->exchange.connection = c;
     rd_link_init(&c->in_parked);
     rd_link_init(&c->in_ready);
+    rd_link_init(&c->in_guests);
     rd_link_append(&w->all, &c->in_all);
     rd_link_append(&h->all, &c->in_handshakes);
     h->count++;

@@ -36,18 +36,26 @@ typedef struct rd_handshakes {
     uv_timer_t pause;
 } rd_handshakes;
 
+/* The connections of a worker that have shown a certificate and have no tag: the application has not taken them in. */
+typedef struct rd_guests {
+    rd_link all; /* the oldest first */
+    unsigned count, most;
+} rd_guests;
+
 /* What a connection knows of its worker. */
 typedef struct rd_worker {
     const rd_server_app *app;
     rd_tls *tls;
     rd_door *door; /* not owned */
     rd_handshakes handshakes;
+    rd_guests guests;
     uv_loop_t loop;
     unsigned idle_seconds, keep_alive_seconds;
     bool stopping;                              /* no further requests; close when the answer under way is out */
     rd_link all, parked;                        /* rings of connections */
     atomic_uint load;                           /* connections handed to this worker and not yet closed */
-    atomic_uint *total;                         /* the same of all workers */
+    atomic_uint *total;                         /* the same of all workers ... */
+    unsigned most;                              /* ... and how many there may be */
     atomic_uint_fast64_t bytes_in, bytes_out;   /* of bodies */
     void (*on_empty)(struct rd_worker *w);      /* the last connection has gone while stopping */
     bool (*take_newcomer)(struct rd_worker *w); /* opens one that was accepted; false: there is none */
@@ -56,11 +64,14 @@ typedef struct rd_worker {
     void (*hand_back)(rd_work *work);           /* from any thread: rd_worker_worked is to be called with it */
 } rd_worker;
 
-/* Readies loop, rings and handshakes.most; rd_worker_end lets the loop end. */
+/* Readies loop and rings; rd_worker_end lets the loop end. */
 void rd_worker_begin(rd_worker *w);
 void rd_worker_end(rd_worker *w);
 /* Takes over the socket, which counts in w->load, *w->total and at the door (place) already. */
 void rd_connection_open(rd_worker *w, int fd, uint32_t place);
+/* Somebody was turned away because there are *total connections: where that is still so, the oldest makes room of those in
+ * the handshake or of the guests, whichever are more. */
+void rd_worker_make_room(rd_worker *w);
 /* Shows on_wake to every parked exchange. */
 void rd_worker_wake(rd_worker *w);
 /* A work is back. */

@@ -36,6 +36,20 @@ void rd_link_remove(rd_link *l)
     rd_link_init(l);
 }
 
+void rd_connection_enter_guests(rd_connection *c)
+{
+    rd_link_append(&c->worker->guests.all, &c->in_guests);
+    c->worker->guests.count++;
+}
+
+void rd_connection_leave_guests(rd_connection *c)
+{
+    if (rd_link_alone(&c->in_guests))
+        return;
+    rd_link_remove(&c->in_guests);
+    c->worker->guests.count--;
+}
+
 /* ---- time ---- */
 
 void rd_connection_arm_timer(rd_connection *c, uint64_t ms)

@@ -30,7 +30,7 @@ struct rd_exchange {
 };
 
 struct rd_connection {
-    rd_link in_all, in_parked, in_handshakes, in_ready; /* places in the worker's rings */
+    rd_link in_all, in_parked, in_handshakes, in_ready, in_guests; /* places in the worker's rings */
     rd_worker *worker;
     phase phase;
     rd_tls_session *tls; /* owned; NULL until its first bytes have their turn */
@@ -89,6 +89,10 @@ bool rd_connection_in_request(const rd_connection *c);
 
 /* Reports a line about the connection to the application's log. */
 void rd_connection_trouble(rd_connection *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* It is one of the guests; it is none any more (or was none). */
+void rd_connection_enter_guests(rd_connection *c);
+void rd_connection_leave_guests(rd_connection *c);
 
 void rd_connection_release_input(rd_connection *c);
 /* Tells the application, where a request was open, that it is over. */

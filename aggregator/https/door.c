@@ -37,6 +37,7 @@ static const char *const reasons[RD_DOOR_REFUSALS] = {
     [RD_DOOR_ADDRESS_FAST] = "of addresses that come too often (--rate-per-address)",
     [RD_DOOR_CLIENT_FULL] = "of clients with too many open (--connections-per-client)",
     [RD_DOOR_CROWDED] = "of too many in the handshake (--max-handshakes)",
+    [RD_DOOR_GUESTS] = "of too many that have not joined (a quarter of --max-connections)",
 };
 
 rd_status rd_door_create(const rd_door_limits *limits, rd_door_say *say, void *user, rd_door **out, rd_error *err)

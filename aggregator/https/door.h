@@ -31,6 +31,7 @@ typedef enum rd_door_refusal {
     RD_DOOR_ADDRESS_FAST,
     RD_DOOR_CLIENT_FULL,
     RD_DOOR_CROWDED, /* too many handshakes at a time: the oldest made room, or the newest was not let in */
+    RD_DOOR_GUESTS,  /* too many that are of no use to the application: the oldest made room */
     RD_DOOR_REFUSALS,
 } rd_door_refusal;
 

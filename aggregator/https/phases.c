@@ -110,6 +110,7 @@ static step enter(rd_connection *c)
         rd_door_count(w->door, refusal);
         return STEP_CLOSE;
     }
+    rd_connection_enter_guests(c);
     rd_connection_touch(c);
     return STEP_AGAIN;
 }
@@ -215,6 +216,8 @@ step rd_connection_after_callback(rd_connection *c)
 {
     rd_exchange *x = &c->exchange;
     const rd_http_request *r = rd_http_request_of(c->http);
+    if (c->tag != 0)
+        rd_connection_leave_guests(c);
     if (c->broken)
         return STEP_CLOSE;
     if (x->answered) {

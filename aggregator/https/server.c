@@ -31,7 +31,7 @@
 #define DEFAULT_HANDSHAKES 1000u
 #define DEFAULT_PER_CLIENT 16u
 #define DEFAULT_RATE 100u
-#define LEAST_HANDSHAKES 16u /* of a worker: a few clients that come at the same moment are not in each other's way */
+#define LEAST_PART 16u /* of a worker: a few clients that come at the same moment are not in each other's way */
 #define REPORT_MS 1000
 
 /* Accepted, and counted at the door. */
@@ -47,7 +47,7 @@ typedef struct worker_thread {
     bool loop_open; /* worker.loop and lock exist */
     uv_async_t async;
     uv_timer_t grace;
-    atomic_bool wake, stop;
+    atomic_bool wake, stop, crowded;
     uint64_t grace_ms; /* written before stop is set */
     pthread_mutex_t lock;
     rd_tls *renewed;     /* not yet taken over; NULL: none; under lock */
@@ -153,6 +153,8 @@ static void on_async(uv_async_t *async)
     take_renewed(t);
     if (atomic_exchange(&t->wake, false))
         rd_worker_wake(w);
+    if (atomic_exchange(&t->crowded, false))
+        rd_worker_make_room(w);
     if (w->stopping && w->all.next == &w->all)
         end_loop(w);
     if (!atomic_load(&t->stop) || w->stopping)
@@ -184,6 +186,12 @@ static rd_status make_tls(const rd_server *s, rd_tls **out, rd_error *err)
     return RD_OK;
 }
 
+/* A worker's part of what all of them may have of something. */
+static unsigned part_of(const rd_server *s, unsigned most)
+{
+    return most / s->worker_count > LEAST_PART ? most / s->worker_count : LEAST_PART;
+}
+
 static rd_status start_worker(rd_server *s, worker_thread *t, const rd_server_options *o, rd_error *err)
 {
     rd_worker *w = &t->worker;
@@ -199,8 +207,9 @@ static rd_status start_worker(rd_server *s, worker_thread *t, const rd_server_op
     unsigned handshakes = o->max_handshakes != 0 ? o->max_handshakes : s->max_connections / 4;
     if (o->max_handshakes == 0 && handshakes > DEFAULT_HANDSHAKES)
         handshakes = DEFAULT_HANDSHAKES;
-    handshakes /= s->worker_count;
-    w->handshakes.most = handshakes > LEAST_HANDSHAKES ? handshakes : LEAST_HANDSHAKES;
+    w->handshakes.most = part_of(s, handshakes);
+    w->guests.most = part_of(s, s->max_connections / 4);
+    w->most = s->max_connections;
     rd_status status = make_tls(s, &w->tls, err);
     if (status != RD_OK)
         return status;
@@ -304,6 +313,14 @@ static void report_shortage(const rd_server *s, shortage *last, shortage now, co
     *last = now;
 }
 
+static void ask_for_room(rd_server *s)
+{
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        atomic_store(&s->workers[i].crowded, true);
+        (void)uv_async_send(&s->workers[i].async);
+    }
+}
+
 static void let_in(rd_server *s, int fd, const struct sockaddr_storage *address)
 {
     newcomer n = {.fd = fd};
@@ -338,6 +355,7 @@ static int accept_waiting(rd_server *s, shortage *last)
             let_in(s, fd, &address);
         } else {
             close(fd);
+            ask_for_room(s);
             report_shortage(s, last, SHORTAGE_CONNECTIONS, "too many connections: new ones are closed");
         }
     }

@@ -67,7 +67,9 @@ typedef struct rd_server_options {
     const char *listen; /* "127.0.0.1:8443", "[::]:8443", "0.0.0.0:0" (any free port) */
     rd_credential_files files;
     unsigned workers;         /* threads; 0 = number of cores */
-    unsigned max_connections; /* beyond it new ones are closed at accept; 0 = 10,000 */
+    /* Beyond it new ones are closed at accept, and the oldest without a tag makes room. Of those at most a quarter of it is
+     * open (of each worker its part, at least 16). 0 = 10,000 */
+    unsigned max_connections;
     unsigned idle_seconds;    /* a connection that sends nothing inside a request, or a handshake, for so long is
                               closed; 0 = 30 */
     unsigned max_handshakes; /* connections without a complete handshake; beyond it the oldest is closed; 0 = 1000, or a
@@ -107,8 +109,8 @@ const char *rd_exchange_query(const rd_exchange *x);  /* "wait=30", or "" */
 const char *rd_exchange_header(const rd_exchange *x, const char *name); /* NULL: not sent; names in any case */
 int64_t rd_exchange_content_length(const rd_exchange *x);               /* -1: none given (chunked) or no body */
 const char *rd_exchange_peer(const rd_exchange *x);                     /* "192.168.1.7:40112" */
-/* A number of the application's on the connection of this exchange; 0 at first. Where it is not 0 when the connection
- * closes, on_disconnect is told. */
+/* A number of the application's on the connection of this exchange; 0 at first. It says that the client has been taken
+ * in, for whom room is kept, and where it is not 0 when the connection closes, on_disconnect is told. */
 uint64_t *rd_exchange_tag(const rd_exchange *x);
 void rd_exchange_set_user(rd_exchange *x, void *user);
 void *rd_exchange_user(const rd_exchange *x);

@@ -190,6 +190,25 @@ def test_one_certificate_has_so_many_connections(world):
     wait_for(lambda: is_served(world, aggregator, "one"), "there is a place again")
 
 
+def test_who_has_joined_has_room_kept(world):
+    """Another certificate has more connections than there are places, and has not joined."""
+    world.certificates(["one", "two"])
+    aggregator = world.aggregator(world.write("run.json", {**RUN, "cohort": {"min_clients": 2}}), "--workers", 1,
+                                  "--max-connections", 40, "--connections-per-client", 1000, "--connections-per-address", 1000)
+    joined = world.session(aggregator, "one")
+    assert joined.join()[0] == 200
+    guests = [world.session(aggregator, "two") for _ in range(50)]
+    for guest in guests:
+        try:
+            guest.request("GET", "/v1/run")
+        except OSError:
+            pass  # it is closed where there is no place
+    assert joined.task(0)[0] == 204
+    again = world.session(aggregator, "one")
+    assert again.task(0)[0] == 204, "on a connection more, at once"
+    wait_for(lambda: re.search(r"closed: \d+ of too many that have not joined", read(aggregator.log)), "it is said")
+
+
 def test_one_address_has_so_many_connections(world):
     world.certificates(["one"])
     aggregator = world.aggregator(world.write("run.json", RUN), "--connections-per-address", 3)

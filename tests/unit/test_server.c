@@ -609,6 +609,79 @@ Test(server, says_when_a_file_cannot_be_sent_now)
     toy_stop(&t);
 }
 
+static const char hello[] = "GET /hello HTTP/1.1\r\n\r\n", join[] = "GET /join HTTP/1.1\r\n\r\n";
+
+/* A connection on which this was asked and answered; NULL: it was closed. */
+static CURL *asked(toy *t, const char *request)
+{
+    char text[512];
+    CURL *c = toy_raw_where(t);
+    if (c == NULL || toy_send(c, request, strlen(request)) != strlen(request) ||
+        strstr(toy_receive(c, text, sizeof text, request == join ? "joined" : "alice"), "200 OK") == NULL) {
+        curl_easy_cleanup(c);
+        return NULL;
+    }
+    return c;
+}
+
+/* Ten have joined. Then others with certificates come, and stay: a quarter of all places is theirs, but at least 16. */
+Test(server, keeps_room_for_those_who_have_joined)
+{
+    enum { JOINED = 10, GUESTS = 60 };
+    CURL *joined[JOINED], *guests[GUESTS];
+    char text[512];
+    toy t;
+    rd_server_options options = toy_options();
+    options.workers = 1;
+    options.max_connections = 40;
+    options.door.per_address = 1000;
+    toy_start(&t, &options);
+    for (int i = 0; i < JOINED; i++)
+        cr_assert_not_null(joined[i] = asked(&t, join));
+    for (int i = 0; i < GUESTS; i++)
+        cr_assert_not_null(guests[i] = asked(&t, hello), "guest %d", i);
+    for (int i = 0; i < JOINED; i++) {
+        toy_tell(joined[i], hello);
+        cr_expect_not_null(strstr(toy_receive(joined[i], text, sizeof text, "alice"), "200 OK"), "joined %d", i);
+    }
+    cr_expect_str_eq(toy_receive(guests[0], text, sizeof text, NULL), "", "the oldest was closed");
+    toy_tell(guests[GUESTS - 16], hello);
+    cr_expect_not_null(strstr(toy_receive(guests[GUESTS - 16], text, sizeof text, "alice"), "200 OK"));
+    cr_expect_str_eq(toy_receive(guests[GUESTS - 17], text, sizeof text, NULL), "", "16 have a place");
+    toy_wait_for(toy_heard(&t, " of too many that have not joined (a quarter of --max-connections)"));
+    for (int i = 0; i < JOINED; i++)
+        curl_easy_cleanup(joined[i]);
+    for (int i = 0; i < GUESTS; i++)
+        curl_easy_cleanup(guests[i]);
+    toy_stop(&t);
+}
+
+/* All places are taken, one of them by a guest: who comes then is closed, and has its place at another try. */
+Test(server, makes_room_where_all_places_are_taken)
+{
+    enum { PLACES = 3 };
+    CURL *held[PLACES], *more = NULL;
+    char text[512];
+    toy t;
+    rd_server_options options = toy_options();
+    options.max_connections = PLACES;
+    toy_start(&t, &options);
+    for (int i = 0; i < PLACES; i++)
+        cr_assert_not_null(held[i] = asked(&t, i == 0 ? hello : join));
+    toy_wait_for((more = asked(&t, join)) != NULL);
+    cr_expect_str_eq(toy_receive(held[0], text, sizeof text, NULL), "", "the guest has made room");
+    for (int i = 0; i < 3; i++)
+        cr_expect_null(asked(&t, join), "nobody makes room who has joined");
+    for (int i = 1; i < PLACES; i++) {
+        toy_tell(held[i], hello);
+        cr_expect_not_null(strstr(toy_receive(held[i], text, sizeof text, "alice"), "200 OK"));
+    }
+    for (int i = 0; i < PLACES; i++)
+        curl_easy_cleanup(held[i]);
+    curl_easy_cleanup(more);
+    toy_stop(&t);
+}
+
 Test(server, limits_connections_and_survives_a_lack_of_descriptors)
 {
     toy t;
