@@ -73,13 +73,13 @@ bool rd_connection_in_request(const rd_connection *c)
     return c->exchange.open || rd_http_in_request(c->http);
 }
 
-/* What was written, but for what the system has still to send or to see acknowledged. */
+/* What was sent, but for what the system has still to send or to see acknowledged. */
 static uint64_t count_arrived(const rd_connection *c)
 {
     int queued = 0;
     if (ioctl(c->fd, SIOCOUTQ, &queued) != 0 || queued < 0)
         queued = 0;
-    return c->written > (uint64_t)queued ? c->written - (uint64_t)queued : 0;
+    return rd_tls_sent(c->tls) > (uint64_t)queued ? rd_tls_sent(c->tls) - (uint64_t)queued : 0;
 }
 
 void rd_connection_begin_stretch(rd_connection *c)
@@ -106,8 +106,8 @@ void rd_connection_touch(rd_connection *c)
     if (c->phase == PHASE_SEND)
         c->arrived = count_arrived(c);
     uint64_t moved = c->stretch_bytes;
-    if (c->phase == PHASE_SEND) /* what TLS adds to a record is queued, and not counted as written */
-        moved = c->arrived > c->arrived_before ? c->arrived - c->arrived_before : 0;
+    if (c->phase == PHASE_SEND)
+        moved = c->arrived - c->arrived_before;
     const uint64_t granted = idle_ms + 1000u * moved / RD_LEAST_RATE;
     const uint64_t left = granted > taken ? granted - taken : 0;
     c->slow = left < idle_ms;

@@ -62,8 +62,7 @@ struct rd_connection {
     uint64_t ends_at;             /* when the client's certificate ends, on the same clock; 0: there is none yet */
     uint64_t stretch_began;       /* of a head, a body or an answer, on the same clock ... */
     uint64_t stretch_bytes;       /* ... and what was received of it (a head: 0) */
-    uint64_t written;             /* since the handshake */
-    uint64_t arrived;        /* of that, when it was last looked: what is not in the system's buffers any more ... */
+    uint64_t arrived;        /* of all that was sent, when it was last looked: what has left the system's buffers ... */
     uint64_t arrived_before; /* ... and what of it was there when the stretch began */
     bool slow;               /* the deadline is the least rate's, not that of silence */
     char peer[64];

@@ -202,7 +202,6 @@ static step send_step(rd_connection *c)
         if (result != RD_TLS_OK)
             return step_of(result);
         c->budget--;
-        c->written += count;
         o->begin += count;
         if (o->begin == o->end && o->file_left > 0)
             o->begin = o->end = 0;

@@ -69,6 +69,8 @@ rd_tls_result rd_tls_read(rd_tls_session *s, void *bytes, size_t size, size_t *c
 /* Something that was decrypted but did not fit is waiting; the socket will not tell. */
 bool rd_tls_pending(const rd_tls_session *s);
 rd_tls_result rd_tls_write(rd_tls_session *s, const void *bytes, size_t size, size_t *count);
+/* Bytes that the system has taken for the socket so far, with all that TLS adds, and of a record that is half written. */
+uint64_t rd_tls_sent(const rd_tls_session *s);
 /* Tells the other side that nothing more will come; once, without waiting. */
 void rd_tls_say_goodbye(rd_tls_session *s);
 

@@ -44,6 +44,7 @@ struct rd_tls_session {
     mbedtls_ssl_context ssl;
     rd_tls *tls; /* not owned */
     int fd;
+    uint64_t sent;
     rd_chain_guard guard;
     bool shakes;          /* rd_tls_handshake is at work, which has set errno to 0 */
     bool no_memory;       /* it has failed for lack of memory */
@@ -302,8 +303,10 @@ static int send_bytes(void *user, const unsigned char *bytes, size_t size)
     do {
         n = send(s->fd, bytes, size, MSG_NOSIGNAL);
     } while (n < 0 && errno == EINTR);
-    if (n >= 0)
+    if (n >= 0) {
+        s->sent += (uint64_t)n;
         return (int)n;
+    }
     return errno == EAGAIN || errno == EWOULDBLOCK ? MBEDTLS_ERR_SSL_WANT_WRITE : MBEDTLS_ERR_NET_CONN_RESET;
 }
 
@@ -489,6 +492,11 @@ rd_tls_result rd_tls_write(rd_tls_session *s, const void *bytes, size_t size, si
     int n = mbedtls_ssl_write(&s->ssl, bytes, size);
     *count = n > 0 ? (size_t)n : 0;
     return n > 0 ? RD_TLS_OK : result_of(n);
+}
+
+uint64_t rd_tls_sent(const rd_tls_session *s)
+{
+    return s->sent;
 }
 
 void rd_tls_say_goodbye(rd_tls_session *s)

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """Strangers at the door: what those without a certificate can do to the rounds of those with one."""
+import contextlib
+import ctypes
 import os
 import re
 import resource
@@ -246,6 +248,43 @@ def test_the_more_there_are_the_longer_they_spread(world):
     wait_for(lambda: sessions[0].task(0)[2]["Rondo-Return"] == "0", "those who have gone do not count")
     status, _, headers = sessions[0].task(0)
     assert status == 204 and headers["Retry-After"] == "0", headers
+
+
+@contextlib.contextmanager
+def own_network(world):
+    """The test has a loopback of its own, and so have the programs that it starts. What it gives is a function that makes
+    it slow, with so many bytes a second, but for what is sent by one socket."""
+    clone_newnet, libc = 0x40000000, ctypes.CDLL(None, use_errno=True)
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        if libc.unshare(clone_newnet) != 0:
+            raise harness.Skip("needs root to make a network")
+        world.check("ip", "link", "set", "lo", "mtu", 576, "gso_max_segs", 1, "up")
+        if world.run("tc", "qdisc", "add", "dev", "lo", "root", "handle", "1:", "htb", "default", "10").returncode != 0:
+            raise harness.Skip("needs tc and its htb to make a slow network")
+
+        def make_slow(rate, but):
+            but.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, 0x10020)  # the second class
+            for handle, speed in (("1:20", "1gbit"), ("1:10", f"{rate}bps")):
+                world.check("tc", "class", "add", "dev", "lo", "parent", "1:", "classid", handle, "htb", "rate", speed, "burst", 600)
+        yield make_slow
+    finally:
+        libc.setns(before, clone_newnet)
+        os.close(before)
+
+
+def test_who_takes_an_answer_too_slowly_is_closed(world):
+    """At 280 bytes/s something arrives all the time, and never enough. The answer is larger than the system's buffers."""
+    with own_network(world) as make_slow:
+        world.certificates(["one"])
+        model = {"input": 50000, "loss": "softmax_cross_entropy", "layers": [{"type": "dense", "units": 2}]}
+        aggregator = world.aggregator(world.write("run.json", {**RUN, "model": model}), "--idle-seconds", 3)
+        session = world.session(aggregator, "one")
+        assert session.request("GET", "/v1/run")[0] == 200
+        make_slow(280, session.connection.sock)
+        session.connection.request("GET", "/v1/model/0")
+        wait_for(lambda: "'one'" in read(aggregator.log), "it is closed", 30, aggregator)
+        assert "'one' is too slow in the middle of a request: a head has 3 s, a body or an answer 512 bytes/s" in read(aggregator.log), read(aggregator.log)
 
 
 def test_as_many_files_as_the_system_allows(world):
