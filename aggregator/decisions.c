@@ -109,8 +109,8 @@ static rd_status insist(rd_driver *d, rd_status (*attempt)(rd_driver *d, rd_erro
         rd_status status = attempt(d, err);
         if (status != RD_ERR_IO)
             return status;
-        rd_driver_log(d, RD_LOG_WARNING, "%s; trying again every %d s (the round is kept in memory)", err->message,
-                      RETRY_MILLISECONDS / 1000);
+        rd_driver_log(d, RD_LOG_WARNING, "%s; trying again every %d s (what is to be written is kept in memory)",
+                      err->message, RETRY_MILLISECONDS / 1000);
         if (rd_signals_arrived(d->signal_fd, RETRY_MILLISECONDS)) {
             d->interrupted = true;
             return status;
@@ -308,6 +308,11 @@ static bool all_know(rd_driver *d)
     return all;
 }
 
+static rd_status keep_step(rd_driver *d, rd_error *err)
+{
+    return rd_settling_keep(d->settling, err);
+}
+
 /* Before the first round what columns mean is settled, a step at a time; afterwards only where the first table comes
  * after that. */
 static rd_status settle(rd_driver *d, rd_error *err)
@@ -326,6 +331,10 @@ static rd_status settle(rd_driver *d, rd_error *err)
         d->callbacks.wake(d->callbacks.user);
         return RD_OK;
     }
+    if (news == RD_SETTLING_DONE)
+        status = insist(d, keep_step, err);
+    if (status != RD_OK)
+        return status;
     if (text[0] != '\0')
         rd_driver_log(d, news == RD_SETTLING_STUCK ? RD_LOG_WARNING : RD_LOG_INFO, "%s", text);
     const bool first = news == RD_SETTLING_DONE && !d->settled;

@@ -211,8 +211,16 @@ rd_status rd_settling_advance(rd_settling *s, bool enough, rd_settling_news *new
     status = rd_run_settle(s->run, &settled, err);
     describe(&settled, s->notes, text, size);
     rd_schema_free(&settled);
-    pthread_mutex_lock(&s->lock);
-    s->done = status == RD_OK;
-    pthread_mutex_unlock(&s->lock);
     return status;
+}
+
+rd_status rd_settling_keep(rd_settling *s, rd_error *err)
+{
+    rd_status status = rd_run_keep_schema(s->run, err);
+    if (status != RD_OK)
+        return status;
+    pthread_mutex_lock(&s->lock);
+    s->done = true;
+    pthread_mutex_unlock(&s->lock);
+    return RD_OK;
 }

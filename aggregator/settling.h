@@ -38,11 +38,13 @@ typedef enum rd_settling_news {
     RD_SETTLING_NONE,
     RD_SETTLING_STUCK,   /* the descriptions do not make a schema: text says why. Reported once for each reason */
     RD_SETTLING_MEASURE, /* clients are to be asked for their next step */
-    RD_SETTLING_DONE,    /* the run knows its schema, or more of it than before: rounds may begin. text: what was
-                            settled, and left out */
+    RD_SETTLING_DONE,    /* the run knows its schema, or more of it than before: rounds may begin, after
+                            rd_settling_keep. text: what was settled, and left out */
 } rd_settling_news;
 /* Goes on as far as it can; enough: so many clients are there as rounds need. */
 rd_status rd_settling_advance(rd_settling *s, bool enough, rd_settling_news *news, char *text, size_t size,
                               rd_error *err) RD_MUST_CHECK;
+/* Writes what is settled to the state directory. May be repeated when it failed (disk full). */
+rd_status rd_settling_keep(rd_settling *s, rd_error *err) RD_MUST_CHECK;
 
 #endif

@@ -36,13 +36,24 @@ cleanup:
     return status;
 }
 
+rd_status rd_run_read_own_data(rd_run *run, rd_error *err)
+{
+    rd_status status = RD_OK;
+    const rd_config *config = run->config;
+    if (run->has_own)
+        return RD_OK;
+    RD_TRY(rd_test_set_open(config, run->model, &run->schema, run->threads, &run->test, err));
+    if (config->strategy.kind->server_trains)
+        RD_TRY(rd_own_training_open(config, run->model, &run->schema, &run->own, err));
+    run->has_own = true;
+cleanup:
+    return status;
+}
+
 rd_status rd_run_begin(rd_run *run, rd_error *err)
 {
     rd_status status = RD_OK;
     const rd_config *config = run->config;
-    RD_TRY(rd_test_set_open(config, run->model, &run->schema, run->threads, &run->test, err));
-    if (config->strategy.kind->server_trains)
-        RD_TRY(rd_own_training_open(config, run->model, &run->schema, &run->own, err));
     if (run->store != NULL)
         RD_TRY(rd_inputs_record(run->store, config, &run->test.data, &run->own.data, err));
     if (run->past.any) {

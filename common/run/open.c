@@ -56,13 +56,18 @@ rd_status rd_run_open(const rd_config *config, const rd_run_options *options, rd
     }
     if (directory != NULL)
         RD_TRY(rd_run_read_schema(run, directory, err));
-    if (options->schema != NULL)
-        RD_TRY(run->settled ? rd_run_check_schema(run, options->schema, directory, err)
-                            : rd_run_settle(run, options->schema, err));
+    if (options->schema != NULL && run->settled)
+        RD_TRY(rd_run_check_schema(run, options->schema, directory, err));
+    if (options->schema != NULL && !run->settled) {
+        RD_TRY(rd_run_settle(run, options->schema, err));
+        RD_TRY(rd_run_keep_schema(run, err));
+    }
     bool table = config->data.test.format == RD_SOURCE_CSV ||
                  (config->strategy.kind->server_trains && config->data.root.format == RD_SOURCE_CSV);
-    if (!run->begun && (run->settled || !table))
+    if (!run->begun && (run->settled || !table)) {
+        RD_TRY(rd_run_read_own_data(run, err));
         RD_TRY(rd_run_begin(run, err));
+    }
     *out = run;
     run = NULL;
 cleanup:

@@ -35,8 +35,11 @@ typedef struct rd_run_options {
  * the run. */
 rd_status rd_run_open(const rd_config *config, const rd_run_options *options, rd_run **out,
                       rd_error *err) RD_MUST_CHECK;
-/* What columns mean is known now, and is stored from here on. Before the first round. */
+/* What columns mean is known now, and what the server itself has (data.test, data.root) is read by it, once. Before the
+ * first round; rd_run_keep_schema is to follow. */
 rd_status rd_run_settle(rd_run *run, const rd_schema *schema, rd_error *err) RD_MUST_CHECK;
+/* Commits round 0, where that has not been done, and stores the schema. May be repeated when it failed (disk full). */
+rd_status rd_run_keep_schema(rd_run *run, rd_error *err) RD_MUST_CHECK;
 /* NULL: not settled yet. */
 const rd_schema *rd_run_schema(const rd_run *run);
 void rd_run_free(rd_run *run);

@@ -39,6 +39,7 @@ struct rd_run {
 
     rd_schema schema; /* of tables */
     bool settled;     /* it is known */
+    bool has_own;     /* data.test and data.root are read, where there are any */
     bool begun;       /* round 0 is committed */
     rd_test_set test;
 
@@ -56,7 +57,9 @@ struct rd_run {
 
 /* ---- begin.c ---- */
 
-/* Reads what the server itself has, and is ready for the next round. */
+/* Reads what the server itself has, once. */
+rd_status rd_run_read_own_data(rd_run *run, rd_error *err) RD_MUST_CHECK;
+/* With that: takes or commits the model to go on from, and is ready for the next round. May be repeated when it failed. */
 rd_status rd_run_begin(rd_run *run, rd_error *err) RD_MUST_CHECK;
 
 /* ---- schema.c ---- */

@@ -12,13 +12,18 @@ const rd_schema *rd_run_schema(const rd_run *run)
 
 rd_status rd_run_settle(rd_run *run, const rd_schema *schema, rd_error *err)
 {
+    rd_schema_free(&run->schema);
+    rd_status status = rd_schema_copy(schema, &run->schema, err);
+    run->settled = status == RD_OK;
+    return status == RD_OK ? rd_run_read_own_data(run, err) : status;
+}
+
+rd_status rd_run_keep_schema(rd_run *run, rd_error *err)
+{
     rd_status status = RD_OK;
-    char *text = rd_schema_print(schema);
+    char *text = rd_schema_print(&run->schema);
     if (text == NULL)
         RD_THROW(RD_ERR_MEMORY, "no memory for the schema");
-    rd_schema_free(&run->schema);
-    RD_TRY(rd_schema_copy(schema, &run->schema, err));
-    run->settled = true;
     if (!run->begun)
         RD_TRY(rd_run_begin(run, err));
     /* Behind round 0: a run that has a schema has begun. */

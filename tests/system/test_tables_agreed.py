@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import os
 import random
 import struct
 
@@ -62,6 +63,44 @@ def clinic_rows(seed, words, count, clinic):
         rows.append({"x": f"{x:.3f}" if i % 11 else "NA", "y": f"{y:.3f}", "colour": draw.choice(["red", "blue"] + (["green"] if clinic == 3 else [])),
                      "clinic": str(clinic), "kind": word})
     return rows
+
+
+def settling_run(world):
+    """A model of 560 kB, a test set that is a table, and the tables of two clients; the run is to be settled by the second."""
+    layers = [{"type": "dense", "units": 20000, "activation": "relu"}, {"type": "dense", "units": 2}]
+    rows = [{"x": i % 7 - (i % 2) * 9, "y": i % 5, "kind": "ab"[i % 2]} for i in range(40)]
+    test = world.write("test.csv", table(["x", "y", "kind"], rows))
+    world.certificates(["alice", "bob"])
+    config = world.write("run.json", {"rounds": 1, "model": {"input": 2, "loss": "softmax_cross_entropy", "layers": layers},
+                                      "training": {"learning_rate": 0.01}, "cohort": {"min_clients": 2}, "data": {"test": {"path": test}}})
+    aggregator = world.aggregator(config, "--linger-seconds", 1)
+    alice = world.client(aggregator, "alice", world.write("alice.csv", table(["x", "y", "kind"], rows[:20])))
+    wait_for(lambda: "alice joined" in read(aggregator.log), "the first has joined", process=aggregator)
+    return aggregator, alice, test, lambda: world.client(aggregator, "bob", world.write("bob.csv", table(["x", "y", "kind"], rows[20:])))
+
+
+def test_a_disk_that_is_full_when_columns_are_settled_is_waited_for(world):
+    """There is room for a join, and none for the model of round 0."""
+    with world.small_disk() as fill:
+        aggregator, alice, _, bob_comes = settling_run(world)
+        filler = fill()
+        os.truncate(filler, os.path.getsize(filler) - 400000)
+        bob = bob_comes()
+        wait_for(lambda: "trying again" in read(aggregator.log), "the aggregator says that the disk is full", 30, aggregator)
+        assert "bob joined" in read(aggregator.log) and "settled what" not in read(aggregator.log), read(aggregator.log)
+        os.remove(filler)
+        assert wait_exit(aggregator) == 0, read(aggregator.log)
+        assert read(aggregator.log).count("settled what the tables' 2 columns mean") == 1, read(aggregator.log)
+        assert [r["round"] for r in world.rounds() if r["test"]["samples"] == 40] == [0, 1], world.rounds()
+        assert wait_exit(alice) == 0 and wait_exit(bob) == 0
+
+
+def test_a_test_set_that_is_gone_when_columns_are_settled_ends_the_run(world):
+    aggregator, _, test, bob_comes = settling_run(world)
+    os.remove(test)
+    bob_comes()
+    assert wait_exit(aggregator) not in (0, None), read(aggregator.log)
+    assert test in read(aggregator.log).splitlines()[-1] and "trying again" not in read(aggregator.log), read(aggregator.log)
 
 
 def test_three_clinics_are_one_federation(world):

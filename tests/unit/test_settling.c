@@ -82,6 +82,8 @@ Test(settling, what_failed_is_begun_again_when_somebody_comes)
     measured(s, "alice", "{\"count\": 0, \"sum\": \"0p0\", \"least\": 0, \"largest\": 0}");
     measured(s, "bob", "{\"count\": 2, \"sum\": \"6p0\", \"least\": 1, \"largest\": 5}");
     cr_assert_eq(news(s, text), RD_SETTLING_DONE);
+    cr_assert_not(rd_settling_is_done(s), "nothing of it is written");
+    cr_assert(rd_settling_keep(s, &err) == RD_OK, "%s", err.message);
     cr_assert(rd_settling_is_done(s));
     cr_assert(rd_run_schema(run)->columns[0].filler == 3);
 
