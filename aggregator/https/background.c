@@ -40,8 +40,9 @@ static void *serve(void *user)
 {
     lane *l = user;
     rd_work *work;
-    if (l->polite) /* on Linux of this thread alone */
-        (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), LATER_NICE);
+    const id_t self = (id_t)syscall(SYS_gettid);
+    if (l->polite && getpriority(PRIO_PROCESS, self) < LATER_NICE) /* on Linux of this thread alone */
+        (void)setpriority(PRIO_PROCESS, self, LATER_NICE);
     while ((work = take(l)) != NULL) {
         work->work(work->user);
         work->worker->hand_back(work);
