@@ -279,6 +279,7 @@ static rd_status serve_run(serve_options *o, const rd_config *config, rd_gate *g
     rd_driver_set_callbacks(driver, &callbacks);
     if (note[0] != '\0')
         rd_driver_log(driver, RD_LOG_WARNING, "%s", note);
+    rd_readers_init(&routes.readers);
     RD_TRY(rd_round_pages_create(o->state, &routes.round_pages, err));
     RD_TRY(rd_interrupted_create(&routes.interrupted, err));
     RD_TRY(rd_server_start(&options, &app, &s.server, err));
@@ -294,6 +295,7 @@ static rd_status serve_run(serve_options *o, const rd_config *config, rd_gate *g
 cleanup:
     rd_interrupted_free(routes.interrupted);
     rd_round_pages_free(routes.round_pages);
+    rd_readers_destroy(&routes.readers);
     return status;
 }
 

@@ -11,6 +11,7 @@
 
 #include "call.h"
 #include "codec/messages.h"
+#include "core/clock.h"
 #include "core/grow.h"
 #include "core/number.h"
 #include "enrol.h"
@@ -178,12 +179,14 @@ static void answer_rounds(rd_call *c, const listing *l)
     char headers[80];
     const char *known = rd_exchange_header(c->x, "If-None-Match");
     (void)snprintf(headers, sizeof headers, "ETag: %s\r\n", l->page.tag);
-    if (known != NULL && strcmp(known, l->page.tag) == 0)
+    if (known != NULL && strcmp(known, l->page.tag) == 0) {
         rd_call_empty(c, 304, headers);
-    else if (rd_exchange_reply_file(c->x, 200, "application/json", headers, l->page.fd, 0, l->page.size))
+    } else if (rd_exchange_reply_file(c->x, 200, "application/json", headers, l->page.fd, 0, l->page.size)) {
         c->answered = true;
-    else
+        rd_readers_took(&c->routes->readers, rd_exchange_client(c->x), l->page.size, rd_clock_seconds());
+    } else {
         rd_call_refuse(c, 503, "busy", "too many files are open");
+    }
 }
 
 static void end_listing(rd_exchange *x, void *user)
@@ -204,6 +207,10 @@ static void rounds_begin(rd_call *c)
     uint64_t from = 0;
     if (rd_query_count(rd_exchange_query(c->x), "from", &from, &err) != RD_OK) {
         rd_call_refuse_error(c, &err);
+        return;
+    }
+    if (!rd_readers_may(&c->routes->readers, rd_exchange_client(c->x), rd_clock_seconds())) {
+        rd_call_refuse(c, 503, "busy", "you have read many records of rounds; the next are for a moment later");
         return;
     }
     listing *l = calloc(1, sizeof *l);

@@ -7,6 +7,7 @@
 #include "https/server.h"
 #include "interrupted.h"
 #include "pace.h"
+#include "readers.h"
 #include "round_pages.h"
 #include "staging.h"
 
@@ -20,6 +21,7 @@ typedef struct rd_routes {
     rd_members *members;
     struct rd_enrolment *enrolment;
     rd_pace pace;
+    rd_readers readers;
 } rd_routes;
 
 /* The callbacks for rd_server_start; routes must outlive the server. */

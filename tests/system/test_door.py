@@ -101,7 +101,10 @@ class Askers:
     def run(self, aggregator, name, path):
         session = self.world.session(aggregator, name)
         while not self.over:
-            status, answer, _ = session.request("GET", path)
+            status, answer, headers = session.request("GET", path)
+            if status == 503 and answer["error"] == "busy":
+                time.sleep(int(headers["Retry-After"]))
+                continue
             if status != 200 or not answer:
                 self.failure = (status, answer)
             self.answers += 1
@@ -129,6 +132,25 @@ def test_who_asks_for_rounds_holds_up_none(world):
     print(f"# {more} answers in the time of 100 rounds")
     assert more < 50, more
     assert askers.failure is None, askers.failure
+
+
+def test_nobody_reads_records_without_end(world):
+    """By name, over however many connections: 16 MB at once, then 1 MB a second."""
+    aggregator = begin(world, strategy={"name": "fedbuff", "buffer_size": 2, "concurrency": 3})
+    wait_for(lambda: rounds(aggregator) > 500, "an answer is long", process=aggregator)
+    asker, read_bytes, begun = world.session(aggregator, "asker"), 0, time.time()
+    assert asker.join()[0] == 200
+    sessions = [world.session(aggregator, "asker") for _ in range(3)]
+    for i in range(1000):
+        session = sessions[i % 3]
+        status, answer, headers = session.request("GET", "/v1/rounds?from=1")
+        if status != 200:
+            break
+        read_bytes += int(headers["Content-Length"])
+    took = time.time() - begun
+    assert status == 503 and answer["error"] == "busy" and int(headers["Retry-After"]) >= 1, (status, answer)
+    assert 16e6 <= read_bytes <= 16e6 + 1e6 * took + 1e6, (read_bytes, took)
+    wait_for(lambda: session.request("GET", "/v1/rounds?from=1")[0] == 200, "a moment later it may again", process=aggregator)
 
 
 def resident(process):
