@@ -77,6 +77,8 @@ Test(update, any_pieces_give_the_same)
                       .running_loss = 1.0 / 3.0,
                       .before = {600, 0.1234567890123456789, 0.75},
                       .holdout = {60, 2.5, NAN},
+                      .personal = {59, 1.5, 0.25},
+                      .steps = 12,
                       .delta_norm = 1e-300,
                       .seconds = 0.25};
     size_t size;
@@ -92,6 +94,8 @@ Test(update, any_pieces_give_the_same)
                       report.before.loss == sent.before.loss);
             cr_assert(report.before.accuracy == 0.75 && report.before.samples == 600 && report.holdout.samples == 60);
             cr_assert(isnan(report.holdout.accuracy) && report.holdout.loss == 2.5 && report.delta_norm == 1e-300);
+            cr_assert(report.personal.samples == 59 && report.personal.loss == 1.5 && report.personal.accuracy == 0.25);
+            cr_assert(report.steps == 12 && report.seconds == 0.25);
         }
     }
     free(body);
