@@ -2,6 +2,7 @@
 """Session tickets: who comes back without showing certificates again, and who has to show them."""
 import os
 import re
+import signal
 import socket
 import ssl
 import struct
@@ -77,7 +78,7 @@ def read_bytes(path):
 
 
 def test_a_ticket_opens_no_door_that_has_been_closed(world):
-    world.certificates(["one", "two"])
+    world.certificates(["one", "two", "three"])
     config, allowed = world.write("run.json", RUN), world.write("allowed", "one\ntwo\n")
     aggregator = world.aggregator(config, "--allow", allowed)
     one, two = Visitor(world, "one"), Visitor(world, "two")
@@ -86,6 +87,17 @@ def test_a_ticket_opens_no_door_that_has_been_closed(world):
     world.write("allowed", "two\n")
     aggregator = world.aggregator(config, "--allow", allowed)
     assert one.visit(aggregator) == (True, 403) and two.visit(aggregator) == (True, 200)
+    # Thrown out by name while the aggregator runs.
+    three = Visitor(world, "three")
+    world.write("allowed", "two\nthree\n")
+    os.kill(aggregator.pid, signal.SIGHUP)
+    wait_for(lambda: "2 clients may take part" in read(aggregator.log), "the list is read again")
+    assert three.visit(aggregator) == (False, 200) and three.visit(aggregator) == (True, 200)
+    world.check(world.program("rondo-aggregator"), "revoke", "three", "--state", world.path("state"))
+    try:
+        raise AssertionError(three.visit(aggregator))
+    except OSError as e:
+        assert "revoked" in str(e).lower(), e
     stop(aggregator)
     # Another authority is none that has signed this certificate.
     world.check(os.path.join(harness.ROOT, "certs", "make-certs"), world.path("others"), "ca")
