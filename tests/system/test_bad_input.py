@@ -290,6 +290,7 @@ def test_client_gone_in_mid_upload(world):
     descriptors = f"/proc/{aggregator.pid}/fd"
     wait_for(lambda: sum("(deleted)" in os.readlink(os.path.join(descriptors, f)) for f in os.listdir(descriptors)
                          if os.path.islink(os.path.join(descriptors, f))) == 0, "nothing of them is left", 20)
+    wait_for(lambda: good.request("HEAD", "/v1/rounds/1/train")[0] == 204, "it is known of the last that it is gone")
     finish(world, aggregator, good)
 
 

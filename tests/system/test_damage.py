@@ -158,9 +158,19 @@ ROUNDS = 4000
 
 
 def kill_after_a_second(world, state):
+    """When it has done some rounds since it last moved its log into the database, as it does once a second."""
+    def moved():
+        return os.stat(world.path(state, "rondo.db")).st_mtime_ns
+
     process = world.start(*simulate(world, "adam", ROUNDS, state), log=state + ".log")
-    began = time.monotonic()
-    wait_for(lambda: time.monotonic() > began + 1.5, "it has moved its log, once a second", process=process)
+    wait_for(lambda: os.path.exists(world.path(state, "models", "000002.safetensors")), "it has begun", process=process)
+    before = moved()
+    wait_for(lambda: moved() != before, "it has moved its log", process=process)
+    for _ in range(50):
+        before, done = moved(), len(models(world, state))
+        wait_for(lambda: len(models(world, state)) > done + 3, "rounds are done", process=process)
+        if moved() == before:
+            break
     process.kill()
     process.wait()
     done = len(models(world, state)) - 1
