@@ -18,6 +18,8 @@ import tempfile
 import time
 import traceback
 
+from harness import SLOW
+
 BUILD = os.path.abspath(sys.argv[1])
 INSPECT = os.path.join(BUILD, "rondo-inspect")
 MAKE_STATE = os.path.join(BUILD, "tests", "make_state")
@@ -38,7 +40,7 @@ def check(ok, name, detail=""):
 
 
 def inspect(*arguments, **more):
-    return subprocess.run([INSPECT, *map(str, arguments)], capture_output=True, text=True, timeout=60, **more)
+    return subprocess.run([INSPECT, *map(str, arguments)], capture_output=True, text=True, timeout=60 * SLOW, **more)
 
 
 def state(kind, rounds=10):
@@ -143,7 +145,7 @@ def test_rounds_follow():
     first = json.loads(follower.stdout.readline())
     check(writer.poll() is None, "rounds --follow: prints a round while the run goes on")
     rest, notes = follower.stdout.read(), follower.stderr.read()  # communicate() would forget what readline() has buffered
-    follower.wait(timeout=30)
+    follower.wait(timeout=30 * SLOW)
     seen = [first["round"]] + [json.loads(line)["round"] for line in rest.splitlines()]
     check(writer.wait() == 0 and seen == list(range(7)), "rounds --follow: every round once, in order", seen)
     check(follower.returncode == 0, "rounds --follow: ends with the run")
@@ -283,7 +285,7 @@ def test_model_memory():
     program = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); " \
               "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     run = subprocess.run([sys.executable, "-c", program, INSPECT, "model", path], capture_output=True, text=True,
-                         timeout=60)
+                         timeout=60 * SLOW)
     kilobytes = int(run.stdout.splitlines()[-1]) if run.returncode == 0 else -1
     sanitized = b"__asan_init" in open(INSPECT, "rb").read()
     check("100,000,000" in run.stdout and (sanitized or 0 < kilobytes < 50000),
@@ -380,7 +382,7 @@ def test_command_line():
     check(os.listdir(empty) == [], "looking for a run leaves nothing behind", os.listdir(empty))
     with open("/dev/full", "w") as full:
         run = subprocess.run([INSPECT, "rounds", state("classification"), "--csv"], stdout=full, stderr=subprocess.PIPE,
-                             text=True, timeout=60)
+                             text=True, timeout=60 * SLOW)
     check(run.returncode == 1 and "standard output" in run.stderr, "output that cannot be written is an error",
           run.stderr)
 
