@@ -212,6 +212,7 @@ def test_nobody_hears_of_the_end_before_the_last_round_is_committed(world):
     status, task, _ = observer.task(wait=0)
     assert status == 204, (status, task)
     d.processes["aggregator"].kill()
+    d.processes["aggregator"].wait()  # it is gone, and so is its lock
     d.start("aggregator")
     assert d.finish() == expected
 
