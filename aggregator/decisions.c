@@ -20,6 +20,28 @@ static void stop_with(rd_driver *d, const rd_error *err)
     uv_stop(&d->loop);
 }
 
+/* With the lock held: the first client of the open round whose update is under way; SIZE_MAX: there is none. */
+static size_t find_arriving(const rd_driver *d)
+{
+    for (size_t i = 0; i < rd_rounds_client_count(d->rounds); i++)
+        if (d->attendance.clients[i].uploads && rd_rounds_has_task(d->rounds, i))
+            return i;
+    return SIZE_MAX;
+}
+
+/* With the lock held: seconds for which the deadline of the open step is put off; 0: it has passed. */
+static double put_off(rd_driver *d)
+{
+    const size_t arriving = find_arriving(d);
+    const bool first = d->grace.given == 0;
+    const double most = d->grace.left, more = rd_grace_more(&d->grace, arriving != SIZE_MAX, atomic_load(&d->moved));
+    if (first && more > 0)
+        rd_driver_log(
+            d, RD_LOG_INFO, "round %llu: the deadline is put off by at most %g s, as the update of %s is arriving",
+            (unsigned long long)rd_rounds_current(d->rounds), most, rd_rounds_client_name(d->rounds, arriving));
+    return more;
+}
+
 static void on_deadline(uv_timer_t *timer)
 {
     rd_driver *d = timer->data;
@@ -33,8 +55,12 @@ static void on_deadline(uv_timer_t *timer)
         return;
     }
     pthread_mutex_lock(&d->lock);
-    rd_rounds_deadline(d->rounds, rd_rounds_current(d->rounds));
+    const double more = put_off(d);
+    if (more == 0)
+        rd_rounds_deadline(d->rounds, rd_rounds_current(d->rounds));
     pthread_mutex_unlock(&d->lock);
+    if (more > 0)
+        uv_timer_start(&d->deadline, on_deadline, (uint64_t)(1000.0 * more), 0);
     rd_driver_wake(d);
 }
 
@@ -54,6 +80,7 @@ static rd_status open_round(rd_driver *d, const rd_action *action, rd_error *err
     if (!whole)
         return rd_fail(err, RD_ERR_MEMORY, "no memory for the records of %zu clients", action->cohort_size);
     d->opened_at = rd_clock_seconds();
+    d->grace = rd_grace_start(rd_run_config(d->run)->cohort.grace_seconds);
     d->callbacks.traffic(d->callbacks.user, &d->bytes_in_before, &d->bytes_out_before);
     return RD_OK;
 }
@@ -62,6 +89,9 @@ static rd_status open_round(rd_driver *d, const rd_action *action, rd_error *err
 static void ask_clients(rd_driver *d)
 {
     double seconds = rd_run_config(d->run)->cohort.deadline_seconds;
+    pthread_mutex_lock(&d->lock);
+    rd_grace_next_step(&d->grace);
+    pthread_mutex_unlock(&d->lock);
     uv_timer_start(&d->deadline, on_deadline, (uint64_t)(1000.0 * seconds), 0);
     d->callbacks.wake(d->callbacks.user);
 }

@@ -75,6 +75,8 @@ rd_verdict rd_driver_may_deliver(rd_driver *d, size_t client, uint64_t round, co
 rd_status rd_driver_check_model(rd_driver *d, size_t client, const char *model, rd_error *err) RD_MUST_CHECK;
 /* Of one client one update is under way: what it lays down is bounded so. False: there is one. Its end is told once. */
 bool rd_driver_begin_upload(rd_driver *d, size_t client);
+/* So many bytes more of such an update are here. */
+void rd_driver_moved(rd_driver *d, size_t bytes);
 void rd_driver_end_upload(rd_driver *d, size_t client);
 /* Grows when a round closes: then it is to be asked again whether an upload may go on. From any thread, at no cost. */
 uint64_t rd_driver_closings(const rd_driver *d);

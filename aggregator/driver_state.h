@@ -17,6 +17,7 @@
 #include "attendance.h"
 #include "counted.h"
 #include "driver.h"
+#include "grace.h"
 #include "published.h"
 #include "waiting.h"
 
@@ -58,11 +59,13 @@ struct rd_driver {
     rd_published published;
     rd_attendance attendance;
     double opened_at; /* rd_clock_seconds */
+    rd_grace grace;   /* of the open round */
     uint64_t bytes_in_before, bytes_out_before;
     newcomer *newcomers;
     rd_error fatal;
     atomic_uint_fast64_t closings; /* rounds that have closed; read without the lock */
     atomic_uint_fast64_t commits;  /* of rounds; read without the lock */
+    atomic_uint_fast64_t moved;    /* bytes of updates on their way in; without the lock */
 
     rd_account account; /* has a lock of its own, the last to be taken */
 

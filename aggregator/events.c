@@ -256,6 +256,11 @@ bool rd_driver_begin_upload(rd_driver *d, size_t client)
     return first;
 }
 
+void rd_driver_moved(rd_driver *d, size_t bytes)
+{
+    (void)atomic_fetch_add(&d->moved, bytes);
+}
+
 void rd_driver_end_upload(rd_driver *d, size_t client)
 {
     pthread_mutex_lock(&d->lock);

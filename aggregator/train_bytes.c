@@ -345,6 +345,7 @@ static void feed(rd_call *c, const uint8_t *bytes, size_t count)
     if (closings != u->closings) /* nothing is laid down for a round that is over */
         verdict = rd_driver_may_deliver(c->routes->driver, c->client, c->number, &rd_step_train);
     u->closings = closings;
+    rd_driver_moved(c->routes->driver, count);
     if (verdict != RD_VERDICT_ACCEPT) {
         discard(c);
         answer_verdict(c, verdict);

@@ -154,6 +154,8 @@ static rd_status prepare(simulator *s, rd_error *err)
         printf("%s\n", notes);
     if (!s->options->quiet && c->keep_updates > 0)
         printf("keep_updates: a simulation keeps no updates, only an aggregator does\n");
+    if (!s->options->quiet && c->cohort.grace_seconds != RD_COHORT_GRACE_SECONDS)
+        printf("cohort.grace_seconds: a simulated update arrives at once, only an aggregator puts deadlines off\n");
     RD_TRY(check_cohort(s, err));
     s->usage = sim_usage_of(c, &s->dealt.data, &s->dealt.partition);
     RD_TRY(sim_usage_check(c, &s->usage, err));

@@ -35,7 +35,8 @@ static rd_status read_cohort(rd_fields *top, rd_cohort_config *c)
                             .min_updates = 1,
                             .max_abandoned = RD_COHORT_MAX_ABANDONED,
                             .max_samples = RD_COHORT_MAX_SAMPLES,
-                            .deadline_seconds = 600.0};
+                            .deadline_seconds = 600.0,
+                            .grace_seconds = RD_COHORT_GRACE_SECONDS};
     rd_fields_choice(&f, "select", kinds, COUNT_OF(kinds), &select);
     c->select = (rd_selection)select;
     rd_fields_only(&f, "fraction", select == RD_SELECT_FRACTION, "with \"select\": \"fraction\"");
@@ -53,6 +54,7 @@ static rd_status read_cohort(rd_fields *top, rd_cohort_config *c)
     rd_fields_count(&f, "max_samples", 1, INT32_MAX, &c->max_samples);
     rd_fields_number(&f, "max_weight", 0.0, 1.0, true, &c->max_weight);
     rd_fields_number(&f, "deadline_seconds", 1e-3, 1e7, false, &c->deadline_seconds);
+    rd_fields_number(&f, "grace_seconds", 0.0, 1e7, false, &c->grace_seconds);
     return rd_fields_finish(&f);
 }
 

@@ -40,6 +40,7 @@ typedef enum rd_selection {
 
 #define RD_COHORT_MAX_SAMPLES 10000000
 #define RD_COHORT_MAX_ABANDONED 10
+#define RD_COHORT_GRACE_SECONDS 60
 
 /* run.json "cohort" */
 typedef struct rd_cohort_config {
@@ -55,6 +56,7 @@ typedef struct rd_cohort_config {
     uint64_t max_samples;    /* that a client may join with; default RD_COHORT_MAX_SAMPLES */
     double max_weight;       /* (0, 1]: share of a round that one client counts; 0: not said (weight_limit.h) */
     double deadline_seconds; /* of each step of a round, from its publication; default 600 */
+    double grace_seconds;    /* by which its deadlines are put off at most; default RD_COHORT_GRACE_SECONDS */
     /* Asynchronous rounds: */
     uint64_t buffer_size;    /* so many updates make a round; 0: rounds are synchronous */
     uint64_t concurrency;    /* so many clients train at a time */

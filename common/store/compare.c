@@ -37,7 +37,8 @@ static bool is_free(const char *key)
                                        "cohort.max_samples",
                                        "cohort.max_weight",
                                        "cohort.max_abandoned",
-                                       "cohort.deadline_seconds"};
+                                       "cohort.deadline_seconds",
+                                       "cohort.grace_seconds"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (strcmp(key, keys[i]) == 0)
             return true;

@@ -158,7 +158,7 @@ def begin_upload(session, round, update, size):
 
 
 def test_one_update_of_a_client_is_under_way_and_ends_with_its_round(world):
-    aggregator, (mallory, alice) = start(world, ["mallory", "alice"], cohort={"deadline_seconds": 4})
+    aggregator, (mallory, alice) = start(world, ["mallory", "alice"], cohort={"deadline_seconds": 4, "grace_seconds": 0})
     for session in (mallory, alice):
         assert session.task()[1]["round"] == 1
     second = world.session(aggregator, "mallory")

@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import threading
+import time
 import types
 
 import harness
@@ -139,10 +140,10 @@ def join(world, aggregator, name, word):
     return session
 
 
-def begin_round(world, model=MODEL, **cohort):
+def begin_round(world, model=MODEL, strategy=None, **cohort):
     """Two clients of two sessions, of which both have been asked for an update of round 1."""
     world.certificates(["alice", "bob"])
-    config = {"rounds": 2, "model": model, "training": {"learning_rate": 0.1, "batch_size": 0},
+    config = {"rounds": 2, "model": model, "training": {"learning_rate": 0.1, "batch_size": 0}, "strategy": strategy or {"name": "fedavg"},
               "cohort": {"min_clients": 2, "deadline_seconds": 300, **cohort}}
     aggregator = world.aggregator(world.write("run.json", config), "--linger-seconds", "0")
     sessions = [join(world, aggregator, name, word) for name, word in (("alice", "one"), ("bob", "one of bob's"))]
@@ -222,6 +223,70 @@ def test_what_is_kept_ends_with_its_round(world):
     begin(anew, second, 60, round=2)
     wait_for(lambda: alice.request("HEAD", "/v1/rounds/2/train")[0] == 503, "it is sent anew", process=aggregator)
     assert staged(aggregator) == 1, "what was kept is freed"
+
+
+def send_slowly(session, rest, seconds):
+    """The rest of an update in so much time, or as much of it as is wanted: a piece each half second, so that it moves
+    whenever somebody looks."""
+    size = len(rest) // int(2 * seconds) + 1
+    pieces = [rest[i:i + size] for i in range(0, len(rest), size)]
+    try:
+        for piece in pieces:
+            time.sleep(seconds / len(pieces))
+            session.connection.send(piece)
+    except OSError:
+        pass  # it was not waited for any longer
+
+
+WIDE = {"preset": "softmax-regression", "input": 50_000, "classes": 2}
+
+
+def wide_update(round):
+    """Large enough to move at the least rate for as long as a test is patient."""
+    return safetensors({"fc1.weight": ([2, 50_000], [0.0] * 100_000), "fc1.bias": ([2], [0.0, 0.0])}, {"round": str(round), "samples": "10"})
+
+
+def test_a_deadline_waits_for_an_update_that_moves(world):
+    """One that takes twice the deadline counts; one that would go on for ever ends with the grace."""
+    if harness.SANITIZED:
+        raise harness.Skip("waits for minutes where patience is long")
+    deadline, grace = 1.5 * harness.SLOW, 3 * harness.SLOW
+    aggregator, (alice, bob) = begin_round(world, WIDE, deadline_seconds=deadline, grace_seconds=grace)
+    for number, seconds in ((1, 2 * deadline), (2, 4 * (deadline + grace))):
+        update = wide_update(number)
+        for session in (alice, bob):
+            assert session.task()[1]["round"] == number
+        begin(alice, update, 60, round=number)
+        assert bob.update(number, update)[0] == 200
+        sender = threading.Thread(target=send_slowly, args=(alice, update[60:], seconds), daemon=True)
+        sender.start()
+        record = committed(world, aggregator, number)
+        if number == 1:
+            sender.join()
+            answer = alice.connection.getresponse()
+            assert (answer.status, json.loads(answer.read())["counted"]) == (200, True)
+            assert (record["counted"], record["late"]) == (2, 0) and record["seconds"] > deadline, record
+        else:
+            assert (record["counted"], record["late"]) == (1, 1) and record["seconds"] > 0.99 * (deadline + grace), record
+            assert record["seconds"] < 3 * (deadline + grace), record
+    said = f"the deadline is put off by at most {grace:g} s, as the update of alice is arriving"
+    assert read(aggregator.log).count(said) == 2, read(aggregator.log)
+
+
+def test_a_deadline_waits_for_an_update_of_an_earlier_round(world):
+    """Of asynchronous rounds, whose deadlines are for those who were asked before."""
+    if harness.SANITIZED:
+        raise harness.Skip("waits for minutes where patience is long")
+    deadline = 1.5 * harness.SLOW
+    aggregator, (alice, bob) = begin_round(world, WIDE, {"name": "fedbuff", "buffer_size": 1, "concurrency": 2},
+                                           deadline_seconds=deadline, grace_seconds=3 * harness.SLOW)
+    assert bob.update(1, wide_update(1))[0] == 200
+    begin(alice, wide_update(1), 60)
+    send_slowly(alice, wide_update(1)[60:], 2 * deadline)
+    answer = alice.connection.getresponse()
+    assert (answer.status, json.loads(answer.read()).get("counted")) == (200, True)
+    record = committed(world, aggregator, 2)
+    assert (record["counted"], record["late"]) == (1, 0) and record["seconds"] > deadline, record
 
 
 def test_whole_models_are_sent_where_another_one_is_asked_for(world):
