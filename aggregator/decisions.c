@@ -119,10 +119,13 @@ static rd_status collect_record(rd_driver *d, const rd_action *action, rd_error 
         }
         parts[i] = *part;
         parts[i].status = rd_rounds_participation(d->rounds, action->cohort[i]);
+        parts[i].missed = rd_rounds_missed(d->rounds, action->cohort[i]);
         record->counted += parts[i].status == RD_PART_COUNTED;
         record->late += parts[i].status == RD_PART_LATE;
         record->failed += parts[i].status == RD_PART_FAILED;
     }
+    record->left_out = rd_rounds_left_out(d->rounds);
+    record->early = rd_rounds_asked_early(d->rounds);
     record->bytes_in = bytes_in - d->bytes_in_before;
     record->bytes_out = bytes_out - d->bytes_out_before;
     pthread_mutex_unlock(&d->lock);
@@ -186,6 +189,8 @@ rd_status rd_driver_commit(rd_driver *d, rd_error *err)
     (void)atomic_fetch_add(&d->commits, 1);
     rd_record_line(&d->record, rd_run_config(d->run)->rounds, line, sizeof line);
     rd_record_add_limited(&d->record, d->record_parts, d->record_part_count, line, sizeof line);
+    rd_record_add_backoff(&rd_run_config(d->run)->cohort, &d->record, d->record_parts, d->record_part_count, line,
+                          sizeof line);
     name_missing(d, RD_PART_LATE, "; late: ", line, sizeof line);
     name_missing(d, RD_PART_FAILED, "; failed: ", line, sizeof line);
     rd_driver_log(d, RD_LOG_INFO, "%s", line);

@@ -129,7 +129,8 @@ rd_status rd_driver_create(rd_run *run, rd_settling *settling, rd_log *log, rd_d
     d->clients_keep = !rd_cohort_is_asynchronous(&config->cohort) &&
                       rd_client_kept_size(rd_run_model(run), &config->strategy, &config->personalisation) > 0;
     if (d->clients_keep)
-        RD_TRY(rd_counted_load(&d->counted, rd_run_store(run), err));
+        RD_TRY(rd_recalled_load_counted(&d->counted, rd_run_store(run), err));
+    RD_TRY(rd_recalled_load_missed(&d->missed, rd_run_store(run), err));
     RD_TRY(open_loop(d, err));
     d->run = run;
     d->settling = settling;
@@ -166,7 +167,8 @@ void rd_driver_free(rd_driver *d)
     }
     rd_rounds_free(d->rounds);
     rd_sessions_free(d->sessions);
-    rd_counted_free(&d->counted);
+    rd_recalled_free(&d->counted);
+    rd_recalled_free(&d->missed);
     pthread_mutex_destroy(&d->lock);
     rd_account_destroy(&d->account);
     rd_attendance_free(&d->attendance);

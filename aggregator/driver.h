@@ -63,8 +63,9 @@ char *rd_driver_welcome(rd_driver *d, const char *name);
 /* What a client has measured (settling.h). */
 rd_status rd_driver_measured(rd_driver *d, const char *name, uint64_t step, const char *json, size_t size,
                              rd_error *err) RD_MUST_CHECK;
-/* No round waits for this client until it asks again. reason: what its participation is recorded with. */
-void rd_driver_leave(rd_driver *d, size_t client, const char *reason);
+/* No round waits for this client until it asks again. Its participation is recorded with the reason. That it is idle is
+ * believed where tasks come one after another ("continual"): elsewhere all samples are for every round. */
+void rd_driver_leave(rd_driver *d, size_t client, const rd_leave *leave);
 /* Is there something to do for this client? Fills in task. */
 bool rd_driver_task(rd_driver *d, size_t client, rd_task *task);
 

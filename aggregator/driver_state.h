@@ -15,10 +15,10 @@
 
 #include "account.h"
 #include "attendance.h"
-#include "counted.h"
 #include "driver.h"
 #include "grace.h"
 #include "published.h"
+#include "recalled.h"
 #include "waiting.h"
 
 /* A client whose join is yet to be written to the store, which only the driver's thread touches; in the list once. */
@@ -54,8 +54,9 @@ struct rd_driver {
     pthread_mutex_t lock; /* guards what follows */
     rd_rounds *rounds;
     rd_sessions *sessions;
-    bool clients_keep;  /* something between rounds, and rounds are synchronous */
-    rd_counted counted; /* in rounds before this process began; empty unless clients_keep */
+    bool clients_keep;   /* something between rounds, and rounds are synchronous */
+    rd_recalled counted; /* in rounds before this process began; empty unless clients_keep */
+    rd_recalled missed;  /* rounds before this process began */
     rd_published published;
     rd_attendance attendance;
     double opened_at; /* rd_clock_seconds */

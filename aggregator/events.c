@@ -134,8 +134,11 @@ rd_status rd_driver_join(rd_driver *d, const char *name, const rd_caller *caller
         status = rd_settling_join(d->settling, name, data, err);
     if (status == RD_OK)
         status = rd_rounds_join(d->rounds, name, &client, err);
-    if (status == RD_OK && is_new)
-        rd_rounds_set_last_counted(d->rounds, client, rd_counted_of(&d->counted, name));
+    if (status == RD_OK && is_new) {
+        const rd_recalled_client missed = rd_recalled_of(&d->missed, name);
+        rd_rounds_set_last_counted(d->rounds, client, rd_recalled_of(&d->counted, name).round);
+        rd_rounds_set_missed(d->rounds, client, missed.missed, missed.round);
+    }
     if (status == RD_OK)
         status = rd_sessions_join(d->sessions, client, caller, &news, err);
     if (status == RD_OK) {
@@ -162,18 +165,21 @@ rd_status rd_driver_join(rd_driver *d, const char *name, const rd_caller *caller
     return status;
 }
 
-void rd_driver_leave(rd_driver *d, size_t client, const char *reason)
+void rd_driver_leave(rd_driver *d, size_t client, const rd_leave *leave)
 {
+    const bool idle = leave->idle && rd_run_config(d->run)->continual.task_count > 0;
     pthread_mutex_lock(&d->lock);
     rd_participation_record *part =
         rd_rounds_has_task(d->rounds, client) ? rd_attendance_part(&d->attendance, d->rounds, client) : NULL;
     if (part != NULL)
-        rd_attendance_say_why(part, reason);
+        rd_attendance_say_why(part, leave->reason);
+    if (idle)
+        rd_rounds_pass(d->rounds, client, rd_rounds_current(d->rounds));
     rd_rounds_leave(d->rounds, client);
     d->attendance.clients[client].knows_end = true; /* nobody to wait for */
     char *name = strdupa(rd_rounds_client_name(d->rounds, client));
     pthread_mutex_unlock(&d->lock);
-    rd_driver_account(d, "left", name, reason);
+    rd_driver_account(d, "left", name, leave->reason);
     rd_settling_leave(d->settling, name);
     rd_driver_wake(d);
 }

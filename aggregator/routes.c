@@ -82,12 +82,12 @@ static void run_begin(rd_call *c)
 static void leave_complete(rd_call *c)
 {
     rd_error err;
-    char reason[RD_LEAVE_REASON_MAX];
-    if (rd_leave_parse(rd_call_body(c), c->body_size, reason, &err) != RD_OK) {
+    rd_leave leave;
+    if (rd_leave_parse(rd_call_body(c), c->body_size, &leave, &err) != RD_OK) {
         rd_call_refuse_error(c, &err);
         return;
     }
-    rd_driver_leave(c->routes->driver, c->client, reason);
+    rd_driver_leave(c->routes->driver, c->client, &leave);
     rd_call_empty(c, 204, "");
 }
 
@@ -369,9 +369,9 @@ static bool refuse_unwelcome(rd_call *c)
     if (why == NULL)
         return false;
     if (c->client != SIZE_MAX) {
-        char reason[160];
-        (void)snprintf(reason, sizeof reason, "left: %s", why);
-        rd_driver_leave(driver, c->client, reason);
+        rd_leave leave = {.idle = false};
+        (void)snprintf(leave.reason, sizeof leave.reason, "left: %s", why);
+        rd_driver_leave(driver, c->client, &leave);
     }
     rd_driver_log(driver, RD_LOG_WARNING, "%s refused: %s", name, why);
     rd_exchange_be_last(c->x);

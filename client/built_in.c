@@ -195,6 +195,8 @@ static rd_status built_in_train(void *learner, const rd_task *task, const rd_glo
     b->started = rd_clock_seconds();
     RD_TRY(rd_local_round_run(b->trainer, &work, rd_dataset_all(&b->samples->data), global->parameters, b->delta,
                               report, err));
+    if (report->samples == 0)
+        goto cleanup;
     report->seconds = rd_clock_seconds() - b->started;
     *delta = b->delta;
     /* Only an update that counts moves what the client keeps. Whether this one did is told with the next task, so it is

@@ -29,8 +29,9 @@ typedef struct rd_learner_type {
     rd_tensor_table (*tensors)(const void *learner, rd_tensor_set set);
     /* Trains in this round. *delta is the learner's and may be changed until the next call: for each tensor that
      * travels, local minus global; behind it the strategy's companions that go up (round/companion.h).
-     * RD_ERR_RANGE, RD_ERR_DATA, RD_ERR_MEMORY: the round has to do without this client (training diverged, none of its
-     * samples are for this round, no memory); err says why. RD_ERR_STATE: a signal has arrived, or
+     * report->samples 0: none of its samples are for this round, and *delta is not set.
+     * RD_ERR_RANGE, RD_ERR_DATA, RD_ERR_MEMORY: the round has to do without this client (training diverged, its samples
+     * cannot be trained on, no memory); err says why. RD_ERR_STATE: a signal has arrived, or
      * most_seconds have passed. */
     rd_status (*train)(void *learner, const rd_task *task, const rd_global_model *global, float **delta,
                        rd_report *report, rd_error *err);

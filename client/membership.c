@@ -87,10 +87,10 @@ cleanup:
 
 static const rd_request leave = {.method = "POST", .path = "/v1/leave", .content_type = JSON_TYPE};
 
-rd_status rd_membership_pass(rd_membership *m, const char *reason, rd_error *err)
+rd_status rd_membership_pass(rd_membership *m, const rd_leave *why, rd_error *err)
 {
     rd_response response;
-    char *json = rd_leave_write(reason);
+    char *json = rd_leave_write(why);
     if (json == NULL)
         return rd_fail(err, RD_ERR_MEMORY, "no memory to tell why this client cannot train");
     rd_request request = leave;

@@ -26,8 +26,8 @@ rd_status rd_membership_ask(rd_membership *m, rd_error *err) RD_MUST_CHECK;
 bool rd_membership_can_settle(const rd_membership *m);
 /* Joins, for the first time or again. */
 rd_status rd_membership_join(rd_membership *m, rd_error *err) RD_MUST_CHECK;
-/* This round has to do without this client, which stays. reason, for the record, says nothing of the data. */
-rd_status rd_membership_pass(rd_membership *m, const char *reason, rd_error *err) RD_MUST_CHECK;
+/* This round has to do without this client, which stays. The reason, for the record, says nothing of the data. */
+rd_status rd_membership_pass(rd_membership *m, const rd_leave *why, rd_error *err) RD_MUST_CHECK;
 /* Leaves the run. It may fail: whoever leaves does not wait. Nothing can be asked afterwards. */
 void rd_membership_leave(rd_membership *m);
 

@@ -5,6 +5,7 @@
 #include "delivery.h"
 #include "say.h"
 #include "step.h"
+#include "train/continual.h"
 
 /* There is work: what columns mean is settled by now. */
 static rd_status prepare_for_work(rd_participant *p, rd_error *err)
@@ -47,6 +48,7 @@ rd_status rd_step_train_answer(rd_participant *p, const rd_task *task, bool *tak
     rd_report report;
     uint64_t bytes;
     float *delta;
+    rd_leave why = {.idle = false};
     const char *reason;
     rd_status status = RD_OK;
     *taken = false;
@@ -56,10 +58,16 @@ rd_status rd_step_train_answer(rd_participant *p, const rd_task *task, bool *tak
     if (p->global.version != task->model)
         return RD_OK;
     status = p->type->train(p->learner, task, &p->global, &delta, &report, err);
+    if (status == RD_OK && report.samples == 0) {
+        why = (rd_leave){.reason = RD_CONTINUAL_IDLE, .idle = true};
+        rd_say(p->quiet, "round %" PRIu64 ": %s", task->round, why.reason);
+        return rd_membership_pass(&p->membership, &why, err);
+    }
     reason = why_pass(p, status);
     if (reason != NULL) {
         rd_say(p->quiet, "round %" PRIu64 ": %s: %s", task->round, reason, err->message);
-        return rd_membership_pass(&p->membership, reason, err);
+        (void)snprintf(why.reason, sizeof why.reason, "%s", reason);
+        return rd_membership_pass(&p->membership, &why, err);
     }
     RD_TRY(status);
     say_trained(p, task->round, bytes, &report);

@@ -14,6 +14,7 @@ static void print_round(simulator *s, const rd_round_record *record, const rd_pa
         return;
     rd_record_line(record, s->config->rounds, line, sizeof line);
     rd_record_add_limited(record, parts, count, line, sizeof line);
+    rd_record_add_backoff(&s->config->cohort, record, parts, count, line, sizeof line);
     rd_progress_clear(&s->progress);
     printf("%s\n", line);
     for (size_t i = 0, named = 0; i < count && named < 3; i++)
@@ -46,7 +47,10 @@ rd_status sim_close(simulator *s, const rd_action *action, const rd_participatio
 {
     rd_status status = RD_OK;
     double started = rd_clock_seconds();
-    rd_round_record record = {.selected = action->cohort_size, .clock = s->system != NULL ? s->clock : NAN};
+    rd_round_record record = {.selected = action->cohort_size,
+                              .left_out = rd_rounds_left_out(s->rounds),
+                              .early = rd_rounds_asked_early(s->rounds),
+                              .clock = s->system != NULL ? s->clock : NAN};
     for (size_t i = 0; i < action->cohort_size; i++) {
         record.counted += parts[i].status == RD_PART_COUNTED;
         record.late += parts[i].status == RD_PART_LATE;

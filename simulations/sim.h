@@ -38,6 +38,7 @@ typedef struct job {
     float *update; /* (room + kept) its own place for the update and what the client then keeps; NULL: a thread's */
     bool trained;
     bool failed; /* for a reason of its own, which `part` gives */
+    bool idle;   /* that it has no rows of this round's task */
     rd_participation_record part;
 } job;
 

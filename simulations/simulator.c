@@ -52,6 +52,47 @@ static rd_status enroll_clients(simulator *s, rd_error *err)
     return status;
 }
 
+/* What every rank is to know of a client that missed the last round it was asked in. */
+typedef struct missed_rounds {
+    uint64_t round;
+    unsigned missed;
+} missed_rounds;
+
+typedef struct recollection {
+    const rd_rounds *rounds;
+    missed_rounds *of; /* (clients) */
+} recollection;
+
+static bool recollect(const char *client, uint64_t round, uint64_t missed, void *user)
+{
+    recollection *all = user;
+    const size_t number = rd_rounds_find(all->rounds, client);
+    if (number != SIZE_MAX)
+        all->of[number] = (missed_rounds){round, (unsigned)missed};
+    return true;
+}
+
+/* A run that goes on leaves out whom it would have left out. Asynchronous ones leave out nobody. */
+static rd_status recall_missed(simulator *s, rd_error *err)
+{
+    rd_status status = RD_OK;
+    bool all = true;
+    const size_t clients = s->dealt.partition.clients;
+    if (s->asynchronous || rd_run_next_round(s->run) == 1)
+        return RD_OK;
+    recollection r = {s->rounds, calloc(clients, sizeof *r.of)};
+    if (r.of == NULL)
+        return rd_fail(err, RD_ERR_MEMORY, "no memory for what %zu clients missed", clients);
+    if (rd_run_store(s->run) != NULL)
+        status = rd_store_missed(rd_run_store(s->run), recollect, &r, &all, err);
+    rd_ranks_broadcast(r.of, clients * sizeof *r.of, 0);
+    for (size_t i = 0; i < clients && status == RD_OK; i++)
+        if (r.of[i].missed > 0)
+            rd_rounds_set_missed(s->rounds, i, r.of[i].missed, r.of[i].round);
+    free(r.of);
+    return status;
+}
+
 /* What the simulated clients keep lies in the state directory, and is of its run. */
 static rd_status open_keep(simulator *s, size_t floats, rd_error *err)
 {
@@ -190,6 +231,7 @@ static rd_status prepare(simulator *s, rd_error *err)
                                               .first_round = s->asynchronous && !over ? 1 : rd_run_next_round(s->run)},
                          &s->rounds, err));
     RD_TRY(enroll_clients(s, err));
+    RD_TRY(recall_missed(s, err));
     s->most_rows = rd_partition_most_rows(&s->dealt.partition);
     RD_TRY(make_workers(s, err));
     if (c->simulation.attack.kind == RD_ATTACK_BACKDOOR && rd_rank() == 0 && rd_run_test_set(s->run)->rows > 0)

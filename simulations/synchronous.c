@@ -106,6 +106,7 @@ static rd_status close_round(simulator *s, const rd_action *action, rd_error *er
     for (size_t i = 0; i < s->job_count; i++) {
         parts[i] = s->jobs[i].part;
         parts[i].status = rd_rounds_participation(s->rounds, s->jobs[i].client);
+        parts[i].missed = rd_rounds_missed(s->rounds, s->jobs[i].client);
     }
     rd_status status = sim_close(s, action, parts, err);
     free(parts);

@@ -132,12 +132,21 @@ static rd_status own_trouble(job *j, rd_status status, const rd_error *err)
     return RD_OK;
 }
 
+static void be_idle(job *j)
+{
+    (void)snprintf(j->part.reason, sizeof j->part.reason, "%s", RD_CONTINUAL_IDLE);
+    memset(&j->part.report, 0, sizeof j->part.report);
+    j->failed = j->idle = true;
+}
+
 static rd_status serve(simulator *s, worker *w, job *j, rd_error *err)
 {
     float *update = j->update != NULL ? j->update : w->update;
     rd_status status = j->trained ? RD_OK : train(s, w, j, update, err);
+    if (status == RD_OK && !j->trained && j->part.report.samples == 0)
+        be_idle(j);
     j->trained = true;
-    if (status == RD_OK && s->add)
+    if (status == RD_OK && s->add && !j->idle)
         status = add_update(s, w, j, update, update + s->room, err);
     j->part.seconds = s->system != NULL ? j->arrival - s->opened_clock : rd_clock_seconds() - s->opened_at;
     return own_trouble(j, status, err);
@@ -245,7 +254,7 @@ rd_status sim_work(simulator *s, job **jobs, size_t count, bool add, rd_error *e
     RD_TRY(serve_all(s, mine, add, err));
     if (ranks > 1) { /* of the others' jobs this rank knows nothing yet: all zeros */
         typedef struct outcome {
-            bool failed;
+            bool failed, idle;
             rd_participation_record part;
         } outcome;
         outcome *all = calloc(count, sizeof *all);
@@ -254,11 +263,13 @@ rd_status sim_work(simulator *s, job **jobs, size_t count, bool add, rd_error *e
         for (size_t i = 0; i < count; i++)
             if (is_mine(s, jobs[i], i)) {
                 all[i].failed = jobs[i]->failed;
+                all[i].idle = jobs[i]->idle;
                 all[i].part = jobs[i]->part;
             }
         rd_ranks_unite(all, count * sizeof *all);
         for (size_t i = 0; i < count; i++) {
             jobs[i]->failed = all[i].failed;
+            jobs[i]->idle = all[i].idle;
             jobs[i]->part = all[i].part;
             jobs[i]->trained = true;
         }
@@ -277,10 +288,12 @@ rd_status sim_add(simulator *s, job *j, rd_error *err)
 
 void sim_tell(simulator *s, const job *j)
 {
-    if (j->failed) {
+    if (j->idle)
+        rd_rounds_pass(s->rounds, j->client, j->round);
+    else if (j->failed)
         rd_rounds_fail(s->rounds, j->client, j->round);
+    if (j->failed)
         return;
-    }
     RD_ASSERT(rd_rounds_deliver(s->rounds, j->client, j->round, 0) == RD_VERDICT_ACCEPT);
     rd_rounds_delivered(s->rounds, j->client);
 }

@@ -140,6 +140,7 @@ static const char *const part_csv[] = {"round",
                                        "seconds",
                                        "weight",
                                        "update_sha256",
+                                       "missed",
                                        NULL};
 
 static void part_row(const rd_participation_record *p, table_row *row)
@@ -198,6 +199,7 @@ static cJSON *part_json(const rd_participation_record *p)
     export_add_number(object, "seconds", p->seconds);
     cJSON_AddNumberToObject(object, "weight", (double)p->weight);
     cJSON_AddStringToObject(object, "update_sha256", p->update_sha256);
+    cJSON_AddNumberToObject(object, "missed", (double)p->missed);
     return object;
 }
 

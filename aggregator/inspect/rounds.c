@@ -34,6 +34,7 @@ enum {
     SELECTED,
     LATE,
     FAILED,
+    LEFT_OUT,
     SAMPLES,
     UPDATE_NORM,
     SECONDS,
@@ -79,6 +80,7 @@ static const table_column columns[COLUMNS] = {
     [SELECTED] = {"selected", false},
     [LATE] = {"late", false},
     [FAILED] = {"failed", false},
+    [LEFT_OUT] = {"left out", false},
     [SAMPLES] = {"samples", false},
     [UPDATE_NORM] = {"update norm", false},
     [SECONDS] = {"seconds", false},
@@ -130,6 +132,7 @@ static const char *const csv_columns[] = {"round",
                                           "failed",
                                           "samples",
                                           "weight_limit",
+                                          "left_out",
                                           "update_norm",
                                           "bytes_in",
                                           "bytes_out",
@@ -176,6 +179,7 @@ static void fill_row(const rd_round_record *r, table_row *row)
     table_count(row->cell[SELECTED], r->selected);
     table_count_if_any(row->cell[LATE], r->late);
     table_count_if_any(row->cell[FAILED], r->failed);
+    table_count_if_any(row->cell[LEFT_OUT], r->left_out);
     table_count_if_any(row->cell[SAMPLES], r->samples);
     table_number(row->cell[UPDATE_NORM], r->update_norm);
     table_seconds(row->cell[SECONDS], r->seconds);

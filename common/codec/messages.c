@@ -240,25 +240,28 @@ char *rd_refusal_write(const char *kind, const char *message)
     return print(root);
 }
 
-char *rd_leave_write(const char *reason)
+char *rd_leave_write(const rd_leave *leave)
 {
     cJSON *root = cJSON_CreateObject();
-    cJSON_AddStringToObject(root, "reason", reason);
+    cJSON_AddStringToObject(root, "reason", leave->reason);
+    if (leave->idle)
+        cJSON_AddTrueToObject(root, "idle");
     return print(root);
 }
 
-rd_status rd_leave_parse(const char *json, size_t size, char reason[RD_LEAVE_REASON_MAX], rd_error *err)
+rd_status rd_leave_parse(const char *json, size_t size, rd_leave *out, rd_error *err)
 {
     cJSON *root;
     rd_fields f;
-    (void)snprintf(reason, RD_LEAVE_REASON_MAX, "left");
+    *out = (rd_leave){.reason = "left"};
     if (size == 0)
         return RD_OK;
     rd_status status = open_body(json, size, &root, &f, err);
     if (status != RD_OK)
         return status;
     rd_fields_require(&f, "reason");
-    rd_fields_text(&f, "reason", reason, RD_LEAVE_REASON_MAX);
+    rd_fields_text(&f, "reason", out->reason, sizeof out->reason);
+    rd_fields_bool(&f, "idle", &out->idle);
     return close_body(root, &f);
 }
 

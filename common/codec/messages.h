@@ -81,10 +81,13 @@ char *rd_receipt_write(uint64_t round, int counted);
 rd_status rd_receipt_parse(const char *json, size_t size, uint64_t *round, int *counted, rd_error *err) RD_MUST_CHECK;
 
 /* POST /v1/leave of a client that has to pass in a round, and stays: {"reason": "training diverged"} */
-#define RD_LEAVE_REASON_MAX 160
-char *rd_leave_write(const char *reason);
-/* An empty body is the reason "left". RD_ERR_FORMAT: no text of 1 to 159 bytes. */
-rd_status rd_leave_parse(const char *json, size_t size, char reason[RD_LEAVE_REASON_MAX], rd_error *err) RD_MUST_CHECK;
+typedef struct rd_leave {
+    char reason[160]; /* 1 to 159 bytes */
+    bool idle; /* it has no samples that are for this round (train/continual.h); default false, and not written */
+} rd_leave;
+char *rd_leave_write(const rd_leave *leave);
+/* An empty body is the reason "left". RD_ERR_FORMAT: no text of that length. */
+rd_status rd_leave_parse(const char *json, size_t size, rd_leave *out, rd_error *err) RD_MUST_CHECK;
 
 /* Every 4xx and 5xx: {"error": "range", "message": "tensor 'fc1.bias': element 17 is NaN"} */
 char *rd_refusal_write(const char *kind, const char *message);

@@ -35,6 +35,7 @@ static rd_status read_cohort(rd_fields *top, rd_cohort_config *c)
                             .min_updates = 1,
                             .max_abandoned = RD_COHORT_MAX_ABANDONED,
                             .max_samples = RD_COHORT_MAX_SAMPLES,
+                            .max_backoff = RD_COHORT_MAX_BACKOFF,
                             .deadline_seconds = 600.0,
                             .grace_seconds = RD_COHORT_GRACE_SECONDS};
     rd_fields_choice(&f, "select", kinds, COUNT_OF(kinds), &select);
@@ -52,6 +53,7 @@ static rd_status read_cohort(rd_fields *top, rd_cohort_config *c)
     rd_fields_count(&f, "min_updates", 1, 100000000, &c->min_updates);
     rd_fields_count(&f, "max_abandoned", 1, 100000000, &c->max_abandoned);
     rd_fields_count(&f, "max_samples", 1, INT32_MAX, &c->max_samples);
+    rd_fields_count(&f, "max_backoff", 0, 100000000, &c->max_backoff);
     rd_fields_number(&f, "max_weight", 0.0, 1.0, true, &c->max_weight);
     rd_fields_number(&f, "deadline_seconds", 1e-3, 1e7, false, &c->deadline_seconds);
     rd_fields_number(&f, "grace_seconds", 0.0, 1e7, false, &c->grace_seconds);

@@ -28,6 +28,9 @@ static rd_status check_cohort(const rd_config *c, rd_error *err)
                        "cohort.min_updates: expected at most cohort.count, %llu, as a round ends with so "
                        "many; found %llu",
                        (unsigned long long)h->count, (unsigned long long)h->min_updates);
+    if (buffered && h->max_backoff != RD_COHORT_MAX_BACKOFF)
+        return rd_fail(err, RD_ERR_CONFIG, "cohort.max_backoff has a meaning only %s, whose rounds wait for nobody",
+                       without);
     if (buffered && h->max_weight > 0)
         return rd_fail(err, RD_ERR_CONFIG, "cohort.max_weight has a meaning only %s, whose rounds have no cohort",
                        without);

@@ -17,6 +17,8 @@ typedef struct rd_roster_client {
     rd_participation part; /* in the current round */
     uint16_t answered;     /* steps of asked_round */
     bool available;        /* may be selected */
+    uint8_t missed;        /* rounds in a row, up to asked_round, that it was late in or failed; at most 255 */
+    bool idle;             /* it failed, as it has nothing to do in the current round */
 } rd_roster_client;
 
 typedef struct rd_roster {

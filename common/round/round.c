@@ -182,6 +182,7 @@ rd_verdict rd_rounds_deliver(rd_rounds *r, size_t client, uint64_t round, size_t
         if (c->part == RD_PART_ASKED)
             r->asked--;
         c->part = RD_PART_DELIVERING;
+        c->idle = false;
         r->delivering++;
     }
     leave(r);
@@ -221,15 +222,26 @@ bool rd_rounds_awaits(const rd_rounds *r, size_t client, uint64_t round)
     return c->part == RD_PART_ASKED && round == c->asked_round && r->kind->is_open(r, round);
 }
 
-void rd_rounds_fail(rd_rounds *r, size_t client, uint64_t round)
+static void fail(rd_rounds *r, size_t client, uint64_t round, bool idle)
 {
     enter(r);
     if (rd_rounds_awaits(r, client, round)) {
         client_of(r, client)->part = RD_PART_FAILED;
+        client_of(r, client)->idle = idle;
         r->asked--;
         r->kind->part_ended(r, client);
     }
     leave(r);
+}
+
+void rd_rounds_fail(rd_rounds *r, size_t client, uint64_t round)
+{
+    fail(r, client, round, false);
+}
+
+void rd_rounds_pass(rd_rounds *r, size_t client, uint64_t round)
+{
+    fail(r, client, round, true);
 }
 
 void rd_rounds_deadline(rd_rounds *r, uint64_t round)
@@ -367,6 +379,28 @@ uint64_t rd_rounds_last_counted(const rd_rounds *r, size_t client)
 void rd_rounds_set_last_counted(rd_rounds *r, size_t client, uint64_t round)
 {
     client_of(r, client)->last_counted = round;
+}
+
+unsigned rd_rounds_missed(const rd_rounds *r, size_t client)
+{
+    return client_of(r, client)->missed;
+}
+
+void rd_rounds_set_missed(rd_rounds *r, size_t client, unsigned missed, uint64_t last)
+{
+    rd_roster_client *c = client_of(r, client);
+    c->missed = (uint8_t)(missed < UINT8_MAX ? missed : UINT8_MAX);
+    c->asked_round = last;
+}
+
+size_t rd_rounds_left_out(const rd_rounds *r)
+{
+    return r->left_out;
+}
+
+size_t rd_rounds_asked_early(const rd_rounds *r)
+{
+    return r->early;
 }
 
 bool rd_rounds_has_task(const rd_rounds *r, size_t client)

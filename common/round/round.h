@@ -20,6 +20,9 @@
  * does not depend on who joined first. Not thread-safe: the caller holds a lock, and the core ends the process where it
  * is entered twice.
  *
+ * Whoever is late or fails in one round after the other is left out of more and more (backoff.h), as long as enough
+ * others are there.
+ *
  * Selection: for every available client a number is drawn from the stream (seed, SELECT, round, client); the
  * k clients with the smallest numbers are the cohort. */
 #ifndef RONDO_ROUND_ROUND_H
@@ -40,6 +43,7 @@ typedef enum rd_selection {
 
 #define RD_COHORT_MAX_SAMPLES 10000000
 #define RD_COHORT_MAX_ABANDONED 10
+#define RD_COHORT_MAX_BACKOFF 64
 #define RD_COHORT_GRACE_SECONDS 60
 
 /* run.json "cohort" */
@@ -54,6 +58,7 @@ typedef struct rd_cohort_config {
     uint64_t min_updates;    /* a round with fewer updates at its deadline is abandoned: the model stays; default 1 */
     uint64_t max_abandoned;  /* so many rounds abandoned in a row end the run; default RD_COHORT_MAX_ABANDONED */
     uint64_t max_samples;    /* that a client may join with; default RD_COHORT_MAX_SAMPLES */
+    uint64_t max_backoff;    /* of so many rounds who missed some is left out at most; default RD_COHORT_MAX_BACKOFF */
     double max_weight;       /* (0, 1]: share of a round that one client counts; 0: not said (weight_limit.h) */
     double deadline_seconds; /* of each step of a round, from its publication; default 600 */
     double grace_seconds;    /* by which its deadlines are put off at most; default RD_COHORT_GRACE_SECONDS */
@@ -126,6 +131,8 @@ void rd_rounds_delivered(rd_rounds *r, size_t client);
 void rd_rounds_unfit(rd_rounds *r, size_t client);
 /* The client cannot answer in this round; reason is the caller's to record. */
 void rd_rounds_fail(rd_rounds *r, size_t client, uint64_t round);
+/* The same, as the client has nothing to do in this round: the round goes on without it, but it has not missed it. */
+void rd_rounds_pass(rd_rounds *r, size_t client, uint64_t round);
 /* The deadline of the open step of this round has passed (ignored if the round is another one by now). */
 void rd_rounds_deadline(rd_rounds *r, uint64_t round);
 /* The caller has done what RD_ACTION_CLOSE asked. stop: the run is to end here (target reached). */
@@ -188,6 +195,14 @@ uint64_t rd_rounds_staleness(const rd_rounds *r, size_t client);
  * told by rd_rounds_set_last_counted. */
 uint64_t rd_rounds_last_counted(const rd_rounds *r, size_t client);
 void rd_rounds_set_last_counted(rd_rounds *r, size_t client, uint64_t round);
+/* How many rounds in a row, up to the last that it was asked in, the client was late or failed (255: or more). What is
+ * known of rounds before this process began is told by rd_rounds_set_missed, with the last of these rounds. */
+unsigned rd_rounds_missed(const rd_rounds *r, size_t client);
+void rd_rounds_set_missed(rd_rounds *r, size_t client, unsigned missed, uint64_t last);
+/* Of the clients that were there when the open round began: how many it left out for that; and how many it asked all the
+ * same, because too few others were there. */
+size_t rd_rounds_left_out(const rd_rounds *r);
+size_t rd_rounds_asked_early(const rd_rounds *r);
 /* Is there work for this client: asked in a step that is open, and nothing delivered yet? */
 bool rd_rounds_has_task(const rd_rounds *r, size_t client);
 /* Is its answer for this round waited for? */

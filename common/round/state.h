@@ -60,6 +60,8 @@ struct rd_rounds {
     size_t asked;      /* clients of the step not heard from */
     size_t delivering; /* answers being taken in */
     size_t answers;    /* that are taken in */
+    size_t left_out;   /* rd_rounds_left_out */
+    size_t early;      /* rd_rounds_asked_early */
 
     size_t *newly;  /* (concurrency) asynchronous: asked by the last action */
     uint64_t picks; /* asynchronous: clients that were ever picked */

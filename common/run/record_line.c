@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "round/backoff.h"
+
 static size_t print(char *text, size_t size, size_t at, const char *format, double value)
 {
     if (at >= size)
@@ -65,4 +67,24 @@ void rd_record_add_limited(const rd_round_record *record, const rd_participation
     }
     if (all > named && at < size)
         (void)snprintf(text + at, size - at, " and %zu more", all - named);
+}
+
+void rd_record_add_backoff(const rd_cohort_config *cohort, const rd_round_record *record,
+                           const rd_participation_record *parts, size_t count, char *text, size_t size)
+{
+    enum { MOST_NAMED = 3 };
+    size_t at = strlen(text), all = 0;
+    for (size_t i = 0; i < count && at < size; i++) {
+        const uint64_t rounds = rd_backoff_rounds(parts[i].missed, cohort->max_backoff);
+        if (rounds == 0 || all++ >= MOST_NAMED)
+            continue;
+        int written = snprintf(text + at, size - at, "%s%s (%" PRIu64 ")",
+                               all == 1 ? "; left out of next rounds: " : ", ", parts[i].client, rounds);
+        at += written > 0 ? (size_t)written : 0;
+    }
+    if (all > MOST_NAMED && at < size)
+        at += (size_t)snprintf(text + at, size - at, " and %zu more", all - MOST_NAMED);
+    if (record->early > 0 && at < size)
+        (void)snprintf(text + at, size - at, "; asked %" PRIu64 " that should be left out, as too few others are there",
+                       record->early);
 }

@@ -36,6 +36,7 @@ static bool is_free(const char *key)
                                        "cohort.min_updates",
                                        "cohort.max_samples",
                                        "cohort.max_weight",
+                                       "cohort.max_backoff",
                                        "cohort.max_abandoned",
                                        "cohort.deadline_seconds",
                                        "cohort.grace_seconds"};

@@ -22,7 +22,7 @@
 
 #include "store/store.h"
 
-#define RD_STORE_SCHEMA_VERSION 9
+#define RD_STORE_SCHEMA_VERSION 10
 #define RD_STORE_BUSY_MILLISECONDS 5000    /* to wait for another connection's lock; held for moments only */
 #define RD_STORE_APPLICATION_ID 0x524e444f /* "RNDO": how `file` and we recognise a database of ours */
 
@@ -56,6 +56,7 @@ typedef enum rd_sql {
     RD_SQL_PUT_INPUT,
     RD_SQL_DROP_INPUT,
     RD_SQL_LAST_COUNTED,
+    RD_SQL_MISSED,
     RD_SQL_LAST_ENTRY,
     RD_SQL_ADD_ENTRY,
     RD_SQL_ENTRIES,

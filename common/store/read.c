@@ -182,6 +182,7 @@ static rd_status take_round(const rd_store *s, sqlite3_stmt *statement, rd_round
     record.failed = take_count(&r);
     record.samples = take_count(&r);
     record.weight_limit = take_count(&r);
+    record.left_out = take_count(&r);
     record.update_norm = take_number(&r);
     record.bytes_in = take_count(&r);
     record.bytes_out = take_count(&r);
@@ -277,6 +278,25 @@ rd_status rd_store_last_counted(rd_store *s, bool (*visit)(const char *client, u
     return end_walk(s, statement, code, "read the participations", err);
 }
 
+rd_status rd_store_missed(rd_store *s, bool (*visit)(const char *client, uint64_t round, uint64_t missed, void *user),
+                          void *user, bool *all, rd_error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    int code;
+    rd_status status = rd_store_statement(s, RD_SQL_MISSED, &statement, err);
+    if (status != RD_OK)
+        return status;
+    *all = true;
+    while (*all && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        row r = {statement, 0, NULL};
+        rd_participation_record record = {0};
+        take_text(&r, record.client, sizeof record.client);
+        const uint64_t round = take_count(&r), missed = take_count(&r);
+        *all = missed == 0 || visit(record.client, round, missed, user);
+    }
+    return end_walk(s, statement, code, "read the participations", err);
+}
+
 rd_status rd_store_participations(rd_store *s, uint64_t round, bool (*visit)(const rd_participation_record *, void *),
                                   void *user, rd_error *err)
 {
@@ -308,6 +328,7 @@ rd_status rd_store_participations(rd_store *s, uint64_t round, bool (*visit)(con
         record.seconds = take_number(&r);
         record.weight = (uint32_t)take_count(&r);
         take_text(&r, record.update_sha256, sizeof record.update_sha256);
+        record.missed = (uint32_t)take_count(&r);
         if (!visit(&record, user))
             break;
     }

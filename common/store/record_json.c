@@ -58,6 +58,7 @@ cJSON *rd_round_record_json(const rd_round_record *r)
     cJSON_AddNumberToObject(object, "failed", (double)r->failed);
     cJSON_AddNumberToObject(object, "samples", (double)r->samples);
     cJSON_AddNumberToObject(object, "weight_limit", (double)r->weight_limit);
+    cJSON_AddNumberToObject(object, "left_out", (double)r->left_out);
     add_number(object, "update_norm", r->update_norm);
     cJSON_AddNumberToObject(object, "bytes_in", (double)r->bytes_in);
     cJSON_AddNumberToObject(object, "bytes_out", (double)r->bytes_out);

@@ -81,6 +81,7 @@ const char *rd_store_schema(void)
         "    failed           INTEGER NOT NULL CHECK (failed >= 0),\n"
         "    samples          INTEGER NOT NULL CHECK (samples >= 0),  -- of the counted clients\n"
         "    weight_limit     INTEGER NOT NULL CHECK (weight_limit >= 0), -- of one client's samples; 0: there was none\n"
+        "    left_out         INTEGER NOT NULL CHECK (left_out >= 0), -- not asked, as they missed rounds before\n"
         "    update_norm      REAL,             -- Euclidean norm of new model - old model\n"
         "    bytes_in         INTEGER NOT NULL CHECK (bytes_in >= 0),  -- bodies; 0 in simulation\n"
         "    bytes_out        INTEGER NOT NULL CHECK (bytes_out >= 0),\n"
@@ -157,6 +158,7 @@ const char *rd_store_schema(void)
         "    seconds          REAL,             -- from publication to delivery\n"
         "    weight           INTEGER NOT NULL CHECK (weight >= 0), -- of its update in the sum\n"
         "    update_sha256    TEXT NOT NULL,    -- of its update as it came; empty: not computed\n"
+        "    missed           INTEGER NOT NULL CHECK (missed >= 0), -- rounds in a row, with this one\n"
         "    PRIMARY KEY (round, client)\n"
         ") STRICT, WITHOUT ROWID;\n"
         "-- participation with the clients' names, for people\n"
@@ -169,8 +171,8 @@ const char *rd_store_schema(void)
 #define ROUND_COLUMNS                                                                                        \
     "round, aggregated, test_samples, test_loss, test_accuracy, train_samples, train_loss, train_accuracy, " \
     "holdout_samples, holdout_loss, holdout_accuracy, gap, running_loss, selected, counted, late, failed, "  \
-    "samples, weight_limit, update_norm, bytes_in, bytes_out, seconds, finished_at, test_top2, test_top3, "  \
-    "test_top4, test_top5, test_top6, test_top7, test_top8, test_top9, test_top10, "                         \
+    "samples, weight_limit, left_out, update_norm, bytes_in, bytes_out, seconds, finished_at, test_top2, "   \
+    "test_top3, test_top4, test_top5, test_top6, test_top7, test_top8, test_top9, test_top10, "              \
     "test_f1, test_auc, test_rmse, test_r2, test_perplexity, spread_mean, spread_deviation, spread_worst, "  \
     "personal_samples, personal_loss, personal_accuracy, clock, attack_success, abandoned, model_sha256, "   \
     "header_sha256, packed_sha256, server_sha256, frozen_sha256, record_sha256"
@@ -179,7 +181,7 @@ const char *rd_store_schema(void)
     "status, reason, samples, running_loss, train_samples, train_loss, train_accuracy, holdout_samples, " \
     "holdout_loss, holdout_accuracy, delta_norm, steps, personal_samples, personal_loss, "                \
     "personal_accuracy, "                                                                                 \
-    "compute_seconds, bytes_in, seconds, weight, update_sha256"
+    "compute_seconds, bytes_in, seconds, weight, update_sha256, missed"
 
 const char *rd_store_sql(rd_sql which)
 {
@@ -196,7 +198,7 @@ const char *rd_store_sql(rd_sql which)
             "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, "
             "?29, "
             "?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46, ?47, "
-            "?48, ?49, ?50, ?51, ?52, ?53, ?54)",
+            "?48, ?49, ?50, ?51, ?52, ?53, ?54, ?55)",
         /* Someone who takes part without having joined (in a simulation) gets a row now. */
         [RD_SQL_TALLY_CLIENT] =
             "INSERT INTO clients (name, samples, software, joined_at, seen_at, selected, counted, late, "
@@ -207,7 +209,7 @@ const char *rd_store_sql(rd_sql which)
             "RETURNING id",
         [RD_SQL_ADD_PARTICIPATION] =
             "INSERT INTO participation (round, client, " PARTICIPATION_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, "
-            "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
+            "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
         /* Rounds with a model file of their own, without the newest two. One would do; the second is for the
          * file that a crash kept from being deleted a round ago. */
         [RD_SQL_OUTDATED_MODELS] =
@@ -249,6 +251,8 @@ const char *rd_store_sql(rd_sql which)
         [RD_SQL_DROP_INPUT] = "DELETE FROM inputs WHERE name = ?1",
         [RD_SQL_LAST_COUNTED] = "SELECT client_name, max(round) FROM participation_by_name "
                                 "WHERE status = 'counted' GROUP BY client",
+        /* Of each client the row with the largest number of a round. */
+        [RD_SQL_MISSED] = "SELECT client_name, max(round), missed FROM participation_by_name GROUP BY client",
         [RD_SQL_LAST_ENTRY] = "SELECT number, sha256 FROM audit ORDER BY number DESC LIMIT 1",
         [RD_SQL_ADD_ENTRY] = "INSERT INTO audit (number, entry, sha256) VALUES (?1, ?2, ?3)",
         [RD_SQL_ENTRIES] = "SELECT number, entry, sha256 FROM audit WHERE number >= ?1 ORDER BY number",

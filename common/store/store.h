@@ -50,6 +50,8 @@ typedef struct rd_round_record {
     uint64_t selected, counted, late, failed; /* clients */
     uint64_t samples;                         /* of the counted clients */
     uint64_t weight_limit;                    /* that one client's samples counted at most; 0: as many as they were */
+    uint64_t left_out;                        /* clients that were there, but had missed rounds (cohort.max_backoff) */
+    uint64_t early;                           /* such clients that were asked, as too few others were there; not stored */
     double update_norm;                       /* Euclidean norm of (new model - old model) */
     uint64_t bytes_in, bytes_out;             /* over the network, bodies only; 0 in simulation */
     rd_spread spread;                         /* of the participants' loss */
@@ -76,6 +78,7 @@ typedef struct rd_participation_record {
     double seconds; /* from publication to delivery */
     float largest;  /* magnitude in its update; not stored */
     uint32_t weight;                   /* of its update in the sum */
+    uint32_t missed;                   /* rounds in a row, up to this one, that it was late in or failed; at most 255 */
     char update_sha256[RD_SHA256_HEX]; /* of its update as it came; empty: not computed */
 } rd_participation_record;
 
@@ -241,6 +244,9 @@ rd_status rd_store_account(rd_store *s, uint64_t from, bool (*visit)(const rd_ac
 /* The clients whose updates counted, each with the last round in which one did. *all: visit never returned false. */
 rd_status rd_store_last_counted(rd_store *s, bool (*visit)(const char *client, uint64_t round, void *user), void *user,
                                 bool *all, rd_error *err) RD_MUST_CHECK;
+/* The clients that missed the last round that they were asked in: that round, and how many in a row. *all: as above. */
+rd_status rd_store_missed(rd_store *s, bool (*visit)(const char *client, uint64_t round, uint64_t missed, void *user),
+                          void *user, bool *all, rd_error *err) RD_MUST_CHECK;
 /* Rounds whose models are in the directory without being in the database, beyond the one that is being committed:
  * power was lost, or the directory was copied without rondo.db-wal. 0: none. */
 uint64_t rd_store_missing_rounds(rd_store *s);

@@ -132,6 +132,7 @@ static rd_status add_round(rd_store *s, const rd_round_record *r, const rd_file_
     put_count(&b, r->failed);
     put_count(&b, r->samples);
     put_count(&b, r->weight_limit);
+    put_count(&b, r->left_out);
     put_number(&b, r->update_norm);
     put_count(&b, r->bytes_in);
     put_count(&b, r->bytes_out);
@@ -216,6 +217,7 @@ static rd_status add_participation(rd_store *s, uint64_t round, const rd_partici
     put_number(&b, p->seconds);
     put_count(&b, p->weight);
     put_text(&b, p->update_sha256);
+    put_count(&b, p->missed);
     status = rd_store_run_statement(s, statement, "write a participation", err);
     if (status != RD_OK && sqlite3_extended_errcode(s->db) == SQLITE_CONSTRAINT_PRIMARYKEY)
         status =

@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Why a client has to pass in a round: in the record, and what it tells the aggregator. */
+#define RD_CONTINUAL_IDLE "none of its samples are for this round"
+
 #define RD_CONTINUAL_TASKS 16
 #define RD_CONTINUAL_CLASSES 64
 

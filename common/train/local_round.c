@@ -295,18 +295,12 @@ cleanup:
 
 /* ---- the round ---- */
 
-/* The rows of this round: t->rows[0..*trained). */
-static rd_status choose_rows(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, size_t *trained,
-                             rd_error *err)
+/* The rows of this round are the first of t->rows: how many of `all`. */
+static size_t choose_rows(rd_trainer *t, const rd_local_task *task, const rd_dataset *d, size_t all)
 {
-    size_t all = *trained;
     if (task->continual == NULL || task->continual->task_count == 0)
-        return RD_OK;
-    *trained = rd_continual_choose(task->continual, task->seed, task->round, task->client_key, d->labels, t->rows, all);
-    if (*trained == 0)
-        return rd_fail(err, RD_ERR_DATA, "none of the %zu samples belongs to task %zu of this round", all,
-                       rd_continual_task(task->continual, task->round) + 1);
-    return RD_OK;
+        return all;
+    return rd_continual_choose(task->continual, task->seed, task->round, task->client_key, d->labels, t->rows, all);
 }
 
 rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, rd_row_set mine, const float *global,
@@ -339,7 +333,9 @@ rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, rd_row_se
     if (changing > travelling)
         memcpy(update + travelling, k.local, (changing - travelling) * sizeof *update);
     rd_rows held_rows = {t->rows + trained, held};
-    RD_TRY(choose_rows(t, task, mine.data, &trained, err));
+    trained = choose_rows(t, task, mine.data, trained);
+    if (trained == 0)
+        return RD_OK;
     if (task->evaluation->train_loss)
         RD_TRY(evaluate(t, update, (rd_row_set){mine.data, {t->rows, trained}}, "training", &report->before, err));
     if (held > 0)

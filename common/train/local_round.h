@@ -144,10 +144,10 @@ size_t rd_holdout_rows(double share, size_t rows);
 
 /* Trains from global (all parameters) on the client's own rows and writes the update to the first elements of update
  * (rd_local_round_room): delta = local - global of what travels, behind it the companions that go up, and the report.
- * Brings task->kept up to date. Fails with RD_ERR_RANGE where training diverges (a loss or parameter that is not
- * finite), RD_ERR_DATA where no row is left to train on, RD_ERR_STATE where it was stopped; what is kept is then
- * unusable. update must not overlap
- * global. */
+ * Brings task->kept up to date. report->samples 0: none of the rows are of this round's task (continual.h), so nothing
+ * was trained, there is no update, and what is kept stays. Fails with RD_ERR_RANGE where training diverges (a loss or
+ * parameter that is not finite), RD_ERR_DATA where there are no rows at all, RD_ERR_STATE where it was stopped; what is
+ * kept is then unusable. update must not overlap global. */
 rd_status rd_local_round_run(rd_trainer *t, const rd_local_task *task, rd_row_set mine, const float *global,
                              float *update, rd_report *report, rd_error *err) RD_MUST_CHECK;
 

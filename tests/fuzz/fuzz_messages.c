@@ -83,13 +83,13 @@ static rd_status refusal(const char *json, size_t size, rd_error *err)
 
 static rd_status leave(const char *json, size_t size, rd_error *err)
 {
-    char reason[RD_LEAVE_REASON_MAX], again[RD_LEAVE_REASON_MAX];
-    rd_status status = rd_leave_parse(json, size, reason, err);
+    rd_leave out, again;
+    rd_status status = rd_leave_parse(json, size, &out, err);
     if (status != RD_OK)
         return status;
-    char *text = rd_leave_write(reason);
-    check(text == NULL || rd_leave_parse(text, strlen(text), again, err) == RD_OK);
-    check(text == NULL || strcmp(reason, again) == 0);
+    char *text = rd_leave_write(&out);
+    check(text == NULL || rd_leave_parse(text, strlen(text), &again, err) == RD_OK);
+    check(text == NULL || (strcmp(out.reason, again.reason) == 0 && out.idle == again.idle));
     free(text);
     return status;
 }

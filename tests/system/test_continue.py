@@ -300,5 +300,21 @@ def test_initial_that_has_changed_is_reported(world):
     world.check(world.program("rondo-sim"), "--config", path, "--clients", 2, "--out", world.path("state"))
 
 
+def test_who_missed_rounds_is_left_out_after_a_break_too(world):
+    """Devices drop out at random: simulated in three pieces, each round asks whom it asks without a break."""
+    def simulate(rounds, state):
+        config = merged(PLAIN, {"rounds": rounds, "training": {"epochs": 3}, "cohort": {"select": "count", "count": 6},
+                                "data": {"train": {"format": "synthetic", "alpha": 1, "beta": 1, "clients": 12}, "partition": {"scheme": "group"}},
+                                "simulation": {"system": {"partial_work": {"fraction": 0.5, "drop": True}}}})
+        config["model"] = {"preset": "softmax-regression", "input": 60, "classes": 10}
+        world.check(world.program("rondo-sim"), "--config", world.write("run.json", config), "--quiet", "--out", world.path(state))
+        return [(r["model_sha256"], r["selected"], r["late"], r["left_out"]) for r in world.rounds(state)]
+
+    whole = simulate(16, "whole")
+    assert sum(r[3] for r in whole) > 10, whole
+    for rounds in (5, 11, 16):
+        assert simulate(rounds, "pieces") == whole[:rounds + 1]
+
+
 if __name__ == "__main__":
     harness.main()

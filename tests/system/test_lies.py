@@ -115,6 +115,83 @@ def test_a_run_of_abandoned_rounds_is_given_up(world):
     assert mallory.task()[1]["round"] == 5
 
 
+def test_who_misses_rounds_holds_up_few(world):
+    """One of three refuses, or lets the deadline pass, whenever it is asked. From round 2 on it is there: that is in rounds 2, 4, 7 and
+    12, although the aggregator was killed between, and the others hold their rounds alone meanwhile."""
+    names, held = ["alice", "bob", "mallory"], []
+    how = {"rounds": 13, "cohort": {"min_clients": 2, "deadline_seconds": 3 * harness.SLOW}}
+    aggregator, (*honest, mallory) = start(world, names, **how)
+    for number in range(1, 13):
+        if number == 10:
+            committed(world, aggregator, 9)
+            aggregator.kill()
+            aggregator.wait()
+            aggregator, (*honest, mallory) = start(world, names, **how)
+        for session in honest:
+            assert session.task()[1]["round"] == number
+        if mallory.task(wait=0)[0] == 200:
+            held.append(number)
+            if number != 7:
+                assert mallory.request("POST", "/v1/leave", '{"reason": "not in the mood"}')[0] == 204
+        mallory.task(wait=0)  # it is there, when the next round begins
+        rounds_with(honest, number, [body(1, 1, number)] * 2)
+        if number == 7:
+            committed(world, aggregator, 7)
+            mallory.task(wait=0)
+    assert held == [2, 4, 7, 12], held
+    committed(world, aggregator, 12)
+    records = world.rounds()[1:]
+    assert [r["round"] for r in records if r["failed"] + r["late"] > 0] == held, records
+    # Round 8 began before it was back, round 10 before it had joined.
+    assert [r["round"] for r in records if r["left_out"] == 1] == [3, 5, 6, 9, 11], records
+    log = harness.read(aggregator.log)
+    assert "; failed: mallory (not in the mood)" in log and "; left out of next rounds: mallory (8)" in log, log
+    shown = world.check(world.program("rondo-inspect"), "clients", world.path("state"), "--round", "7", "--jsonl")
+    assert {p["client"]: (p["status"], p["missed"]) for p in map(json.loads, shown.splitlines())} == \
+        {"mallory": ("late", 3), "alice": ("counted", 0), "bob": ("counted", 0)}, shown
+
+
+def test_who_has_nothing_to_train_on_misses_nothing(world):
+    """Each of four has samples of one task of two: it passes in the other's rounds, and is asked again in the next, deployed as
+    simulated. Who says so where all samples are for every round is not believed."""
+    rows = [f"{label},{i % 5},{label + 2 * half}" for label in (0, 1) for half in (0, 1) for i in range(8)]
+    table = world.write("table.csv", "label,x,group\n" + "\n".join(rows) + "\n")
+    config = {
+        "seed": 3, "rounds": 8, "model": {"preset": "softmax-regression", "input": 1, "classes": 2},
+        "training": {"learning_rate": 0.1}, "continual": {"tasks": [[0], [1]], "rounds_per_task": 4},
+        "data": {"train": {"path": table, "label_column": "label", "group_column": "group"}, "partition": {"scheme": "group"}}}
+    world.check(world.program("rondo-sim"), "--config", world.write("sim.json", config), "--out", world.path("sim"), "--quiet")
+    simulated = world.rounds("sim")
+    assert [[r[k] for k in ("selected", "counted", "failed", "left_out")] for r in simulated[1:]] == [[4, 2, 2, 0]] * 8, simulated
+    config = world.write("run.json", {**config, "cohort": {"min_clients": 4}})  # so that all are in round 1
+    world.check(world.program("rondo-sim"), "partition", "--config", config, "--out", world.path("private"), "--quiet")
+    names = [f"client-{i + 1}" for i in range(4)]
+    world.certificates(names)
+    aggregator = world.aggregator(config)
+    clients = [world.client(aggregator, name, world.path("private", name + ".safetensors")) for name in names]
+    for process in [aggregator, *clients]:
+        assert harness.wait_exit(process) == 0, harness.read(process.log)
+    deployed = world.rounds()
+    assert [r["model_sha256"] for r in deployed] == [r["model_sha256"] for r in simulated], (deployed, simulated)
+    for state in ("state", "sim"):
+        text = world.check(world.program("rondo-inspect"), "clients", world.path(state), "--round", 8, "--jsonl")
+        assert sorted((p["reason"], p["missed"]) for p in map(json.loads, text.splitlines())) == \
+            [("", 0)] * 2 + [("none of its samples are for this round", 0)] * 2, text
+
+
+def test_that_nothing_is_to_be_done_is_not_believed_everywhere(world):
+    aggregator, (alice, bob, mallory) = start(world, ["alice", "bob", "mallory"], rounds=4, cohort={"min_clients": 2})
+    for number in (1, 2, 3):  # round 1 has begun before all were there
+        for session in (alice, bob):
+            assert session.task()[1]["round"] == number
+        assert mallory.task(wait=0)[0] == (200 if number == 2 else 204)
+        if number == 2:
+            assert mallory.request("POST", "/v1/leave", '{"reason": "no", "idle": true}')[0] == 204
+            mallory.task(wait=0)
+        rounds_with((alice, bob), number, [body(1, 1, number)] * 2)
+    assert [committed(world, aggregator, n)["left_out"] for n in (1, 2, 3)] == [0, 0, 1]
+
+
 def test_joining_again_costs_no_write(world):
     aggregator, (mallory,) = start(world, ["mallory"])
     harness.wait_for(lambda: "mallory joined" in harness.read(aggregator.log), "it has joined", process=aggregator)

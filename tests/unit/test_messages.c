@@ -90,6 +90,30 @@ Test(messages, task)
     cr_assert_str_eq(path, "/v1/rounds/18446744073709551615/measure-1");
 }
 
+Test(messages, leave)
+{
+    rd_leave leave = {.reason = "training diverged"}, back;
+    rd_error err;
+    char *json = rd_leave_write(&leave);
+    cr_assert_str_eq(json, "{\"reason\":\"training diverged\"}");
+    memset(&back, 0xff, sizeof back);
+    cr_assert_eq(rd_leave_parse(json, strlen(json), &back, &err), RD_OK);
+    cr_assert(strcmp(back.reason, leave.reason) == 0 && !back.idle);
+    free(json);
+    leave.idle = true;
+    json = rd_leave_write(&leave);
+    cr_assert_str_eq(json, "{\"reason\":\"training diverged\",\"idle\":true}");
+    cr_assert_eq(rd_leave_parse(json, strlen(json), &back, &err), RD_OK);
+    cr_assert(back.idle);
+    free(json);
+    memset(&back, 0xff, sizeof back);
+    cr_assert_eq(rd_leave_parse("", 0, &back, &err), RD_OK);
+    cr_assert(strcmp(back.reason, "left") == 0 && !back.idle);
+    const char *number = "{\"reason\": \"no\", \"idle\": 1}", *nothing = "{\"idle\": true}";
+    REFUSE(rd_leave_parse(number, strlen(number), &back, &err), "idle: expected true or false");
+    REFUSE(rd_leave_parse(nothing, strlen(nothing), &back, &err), "reason");
+}
+
 Test(messages, welcome_carries_the_configuration)
 {
     const char *run = "{\"rounds\": 7, \"seed\": 3, \"model\": {\"preset\": \"mnist-2nn\"}, \"training\": "

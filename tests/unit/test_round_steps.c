@@ -263,8 +263,13 @@ static void go_through(const rd_cohort_config *cohort, const rd_step *const *ste
 Test(steps, random_events_keep_the_account)
 {
     const rd_cohort_config cohorts[] = {
-        {.select = RD_SELECT_ALL, .over_selection = 1, .min_clients = 2, .min_updates = 1},
-        {.select = RD_SELECT_FRACTION, .fraction = 0.5, .over_selection = 1.5, .min_clients = 3, .min_updates = 2},
+        {.select = RD_SELECT_ALL, .over_selection = 1, .min_clients = 2, .min_updates = 1, .max_backoff = 16},
+        {.select = RD_SELECT_FRACTION,
+         .fraction = 0.5,
+         .over_selection = 1.5,
+         .min_clients = 3,
+         .min_updates = 2,
+         .max_backoff = 3},
         {.select = RD_SELECT_COUNT, .count = 3, .over_selection = 1.4, .min_clients = 1, .min_updates = 3},
         {.over_selection = 1,
          .min_clients = 2,

@@ -166,7 +166,7 @@ Test(store, new_run_has_an_id_of_32_digits_and_says_what_it_is)
     cJSON_Delete(expected);
     rd_run_record_free(&run);
     rd_store_close(store);
-    cr_assert_str_eq(query("PRAGMA user_version"), "9");
+    cr_assert_str_eq(query("PRAGMA user_version"), "10");
     cr_assert_str_eq(query("PRAGMA journal_mode"), "wal");
     cr_assert_str_eq(query("SELECT run_id = lower(run_id) AND length(run_id) = 32 FROM run"), "1");
 }
@@ -656,9 +656,9 @@ Test(store, databases_of_others_and_of_other_versions_are_refused)
     cr_assert(strstr(error.message, "not one of Rondo's") != NULL, "%s", error.message);
     remove_directory();
     rd_store_close(open_run());
-    alter("PRAGMA user_version = 8");
+    alter("PRAGMA user_version = 9");
     cr_assert(open_with(RUN_JSON, &store, &resumed, &error) == RD_ERR_FORMAT);
-    cr_assert(strstr(error.message, "version 8") != NULL, "%s", error.message);
+    cr_assert(strstr(error.message, "version 9, this program knows version 10") != NULL, "%s", error.message);
     cr_assert(rd_store_open_reader(directory, &store, &error) == RD_ERR_FORMAT);
 }
 

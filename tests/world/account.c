@@ -139,6 +139,7 @@ void account_compare(account *a)
             account_same_of(a, i, "the participation", rd_rounds_participation(a->core, i), account_part_of(c));
         account_same_of(a, i, "a task", rd_rounds_has_task(a->core, i), c->asked);
         account_same_of(a, i, "the last counted round", rd_rounds_last_counted(a->core, i), c->counted);
+        account_same_of(a, i, "the missed rounds", rd_rounds_missed(a->core, i), c->missed);
         account_same_of(a, i, "the staleness", rd_rounds_staleness(a->core, i), a->round - c->task);
     }
     account_same(a, "the round", rd_rounds_current(a->core), a->round);
@@ -146,6 +147,8 @@ void account_compare(account *a)
     account_same(a, "enough are there", rd_rounds_has_enough(a->core), account_there(a) >= account_needed(a));
     account_same(a, "answers that are missing", rd_rounds_missing(a->core),
                  a->open && taken < a->wanted ? a->wanted - taken : 0);
+    account_same(a, "clients that are left out", rd_rounds_left_out(a->core), a->left_out);
+    account_same(a, "clients that are asked early", rd_rounds_asked_early(a->core), a->early);
     account_same(a, "finished", rd_rounds_finished(a->core), a->finishing || a->finished);
     account_same(a, "waiting", rd_rounds_waiting(a->core),
                  !(a->open || a->closing || a->finishing || a->finished) && account_there(a) < account_needed(a));
@@ -201,6 +204,14 @@ void account_set_counted(account *a, size_t client, uint64_t round)
     account_compare(a);
 }
 
+void account_set_missed(account *a, size_t client, unsigned missed, uint64_t round)
+{
+    a->clients[client].missed = missed;
+    a->clients[client].task = round;
+    rd_rounds_set_missed(a->core, client, missed, round);
+    account_compare(a);
+}
+
 void account_seen(account *a, size_t client)
 {
     a->clients[client].there = true;
@@ -217,13 +228,14 @@ void account_end_part(account *a, size_t client)
     a->part[a->part_count++] = client;
 }
 
-static void fail(account *a, size_t client, uint64_t round)
+static void fail(account *a, size_t client, uint64_t round, bool idle)
 {
     account_client *c = &a->clients[client];
     if (!c->asked || round != c->task)
         return;
     c->asked = false;
     c->failed = true;
+    c->idle = idle;
     account_end_part(a, client);
 }
 
@@ -231,14 +243,21 @@ void account_fail(account *a, size_t client, uint64_t round)
 {
     account_same_of(a, client, "an answer that is waited for", rd_rounds_awaits(a->core, client, round),
                     a->clients[client].asked && round == a->clients[client].task);
-    fail(a, client, round);
+    fail(a, client, round, false);
     rd_rounds_fail(a->core, client, round);
+    account_compare(a);
+}
+
+void account_pass(account *a, size_t client, uint64_t round)
+{
+    fail(a, client, round, true);
+    rd_rounds_pass(a->core, client, round);
     account_compare(a);
 }
 
 void account_leave(account *a, size_t client)
 {
-    fail(a, client, a->clients[client].task);
+    fail(a, client, a->clients[client].task, false);
     a->clients[client].there = false;
     rd_rounds_leave(a->core, client);
     account_compare(a);
@@ -304,7 +323,7 @@ rd_verdict account_deliver(account *a, size_t client, uint64_t round, size_t ste
     const rd_verdict verdict = rd_rounds_deliver(a->core, client, round, step);
     account_same_of(a, client, "the verdict on a whole answer", verdict, expected);
     if (expected == RD_VERDICT_ACCEPT) {
-        c->asked = c->failed = false;
+        c->asked = c->failed = c->idle = false;
         c->delivering = true;
     }
     account_compare(a);

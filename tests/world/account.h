@@ -20,6 +20,8 @@ typedef struct account_client {
     uint64_t task;                               /* the round of its last task */
     size_t answered;                             /* steps of that one */
     uint64_t counted;                            /* the round of its last update that counted */
+    bool idle;                                   /* it failed, as it has nothing to do in the round */
+    unsigned missed;                             /* rounds in a row, up to that of its last task */
 } account_client;
 
 typedef struct account {
@@ -29,6 +31,8 @@ typedef struct account {
     uint64_t seed, rounds, round;
     bool open, closing, finishing, finished, deadline_passed;
     size_t step, wanted;
+    size_t left_out,
+        early; /* of the last round that opened: not asked, as they had missed rounds; asked all the same */
     account_client clients[ACCOUNT_CLIENTS]; /* (count), by the core's numbers */
     size_t count;
     size_t part[ACCOUNT_CLIENTS]; /* (part_count) of the round; asynchronous: in the order in which parts ended */
@@ -44,6 +48,8 @@ void account_close(account *a);
 
 size_t account_join(account *a, const char *name);
 void account_set_counted(account *a, size_t client, uint64_t round);
+/* So many rounds in a row, the last of them this one, before this core began. */
+void account_set_missed(account *a, size_t client, unsigned missed, uint64_t round);
 void account_seen(account *a, size_t client);
 void account_leave(account *a, size_t client);
 rd_verdict account_may_deliver(account *a, size_t client, uint64_t round, size_t step);
@@ -51,6 +57,7 @@ rd_verdict account_deliver(account *a, size_t client, uint64_t round, size_t ste
 void account_delivered(account *a, size_t client);
 void account_unfit(account *a, size_t client);
 void account_fail(account *a, size_t client, uint64_t round);
+void account_pass(account *a, size_t client, uint64_t round);
 void account_deadline(account *a, uint64_t round);
 void account_committed(account *a, uint64_t round, bool stop);
 

@@ -7,28 +7,60 @@ static void ask(account *a, size_t client)
     account_client *c = &a->clients[client];
     c->asked = true;
     c->in_step = true;
-    c->late = c->failed = false;
+    c->late = c->failed = c->idle = false;
     c->task = a->round;
     c->answered = 0;
 }
 
-/* Who is asked: of all that are there those with the smallest draws. */
+/* After one round that it missed a client is left out of one, after two of two, then of 4, 8, ... */
+static bool backs_off(const account *a, const account_client *c)
+{
+    uint64_t rounds = c->missed > 0 ? 1 : 0;
+    for (unsigned i = 1; i < c->missed && rounds < a->cohort.max_backoff; i++)
+        rounds *= 2;
+    rounds = rounds < a->cohort.max_backoff ? rounds : a->cohort.max_backoff;
+    return rounds > 0 && a->round - c->task <= rounds;
+}
+
+/* Who may be asked: all that are there and do not back off; and where the round needs more, of the others those with the
+ * smallest draws. */
+static void find_candidates(account *a, const uint64_t *draws, bool *candidate)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < a->count; i++) {
+        candidate[i] = a->clients[i].there && !backs_off(a, &a->clients[i]);
+        count += candidate[i];
+    }
+    for (a->early = 0; count < account_needed(a); a->early++, count++) {
+        size_t next = a->count;
+        for (size_t i = 0; i < a->count; i++)
+            if (a->clients[i].there && !candidate[i] && (next == a->count || draws[i] < draws[next]))
+                next = i;
+        candidate[next] = true;
+    }
+    a->left_out = account_there(a) - count;
+}
+
+/* Who is asked: of the candidates those with the smallest draws. */
 static void choose(account *a)
 {
-    const size_t available = account_there(a), over = account_hundredths(a->cohort.over_selection);
+    const size_t over = account_hundredths(a->cohort.over_selection);
     uint64_t draws[ACCOUNT_CLIENTS];
-    a->wanted = account_wanted_of(&a->cohort, available);
-    size_t asked = (a->wanted * over + 99) / 100;
-    asked = asked < available ? asked : available;
+    bool candidate[ACCOUNT_CLIENTS];
     for (size_t i = 0; i < a->count; i++) {
         rd_random stream = rd_random_stream(a->seed, RD_PURPOSE_SELECT, a->round, a->clients[i].key);
         draws[i] = rd_random_u64(&stream);
     }
+    find_candidates(a, draws, candidate);
+    const size_t candidates = account_there(a) - a->left_out;
+    a->wanted = account_wanted_of(&a->cohort, candidates);
+    size_t asked = (a->wanted * over + 99) / 100;
+    asked = asked < candidates ? asked : candidates;
     for (size_t i = 0; i < a->count; i++) {
         size_t smaller = 0;
         for (size_t j = 0; j < a->count; j++)
-            smaller += a->clients[j].there && draws[j] < draws[i];
-        if (!a->clients[i].there || smaller >= asked)
+            smaller += candidate[j] && draws[j] < draws[i];
+        if (!candidate[i] || smaller >= asked)
             continue;
         ask(a, i);
         a->clients[i].takes_part = true;
@@ -84,6 +116,13 @@ static size_t asks_more(const account *a)
     return room < free ? room : free;
 }
 
+/* Where nobody answers, it is no one client's fault. */
+static void miss(const account *a, account_client *c)
+{
+    if (account_taken(a) > 0 && c->missed < 255)
+        c->missed++;
+}
+
 /* Whoever has not answered when it is over: of a deadline it is asked again when it has been seen again. */
 static void give_up(account *a, bool gone)
 {
@@ -94,7 +133,23 @@ static void give_up(account *a, bool gone)
         c->asked = false;
         c->late = true;
         c->there = c->there && !gone;
+        if (!account_is_asynchronous(a) && gone)
+            miss(a, c);
         account_end_part(a, i);
+    }
+}
+
+/* A round that waited is over, and has left nobody who could still answer. */
+static void settle_missed(account *a)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        account_client *c = &a->clients[i];
+        if (!c->takes_part || c->late)
+            continue;
+        if (!c->failed)
+            c->missed = 0;
+        else if (!c->idle)
+            miss(a, c);
     }
 }
 
@@ -175,6 +230,8 @@ rd_action account_next(account *a)
     case RD_ACTION_CLOSE:
         if (!account_is_asynchronous(a) || a->deadline_passed)
             give_up(a, account_is_asynchronous(a) || !complete);
+        if (!account_is_asynchronous(a))
+            settle_missed(a);
         a->open = false;
         a->closing = true;
         account_same(a, "whether it aggregates", action.aggregate, aggregate);

@@ -32,6 +32,9 @@ static bool compare_round(const rd_round_record *r, void *user)
     else if (r->aggregated != known->aggregated || r->samples != known->samples || r->counted != known->counted)
         play_complain(p, "round %d is recorded with %d updates of %d samples, and had %d of %d", (int)r->round,
                       (int)r->counted, (int)r->samples, (int)known->counted, (int)known->samples);
+    else if (r->left_out != known->left_out)
+        play_complain(p, "round %d is recorded with %d clients left out, and had %d", (int)r->round, (int)r->left_out,
+                      (int)known->left_out);
     return !play_is_wrong(p);
 }
 
@@ -46,6 +49,9 @@ static bool compare_part(const rd_participation_record *part, void *user)
     if (i == p->client_count || known->has[i] != counted || (counted && known->weight[i] != part->weight))
         play_complain(p, "round %d records %s as %s with weight %u, which is not so", (int)part->round, part->client,
                       rd_participation_name(part->status), part->weight);
+    else if (part->missed != known->missed[i])
+        play_complain(p, "round %d records that %s has missed %u, and it had %u", (int)part->round, part->client,
+                      part->missed, known->missed[i]);
     return !play_is_wrong(p);
 }
 
@@ -110,7 +116,9 @@ void play_start_aggregator(play *p)
     account_open(&p->account, &rounds);
     const bool keeps = !rd_cohort_is_asynchronous(&c->cohort) &&
                        rd_client_kept_size(rd_run_model(p->run), &c->strategy, &c->personalisation) > 0;
-    if (keeps && rd_counted_load(&p->counted, rd_run_store(p->run), &err) != RD_OK)
+    if (keeps && rd_recalled_load_counted(&p->counted, rd_run_store(p->run), &err) != RD_OK)
+        play_complain(p, "%s", err.message);
+    if (rd_recalled_load_missed(&p->missed, rd_run_store(p->run), &err) != RD_OK)
         play_complain(p, "%s", err.message);
     for (size_t i = 0; i < p->client_count; i++) {
         p->clients[i].joined = p->clients[i].adding = false;
@@ -126,8 +134,9 @@ void play_stop_aggregator(play *p)
             (void)!rd_aggregate_complete(rd_run_updates(p->run), &p->clients[i].admission, &ignored);
     account_close(&p->account);
     rd_run_free(p->run);
-    rd_counted_free(&p->counted);
-    p->counted = (rd_counted){0};
+    rd_recalled_free(&p->counted);
+    rd_recalled_free(&p->missed);
+    p->counted = p->missed = (rd_recalled){0};
     p->run = NULL;
 }
 
@@ -141,14 +150,23 @@ void play_join(play *p, play_client *c)
     if (p->account.count == before)
         return;
     const rd_join join = {.samples = c->samples};
-    const uint64_t counted = rd_counted_of(&p->counted, c->name);
-    uint64_t known = 0;
-    for (uint64_t r = 1; r < p->committed_rounds; r++)
+    const uint64_t counted = rd_recalled_of(&p->counted, c->name).round;
+    const rd_recalled_client missed = rd_recalled_of(&p->missed, c->name);
+    uint64_t known = 0, asked = 0;
+    for (uint64_t r = 1; r < p->committed_rounds; r++) {
         if (p->history[r].has[c - p->clients])
             known = r;
+        if (p->history[r].asked[c - p->clients])
+            asked = r;
+    }
     if (p->counted.count > 0 && counted != known)
         play_complain(p, "%s counted last in round %d, and not in %d", c->name, (int)known, (int)counted);
     account_set_counted(&p->account, c->number, counted);
+    const unsigned missed_before = p->history[asked].missed[c - p->clients];
+    if (missed.missed != missed_before || (missed_before > 0 && missed.round != asked))
+        play_complain(p, "%s has missed %u up to round %d, and not %u up to %d", c->name, missed_before, (int)asked,
+                      missed.missed, (int)missed.round);
+    account_set_missed(&p->account, c->number, missed.missed, missed.round);
     if (rd_store_client(rd_run_store(p->run), c->name, &join, 0, &err) != RD_OK)
         play_complain(p, "%s", err.message);
 }
@@ -184,23 +202,32 @@ static void commit(play *p)
 /* What is recorded of the round, and what is known of it here. */
 static void collect_record(play *p, const rd_action *action)
 {
-    p->record = (rd_round_record){.clock = NAN, .attack_success = NAN, .selected = action->cohort_size};
-    p->closed = (play_round){.counted = p->sums.count};
+    p->record = (rd_round_record){.clock = NAN,
+                                  .attack_success = NAN,
+                                  .selected = action->cohort_size,
+                                  .left_out = rd_rounds_left_out(p->account.core)};
+    p->closed = (play_round){.counted = p->sums.count, .left_out = p->account.left_out};
     p->part_count = action->cohort_size;
     for (size_t i = 0; i < action->cohort_size; i++) {
         const size_t number = action->cohort[i];
         rd_participation_record *part = &p->parts[i];
         *part = (rd_participation_record){.round = action->round,
-                                          .status = rd_rounds_participation(p->account.core, number)};
+                                          .status = rd_rounds_participation(p->account.core, number),
+                                          .missed = rd_rounds_missed(p->account.core, number)};
         (void)snprintf(part->client, sizeof part->client, "%s", rd_rounds_client_name(p->account.core, number));
         p->record.counted += part->status == RD_PART_COUNTED;
         p->record.late += part->status == RD_PART_LATE;
         p->record.failed += part->status == RD_PART_FAILED;
-        for (size_t k = 0; k < p->client_count; k++)
-            if (strcmp(p->clients[k].name, part->client) == 0 && part->status == RD_PART_COUNTED) {
+        for (size_t k = 0; k < p->client_count; k++) {
+            if (strcmp(p->clients[k].name, part->client) != 0)
+                continue;
+            p->closed.asked[k] = true;
+            p->closed.missed[k] = p->account.clients[number].missed;
+            if (part->status == RD_PART_COUNTED) {
                 part->report = p->clients[k].sent.report;
                 part->weight = p->clients[k].admission.contribution.weight;
             }
+        }
     }
     for (size_t k = 0; k < p->sums.count; k++) {
         const sums_update *u = &p->sums.updates[k];

@@ -3,7 +3,7 @@
 #define RONDO_TESTS_WORLD_PLAY_H
 
 #include "core/random.h"
-#include "counted.h"
+#include "recalled.h"
 #include "sums.h"
 
 enum { PLAY_ROUNDS = 24, PLAY_CONFIG = 1200 };
@@ -15,6 +15,7 @@ typedef struct play_setting {
     const char *training; /* "training" */
     const char *cohort;   /* "cohort" */
     size_t clients;
+    uint64_t max_backoff; /* of the cohort, where its rounds wait */
 } play_setting;
 
 /* The setting of the play with this number, in which the random numbers have their say. */
@@ -47,6 +48,9 @@ typedef struct play_round {
     uint64_t samples, counted;
     bool has[ACCOUNT_CLIENTS];
     uint32_t weight[ACCOUNT_CLIENTS];
+    bool asked[ACCOUNT_CLIENTS];
+    unsigned missed[ACCOUNT_CLIENTS];
+    uint64_t left_out;
 } play_round;
 
 typedef struct play {
@@ -54,7 +58,7 @@ typedef struct play {
     rd_config config;
     rd_random random;
     rd_run *run;
-    rd_counted counted;
+    rd_recalled counted, missed;
     account account;
     sums sums;
     play_client clients[ACCOUNT_CLIENTS]; /* (client_count) */

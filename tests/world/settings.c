@@ -68,6 +68,7 @@ play_setting play_choose(uint64_t number, rd_random *random)
         s.cohort = strcmp(s.name, "fedbuff") == 0 ? PICK(asynchronous_cohorts, random)
                    : robust                       ? PICK(robust_cohorts, random)
                                                   : PICK(waiting_cohorts, random);
+    s.max_backoff = rd_random_below(random, 3) == 0 ? rd_random_below(random, 5) : RD_COHORT_MAX_BACKOFF;
     if (!robust)
         s.clients = 6 + rd_random_below(random, 5);
     return s;
@@ -75,12 +76,15 @@ play_setting play_choose(uint64_t number, rd_random *random)
 
 void play_config(const play_setting *s, uint64_t seed, const char *root, char text[PLAY_CONFIG])
 {
-    char data[400] = "";
+    char data[400] = "", backoff[40] = "";
+    if (strcmp(s->name, "fedbuff") != 0)
+        (void)snprintf(backoff, sizeof backoff, "\"max_backoff\": %d, ", (int)s->max_backoff);
     if (strcmp(s->name, "fltrust") == 0)
         (void)snprintf(data, sizeof data, ", \"data\": {\"root\": {\"path\": \"%s\"}}", root);
     (void)snprintf(text, PLAY_CONFIG,
                    "{\"seed\": %u, \"rounds\": %d, \"model\": {\"preset\": \"softmax-regression\", \"input\": 2, "
-                   "\"classes\": 2}, \"training\": %s, \"strategy\": {\"name\": \"%s\"%s}, \"cohort\": %s, "
+                   "\"classes\": 2}, \"training\": %s, \"strategy\": {\"name\": \"%s\"%s}, \"cohort\": {%s%s, "
                    "\"evaluation\": {\"train_loss\": true}%s}",
-                   (unsigned)(seed & 0xffffff), PLAY_ROUNDS, s->training, s->name, s->strategy, s->cohort, data);
+                   (unsigned)(seed & 0xffffff), PLAY_ROUNDS, s->training, s->name, s->strategy, backoff, s->cohort + 1,
+                   data);
 }
