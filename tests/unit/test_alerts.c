@@ -1,24 +1,9 @@
 /* How handshakes end that the client ends: what it says in an alert (RFC 8446, section 6) the operator reads, and one who
  * goes away without a word is let go at once. The ClientHello is one of openssl's; all that follows it is said by hand. */
-#include <criterion/hooks.h>
 #include <errno.h>
 #include <sys/wait.h>
 
-#include "toy_server.h"
-
-ReportHook(PRE_ALL)(struct criterion_test_set *tests)
-{
-    (void)tests;
-    curl_global_init(CURL_GLOBAL_ALL);
-    if (tls_files_make() != 0)
-        exit(1); /* where a failed assertion would leave Criterion waiting for ever */
-}
-
-ReportHook(POST_ALL)(struct criterion_global_stats *stats)
-{
-    (void)stats;
-    tls_files_remove();
-}
+#include "toy_files.h"
 
 static int connect_to(unsigned port)
 {

@@ -1,26 +1,11 @@
 /* Work in the background: all of it is done and handed back once, in its lane's order, while the lane of the rounds has a
  * thread for each core and what is in no hurry stands behind; and what becomes of it in a server. */
-#include <criterion/hooks.h>
 #include <errno.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "https/background.h"
-#include "toy_server.h"
-
-ReportHook(PRE_ALL)(struct criterion_test_set *tests)
-{
-    (void)tests;
-    curl_global_init(CURL_GLOBAL_ALL);
-    if (tls_files_make() != 0)
-        exit(1); /* where a failed assertion would leave Criterion waiting for ever */
-}
-
-ReportHook(POST_ALL)(struct criterion_global_stats *stats)
-{
-    (void)stats;
-    tls_files_remove();
-}
+#include "toy_files.h"
 
 /* ---- lanes ---- */
 

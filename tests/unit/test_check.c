@@ -11,27 +11,13 @@
 #include "core/crypto.h"
 #include "core/file.h"
 #include "store/store.h"
+#include "test_directory.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 #define MODEL_JSON                                                                                                  \
     "\"model\": {\"input\": 4, \"loss\": \"softmax_cross_entropy\", \"layers\": [{\"type\": \"dense\", \"units\": " \
     "3}]}"
 #define RUN_JSON "{\"rounds\": 5, \"training\": {\"learning_rate\": 0.1}, " MODEL_JSON "}"
-
-static char directory[64];
-
-static void make_directory(void)
-{
-    (void)snprintf(directory, sizeof directory, "/tmp/rondo-test-check-XXXXXX");
-    cr_assert(mkdtemp(directory) != NULL);
-}
-
-static void remove_directory(void)
-{
-    char command[128];
-    (void)snprintf(command, sizeof command, "rm -rf %s", directory);
-    cr_assert(system(command) == 0);
-}
 
 TestSuite(check, .init = make_directory, .fini = remove_directory, .timeout = 60);
 

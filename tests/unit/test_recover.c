@@ -12,21 +12,7 @@
 #include "core/file.h"
 #include "store/internal.h"
 #include "store/store.h"
-
-static char directory[64];
-
-static void make_directory(void)
-{
-    (void)snprintf(directory, sizeof directory, "/tmp/rondo-test-recover-XXXXXX");
-    cr_assert(mkdtemp(directory) != NULL);
-}
-
-static void remove_directory(void)
-{
-    char command[128];
-    (void)snprintf(command, sizeof command, "rm -rf %s", directory);
-    cr_assert(system(command) == 0);
-}
+#include "test_directory.h"
 
 TestSuite(recover, .init = make_directory, .fini = remove_directory, .timeout = 60);
 

@@ -1,22 +1,7 @@
 /* Requests and answers over real TLS on loopback; handshakes are in test_tls.c. */
-#include <criterion/hooks.h>
 #include <sys/resource.h>
 
-#include "toy_server.h"
-
-ReportHook(PRE_ALL)(struct criterion_test_set *tests)
-{
-    (void)tests;
-    curl_global_init(CURL_GLOBAL_ALL);
-    if (tls_files_make() != 0)
-        exit(1); /* where a failed assertion would leave Criterion waiting for ever */
-}
-
-ReportHook(POST_ALL)(struct criterion_global_stats *stats)
-{
-    (void)stats;
-    tls_files_remove();
-}
+#include "toy_files.h"
 
 /* At least so long, and not much longer; a busy machine must not fail the test. */
 static void expect_seconds(double begin, double least)

@@ -1,22 +1,7 @@
 /* What a server allows when nobody says how much, and what changes while it serves: its certificate. */
-#include <criterion/hooks.h>
 #include <errno.h>
 
-#include "toy_server.h"
-
-ReportHook(PRE_ALL)(struct criterion_test_set *tests)
-{
-    (void)tests;
-    curl_global_init(CURL_GLOBAL_ALL);
-    if (tls_files_make() != 0)
-        exit(1); /* where a failed assertion would leave Criterion waiting for ever */
-}
-
-ReportHook(POST_ALL)(struct criterion_global_stats *stats)
-{
-    (void)stats;
-    tls_files_remove();
-}
+#include "toy_files.h"
 
 static int connect_to(const toy *t)
 {

@@ -1,23 +1,8 @@
 /* The server's sockets as the system sees them: what they are allowed to wait for, who inherits them, how silence is found
  * out; and what is counted of the bytes that pass. */
-#include <criterion/hooks.h>
 #include <netinet/tcp.h>
 
-#include "toy_server.h"
-
-ReportHook(PRE_ALL)(struct criterion_test_set *tests)
-{
-    (void)tests;
-    curl_global_init(CURL_GLOBAL_ALL);
-    if (tls_files_make() != 0)
-        exit(1); /* where a failed assertion would leave Criterion waiting for ever */
-}
-
-ReportHook(POST_ALL)(struct criterion_global_stats *stats)
-{
-    (void)stats;
-    tls_files_remove();
-}
+#include "toy_files.h"
 
 static int option(int fd, int level, int name)
 {

@@ -18,27 +18,13 @@
 #include "core/file.h"
 #include "store/internal.h"
 #include "store/store.h"
+#include "test_directory.h"
 
 #define MODEL_OF(layers) "\"model\": {\"input\": 4, \"loss\": \"softmax_cross_entropy\", \"layers\": [" layers "]}"
 #define TWENTY "{\"type\": \"dense\", \"units\": 20}"
 #define MODEL MODEL_OF(TWENTY ", {\"type\": \"dense\", \"units\": 3}")
 #define RATE "\"training\": {\"learning_rate\": 0.1}"
 #define RUN_JSON "{\"name\": \"first\", \"seed\": 7, \"rounds\": 5, " RATE ", " MODEL "}"
-
-static char directory[64];
-
-static void make_directory(void)
-{
-    (void)snprintf(directory, sizeof directory, "/tmp/rondo-test-store-XXXXXX");
-    cr_assert(mkdtemp(directory) != NULL);
-}
-
-static void remove_directory(void)
-{
-    char command[128];
-    (void)snprintf(command, sizeof command, "rm -rf %s", directory);
-    cr_assert(system(command) == 0);
-}
 
 TestSuite(store, .init = make_directory, .fini = remove_directory, .timeout = 60);
 

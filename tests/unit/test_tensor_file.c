@@ -11,21 +11,7 @@
 
 #include "codec/tensor_file.h"
 #include "model/model.h"
-
-static char directory[64];
-
-static void make_directory(void)
-{
-    (void)snprintf(directory, sizeof directory, "/tmp/rondo-test-tensors-XXXXXX");
-    cr_assert(mkdtemp(directory) != NULL);
-}
-
-static void remove_directory(void)
-{
-    char command[128];
-    (void)snprintf(command, sizeof command, "rm -rf %s", directory);
-    cr_assert(system(command) == 0);
-}
+#include "test_directory.h"
 
 TestSuite(tensor_file, .init = make_directory, .fini = remove_directory);
 

@@ -1,22 +1,7 @@
 /* Who gets in, who does not, and what the operator reads about it; suites and versions as the openssl command
  * sees them. */
-#include <criterion/hooks.h>
 
-#include "toy_server.h"
-
-ReportHook(PRE_ALL)(struct criterion_test_set *tests)
-{
-    (void)tests;
-    curl_global_init(CURL_GLOBAL_ALL);
-    if (tls_files_make() != 0)
-        exit(1); /* where a failed assertion would leave Criterion waiting for ever */
-}
-
-ReportHook(POST_ALL)(struct criterion_global_stats *stats)
-{
-    (void)stats;
-    tls_files_remove();
-}
+#include "toy_files.h"
 
 Test(tls, knows_clients_by_name)
 {
