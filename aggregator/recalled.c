@@ -6,23 +6,14 @@
 
 #include "core/grow.h"
 
-static bool add(rd_recalled *r, const char *client, uint64_t round, unsigned missed)
+static bool add(const char *client, uint64_t round, uint64_t missed, void *user)
 {
+    rd_recalled *r = user;
     rd_error ignored;
     if (rd_grow(&r->clients, &r->capacity, r->count + 1, sizeof *r->clients, "clients", &ignored) != RD_OK)
         return false;
-    r->clients[r->count] = (rd_recalled_client){strdup(client), round, missed};
+    r->clients[r->count] = (rd_recalled_client){strdup(client), round, (unsigned)missed};
     return r->clients[r->count].name != NULL && ++r->count > 0;
-}
-
-static bool add_counted(const char *client, uint64_t round, void *user)
-{
-    return add(user, client, round, 0);
-}
-
-static bool add_missed(const char *client, uint64_t round, uint64_t missed, void *user)
-{
-    return add(user, client, round, (unsigned)missed);
 }
 
 static int by_name(const void *a, const void *b)
@@ -42,14 +33,14 @@ static rd_status loaded(rd_recalled *r, bool all, rd_error *err)
 rd_status rd_recalled_load_counted(rd_recalled *r, rd_store *store, rd_error *err)
 {
     bool all = true;
-    rd_status status = rd_store_last_counted(store, add_counted, r, &all, err);
+    rd_status status = rd_store_last_counted(store, add, r, &all, err);
     return status == RD_OK ? loaded(r, all, err) : status;
 }
 
 rd_status rd_recalled_load_missed(rd_recalled *r, rd_store *store, rd_error *err)
 {
     bool all = true;
-    rd_status status = rd_store_missed(store, add_missed, r, &all, err);
+    rd_status status = rd_store_missed(store, add, r, &all, err);
     return status == RD_OK ? loaded(r, all, err) : status;
 }
 

@@ -260,30 +260,13 @@ rd_status rd_store_clients(rd_store *s, bool (*visit)(const rd_client_record *, 
     return end_walk(s, statement, code, "read the clients", err);
 }
 
-rd_status rd_store_last_counted(rd_store *s, bool (*visit)(const char *client, uint64_t round, void *user), void *user,
-                                bool *all, rd_error *err)
+/* A client, a round and a number a row. */
+static rd_status walk_clients(rd_store *s, rd_sql which, rd_store_see_client *visit, void *user, bool *all,
+                              rd_error *err)
 {
     sqlite3_stmt *statement = NULL;
     int code;
-    rd_status status = rd_store_statement(s, RD_SQL_LAST_COUNTED, &statement, err);
-    if (status != RD_OK)
-        return status;
-    *all = true;
-    while (*all && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        row r = {statement, 0, NULL};
-        rd_participation_record record = {0};
-        take_text(&r, record.client, sizeof record.client);
-        *all = visit(record.client, take_count(&r), user);
-    }
-    return end_walk(s, statement, code, "read the participations", err);
-}
-
-rd_status rd_store_missed(rd_store *s, bool (*visit)(const char *client, uint64_t round, uint64_t missed, void *user),
-                          void *user, bool *all, rd_error *err)
-{
-    sqlite3_stmt *statement = NULL;
-    int code;
-    rd_status status = rd_store_statement(s, RD_SQL_MISSED, &statement, err);
+    rd_status status = rd_store_statement(s, which, &statement, err);
     if (status != RD_OK)
         return status;
     *all = true;
@@ -292,9 +275,19 @@ rd_status rd_store_missed(rd_store *s, bool (*visit)(const char *client, uint64_
         rd_participation_record record = {0};
         take_text(&r, record.client, sizeof record.client);
         const uint64_t round = take_count(&r), missed = take_count(&r);
-        *all = missed == 0 || visit(record.client, round, missed, user);
+        *all = visit(record.client, round, missed, user);
     }
     return end_walk(s, statement, code, "read the participations", err);
+}
+
+rd_status rd_store_last_counted(rd_store *s, rd_store_see_client *visit, void *user, bool *all, rd_error *err)
+{
+    return walk_clients(s, RD_SQL_LAST_COUNTED, visit, user, all, err);
+}
+
+rd_status rd_store_missed(rd_store *s, rd_store_see_client *visit, void *user, bool *all, rd_error *err)
+{
+    return walk_clients(s, RD_SQL_MISSED, visit, user, all, err);
 }
 
 rd_status rd_store_participations(rd_store *s, uint64_t round, bool (*visit)(const rd_participation_record *, void *),

@@ -249,10 +249,11 @@ const char *rd_store_sql(rd_sql which)
         [RD_SQL_INPUT] = "SELECT path, rows, digest FROM inputs WHERE name = ?1",
         [RD_SQL_PUT_INPUT] = "INSERT OR REPLACE INTO inputs (name, path, rows, digest) VALUES (?1, ?2, ?3, ?4)",
         [RD_SQL_DROP_INPUT] = "DELETE FROM inputs WHERE name = ?1",
-        [RD_SQL_LAST_COUNTED] = "SELECT client_name, max(round) FROM participation_by_name "
+        [RD_SQL_LAST_COUNTED] = "SELECT client_name, max(round), missed FROM participation_by_name "
                                 "WHERE status = 'counted' GROUP BY client",
         /* Of each client the row with the largest number of a round. */
-        [RD_SQL_MISSED] = "SELECT client_name, max(round), missed FROM participation_by_name GROUP BY client",
+        [RD_SQL_MISSED] = "SELECT * FROM (SELECT client_name, max(round), missed FROM participation_by_name "
+                          "GROUP BY client) WHERE missed > 0",
         [RD_SQL_LAST_ENTRY] = "SELECT number, sha256 FROM audit ORDER BY number DESC LIMIT 1",
         [RD_SQL_ADD_ENTRY] = "INSERT INTO audit (number, entry, sha256) VALUES (?1, ?2, ?3)",
         [RD_SQL_ENTRIES] = "SELECT number, entry, sha256 FROM audit WHERE number >= ?1 ORDER BY number",

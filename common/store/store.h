@@ -241,12 +241,13 @@ typedef struct rd_account_line {
 /* From that number on, in order. */
 rd_status rd_store_account(rd_store *s, uint64_t from, bool (*visit)(const rd_account_line *, void *), void *user,
                            rd_error *err) RD_MUST_CHECK;
+/* A round of a client, and how many it had missed in a row by then. */
+typedef bool rd_store_see_client(const char *client, uint64_t round, uint64_t missed, void *user);
 /* The clients whose updates counted, each with the last round in which one did. *all: visit never returned false. */
-rd_status rd_store_last_counted(rd_store *s, bool (*visit)(const char *client, uint64_t round, void *user), void *user,
-                                bool *all, rd_error *err) RD_MUST_CHECK;
-/* The clients that missed the last round that they were asked in: that round, and how many in a row. *all: as above. */
-rd_status rd_store_missed(rd_store *s, bool (*visit)(const char *client, uint64_t round, uint64_t missed, void *user),
-                          void *user, bool *all, rd_error *err) RD_MUST_CHECK;
+rd_status rd_store_last_counted(rd_store *s, rd_store_see_client *visit, void *user, bool *all,
+                                rd_error *err) RD_MUST_CHECK;
+/* The clients that missed the last round that they were asked in, each with that round. *all: as above. */
+rd_status rd_store_missed(rd_store *s, rd_store_see_client *visit, void *user, bool *all, rd_error *err) RD_MUST_CHECK;
 /* Rounds whose models are in the directory without being in the database, beyond the one that is being committed:
  * power was lost, or the directory was copied without rondo.db-wal. 0: none. */
 uint64_t rd_store_missing_rounds(rd_store *s);

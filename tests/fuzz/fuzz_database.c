@@ -169,10 +169,10 @@ static bool see_entry(const rd_account_line *line, void *user)
     return true;
 }
 
-static bool see_counted(const char *client, uint64_t round, void *user)
+static bool see_round_of(const char *client, uint64_t round, uint64_t missed, void *user)
 {
     (void)user;
-    check(client != NULL && round <= INT64_MAX);
+    check(client != NULL && round <= INT64_MAX && missed <= INT64_MAX);
     return true;
 }
 
@@ -207,7 +207,8 @@ static void read_all(void)
     told(rd_store_clients(s, see_client, NULL, &err), &err);
     told(rd_store_changes(s, see_change, NULL, &err), &err);
     told(rd_store_account(s, 1, see_entry, NULL, &err), &err);
-    told(rd_store_last_counted(s, see_counted, NULL, &found, &err), &err);
+    told(rd_store_last_counted(s, see_round_of, NULL, &found, &err), &err);
+    told(rd_store_missed(s, see_round_of, NULL, &found, &err), &err);
     told(rd_store_data_schema(s, &schema, &err), &err);
     told(rd_store_last_model(s, &number, &found, &err), &err);
     (void)rd_store_missing_rounds(s);
