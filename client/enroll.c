@@ -12,10 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "address.h"
 #include "codec/enrol_messages.h"
+#include "connection_options.h"
 #include "core/file.h"
-#include "core/options.h"
 #include "credentials/request.h"
 #include "once.h"
 
@@ -146,16 +145,13 @@ rd_status rd_enroll_command(int argc, char **argv, rd_error *err)
 {
     enroll_options o = {.out = "."};
     const rd_option options[] = {
-        {RD_OPTION_TEXT, "aggregator", "URL", "https://HOST:PORT of the aggregator", &o.aggregator, true, 0, 0},
+        RD_AGGREGATOR_OPTION(&o.aggregator),
         {RD_OPTION_TEXT, "token", "TOKEN", "what `rondo-aggregator token` has printed; it is good once", &o.token, true,
          0, 0},
         {RD_OPTION_TEXT, "ca-sha256", "DIGITS",
          "SHA-256 of the authority's certificate, by which the aggregator is recognised", &o.ca_sha256, true, 0, 0},
         {RD_OPTION_TEXT, "out", "DIR", "where ca.crt, NAME.crt and NAME.key go; default: here", &o.out, false, 0, 0},
-        {RD_OPTION_TEXT, "proxy", "URL",
-         "HTTP proxy (CONNECT) on the way to the aggregator, or 'none'; default: what https_proxy and no_proxy in the "
-         "environment say",
-         &o.proxy, false, 0, 0},
+        RD_PROXY_OPTION(&o.proxy),
         {RD_OPTION_END, NULL, NULL, NULL, NULL, false, 0, 0},
     };
     const rd_command command = {

@@ -16,9 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "address.h"
 #include "config/first_schema.h"
-#include "core/options.h"
+#include "connection_options.h"
 #include "core/signals.h"
 #include "data/source_options.h"
 #include "enroll.h"
@@ -37,7 +36,7 @@ enum {
 };
 
 typedef struct client_options {
-    const char *aggregator, *ca, *cert, *key, *passphrase, *proxy;
+    rd_connection_options connection;
     rd_source_options data;
     const char *keep, *policy, *key_log;
     bool regression, standardise, describe, quiet;
@@ -63,18 +62,8 @@ static const char footer[] =
 static rd_parse_result parse(int argc, char **argv, client_options *o, rd_error *err)
 {
     const rd_option options[] = {
-        {RD_OPTION_TEXT, "aggregator", "URL", "https://HOST:PORT of the aggregator", &o->aggregator, true, 0, 0},
-        {RD_OPTION_TEXT, "ca", "FILE", "certificate of the authority that signed the aggregator's certificate", &o->ca,
-         true, 0, 0},
-        {RD_OPTION_TEXT, "cert", "FILE", "certificate of this client; its common name is the client's name", &o->cert,
-         true, 0, 0},
-        {RD_OPTION_TEXT, "key", "FILE", "private key of this client", &o->key, true, 0, 0},
-        {RD_OPTION_TEXT, "key-passphrase-file", "FILE",
-         "its first line is the pass phrase of --key; default: a plain key", &o->passphrase, false, 0, 0},
-        {RD_OPTION_TEXT, "proxy", "URL",
-         "HTTP proxy (CONNECT) on the way to the aggregator, or 'none'; default: what https_proxy and "
-         "no_proxy in the environment say",
-         &o->proxy, false, 0, 0},
+        RD_CONNECTION_OPTIONS(&o->connection, "certificate of this client; its common name is the client's name",
+                              "this client"),
         RD_SOURCE_OPTIONS(&o->data, true,
                           "data to train on: .safetensors, .csv, LEAF .json or folder, IDX images, .txt"),
         {RD_OPTION_FLAG, "regression", NULL,
@@ -216,16 +205,14 @@ int main(int argc, char **argv)
         return 0;
     rd_status status = RD_OK;
     RD_TRY(rd_parse_status(parsed));
-    RD_TRY(rd_address_check(o.aggregator, &err));
+    RD_TRY(rd_address_check(o.connection.aggregator, &err));
     RD_TRY(describe_data(&o, &session.data, &err));
     RD_TRY(rd_policy_load(o.policy, &session.policy, &err));
     RD_TRY(rd_signals_open(&signals, &err));
     signal(SIGPIPE, SIG_IGN);
-    session.transport = (rd_transport_options){.url = o.aggregator,
-                                               .files = {o.ca, o.cert, o.key, o.passphrase},
-                                               .proxy = rd_proxy_address(o.proxy),
-                                               .key_log = o.key_log,
-                                               .signals = signals};
+    session.transport = rd_connection_transport(&o.connection);
+    session.transport.key_log = o.key_log;
+    session.transport.signals = signals;
     session.retry_seconds = o.retry_seconds;
     session.quiet = o.quiet;
     session.keep = o.keep;

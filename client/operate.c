@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "address.h"
 #include "codec/enrol_messages.h"
-#include "core/options.h"
+#include "connection_options.h"
 #include "once.h"
 
 #define TOKEN_SIZE 256
@@ -17,40 +16,18 @@
     "certificate files, or an answer that is none.\n"
 
 typedef struct operator_options {
-    const char *aggregator, *ca, *cert, *key, *passphrase, *proxy, *role;
+    rd_connection_options connection;
+    const char *role;
     double hours;
 } operator_options;
 
-/* Of both commands. */
-#define CONNECTION_OPTIONS(o)                                                                                          \
-    {RD_OPTION_TEXT, "aggregator", "URL", "https://HOST:PORT of the aggregator", &(o)->aggregator, true, 0, 0},        \
-        {RD_OPTION_TEXT, "ca", "FILE", "certificate of the authority that signed the aggregator's certificate",        \
-         &(o)->ca,       true, 0,      0},                                                                             \
-        {RD_OPTION_TEXT, "cert", "FILE", "the operator's certificate", &(o)->cert, true, 0, 0},                        \
-        {RD_OPTION_TEXT, "key", "FILE", "private key of the operator", &(o)->key, true, 0, 0},                         \
-        {RD_OPTION_TEXT,                                                                                               \
-         "key-passphrase-file",                                                                                        \
-         "FILE",                                                                                                       \
-         "its first line is the pass phrase of --key; default: a plain key",                                           \
-         &(o)->passphrase,                                                                                             \
-         false,                                                                                                        \
-         0,                                                                                                            \
-         0},                                                                                                           \
-    {                                                                                                                  \
-        RD_OPTION_TEXT, "proxy", "URL",                                                                                \
-            "HTTP proxy (CONNECT) on the way to the aggregator, or 'none'; default: what https_proxy and no_proxy in " \
-            "the "                                                                                                     \
-            "environment say",                                                                                         \
-            &(o)->proxy, false, 0, 0                                                                                   \
-    }
+#define OPERATORS_CONNECTION(o) RD_CONNECTION_OPTIONS(o, "the operator's certificate", "the operator")
 
-static rd_status ask(const operator_options *o, const char *path, const char *json, char **body, size_t *size,
+static rd_status ask(const rd_connection_options *o, const char *path, const char *json, char **body, size_t *size,
                      rd_error *err)
 {
-    const rd_transport_options options = {.url = o->aggregator,
-                                          .files = {o->ca, o->cert, o->key, o->passphrase},
-                                          .proxy = rd_proxy_address(o->proxy),
-                                          .session = "operator"};
+    rd_transport_options options = rd_connection_transport(o);
+    options.session = "operator";
     *body = NULL;
     signal(SIGPIPE, SIG_IGN);
     rd_status status = rd_address_check(o->aggregator, err);
@@ -74,16 +51,16 @@ static rd_status give_token(const char *name, const operator_options *o, rd_erro
     (void)snprintf(order.name, sizeof order.name, "%s", name);
     (void)snprintf(order.role, sizeof order.role, "%s", o->role);
     json = rd_token_order_write(&order);
-    RD_TRY(ask(o, "/v1/tokens", json, &body, &size, err));
+    RD_TRY(ask(&o->connection, "/v1/tokens", json, &body, &size, err));
     RD_TRY(rd_given_token_parse(body, size, &(rd_enrol_texts){token, sizeof token, digest, sizeof digest}, err));
-    printf("rondo-client enroll --aggregator %s --token %s --ca-sha256 %s\n", o->aggregator, token, digest);
+    printf("rondo-client enroll --aggregator %s --token %s --ca-sha256 %s\n", o->connection.aggregator, token, digest);
 cleanup:
     free(json);
     free(body);
     return status;
 }
 
-static rd_status throw_out(const char *name, const operator_options *o, rd_error *err)
+static rd_status throw_out(const char *name, const rd_connection_options *o, rd_error *err)
 {
     size_t size;
     char *body, *json = rd_revocation_write(name);
@@ -100,7 +77,7 @@ rd_status rd_operator_token_command(int argc, char **argv, rd_error *err)
     const char *name = "";
     operator_options o = {.role = "client", .hours = 24};
     const rd_option options[] = {
-        CONNECTION_OPTIONS(&o),
+        OPERATORS_CONNECTION(&o.connection),
         {RD_OPTION_TEXT, "role", "ROLE",
          "client, or observer: reads the records of rounds, and takes no part; default client", &o.role, false, 0, 0},
         {RD_OPTION_NUMBER, "hours", "N", "for how long the token is good; default 24", &o.hours, false,
@@ -120,9 +97,9 @@ rd_status rd_operator_token_command(int argc, char **argv, rd_error *err)
 rd_status rd_operator_revoke_command(int argc, char **argv, rd_error *err)
 {
     const char *name = "";
-    operator_options o = {0};
+    rd_connection_options o = {0};
     const rd_option options[] = {
-        CONNECTION_OPTIONS(&o),
+        OPERATORS_CONNECTION(&o),
         {RD_OPTION_END, NULL, NULL, NULL, NULL, false, 0, 0},
     };
     const rd_command command = {"rondo-client revoke", "NAME --aggregator URL --ca FILE --cert FILE --key FILE",
