@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,43 +49,48 @@ void rd_record_line(const rd_round_record *record, uint64_t rounds, char *text, 
                        record->aggregated ? "" : ": model kept)", record->seconds);
 }
 
+#define MOST_NAMED 3
+
+/* Behind what text holds, as far as there is room. */
+static void append(char *text, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void append(char *text, size_t size, const char *format, ...)
+{
+    const size_t at = strlen(text);
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text + at, size - at, format, arguments);
+    va_end(arguments);
+}
+
 void rd_record_add_limited(const rd_round_record *record, const rd_participation_record *parts, size_t count,
                            char *text, size_t size)
 {
-    enum { MOST_NAMED = 3 };
-    size_t at = strlen(text), named = 0, all = 0;
+    size_t all = 0;
     for (size_t i = 0; record->weight_limit > 0 && i < count; i++) {
         const rd_participation_record *p = &parts[i];
-        if (p->status != RD_PART_COUNTED || p->report.samples <= record->weight_limit || all++ >= MOST_NAMED ||
-            at >= size)
+        if (p->status != RD_PART_COUNTED || p->report.samples <= record->weight_limit || all++ >= MOST_NAMED)
             continue;
-        int written = named++ == 0 ? snprintf(text + at, size - at, "; counted as %" PRIu64 ": ", record->weight_limit)
-                                   : snprintf(text + at, size - at, ", ");
-        at += written > 0 ? (size_t)written : 0;
-        written =
-            at < size ? snprintf(text + at, size - at, "%s (%" PRIu64 " samples)", p->client, p->report.samples) : 0;
-        at += written > 0 ? (size_t)written : 0;
+        if (all == 1)
+            append(text, size, "; counted as %" PRIu64 ": ", record->weight_limit);
+        append(text, size, "%s%s (%" PRIu64 " samples)", all == 1 ? "" : ", ", p->client, p->report.samples);
     }
-    if (all > named && at < size)
-        (void)snprintf(text + at, size - at, " and %zu more", all - named);
+    if (all > MOST_NAMED)
+        append(text, size, " and %zu more", all - MOST_NAMED);
 }
 
 void rd_record_add_backoff(const rd_cohort_config *cohort, const rd_round_record *record,
                            const rd_participation_record *parts, size_t count, char *text, size_t size)
 {
-    enum { MOST_NAMED = 3 };
-    size_t at = strlen(text), all = 0;
-    for (size_t i = 0; i < count && at < size; i++) {
+    size_t all = 0;
+    for (size_t i = 0; i < count; i++) {
         const uint64_t rounds = rd_backoff_rounds(parts[i].missed, cohort->max_backoff);
         if (rounds == 0 || all++ >= MOST_NAMED)
             continue;
-        int written = snprintf(text + at, size - at, "%s%s (%" PRIu64 ")",
-                               all == 1 ? "; left out of next rounds: " : ", ", parts[i].client, rounds);
-        at += written > 0 ? (size_t)written : 0;
+        append(text, size, "%s%s (%" PRIu64 ")", all == 1 ? "; left out of next rounds: " : ", ", parts[i].client,
+               rounds);
     }
-    if (all > MOST_NAMED && at < size)
-        at += (size_t)snprintf(text + at, size - at, " and %zu more", all - MOST_NAMED);
-    if (record->early > 0 && at < size)
-        (void)snprintf(text + at, size - at, "; asked %" PRIu64 " that should be left out, as too few others are there",
-                       record->early);
+    if (all > MOST_NAMED)
+        append(text, size, " and %zu more", all - MOST_NAMED);
+    if (record->early > 0)
+        append(text, size, "; asked %" PRIu64 " that should be left out, as too few others are there", record->early);
 }
